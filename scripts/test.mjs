@@ -1,0 +1,25 @@
+// `npm test`: the tests that need nothing but Node, then the name of the suite that needs a real fleet.
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const found = dir =>
+  readdirSync(dir, { recursive: true })
+    .map(String)
+    .filter(file => file.endsWith('.test.ts') && !file.startsWith('lab'))
+    .map(file => relative(root, join(dir, file)))
+    .sort()
+
+const wanted = process.argv.slice(2)
+const files = wanted.length ? wanted : found(join(root, 'test'))
+const tap = join(root, 'node_modules', 'tap', 'dist', 'esm', 'run.mjs')
+if (!existsSync(tap)) throw new Error('tap is not installed: run `npm ci --ignore-scripts`')
+const { status } = spawnSync(process.execPath, [tap, 'run', '--disable-coverage', '--reporter=terse', ...files], {
+  cwd: root,
+  stdio: 'inherit',
+})
+if (!process.env.BUILDER_MONITOR_CI && !wanted.length)
+  console.log('\nNot run here: the real fleet. On Debian, as root: npm run test:lab')
+process.exit(status ?? 1)

@@ -1,0 +1,451 @@
+/**
+ * The hall of the house: the words every room speaks, and the ports that tests replace. Types only.
+ *
+ * - *builder*: one machine line of the active `builders` setting, as Nix would use it.
+ * - *probe*: one question to a builder. *attempt*: one run of a probe. *outcome*: its answer. *result*: the answer
+ *   with its times.
+ * - *kind*: the closed name of what is wrong (diagnosis/kinds.ts); it owns the sentence, the side and the hint.
+ * - *verdict*: the damped state of a builder, with one cause. *snapshot*: everything known at one moment.
+ * - *remote*: a logged-in connection that opens channels. *run*: a local process.
+ */
+import type { Readable, Writable } from 'node:stream'
+import type { Kind, Params } from './diagnosis/kinds.ts'
+
+/** One machine line of the active `builders`, with the defaults that Nix applies (machines.cc parseBuilderLine). */
+export interface Builder {
+  /** Unique and stable: the host, with more of the URI only where two lines collide. */
+  readonly name: string
+  /** As written, with the scheme added where the line has none. */
+  readonly storeUri: string
+  /** `ssh`, `ssh-ng`, `local`, `unix`, ...: what stands before `://`. */
+  readonly scheme: string
+  readonly user: string | null
+  /** Without brackets for IPv6; null for local stores. */
+  readonly host: string | null
+  readonly port: number | null
+  /** Query parameters of the store URI, decoded. */
+  readonly params: Readonly<Record<string, string>>
+  readonly systems: readonly string[]
+  readonly sshKey: string | null
+  /** Slots; an unsigned 32-bit number, 0 means never free. */
+  readonly maxJobs: number
+  readonly speedFactor: number
+  readonly supportedFeatures: readonly string[]
+  readonly mandatoryFeatures: readonly string[]
+  /** Base64 of the public host key line, as written. */
+  readonly publicHostKey: string | null
+  readonly origin: Origin
+  /** The machine line itself, one line, ready for `--builders`. */
+  readonly line: string
+}
+
+/** Where something was read: a file (or `NIX_CONFIG`, `builders` setting ...) and a 1-based line. */
+export interface Origin {
+  readonly file: string
+  readonly line: number
+}
+
+/** Something wrong with what we read; `message` says what, and what Nix does about it. */
+export interface Problem extends Origin {
+  readonly message: string
+}
+
+/** The answer to "which builders does this Nix use". */
+export interface ActiveBuilders {
+  /** `nix` when Nix told us, `files` when we read its files ourselves, `demo` for the embedded fleet. */
+  readonly source: 'nix' | 'files' | 'demo'
+  readonly builders: readonly Builder[]
+  readonly problems: readonly Problem[]
+  /** Every file that was read or looked for: a change of one means reading again. */
+  readonly files: readonly string[]
+  /** What else of the local Nix the probes need. */
+  readonly nix: LocalNix
+}
+
+/** The Nix of this machine. */
+export interface LocalNix {
+  /** `2.26.3`, or null where there is no nix. */
+  readonly version: string | null
+  /** The `system` setting, for example `x86_64-linux`. */
+  readonly system: string
+}
+
+export const probeNames = [
+  'login',
+  'trust',
+  'system',
+  'disk',
+  'memory',
+  'canary',
+] as const
+export type ProbeName = (typeof probeNames)[number]
+
+/**
+ * What an attempt found. Expected failures are values. `degraded` and `failed` carry the kind and its parameters; the
+ * sentence and the hint belong to the kind. `evidence` is raw remote text: cleaned and capped, still untrusted.
+ */
+export type Outcome<T = unknown> =
+  | { readonly status: 'ok'; readonly value: T }
+  | {
+      readonly status: 'degraded'
+      readonly value: T
+      readonly kind: Kind
+      readonly params: Params
+      readonly evidence?: string
+    }
+  | {
+      readonly status: 'failed'
+      readonly kind: Kind
+      readonly params: Params
+      readonly evidence?: string
+      /** What was learned before the failure (phases of a login, runs of a canary). */
+      readonly value?: T
+    }
+  | { readonly status: 'busy'; readonly kind: Kind; readonly params: Params }
+  | { readonly status: 'skipped'; readonly kind: Kind; readonly params: Params }
+
+/** One attempt of one probe. */
+export interface Result<T = unknown> {
+  readonly probe: ProbeName
+  readonly outcome: Outcome<T>
+  /** Unix time in seconds at the end of the attempt. */
+  readonly at: number
+  readonly durationSeconds: number
+}
+
+/** Seconds spent in each phase of a fresh login, as far as it came. */
+export type LoginPhase = 'dns' | 'tcp' | 'banner' | 'kex' | 'auth' | 'channel'
+
+export interface LoginValue {
+  readonly phases: Readonly<Partial<Record<LoginPhase, number>>>
+  /** `address:port` that answered, or the proxy that was used. */
+  readonly via: string | null
+  /** How the host key was verified; null when it was not reached. */
+  readonly hostKey: HostKeySeen | null
+  /** `ssh2`, or `openssh` where only the real ssh can log in. */
+  readonly transport: 'ssh2' | 'openssh'
+  /** Addresses that did not answer before the one that did. */
+  readonly deadAddresses: readonly string[]
+}
+
+export interface HostKeySeen {
+  /** `ssh-ed25519`, ... */
+  readonly type: string
+  /** `SHA256:...` as ssh prints it. */
+  readonly fingerprint: string
+  /** The key blob, base64: what a known_hosts line carries. */
+  readonly blob: string
+  readonly verifiedBy: 'pinned' | 'known_hosts' | 'ca' | 'nothing'
+}
+
+export interface TrustValue {
+  readonly protocol: 'worker' | 'serve'
+  /** Negotiated version, `1.35`. */
+  readonly protocolVersion: string
+  /** Nix version of the remote, null where the protocol does not tell. */
+  readonly nixVersion: string | null
+  readonly trusted: boolean | null
+  /** How trust was learned: the handshake flag, the empty-repair question, or not at all. */
+  readonly trustBy: 'flag' | 'repair' | null
+}
+
+export interface SystemValue {
+  readonly nixVersion: string | null
+  /** `system` and `extra-platforms` of the remote Nix; empty when it would not tell. */
+  readonly systems: readonly string[]
+  readonly features: readonly string[]
+  readonly maxJobs: number | null
+  readonly buildUsers: number | null
+  readonly sandbox: string | null
+  readonly cores: number | null
+  /** Bytes; null when not told. Above 2^53 they are rounded. */
+  readonly minFree: number | null
+  readonly maxFree: number | null
+  /** Remote minus local clock, seconds; the error is at most the round trip. */
+  readonly clockOffsetSeconds: number | null
+  /** Unix time. */
+  readonly bootedAt: number | null
+  readonly kernel: string | null
+  readonly missingSystems: readonly string[]
+  readonly missingFeatures: readonly string[]
+  readonly notAdvertisedFeatures: readonly string[]
+}
+
+/** One watched filesystem of a builder. */
+export interface FilesystemValue {
+  readonly path: string
+  readonly availableBytes: number
+  readonly sizeBytes: number
+  /** null where the filesystem has no limit. */
+  readonly availableInodes: number | null
+}
+
+export interface DiskValue {
+  readonly store: FilesystemValue
+  /** Build directory and state directory, where they are other filesystems than could be asked. */
+  readonly build: FilesystemValue | null
+  readonly state: FilesystemValue | null
+  /** 0 is auto-GC off, null is unknown. */
+  readonly minFree: number | null
+  readonly maxFree: number | null
+  /** Unix time since when the store is below min-free, null while it is not. */
+  readonly belowMinFreeSince: number | null
+}
+
+export interface MemoryValue {
+  readonly availableBytes: number | null
+  readonly sizeBytes: number | null
+  /** PSI `full total` in seconds, null without PSI. */
+  readonly stalledSeconds: number | null
+  readonly daemonBytes: number | null
+  readonly daemonLimitBytes: number | null
+  readonly daemonOomKills: number | null
+}
+
+export interface CanaryRun {
+  readonly system: string
+  readonly feature?: string
+  readonly mode: 'private' | 'daemon'
+  /** Host name that the build wrote into its output, or null when it could not say. */
+  readonly builtBy: string | null
+  readonly durationSeconds: number
+  readonly phases: Readonly<
+    Partial<Record<'connect' | 'copy' | 'build' | 'copy_back', number>>
+  >
+  /** False where `builtin:buildenv` had to stand in for /bin/sh: system and features were not proven. */
+  readonly systemProven: boolean
+  readonly outcome: 'ok' | 'failed' | 'busy'
+  readonly kind?: Kind
+}
+
+export interface CanaryValue {
+  readonly runs: readonly CanaryRun[]
+}
+
+/** The value that each probe yields. */
+export interface ProbeValues {
+  readonly login: LoginValue
+  readonly trust: TrustValue
+  readonly system: SystemValue
+  readonly disk: DiskValue
+  readonly memory: MemoryValue
+  readonly canary: CanaryValue
+}
+
+/** The newest results of a builder, by probe. */
+export type Results = { readonly [P in ProbeName]?: Result<ProbeValues[P]> }
+
+export const states = [
+  'healthy',
+  'degraded',
+  'down',
+  'unknown',
+  'asleep',
+  'drained',
+] as const
+export type State = (typeof states)[number]
+
+/** The one thing that is wrong. */
+export interface Cause {
+  readonly probe: ProbeName
+  readonly kind: Kind
+  readonly params: Params
+  readonly evidence?: string
+}
+
+/** Damped state of a builder (DESIGN: verdict). Times are Unix seconds. */
+export interface Verdict {
+  readonly state: State
+  readonly cause: Cause | null
+  readonly since: number
+  readonly changes: number
+  readonly flapping: boolean
+  /** True once a canary succeeded since the last change. */
+  readonly proven: boolean
+}
+
+/** What is counted and remembered of one probe of one builder. */
+export interface ProbeRecord<T = unknown> {
+  readonly last: Result<T>
+  /** The newest attempt that ran to an ok or degraded end; its value is the newest measurement. */
+  readonly lastGood: Result<T> | null
+  /** busy and skipped attempts do not count. */
+  readonly attempts: number
+  readonly failures: number
+}
+
+export type ProbeRecords = { readonly [P in ProbeName]?: ProbeRecord<ProbeValues[P]> }
+
+/** Everything known of one builder. A new object whenever anything changed, so identity says "unchanged". */
+export interface BuilderState {
+  readonly builder: Builder
+  readonly probes: ProbeRecords
+  readonly verdict: Verdict
+  /** Newest last; bounded. Failures are kept apart so that successes do not push them out. */
+  readonly history: readonly Result[]
+  readonly failures: readonly Result[]
+}
+
+/** An immutable view of the whole. */
+export interface Snapshot {
+  readonly version: number
+  /** Unix seconds. */
+  readonly at: number
+  readonly source: ActiveBuilders['source']
+  readonly builders: ReadonlyMap<string, BuilderState>
+  readonly problems: readonly Problem[]
+  readonly monitor: MonitorState
+}
+
+/** What the monitor knows of itself. */
+export interface MonitorState {
+  readonly startedAt: number
+  readonly suspect: boolean
+  readonly lastReloadOk: boolean
+  /** Failed attempts by kind, all builders, since start. */
+  readonly failuresByKind: Readonly<Partial<Record<Kind, number>>>
+  /** Interval of each probe in seconds. */
+  readonly intervals: Readonly<Record<ProbeName, number>>
+  /** True once every builder has had a first verdict. */
+  readonly ready: boolean
+}
+
+/** How exporters see the state. */
+export interface View {
+  read(): Snapshot
+  /** Calls the listener after each new snapshot; the returned function ends it. */
+  subscribe(listener: (snapshot: Snapshot) => void): () => void
+}
+
+/** One sample of a metric family; names and labels are those of docs/metrics.md. */
+export interface Sample {
+  readonly family: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
+}
+
+// ---------------------------------------------------------------------------------------------------------- ports
+
+/** Time, so that tests can hold it. */
+export interface Clock {
+  /** Unix time in milliseconds. */
+  now(): number
+  /** Milliseconds that never jump. */
+  monotonic(): number
+  /** Resolves after `ms`, or rejects with the signal's reason. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>
+}
+
+/** Calls `task` at each time of the cron expression until stopped. */
+export interface Timetable {
+  every(cron: string, name: string, task: () => void): () => void
+  /** Seconds between two runs of the expression, and a sentence when it is not one. */
+  intervalSeconds(cron: string): number
+  stop(): Promise<void>
+}
+
+/** An open channel that runs one remote command. */
+export interface Channel {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly stderr: Readable
+  /** Resolves when the remote command ended or the connection was lost (code null). Never rejects. */
+  readonly exit: Promise<{ readonly code: number | null; readonly signal: string | null }>
+  /** Ends the channel at once. Idempotent. */
+  close(): void
+}
+
+/** A logged-in connection. At most two channels are open at a time; a third `open` waits. */
+export interface Remote {
+  open(command: string, signal: AbortSignal): Promise<Channel>
+}
+
+/** A connection of our own making. */
+export interface Connection extends Remote {
+  /** Resolves with a reason when the connection is gone, however that came. */
+  readonly closed: Promise<string>
+  close(): void
+}
+
+/** Logs in afresh to a builder the way Nix's ssh would. */
+export type Dial = (
+  builder: Builder,
+  signal: AbortSignal,
+) => Promise<{
+  readonly outcome: Outcome<LoginValue>
+  readonly connection: Connection | null
+}>
+
+export interface RunRequest {
+  readonly file: string
+  readonly args: readonly string[]
+  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly cwd?: string
+  /** Text for standard input; without it the child reads from /dev/null. */
+  readonly stdin?: string
+  readonly signal: AbortSignal
+  /** Cap for each of stdout and stderr, bytes; what is beyond is dropped and `truncated` is set. */
+  readonly maxBytes?: number
+  /** Each whole line of stderr as it comes. */
+  readonly onStderrLine?: (line: string) => void
+}
+
+export interface RunResult {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly stdout: string
+  readonly stderr: string
+  readonly truncated: boolean
+  /** `ENOENT`, ... when the program could not be started. */
+  readonly spawnError: string | null
+  /** True when the signal ended it; the whole process group is gone. */
+  readonly aborted: boolean
+}
+
+/** Runs a local program to its end, or kills its whole process group when the signal fires. Never rejects. */
+export type Run = (request: RunRequest) => Promise<RunResult>
+
+// --------------------------------------------------------------------------------------------------------- probes
+
+/** What a probe is handed. */
+export interface ProbeContext {
+  readonly builder: Builder
+  /** The connection of the newest login. */
+  readonly remote: Remote
+  readonly run: Run
+  readonly clock: Clock
+  /** Fires at the attempt's deadline. */
+  readonly signal: AbortSignal
+  readonly nix: LocalNix
+  /** What other probes of this builder found last. */
+  readonly last: <P extends ProbeName>(probe: P) => ProbeValues[P] | null
+}
+
+/** A probe of its own. */
+export interface Probe<P extends ProbeName> {
+  readonly name: P
+  readonly summary: string
+  /** Milliseconds that one attempt may take. */
+  readonly timeoutMs: number
+  run(context: ProbeContext): Promise<Outcome<ProbeValues[P]>>
+  samples(value: ProbeValues[P], builder: Builder): readonly Sample[]
+}
+
+/** A probe whose POSIX sh fragment goes out together with the others that are due, as one command. */
+export interface TelemetryProbe<P extends ProbeName> {
+  readonly name: P
+  readonly summary: string
+  /** Prints facts as `key<TAB>value` lines or raw file contents; must end by itself. */
+  readonly script: string
+  /** `output` is what the fragment printed, untrusted. */
+  parse(output: string, context: TelemetryContext): Outcome<ProbeValues[P]>
+  samples(value: ProbeValues[P], builder: Builder): readonly Sample[]
+}
+
+export interface TelemetryContext {
+  readonly builder: Builder
+  readonly last: ProbeContext['last']
+  /** Unix seconds, local, before the command went out and after its answer came. */
+  readonly sentAt: number
+  readonly receivedAt: number
+}
