@@ -16,7 +16,7 @@ export type LogLevel = (typeof logLevels)[number]
 export const createLog = (level: LogLevel): Log =>
   pino({
     level,
-    base: undefined,
+    base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: label => ({ level: label }) },
     redact: {
