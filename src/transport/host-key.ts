@@ -1,0 +1,112 @@
+import type { HostKeySeen } from '../model.ts'
+import type { Kind, Params } from '../diagnosis/kinds.ts'
+import {
+  fingerprintOf,
+  keyTypeOf,
+  lookupNames,
+  matchesHost,
+  type KnownHost,
+} from './known-hosts.ts'
+import type { SshTarget } from './ssh-config.ts'
+
+/** What we hold about the host keys of one target. */
+export interface HostKeyPolicy {
+  /** Lines that may speak of this host, the pinned ones apart. */
+  readonly known: readonly KnownHost[]
+  readonly pinned: readonly KnownHost[]
+  readonly names: readonly string[]
+  readonly strict: SshTarget['strict']
+  /** What the machine line pins and for which name, to explain a name that ssh does not look for. */
+  readonly pinnedAs: string | null
+}
+
+export type HostKeyVerdict =
+  | { readonly accepted: true; readonly seen: HostKeySeen }
+  | {
+      readonly accepted: false
+      readonly seen: HostKeySeen
+      readonly kind: Kind
+      readonly params: Params
+    }
+
+/** Gathers the lines that ssh would look at: with a pinned key Nix replaces the user's files, never the global ones. */
+export const hostKeyPolicy = (
+  target: SshTarget,
+  pinned: { readonly lines: readonly KnownHost[]; readonly as: string } | null,
+  files: { readonly user: readonly KnownHost[]; readonly global: readonly KnownHost[] },
+): HostKeyPolicy => {
+  const names = lookupNames(target.hostKeyAlias ?? target.hostname, target.port)
+  const speaksOfUs = (entry: KnownHost) => names.some(name => matchesHost(entry, name))
+  return {
+    names,
+    strict: target.strict,
+    pinned: (pinned?.lines ?? []).filter(speaksOfUs),
+    pinnedAs: pinned?.as ?? null,
+    known: (pinned ? files.global : [...files.user, ...files.global]).filter(speaksOfUs),
+  }
+}
+
+/** Host key types we hold, so that the server is asked for one that we can compare. */
+export const knownTypes = (policy: HostKeyPolicy): string[] => [
+  ...new Set(
+    [...policy.pinned, ...policy.known].filter(k => k.marker === null).map(k => k.type),
+  ),
+]
+
+/** True where only a host certificate could vouch: ssh2 knows none, OpenSSH does. */
+export const needsCertificate = (policy: HostKeyPolicy): boolean =>
+  policy.known.some(entry => entry.marker === 'cert-authority') &&
+  !policy.known.some(entry => entry.marker === null) &&
+  policy.pinned.length === 0
+
+/** Judges the key that the server showed, as ssh does before it asks anybody (sshconnect.c check_host_key). */
+export const judgeHostKey = (policy: HostKeyPolicy, blob: string): HostKeyVerdict => {
+  const type = keyTypeOf(blob) ?? 'unknown'
+  const seen: HostKeySeen = {
+    type,
+    blob,
+    fingerprint: fingerprintOf(blob),
+    verifiedBy: 'nothing',
+  }
+  const shown = `it shows ${type} ${seen.fingerprint}`
+  const all = [...policy.pinned, ...policy.known]
+  const knownAs = policy.names[0] ?? ''
+  const revoked = all.find(k => k.marker === 'revoked' && k.blob === blob)
+  if (revoked)
+    return deny(seen, 'host_key_revoked', {
+      detail: `${shown}, revoked in ${revoked.file}:${revoked.line}`,
+    })
+  const plain = (entries: readonly KnownHost[]) => entries.filter(k => k.marker === null)
+  if (plain(policy.pinned).some(k => k.blob === blob))
+    return { accepted: true, seen: { ...seen, verifiedBy: 'pinned' } }
+  if (plain(policy.known).some(k => k.blob === blob))
+    return { accepted: true, seen: { ...seen, verifiedBy: 'known_hosts' } }
+  const other = plain(policy.pinned)[0]
+  if (other)
+    return deny(seen, 'host_key_mismatch', {
+      detail: `pinned ${other.type} ${fingerprintOf(other.blob)}, ${shown}`,
+    })
+  // A known key of another type contradicts nothing for ssh: it calls the shown one unknown
+  const same = plain(policy.known).find(k => k.type === type)
+  if (same)
+    return deny(seen, 'host_key_changed', {
+      detail: `${same.file}:${same.line} has ${same.type} ${fingerprintOf(same.blob)}, ${shown}`,
+      knownAs,
+      file: same.file,
+    })
+  if (policy.pinnedAs !== null)
+    return deny(seen, 'host_key_unknown', {
+      detail: `field 8 pins a key for ${policy.pinnedAs}, but ssh looks for ${knownAs}: set HostKeyAlias ${policy.pinnedAs} in ssh_config; ${shown}`,
+      knownAs,
+    })
+  if (policy.strict === 'no' || policy.strict === 'accept-new')
+    return { accepted: true, seen }
+  return deny(seen, 'host_key_unknown', { detail: shown, knownAs })
+}
+
+const deny = (seen: HostKeySeen, kind: Kind, params: Params): HostKeyVerdict => ({
+  accepted: false,
+  seen,
+  kind,
+  params,
+})

@@ -1,0 +1,104 @@
+import { createHash, createHmac } from 'node:crypto'
+
+/** One line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
+export interface KnownHost {
+  readonly marker: 'revoked' | 'cert-authority' | null
+  /** Patterns as written, or one `|1|salt|hash`. */
+  readonly hosts: readonly string[]
+  readonly type: string
+  /** Base64 key blob. */
+  readonly blob: string
+  readonly file: string
+  readonly line: number
+}
+
+const maxBytes = 4 * 1024 * 1024
+
+/** Reads a known_hosts file; lines that are not key lines are ignored, as ssh does. */
+export const parseKnownHosts = (text: string, file: string): KnownHost[] => {
+  const found: KnownHost[] = []
+  let number = 0
+  for (const raw of text.slice(0, maxBytes).split('\n')) {
+    number++
+    const words = raw.trim().split(/\s+/)
+    if (!words[0] || words[0].startsWith('#')) continue
+    let marker: KnownHost['marker'] = null
+    if (words[0].startsWith('@')) {
+      const name = words.shift()!.slice(1)
+      if (name !== 'revoked' && name !== 'cert-authority') continue
+      marker = name
+    }
+    const [hosts, type, blob] = words
+    if (!hosts || !type || !blob || !/^[A-Za-z0-9+/=]+$/.test(blob)) continue
+    if (keyTypeOf(blob) !== type) continue
+    found.push({ marker, hosts: hosts.split(','), type, blob, file, line: number })
+  }
+  return found
+}
+
+/** The key type that a blob carries in its first field (RFC 4253 6.6), or null. */
+export const keyTypeOf = (blob: string): string | null => {
+  const bytes = Buffer.from(blob, 'base64')
+  if (bytes.length < 8) return null
+  const length = bytes.readUInt32BE(0)
+  return length > 64 || bytes.length < 4 + length
+    ? null
+    : bytes.toString('latin1', 4, 4 + length)
+}
+
+/** `SHA256:...` as ssh prints it. */
+export const fingerprintOf = (blob: string): string =>
+  'SHA256:' +
+  createHash('sha256')
+    .update(Buffer.from(blob, 'base64'))
+    .digest('base64')
+    .replace(/=+$/, '')
+
+/** The names ssh looks a host up by: `[host]:port` first and then the bare host when the port is not 22. */
+export const lookupNames = (host: string, port: number): string[] => {
+  const name = host.toLowerCase()
+  return port === 22 ? [name] : [`[${name}]:${port}`, name]
+}
+
+/** True when a line speaks of this name: hashed, negated and wildcard patterns included. */
+export const matchesHost = (entry: KnownHost, name: string): boolean => {
+  let matched = false
+  for (const pattern of entry.hosts) {
+    if (pattern.startsWith('|1|')) {
+      if (hashedMatches(pattern, name)) matched = true
+    } else if (pattern.startsWith('!')) {
+      if (wildcardMatches(pattern.slice(1).toLowerCase(), name)) return false
+    } else if (wildcardMatches(pattern.toLowerCase(), name)) matched = true
+  }
+  return matched
+}
+
+const hashedMatches = (pattern: string, name: string): boolean => {
+  const [, , salt, hash] = pattern.split('|')
+  if (!salt || !hash) return false
+  return (
+    createHmac('sha1', Buffer.from(salt, 'base64')).update(name).digest('base64') === hash
+  )
+}
+
+/** `*` and `?` in time linear in pattern times name, since both may be long. */
+const wildcardMatches = (pattern: string, name: string): boolean => {
+  let p = 0
+  let n = 0
+  let star = -1
+  let mark = 0
+  while (n < name.length) {
+    if (pattern[p] === '?' || (pattern[p] === name[n] && pattern[p] !== '*')) {
+      p++
+      n++
+    } else if (pattern[p] === '*') {
+      star = p++
+      mark = n
+    } else if (star >= 0) {
+      p = star + 1
+      n = ++mark
+    } else return false
+  }
+  while (pattern[p] === '*') p++
+  return p === pattern.length
+}

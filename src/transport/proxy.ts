@@ -1,0 +1,85 @@
+import { spawn } from 'node:child_process'
+import { Duplex } from 'node:stream'
+import { shellQuote } from './ssh-command.ts'
+import type { SshTarget } from './ssh-config.ts'
+
+/** A stream through a proxy, and what the proxy said on stderr. */
+export interface ProxyStream {
+  readonly stream: Duplex
+  /** Capped; for classification when the stream ends early. */
+  readonly stderr: () => string
+  readonly name: string
+  close(): void
+}
+
+const maxStderr = 8 * 1024
+
+/** The shell command of ProxyJump or ProxyCommand with ssh's tokens expanded, or null where there is no proxy. */
+export const proxyShellCommand = (
+  target: SshTarget,
+  connectTimeout: number,
+): string | null => {
+  if (target.proxyCommand) {
+    const tokens: Record<string, string> = {
+      h: target.hostname,
+      p: String(target.port),
+      r: target.user,
+      n: target.hostname,
+      '%': '%',
+    }
+    return `exec ${target.proxyCommand.replace(/%([hprn%])/g, (_, t: string) => tokens[t] ?? '')}`
+  }
+  if (!target.proxyJump) return null
+  const hops = target.proxyJump.split(',')
+  const last = hops.pop()!
+  const options = [
+    '-oBatchMode=yes',
+    `-oConnectTimeout=${connectTimeout}`,
+    '-oClearAllForwardings=no',
+  ]
+  const via = hops.length ? ['-J', hops.join(',')] : []
+  const uri = /^(?:([^@]+)@)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(
+    last.replace(/^ssh:\/\//, ''),
+  )
+  const user = uri?.[1] ? ['-l', uri[1]] : []
+  const port = uri?.[3] ? ['-p', uri[3]] : []
+  const host = (uri?.[2] ?? last).replace(/^\[|\]$/g, '')
+  const forward = `[${target.hostname}]:${target.port}`
+  return ['exec ssh', ...options, ...via, ...user, ...port, '-W', forward, '--', host]
+    .map((word, i) => (i === 0 ? word : shellQuote(word)))
+    .join(' ')
+}
+
+/** Starts the proxy in its own process group; closing the stream ends it. */
+export const openProxy = (
+  shellCommand: string,
+  name: string,
+  env: Readonly<Record<string, string | undefined>>,
+): ProxyStream => {
+  const child = spawn('/bin/sh', ['-c', shellCommand], {
+    detached: true,
+    env: { ...env } as NodeJS.ProcessEnv,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  let stderr = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    if (stderr.length < maxStderr) stderr += chunk.toString('utf8')
+  })
+  child.on('error', error => {
+    stderr += `${error.message}\n`
+    stream.destroy()
+  })
+  child.stdin.on('error', () => undefined) // EPIPE: the proxy went first
+  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin }) as Duplex
+  const close = () => {
+    stream.destroy()
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM')
+    } catch {
+      // ESRCH: already gone
+    }
+  }
+  stream.on('error', () => undefined)
+  stream.on('close', close)
+  return { stream, stderr: () => stderr, name, close }
+}
