@@ -1,0 +1,196 @@
+# Faults. Each can be set twice, and `heal` undoes all of them.
+
+fault_list() { cat <<'EOT'
+sshd-stop       nothing listens on port 22: connection refused
+sshd-listener   sshd's listener is killed, sessions go on (start one with the fault: `session`)
+sshd-freeze     SIGSTOP sshd's listener: the kernel accepts, no banner comes
+sshd-throttle   MaxStartups 1 and one login that never ends: sshd turns others away
+session         somebody logs in and stays, as remotebuild
+link-down       eth0 of the node is down: "No route to host" after ARP fails
+blackhole       node answers no packet at all: connect times out, sessions stall
+reject          node's firewall rejects port 22 (ICMP admin-prohibited)
+tarpit          something accepts on port 22 and never sends a byte
+garbage         something on port 22 sends HTTP and keeps the connection
+garbage-close   the same, but it closes the connection then
+binary          something on port 22 sends random bytes without end
+hostkey         sshd restarts with another host key
+kex             sshd offers only a key exchange that nobody speaks any more
+penalties       OpenSSH >= 9.8: PerSourcePenalties on (as by default there)
+no-auth         remotebuild's authorized keys are empty
+nologin         remotebuild's shell is nologin
+noisy-shell     remotebuild's .bashrc prints to stdout (breaks the protocol)
+no-nix          no nix in the remote user's PATH (command not found)
+nix-noexec      nix is there but may not be executed
+daemon-stop     nix-daemon ends, its socket stays (ECONNREFUSED)
+daemon-nosocket nix-daemon ends, its socket is removed
+daemon-freeze   SIGSTOP nix-daemon (accepts by backlog, never answers)
+daemon-crash    nix-daemon and nix-store end in the middle of the handshake
+not-allowed     allowed-users of nix.conf does not name remotebuild
+no-sh           sandbox = true without a /bin/sh in it
+gc-lock         the garbage collector's lock is held
+disk-full       /nix has no free block
+inodes-full     /nix has no free inode
+low-space       half of min-free is free in /nix
+store-ro        /nix is mounted read-only
+slow[:RATE]     eth0 limited to RATE (default 64kbit) by tc tbf
+mem-max[:SIZE]  systemd node: MemoryMax= of nix-daemon.service (default 64M);
+                needs the memory controller in cgroup v2 (not on a hybrid host)
+power-off       the whole node is gone (heal or up brings it back)
+EOT
+}
+
+# a node's services: plain nodes keep pid files, systemd nodes have units
+is_sd() { [[ $(tr '\0' '\n' <"/proc/$(pid_of "$1")/environ" | sed -n 's/^LAB_INIT=//p') == systemd ]]; }
+svc_pid() { # NODE ssh|nix-daemon
+  if is_sd "$1"; then in_node "$1" systemctl show -p MainPID --value "$2"
+  elif [[ $2 == ssh ]]; then in_node "$1" cat /run/lab/sshd.pid 2>/dev/null
+  else in_node "$1" cat "/run/lab/$2.pid" 2>/dev/null; fi
+}
+svc_alive() { local p; p=$(svc_pid "$1" "$2") && [[ $p && $p != 0 ]] && in_node "$1" kill -0 "$p" 2>/dev/null; }
+svc_kill() { local p; p=$(svc_pid "$1" "$2") && [[ $p && $p != 0 ]] && in_node "$1" kill "-$3" "$p" 2>/dev/null; }
+svc_dead() { ! svc_alive "$@"; }
+listens() { in_net "$1" ss -Hltn 'sport = :22' | grep -q .; }
+listens_not() { ! listens "$1"; }
+sshd_stop() { # the listener only: sessions go on
+  if is_sd "$1"; then in_node "$1" systemctl stop ssh; else
+    svc_kill "$1" ssh CONT || true; svc_kill "$1" ssh TERM || true
+    wait_for 5 svc_dead "$1" ssh || die "$1: sshd does not end"
+    in_node "$1" rm -f /run/lab/sshd.pid
+  fi
+  aux_stop "$1"
+  wait_for 5 listens_not "$1" || die "$1: something still listens on port 22"
+}
+sshd_start() {
+  if is_sd "$1"; then in_node "$1" sh -c 'systemctl reset-failed ssh 2>/dev/null; systemctl start ssh'  # start limit
+  else in_node "$1" /usr/sbin/sshd -E /var/log/lab/sshd.log -o PidFile=/run/lab/sshd.pid; fi
+  spec "$1"; wait_for 5 answers_ssh "$ip" || die "$1: sshd does not answer"
+}
+sshd_with() { # NODE CONFIG
+  sshd_stop "$1"; in_node "$1" sh -c 'printf "%s\n" "$1" >/etc/ssh/lab.conf' - "$2"; sshd_start "$1"
+}
+daemon_stop() {
+  if is_sd "$1"; then in_node "$1" systemctl stop nix-daemon.socket nix-daemon.service
+  else
+    svc_kill "$1" nix-daemon CONT || true; svc_kill "$1" nix-daemon TERM || true
+    wait_for 5 svc_dead "$1" nix-daemon || die "$1: nix-daemon does not end"
+    in_node "$1" pkill -KILL -x nix-daemon || true         # the children that serve somebody
+  fi
+}
+daemon_start() {
+  svc_alive "$1" nix-daemon && in_node "$1" test -S /nix/var/nix/daemon-socket/socket && return 0
+  if is_sd "$1"; then
+    in_node "$1" sh -c 'systemctl reset-failed nix-daemon.socket nix-daemon.service 2>/dev/null; systemctl is-active -q nix-daemon || systemctl stop nix-daemon.socket; systemctl start nix-daemon.socket nix-daemon.service'; return
+  fi
+  daemon_stop "$1"
+  in_node "$1" bash -c 'rm -f /nix/var/nix/daemon-socket/socket
+    (echo 0 >/sys/fs/cgroup/system.slice/nix-daemon.service/cgroup.procs; exec setsid nix-daemon) >>/var/log/lab/nix-daemon.log 2>&1 </dev/null & echo $! >/run/lab/nix-daemon.pid'
+  wait_for 5 in_node "$1" test -S /nix/var/nix/daemon-socket/socket || die "$1: nix-daemon does not start"
+}
+daemon_with() { # NODE CONFIG
+  daemon_stop "$1"; in_node "$1" sh -c 'printf "%s\n" "$1" >/etc/nix/lab.conf' - "$2"; daemon_start "$1"
+}
+aux() { # NODE CMD... : a helper outside of the node's PID namespace that `heal` ends
+  local n=$1; shift
+  LAB_AUX=$n setsid "$@" >>"$NODES/$n/log/aux.log" 2>&1 </dev/null 3<&- 9<&- &
+  echo $! >>"$NODES/$n/aux.pid"
+}
+fake_listener() { # NODE MODE
+  sshd_stop "$1"
+  aux "$1" nsenter -t "$(pid_of "$1")" -n -- "$(node_bin)" "$LIB/listener.mjs" "$2"
+  wait_for 5 listens "$1" || { cat "$NODES/$1/log/aux.log" >&2; die "$1: the false server does not listen"; }
+}
+logged_in() { in_node "$1" pgrep -u remotebuild -f lab-session >/dev/null; }
+sessions() { in_net "$1" ss -Htn state established 'sport = :22' | wc -l; }
+
+fault() { # NODE FAULT
+  local n=$1 f=$2
+  spec "$n"
+  case $f in
+    sshd-stop | sshd-listener) sshd_stop "$n" ;;
+    sshd-freeze) svc_alive "$n" ssh || sshd_start "$n"; svc_kill "$n" ssh STOP ;;
+    sshd-throttle)
+      sshd_with "$n" $'MaxStartups 1:100:1\nLoginGraceTime 0'
+      aux "$n" bash -c "exec 3<>/dev/tcp/$ip/22; read -r -u 3 _; exec sleep infinity"
+      wait_for 5 turned_away "$ip" || die "$n: sshd turns nobody away" ;;
+    session)
+      aux "$n" ssh -o BatchMode=yes -o "UserKnownHostsFile=$KEYS/known_hosts" -i "$KEYS/id" "remotebuild@$ip" 'sleep infinity; : lab-session'
+      wait_for 5 logged_in "$n" || { cat "$NODES/$n/log/aux.log" >&2; die "$n: nobody could log in"; } ;;
+    link-down) in_net "$n" ip link set eth0 down ;;
+    blackhole) in_net "$n" sh -c "ip route replace blackhole $LAB_NET.0/25; ip route replace blackhole $LAB_NET.128/25" ;;
+    reject) in_node "$n" nft -f - <<<'add table inet lab; delete table inet lab; table inet lab { chain in { type filter hook input priority 0; tcp dport 22 reject with icmpx admin-prohibited; } }' ;;
+    tarpit | garbage | garbage-close | binary) fake_listener "$n" "$f" ;;
+    hostkey) sshd_stop "$n"; in_node "$n" sh -c "cp /lab/keys/newhost_$n /etc/ssh/ssh_host_ed25519_key; chmod 600 /etc/ssh/ssh_host_ed25519_key"; sshd_start "$n" ;;
+    kex) sshd_with "$n" 'KexAlgorithms diffie-hellman-group1-sha1' ;;
+    penalties)
+      in_node "$n" sshd -t -o PerSourcePenalties=no 2>/dev/null || die "$n: its sshd knows no PerSourcePenalties"
+      sshd_with "$n" 'PerSourcePenalties yes' ;;
+    no-auth) in_node "$n" sh -c ': >/etc/ssh/keys/remotebuild' ;;
+    nologin) in_node "$n" usermod -s /usr/sbin/nologin remotebuild ;;
+    noisy-shell) in_node "$n" sh -c 'grep -q "^echo Welcome to the builder" ~remotebuild/.bashrc || sed -i "1i echo Welcome to the builder" ~remotebuild/.bashrc' ;;
+    no-nix) in_node "$n" bash -c 'cd /usr/bin; for f in nix nix-daemon nix-store; do [ ! -e $f ] || mv $f $f.lab-off; done' ;;
+    nix-noexec) in_node "$n" bash -c 'cd /usr/bin; chmod 700 $(readlink -f nix nix-daemon nix-store | sort -u)' ;;
+    daemon-stop) daemon_stop "$n"; in_node "$n" test -S /nix/var/nix/daemon-socket/socket || die "$n has no socket file any more" ;;
+    daemon-nosocket) daemon_stop "$n"; in_node "$n" rm -f /nix/var/nix/daemon-socket/socket ;;
+    daemon-freeze) daemon_start "$n"; svc_kill "$n" nix-daemon STOP ;;
+    daemon-crash) in_node "$n" bash -c 'cd /usr/bin; for f in nix-daemon nix-store; do
+        [ -e $f.lab-off ] || mv $f $f.lab-off
+        printf "#!/bin/sh\nhead -c 4 >/dev/null\nexit 1\n" >$f; chmod 755 $f; done' ;;
+    not-allowed) daemon_with "$n" 'allowed-users = root' ;;
+    no-sh) daemon_with "$n" $'sandbox = true\nsandbox-paths =\nextra-sandbox-paths =' ;;
+    gc-lock) aux "$n" nsenter -t "$(pid_of "$n")" -m -- flock -x /nix/var/nix/gc.lock sleep infinity
+      wait_for 5 gc_locked "$n" || die "$n: the lock was not taken" ;;
+    disk-full) in_node "$n" sh -c 'dd if=/dev/zero of=/nix/.fill bs=64k conv=notrunc oflag=append 2>/dev/null; dd if=/dev/zero of=/nix/.fill2 bs=4k conv=notrunc oflag=append 2>/dev/null; test "$(df --output=avail /nix | tail -1)" -eq 0' ;;
+    inodes-full) in_node "$n" sh -c 'mount -o "remount,nr_inodes=$(df --output=iused /nix | tail -1)" /nix && test "$(df --output=iavail /nix | tail -1)" -eq 0' ;;
+    low-space) in_node "$n" sh -c 'rm -f /nix/.fill; fallocate -l $(($(df --output=avail -B1 /nix | tail -1) - '$((LAB_STORE_MB * 1048576 / 16))')) /nix/.fill' ;;
+    store-ro) in_node "$n" sh -c 'pkill -KILL -x nix-store; mount -o remount,ro /nix' ;;
+    slow | slow:*) local r=${f#slow}; r=${r#:}; r=${r:-64kbit}
+      in_net "$n" tc qdisc replace dev eth0 root tbf rate "$r" burst 2kb limit 1mb
+      tc qdisc replace dev "$(veth "$n")" root tbf rate "$r" burst 2kb limit 1mb ;;
+    mem-max | mem-max:*) local sz=${f#mem-max}; sz=${sz#:}; sz=${sz:-64M}
+      is_sd "$n" || die "mem-max needs a systemd node"
+      in_node "$n" systemctl set-property --runtime nix-daemon.service "MemoryMax=$sz" MemorySwapMax=0
+      in_node "$n" test -e /sys/fs/cgroup/system.slice/nix-daemon.service/memory.max ||
+        die "this host has no memory controller in cgroup v2: MemoryMax is not enforced" ;;
+    power-off) stop_node "$n" ;;
+    *) die "no such fault: $f" ;;
+  esac
+}
+turned_away() { [[ $(timeout 1 bash -c "exec 3<>/dev/tcp/$1/22 && head -c 4 <&3" 2>/dev/null) != "SSH-" ]]; }
+gc_locked() { ! in_node "$1" flock -n /nix/var/nix/gc.lock true; }
+
+heal() { # NODE
+  local n=$1
+  pid_of "$n" >/dev/null || { start_node "$n"; return; }
+  spec "$n"
+  aux_stop "$n"
+  in_net "$n" sh -c "ip link set eth0 up; ip route del blackhole $LAB_NET.0/25; ip route del blackhole $LAB_NET.128/25; tc qdisc del dev eth0 root" 2>/dev/null || true
+  tc qdisc del dev "$(veth "$n")" root 2>/dev/null || true
+  svc_kill "$n" ssh CONT || true; svc_kill "$n" nix-daemon CONT || true
+  # exits 1: sshd has to start anew, 2: nix-daemon, 3: both
+  local again=0
+  in_node "$n" bash -c '
+    again=0
+    nft delete table inet lab 2>/dev/null
+    pkill -f lab-session
+    cd /usr/bin; for f in *.lab-off; do [ -e "$f" ] && mv -f "$f" "${f%.lab-off}"; done
+    chmod 755 $(readlink -f nix nix-daemon nix-store | sort -u); cd /
+    sed -i "/^echo Welcome to the builder/d" ~remotebuild/.bashrc
+    [ "$(getent passwd remotebuild | cut -d: -f7)" = /bin/bash ] || usermod -s /bin/bash remotebuild
+    cmp -s /lab/keys/id.pub /etc/ssh/keys/remotebuild || cp /lab/keys/id.pub /etc/ssh/keys/remotebuild
+    mount -o remount,rw,nr_inodes=50k /nix 2>/dev/null || mount -o remount,rw /nix
+    if [ -e /nix/.fill ] || [ -e /nix/.fill2 ]; then
+      rm -f /nix/.fill /nix/.fill2
+      nix-store --gc >/dev/null 2>&1      # a build that hit ENOSPC leaves its output behind (2.8, 2.26)
+    fi
+    cmp -s /lab/keys/host_$(hostname) /etc/ssh/ssh_host_ed25519_key || {
+      cp /lab/keys/host_$(hostname) /etc/ssh/ssh_host_ed25519_key; chmod 600 /etc/ssh/ssh_host_ed25519_key; again=1; }
+    [ ! -s /etc/ssh/lab.conf ] || { : >/etc/ssh/lab.conf; again=1; }
+    [ ! -s /etc/nix/lab.conf ] || { : >/etc/nix/lab.conf; again=$((again | 2)); }
+    exit $again' || again=$?
+  ((again > 3)) && die "$n: heal failed ($again)"
+  ((again & 1)) && sshd_stop "$n"
+  svc_alive "$n" ssh && listens "$n" || sshd_start "$n"
+  ((again & 2)) && daemon_stop "$n"
+  daemon_start "$n"
+  wait_for 10 node_ready "$(pid_of "$n")" "$ip" || die "$n is not ready again"
+}
