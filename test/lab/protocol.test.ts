@@ -111,7 +111,9 @@ for (const [name, version] of [
     await worksWith(t, node(name, version))
     await t.test('an account that is not trusted', async t => {
       const nix = node(name, version)
-      const command = ['su', '-s', '/bin/sh', 'plain', '-c', 'exec nix-daemon --stdio']
+      // Nix 2.8 splices to the socket, which takes pipes (as sshd makes) and not the socket pair that Node makes.
+      const piped = 'cat | nix-daemon --stdio | cat'
+      const command = ['su', '-s', '/bin/sh', 'plain', '-c', piped]
       const { child, stderr } = start(t, nix, ...command)
       const worker = await openWorker(child, { signal: AbortSignal.timeout(30_000) })
       t.equal(worker.trusted, worker.version === '1.35' ? false : null, stderr())
