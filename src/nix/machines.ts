@@ -1,0 +1,43 @@
+import type { Flavour } from './flavour.ts'
+import { cutComment, trim } from './text.ts'
+
+/** One element of a `builders` value: an include `@path`, or a machine line. `line` counts from 1. */
+export interface Piece {
+  readonly kind: 'include' | 'machine'
+  /** The path without `@`, or the machine line without its comment, blanks as they are. */
+  readonly text: string
+  readonly line: number
+}
+
+/**
+ * Cuts a `builders` value or a machines file into its elements, in order (machines.cc expandBuilderLines). Lazy, so that
+ * the caller can stop early. Never throws.
+ */
+export function* piecesOf(
+  text: string,
+  flavour: Flavour,
+): Generator<Piece, void, undefined> {
+  let line = 0
+  for (let at = 0; at < text.length;) {
+    const newline = text.indexOf('\n', at)
+    const end = newline < 0 ? text.length : newline
+    line++
+    yield* piecesOfLine(text.slice(at, end), line, flavour)
+    at = end + 1
+  }
+}
+
+function* piecesOfLine(
+  text: string,
+  line: number,
+  flavour: Flavour,
+): Generator<Piece, void, undefined> {
+  const isLegacy = flavour.splitting === 'legacy'
+  // the legacy order makes a machine of what follows `;` in a comment, and a broken one of blanks
+  for (const element of (isLegacy ? text : cutComment(text)).split(';')) {
+    const piece = isLegacy ? cutComment(element) : trim(element)
+    if (piece === '') continue
+    if (piece.startsWith('@')) yield { kind: 'include', text: trim(piece.slice(1)), line }
+    else yield { kind: 'machine', text: piece, line }
+  }
+}

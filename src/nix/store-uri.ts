@@ -1,0 +1,156 @@
+import type { Flavour } from './flavour.ts'
+import {
+  bareAddress,
+  parseAuthority,
+  parseQuery,
+  parsesAsUrl,
+  splitOnce,
+  type Authority,
+} from './url.ts'
+
+/** What Nix makes of the first field of a machine line (machines.cc Machine, store-reference.cc). */
+export interface StoreUri {
+  /** As written, with `ssh://` added where the schemeless rule adds it. */
+  readonly text: string
+  /** What stands before `://`; `local` for paths, else the word itself: `auto`, `daemon`, `local`. */
+  readonly scheme: string
+  readonly user: string | null
+  /** Without brackets; null where the store is not reached by a host. */
+  readonly host: string | null
+  readonly port: number | null
+  /** Query parameters, decoded; the first of two equal keys counts. */
+  readonly params: Readonly<Record<string, string>>
+  readonly fault: UriFault | null
+}
+
+export interface UriFault {
+  /** True where Nix rejects the whole list for it; else only this store fails, when it is opened. */
+  readonly fatal: boolean
+  /** What is wrong with the URI, to be said after it: `names no host`. */
+  readonly message: string
+}
+
+/** Reads a store URI the way this Nix does. Never throws: what is wrong comes back as `fault`. */
+export const parseStoreUri = (written: string, flavour: Flavour): StoreUri => {
+  const text = withScheme(written, flavour)
+  const [base, query = ''] = splitOnce(text, '?')
+  const params = parseQuery(query, flavour)
+  const place = placeOf(base, flavour)
+  const authority =
+    place.authority === null ? null : parseAuthority(place.authority, flavour)
+  const bare =
+    authority === null && place.path === '' ? bareAddress(place.authority, flavour) : null
+  const isUrl =
+    parsesAsUrl(text, flavour) && (place.authority === null || authority !== null)
+  const isReadable = isUrl || isWord(base) || isPath(base) || bare !== null
+  const reached = authority ?? bare
+  return {
+    text,
+    scheme: place.scheme,
+    user: reached?.user ?? null,
+    host: reached?.host || null,
+    port: reached?.port ?? null,
+    params: params ?? {},
+    fault:
+      params === null || !isReadable
+        ? { fatal: flavour.parsesUris, message: 'is not a store URI' }
+        : isSshScheme(place.scheme)
+          ? sshFault(reached, place.path, flavour)
+          : null,
+  }
+}
+
+/** Does Nix reach stores of this scheme by ssh? */
+export const isSshScheme = (scheme: string): boolean =>
+  scheme === 'ssh' || scheme === 'ssh-ng' || scheme === 'mounted-ssh-ng'
+
+/**
+ * The destination and `-p` that this Nix gives to ssh (ssh.cc). Before 2.31 and in Lix all between `//` and `?` is the
+ * destination, a `:port` or `/path` included, which ssh cannot resolve; Lix takes the port from `?port=`. Null where
+ * the store is not reached by ssh.
+ */
+export const sshDestination = (
+  uri: Pick<StoreUri, 'scheme' | 'user' | 'host' | 'port' | 'params'> & {
+    readonly storeUri: string
+  },
+  flavour: Flavour,
+): { readonly destination: string; readonly port: number | null } | null => {
+  if (!isSshScheme(uri.scheme) || uri.host === null) return null
+  if (flavour.authorities)
+    return {
+      destination: uri.user === null ? uri.host : `${uri.user}@${uri.host}`,
+      port: uri.port,
+    }
+  const [base] = splitOnce(uri.storeUri, '?')
+  const literal = base.slice(base.indexOf('://') + 3)
+  const asked = flavour.lix ? Number(uri.params['port']) : 0
+  return {
+    destination: literal.replace(/^((?:[^@]*@)?)\[([^[\]]*)\]$/, '$1$2'),
+    port: asked > 0 ? asked : null,
+  }
+}
+
+const withScheme = (text: string, flavour: Flavour): string => {
+  const isComplete = flavour.prefixByBeginning
+    ? text.includes('://') || /^(?:local|remote|auto|\/)/.test(text)
+    : text.includes('/') || /^(?:auto|daemon|local)(?:\?|$)|^\?/.test(text)
+  return isComplete ? text : `ssh://${text}`
+}
+
+const isWord = (base: string): boolean =>
+  base === '' || base === 'auto' || base === 'daemon' || base === 'local'
+
+const isPath = (base: string): boolean => !base.includes('://') && base.includes('/')
+
+interface Place {
+  readonly scheme: string
+  /** What may name a host, as written; null for words, paths and schemes without hosts. */
+  readonly authority: string | null
+  /** From the first `/` on. */
+  readonly path: string
+}
+
+const placeOf = (base: string, flavour: Flavour): Place => {
+  if (isWord(base)) return { scheme: base || 'auto', authority: null, path: '' }
+  const url = /^([a-z][a-z0-9+.-]*):(\/\/)?/i.exec(base)
+  const scheme = url?.[1] ?? base
+  if (!url?.[2]) {
+    // `x:1/y` is a directory for those that do not parse the list, and a URL for the others
+    const isDirectory = isPath(base) && !(url && flavour.parsesUris)
+    return { scheme: isDirectory ? 'local' : scheme, authority: null, path: base }
+  }
+  const rest = base.slice(url[0].length)
+  const slash = rest.indexOf('/')
+  const [authority, path] =
+    slash < 0 ? [rest, ''] : [rest.slice(0, slash), rest.slice(slash)]
+  return { scheme, authority: hostless.has(scheme) ? null : authority, path }
+}
+
+const hostless: ReadonlySet<string> = new Set([
+  'unix',
+  'local',
+  'file',
+  'dummy',
+  'daemon',
+])
+
+/** What ssh stores reject when they are opened (ssh.cc SSHMaster, ssh-store.cc). */
+const sshFault = (
+  reached: Authority | null,
+  path: string,
+  flavour: Flavour,
+): UriFault | null => {
+  if (!reached?.host) return { fatal: false, message: 'names no host' }
+  if (
+    reached.host.startsWith('-') ||
+    reached.user?.startsWith('-') ||
+    reached.user === ''
+  )
+    return {
+      fatal: false,
+      message: 'has a user or host that ssh could take for an option',
+    }
+  if (flavour.authorities && path !== '')
+    return { fatal: false, message: 'has a path after the host' }
+  return null
+}

@@ -1,0 +1,33 @@
+/** How Nix cuts text: blanks are space, tab, CR and LF, and nothing else. */
+
+const isBlank = (char: string | undefined): boolean =>
+  char === ' ' || char === '\t' || char === '\r' || char === '\n'
+
+/** The words between blanks. */
+export const words = (text: string): readonly string[] =>
+  text.split(/[ \t\r\n]+/).filter(word => word !== '')
+
+/** The items between commas; empty ones vanish. */
+export const items = (text: string): readonly string[] =>
+  text.split(',').filter(item => item !== '')
+
+/** The text without blanks at both ends; linear, where a regular expression would be quadratic. */
+export const trim = (text: string): string => {
+  let start = 0
+  let end = text.length
+  while (start < end && isBlank(text[start])) start++
+  while (end > start && isBlank(text[end - 1])) end--
+  return text.slice(start, end)
+}
+
+/** The text up to the first `#`. */
+export const cutComment = (text: string): string => {
+  const at = text.indexOf('#')
+  return at < 0 ? text : text.slice(0, at)
+}
+
+/** Text of others for a sentence of ours: in quotes, one line, at most 80 characters. */
+export const quote = (text: string): string => {
+  const clean = text.slice(0, 81).replaceAll(/[^\P{C} ]/gu, '?')
+  return `'${clean.length > 80 || text.length > 80 ? `${clean.slice(0, 79)}…` : clean}'`
+}
