@@ -65,7 +65,7 @@ sshd_start() {
   else in_node "$1" /usr/sbin/sshd -E /var/log/lab/sshd.log -o PidFile=/run/lab/sshd.pid; fi
   spec "$1"; wait_for 5 answers_ssh "$ip" || die "$1: sshd does not answer"
 }
-sshd_with() { # NODE CONFIG
+sshd_with() { # NODE CONFIG, which holds a MaxStartups
   sshd_stop "$1"; in_node "$1" sh -c 'printf "%s\n" "$1" >/etc/ssh/lab.conf' - "$2"; sshd_start "$1"
 }
 daemon_stop() {
@@ -110,20 +110,30 @@ fault() { # NODE FAULT
     sshd-freeze) svc_alive "$n" ssh || sshd_start "$n"; svc_kill "$n" ssh STOP ;;
     sshd-throttle)
       sshd_with "$n" $'MaxStartups 1:100:1\nLoginGraceTime 0'
-      aux "$n" bash -c "exec 3<>/dev/tcp/$ip/22; read -r -u 3 _; exec sleep infinity"
+      # the one place: until the login that asked whether sshd is up has ended, we are turned away ourselves
+      aux "$n" bash -c "while exec 3<>/dev/tcp/$ip/22; do read -r -u 3 line; [[ \$line == SSH-* ]] && exec sleep infinity; sleep 0.1; done"
       wait_for 5 turned_away "$ip" || die "$n: sshd turns nobody away" ;;
     session)
       aux "$n" ssh -o BatchMode=yes -o "UserKnownHostsFile=$KEYS/known_hosts" -i "$KEYS/id" "remotebuild@$ip" 'sleep infinity; : lab-session'
       wait_for 5 logged_in "$n" || { cat "$NODES/$n/log/aux.log" >&2; die "$n: nobody could log in"; } ;;
     link-down) in_net "$n" ip link set eth0 down ;;
     blackhole) in_net "$n" sh -c "ip route replace blackhole $LAB_NET.0/25; ip route replace blackhole $LAB_NET.128/25" ;;
-    reject) in_node "$n" nft -f - <<<'add table inet lab; delete table inet lab; table inet lab { chain in { type filter hook input priority 0; tcp dport 22 reject with icmpx admin-prohibited; } }' ;;
+    reject) in_node "$n" nft -f - <<'NFT' ;;
+add table inet lab
+delete table inet lab
+table inet lab {
+  chain in {
+    type filter hook input priority 0;
+    tcp dport 22 reject with icmpx admin-prohibited
+  }
+}
+NFT
     tarpit | garbage | garbage-close | binary) fake_listener "$n" "$f" ;;
     hostkey) sshd_stop "$n"; in_node "$n" sh -c "cp /lab/keys/newhost_$n /etc/ssh/ssh_host_ed25519_key; chmod 600 /etc/ssh/ssh_host_ed25519_key"; sshd_start "$n" ;;
-    kex) sshd_with "$n" 'KexAlgorithms diffie-hellman-group1-sha1' ;;
+    kex) sshd_with "$n" "$SSHD_USUAL"$'\n''KexAlgorithms diffie-hellman-group1-sha1' ;;
     penalties)
       in_node "$n" sshd -t -o PerSourcePenalties=no 2>/dev/null || die "$n: its sshd knows no PerSourcePenalties"
-      sshd_with "$n" 'PerSourcePenalties yes' ;;
+      sshd_with "$n" "$SSHD_USUAL"$'\n''PerSourcePenalties yes' ;;
     no-auth) in_node "$n" sh -c ': >/etc/ssh/keys/remotebuild' ;;
     nologin) in_node "$n" usermod -s /usr/sbin/nologin remotebuild ;;
     noisy-shell) in_node "$n" sh -c 'grep -q "^echo Welcome to the builder" ~remotebuild/.bashrc || sed -i "1i echo Welcome to the builder" ~remotebuild/.bashrc' ;;
@@ -171,7 +181,7 @@ heal() { # NODE
   in_node "$n" bash -c '
     again=0
     nft delete table inet lab 2>/dev/null
-    pkill -f lab-session
+    pkill -u remotebuild -f lab-session
     cd /usr/bin; for f in *.lab-off; do [ -e "$f" ] && mv -f "$f" "${f%.lab-off}"; done
     chmod 755 $(readlink -f nix nix-daemon nix-store | sort -u); cd /
     sed -i "/^echo Welcome to the builder/d" ~remotebuild/.bashrc
@@ -184,7 +194,7 @@ heal() { # NODE
     fi
     cmp -s /lab/keys/host_$(hostname) /etc/ssh/ssh_host_ed25519_key || {
       cp /lab/keys/host_$(hostname) /etc/ssh/ssh_host_ed25519_key; chmod 600 /etc/ssh/ssh_host_ed25519_key; again=1; }
-    [ ! -s /etc/ssh/lab.conf ] || { : >/etc/ssh/lab.conf; again=1; }
+    [ "$(cat /etc/ssh/lab.conf)" = "'"$SSHD_USUAL"'" ] || { echo "'"$SSHD_USUAL"'" >/etc/ssh/lab.conf; again=1; }
     [ ! -s /etc/nix/lab.conf ] || { : >/etc/nix/lab.conf; again=$((again | 2)); }
     exit $again' || again=$?
   ((again > 3)) && die "$n: heal failed ($again)"

@@ -72,6 +72,7 @@ plug() { # NODE PID IP
   nsenter -t "$2" -n -- sh -c "ip link set lo up; ip addr add $3/24 dev eth0; ip link set eth0 up"
 }
 
+SSHD_USUAL='MaxStartups 100:30:200'
 write_config() { # NODE SUITE : everything that differs from the shared root
   local n=$1 d=$NODES/$1/etc u
   mkdir -p "$d/ssh/keys" "$d/nix"
@@ -84,7 +85,7 @@ write_config() { # NODE SUITE : everything that differs from the shared root
   printf 'restrict,command="nix-daemon --stdio" %s\n' "$(cat "$KEYS/id.pub")" >"$d/ssh/keys/forced"
   printf 'restrict,command="nix-store --serve --write" %s\n' "$(cat "$KEYS/id.pub")" >"$d/ssh/keys/forcedserve"
   # a fault writes lab.conf; sshd takes the first value of a setting, nix the last
-  : >"$d/ssh/lab.conf"; : >"$d/nix/lab.conf"
+  printf '%s\n' "$SSHD_USUAL" >"$d/ssh/lab.conf"; : >"$d/nix/lab.conf"
   cat >"$d/ssh/sshd_config" <<EOC
 Include /etc/ssh/lab.conf
 Port 22
@@ -97,7 +98,6 @@ UsePAM no
 UseDNS no
 PrintMotd no
 LogLevel VERBOSE
-MaxStartups 100:30:200
 EOC
   {
     cat <<EOC
@@ -148,7 +148,7 @@ start_node() { # NODE
   wait_for 20 node_ready "$p" "$ip" && return 0
   tail -n 20 "$d"/log/*.log >&2; die "$n is not ready"
 }
-gone() { [[ ! -e /proc/$1 ]]; }
+gone() { [[ ! -e /proc/$1 ]] || grep -q "^State:.Z" "/proc/$1/status" 2>/dev/null; }
 stop_node() { # NODE
   local n=$1 d=$NODES/$1 p
   if p=$(pid_of "$n"); then
