@@ -48,6 +48,8 @@ export interface Origin {
 /** Something wrong with what we read; `message` says what, and what Nix does about it. */
 export interface Problem extends Origin {
   readonly message: string
+  /** True where Nix itself fails every build (or every command) for it; absent where only a part is lost. */
+  readonly stopsBuilds?: boolean
 }
 
 /** The answer to "which builders does this Nix use". */

@@ -1,0 +1,101 @@
+import { resolve } from 'node:path'
+import type { Origin, Problem } from '../model.ts'
+import type { Flavour } from '../nix/flavour.ts'
+import { listConsequence, parseMachine, type Machine } from '../nix/machine-line.ts'
+import { piecesOf, type Piece } from '../nix/machines.ts'
+import { quote } from '../nix/text.ts'
+import type { Assigned } from './nix-files.ts'
+import { tooDeep, tooLarge, tooManyLines } from './nix-files.ts'
+import { limits, type TextSource } from './text-source.ts'
+
+/** The machines of a `builders` value, its `@files` included. */
+export interface Machines {
+  readonly machines: readonly (Machine & { readonly origin: Origin })[]
+  readonly problems: readonly Problem[]
+}
+
+/**
+ * Expands a `builders` value as the hook does (machines.cc getMachines); `system` is the local one. Well-formed lines
+ * are all there, though Nix uses none of them while one line is malformed. Never rejects.
+ */
+export const readMachines = async (
+  builders: Assigned,
+  source: TextSource,
+  flavour: Flavour,
+  system: string,
+): Promise<Machines> => {
+  const machines: (Machine & { readonly origin: Origin })[] = []
+  const problems: Problem[] = []
+
+  const expand = async (
+    text: string,
+    originOf: (piece: Piece) => Origin,
+    above: readonly string[],
+  ): Promise<void> => {
+    for (const piece of piecesOf(text, flavour)) {
+      const origin = originOf(piece)
+      if (piece.line > limits.lines || !source.take()) {
+        problems.push({ ...origin, message: tooManyLines })
+        return
+      }
+      if (piece.text.length > limits.lineLength)
+        problems.push({ ...origin, message: tooLong })
+      else if (piece.kind === 'include') await include(piece.text, origin, above)
+      else machine(piece.text, origin)
+    }
+  }
+
+  const machine = (text: string, origin: Origin): void => {
+    const { machine, fault } = parseMachine(text, flavour, system)
+    if (machine) machines.push({ ...machine, origin })
+    if (fault)
+      problems.push({
+        ...origin,
+        message: fault.message,
+        ...(fault.stopsBuilds ? { stopsBuilds: true } : {}),
+      })
+  }
+
+  const include = async (
+    written: string,
+    origin: Origin,
+    above: readonly string[],
+  ): Promise<void> => {
+    if (written === '') return
+    // the hook has changed its directory to /
+    const path = resolve('/', written)
+    const stop = (what: string) =>
+      problems.push({
+        ...origin,
+        message: `${what}: ${listConsequence}`,
+        stopsBuilds: true,
+      })
+    if (above.includes(path)) return void stop(`${quote(path)} includes itself`)
+    if (above.length >= limits.depth)
+      return void problems.push({ ...origin, message: tooDeep(path) })
+    const read = await source.read(path)
+    if ('text' in read) {
+      if (read.isCut) problems.push({ file: path, line: 1, message: tooLarge })
+      await expand(read.text, piece => ({ file: path, line: piece.line }), [
+        ...above,
+        path,
+      ])
+    } else if (read.code === 'EACCES' || read.code === 'EPERM')
+      problems.push({ ...origin, message: notForUs(path) })
+    // a file that does not exist is an empty one for Nix
+    else if (read.code !== 'ENOENT') stop(`${quote(path)} cannot be read (${read.code})`)
+  }
+
+  await expand(
+    builders.value,
+    // a value of several lines comes from no file, so that its own lines are the better address
+    ({ line }) => ({ file: builders.origin.file, line: builders.origin.line + line - 1 }),
+    [],
+  )
+  return { machines, problems }
+}
+
+const tooLong = `the line is longer than ${limits.lineLength} characters: it is not read by us`
+
+const notForUs = (path: string): string =>
+  `${quote(path)} may not be read by this user: its builders are unknown to us, and every build fails if Nix may not read it either`

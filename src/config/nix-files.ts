@@ -1,0 +1,129 @@
+import { dirname, join, resolve } from 'node:path'
+import type { Origin, Problem } from '../model.ts'
+import type { Flavour } from '../nix/flavour.ts'
+import { configConsequence, statementsOf } from '../nix/nix-conf.ts'
+import { quote } from '../nix/text.ts'
+import { limits, type TextSource } from './text-source.ts'
+
+export type Env = Readonly<Record<string, string | undefined>>
+
+/** A setting as it was last assigned. */
+export interface Assigned {
+  readonly value: string
+  readonly origin: Origin
+}
+
+/** What Nix's own configuration files and environment variables say. */
+export interface NixFiles {
+  /** The nix.conf of the system; it need not exist. */
+  readonly main: string
+  readonly settings: ReadonlyMap<string, Assigned>
+  readonly problems: readonly Problem[]
+}
+
+/**
+ * Reads nix.conf, the user's files and NIX_CONFIG in the order in which Nix applies them (globals.cc loadConfFile):
+ * later ones win. Missing and unreadable files are no problem, as for Nix. Never rejects.
+ */
+export const readNixFiles = async (
+  source: TextSource,
+  env: Env,
+  flavour: Flavour,
+): Promise<NixFiles> => {
+  const settings = new Map<string, Assigned>()
+  const problems: Problem[] = []
+  const directory = env['NIX_CONF_DIR'] || '/etc/nix'
+  const main = join(directory, 'nix.conf')
+
+  const apply = async (text: string, file: string, above: readonly string[]) => {
+    const relativeTo = above.length > 0 ? dirname(file) : '/'
+    for (const statement of statementsOf(text)) {
+      const origin = { file, line: statement.line }
+      if (statement.line > limits.lines || !source.take()) {
+        problems.push({ ...origin, message: tooManyLines })
+        return
+      }
+      if (statement.kind === 'error')
+        problems.push({ ...origin, message: statement.message, stopsBuilds: true })
+      else if (statement.kind === 'set')
+        settings.set(statement.name, { value: statement.value, origin })
+      else {
+        const path = resolve(relativeTo, statement.path)
+        await include(path, origin, statement.optional, above)
+      }
+    }
+  }
+
+  const include = async (
+    path: string,
+    origin: Origin,
+    optional: boolean,
+    above: readonly string[],
+  ) => {
+    const stop = (what: string) =>
+      problems.push({
+        ...origin,
+        message: `${what}: ${configConsequence}`,
+        stopsBuilds: true,
+      })
+    if (above.includes(path)) return void stop(`${quote(path)} includes itself`)
+    if (above.length >= limits.depth)
+      return void problems.push({ ...origin, message: tooDeep(path) })
+    const read = await source.read(path)
+    if ('text' in read) {
+      if (read.isCut) problems.push({ file: path, line: 1, message: tooLarge })
+      await apply(read.text, path, [...above, path])
+    } else if (!optional && isMissing(read.code))
+      stop(`the included file ${quote(path)} does not exist`)
+  }
+
+  for (const file of [main, ...userFiles(env, flavour)]) {
+    const path = resolve('/', file)
+    await include(path, { file: path, line: 1 }, true, [])
+  }
+  if (env['NIX_CONFIG'] !== undefined) await apply(env['NIX_CONFIG'], 'NIX_CONFIG', [])
+  return { main, settings, problems }
+}
+
+/** The `builders` value where no file sets one (globals.cc): NIX_REMOTE_SYSTEMS, or the machines file. */
+export const defaultBuilders = (env: Env, flavour: Flavour): Assigned => {
+  const listed = env['NIX_REMOTE_SYSTEMS']
+  if (listed === undefined)
+    return {
+      value: `@${join(env['NIX_CONF_DIR'] || '/etc/nix', 'machines')}`,
+      origin: { file: 'builders setting', line: 1 },
+    }
+  const paths = listed.split(':').filter(path => path !== '')
+  return {
+    value: paths.map(path => `@${path}`).join(flavour.joinsByNewline ? '\n' : ' '),
+    origin: { file: 'NIX_REMOTE_SYSTEMS', line: 1 },
+  }
+}
+
+export const tooLarge = 'the file is larger than 1 MiB: what follows is not read by us'
+export const tooManyLines = `more than ${limits.lines} lines: this one and what follows are not read by us`
+export const tooDeep = (path: string): string =>
+  `${quote(path)} is included more than ${limits.depth} files deep: it is not read by us`
+
+/** What Nix takes for "there is no such file". */
+export const isMissing = (code: string): boolean =>
+  code === 'ENOENT' || code === 'ENOTDIR'
+
+/** The user's files, those with the last word last. */
+const userFiles = (env: Env, flavour: Flavour): readonly string[] => {
+  const listed = env['NIX_USER_CONF_FILES']
+  if (listed !== undefined) return split(listed).reverse()
+  const home = env['XDG_CONFIG_HOME'] || (env['HOME'] && join(env['HOME'], '.config'))
+  const own =
+    flavour.configHome && env['NIX_CONFIG_HOME']
+      ? [env['NIX_CONFIG_HOME']]
+      : home
+        ? [join(home, 'nix')]
+        : []
+  const shared = split(env['XDG_CONFIG_DIRS'] || '/etc/xdg').map(path =>
+    join(path, 'nix'),
+  )
+  return [...own, ...shared].map(path => join(path, 'nix.conf')).reverse()
+}
+
+const split = (list: string): string[] => list.split(':').filter(path => path !== '')
