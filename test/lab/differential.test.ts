@@ -1,0 +1,341 @@
+/** Our reading of `builders` against the build hook of each real Nix: same rejections, same machines, same ssh. */
+import { spawnSync } from 'node:child_process'
+import t from 'tap'
+import { readMachines } from '../../src/config/machine-files.ts'
+import { createTextSource } from '../../src/config/text-source.ts'
+import { flavourOf } from '../../src/nix/flavour.ts'
+import { isSshScheme, sshDestination } from '../../src/nix/store-uri.ts'
+
+const lab = new URL('lab.sh', import.meta.url).pathname
+const nodes = [
+  { name: 'c1', version: '2.8.0' },
+  { name: 'c2', version: '2.26.3' },
+  { name: 'c3', version: '2.34.8' },
+]
+
+/** Files that exist in the nodes while the test runs. */
+const files: Readonly<Record<string, string>> = {
+  '/tmp/diff/m1': 'ssh://a\n\nssh://b x86_64-linux,i686-linux - 4 2 kvm,big kvm\n',
+  '/tmp/diff/m2': '# fleet\n@/tmp/diff/m1\nc\n',
+  '/tmp/diff/crlf': 'ssh://a\r\nssh://b\r\n',
+  '/tmp/diff/crlf-blank': 'ssh://a\r\n\r\nssh://b\r\n',
+  '/tmp/diff/bad': 'ssh://a\nssh://b - - many\n',
+}
+
+const machineLists = [
+  '',
+  'ssh://a',
+  'ssh://a # note',
+  '# old ; ssh://a',
+  '   ',
+  '\t',
+  '   # c',
+  'ssh://a;   ',
+  'ssh://a;;ssh://b',
+  'ssh://a\n\nssh://b',
+  ' ssh://a',
+  ' @/tmp/diff/m1',
+  '@/tmp/diff/m1',
+  '@ /tmp/diff/m1 ',
+  '@/tmp/diff/m1 # x',
+  '@/tmp/diff/m1 @/tmp/diff/m2',
+  '@/tmp/diff/m1;@/tmp/diff/m2',
+  '@/tmp/diff/m2',
+  '@tmp/diff/m1',
+  '@/tmp/diff/missing',
+  '@',
+  '@/tmp/diff',
+  '@/etc/hostname/x',
+  '@/tmp/diff/crlf',
+  '@/tmp/diff/crlf-blank',
+  '@/tmp/diff/bad',
+  '-',
+  '- x86_64-linux',
+  'ssh://a - - - - - - -',
+  'ssh://a , - 1 1 , ,',
+  'ssh://a ,x,,y, - 1 1 b,,a c',
+  'ssh://a x,x - 1 1 f,f',
+  'ssh://a x86_64-linux /key 4 2 f m c3NoLWVkMjU1MTkgQUFBQQo= extra words',
+  'ssh://a\tx\r/key  3',
+  ...[
+    '0',
+    '+5',
+    '-1',
+    '007',
+    '4294967295',
+    '4294967296',
+    '0x10',
+    '1.5',
+    'auto',
+    '1e3',
+    '١',
+  ].map(jobs => `ssh://a - - ${jobs}`),
+  ...[
+    '0',
+    '2',
+    '1.5',
+    '.5',
+    '5.',
+    '1e3',
+    '1e',
+    '1e39',
+    '-0',
+    '-1',
+    '+2',
+    '0x1',
+    'inf',
+    'NaN',
+    'infinity',
+    '-inf',
+    '1e-60',
+    '4294967296',
+  ].map(speed => `ssh://a - - 1 ${speed}`),
+  ...['AAAA', 'AAAA=', 'AA=!!', '=', '!!!!', 'A-B_', 'AAAA\u00e4'].map(
+    key => `ssh://a - - 1 1 - - ${key}`,
+  ),
+]
+
+const uriLists = [
+  'host',
+  'user@host',
+  'user@host:2222',
+  'host:port',
+  'host/x',
+  'host:22/x',
+  './x',
+  '/x',
+  'auto',
+  'auto?x=1',
+  'automat',
+  'daemon',
+  'daemon?x=1',
+  'daemons',
+  'local',
+  'local?root=/tmp/diff/r',
+  'localhosts',
+  '?x=1',
+  'ssh://',
+  'ssh://?x=1',
+  'ssh://@a',
+  'ssh://-a',
+  'ssh://-u@a',
+  'ssh://a:2222',
+  'ssh://a:',
+  'ssh://a:0',
+  'ssh://a:65536',
+  'ssh://a:x',
+  'ssh://u:p@a',
+  'ssh://u@v@a',
+  'ssh://u%41@a%42',
+  'ssh://a%4',
+  'ssh://a_b',
+  'ssh://a"b',
+  "ssh://a'b",
+  'ssh://a|b',
+  'ssh://ä',
+  'ssh://a/some/path',
+  'ssh://a/',
+  'ssh://::1',
+  '::1',
+  'u@::1',
+  'ssh://u@::1',
+  'ssh://[::1]',
+  'ssh://u@[::1]',
+  'ssh://u@[::1]:22',
+  'ssh://[::1',
+  'ssh://[v1.x]',
+  'ssh://[abc]',
+  'ssh://1:2',
+  'ssh://fe80::1%eth0',
+  'ssh://[fe80::1%eth0]',
+  'ssh://[fe80::1%25eth0]',
+  'ssh://u@fe80::1%eth-0',
+  'ssh-ng://a?compress=true&x&remote-store=%2Ftmp%20a',
+  'ssh-ng://a?compress=%zz',
+  'ssh-ng://a?compress=true|',
+  'ssh-ng://a?x[1]=2',
+  'auto?x=|',
+  'SSH://a',
+  'foo://a',
+  'foo:bar://x',
+  'foo+bar://x',
+  '1foo://x',
+  'http://a.invalid/b?c',
+  'unix:///tmp/diff/sock',
+  'ssh:a',
+  'ssh:/a',
+  'ssh:///a',
+  'https://',
+]
+
+interface Answer {
+  readonly isRejected: boolean
+  readonly machines: readonly string[]
+  readonly calls: readonly string[]
+}
+
+/** Asks the hook about many lists in one go; `system` is the one that the derivation needs. */
+const askHook = (
+  node: string,
+  lists: readonly string[],
+  system: string,
+): readonly Answer[] => {
+  const write = Object.entries(files).map(
+    ([path, text]) => `echo ${b64(text)} | base64 -d >${path}`,
+  )
+  const script = `
+mkdir -p /tmp/diff/bin; cd /
+${write.join('\n')}
+printf '%s\\n' '#!/bin/bash' 'printf "%s|" "$@" >>/tmp/diff/calls; echo >>/tmp/diff/calls; exit 255' >/tmp/diff/bin/ssh
+chmod +x /tmp/diff/bin/ssh
+export PATH=/tmp/diff/bin:$PATH
+for l in ${lists.map(list => `"${b64(list)}"`).join(' ')}; do
+  : >/tmp/diff/calls
+  list=$(echo "$l" | base64 -d; echo x); list=\${list%x}
+  echo "@@ list"
+  timeout 10 nix-build --no-out-link --max-jobs 0 --builders "$list" \\
+    -E 'derivation { name = "d"; system = "${system}"; builder = "/bin/sh"; }' 2>&1 </dev/null
+  echo "@@ calls"
+  cat /tmp/diff/calls
+done
+rm -rf /tmp/diff`
+  const { stdout, status, stderr } = spawnSync(
+    'bash',
+    [lab, 'exec', node, 'bash', '-s'],
+    {
+      input: script,
+      encoding: 'utf8',
+      timeout: 50_000,
+    },
+  )
+  if (status !== 0) throw new Error(`${node} does not answer: ${stderr}`)
+  return stdout.split('@@ list\n').slice(1).map(answerIn)
+}
+
+const answerIn = (output: string): Answer => {
+  const [said = '', calls = ''] = output.split('@@ calls\n')
+  const lines = said.split('\n')
+  const head = lines.indexOf('(systems, maxjobs, supportedFeatures, mandatoryFeatures)')
+  const rest = head < 0 ? [] : lines.slice(head + 1)
+  const end = rest.findIndex(line => !line.startsWith('('))
+  return {
+    isRejected:
+      /bad machine specification|Cannot parse Nix store|speed factor must|invalid character in Base64|unexpected EOF|invalid URI|Is a directory|Not a directory|reading a line/.test(
+        said,
+      ),
+    machines: rest.slice(0, end < 0 ? undefined : end),
+    calls: calls
+      .split('\n')
+      .filter(line => line !== '' && !line.startsWith('-O'))
+      .map(line => {
+        const port = /\|-p(\d+)\|/.exec(line)?.[1] ?? '-'
+        return `${line.split('|', 1)[0] ?? ''} ${port}`
+      }),
+  }
+}
+
+const ourAnswer = async (
+  list: string,
+  version: string,
+): Promise<Answer & { problems: number }> => {
+  const flavour = flavourOf(version)
+  const source = createTextSource(path => {
+    const text = files[path]
+    const code =
+      path === '/tmp/diff'
+        ? 'EISDIR'
+        : path.startsWith('/etc/hostname/')
+          ? 'ENOTDIR'
+          : 'ENOENT'
+    return text === undefined
+      ? Promise.reject(Object.assign(new Error(code), { code }))
+      : Promise.resolve(text)
+  })
+  const origin = { file: 'list', line: 1 }
+  const { machines, problems } = await readMachines(
+    { value: list, origin },
+    source,
+    flavour,
+    'x86_64-linux',
+  )
+  const isRejected = problems.some(problem => problem.stopsBuilds)
+  const sorted = (items: readonly string[]) => [...new Set(items)].sort()
+  const set = (items: readonly string[]) =>
+    version === '2.8.0' ? items.join(', ') : `[${items.join(', ')}]`
+  return {
+    problems: problems.length,
+    isRejected,
+    machines: isRejected
+      ? []
+      : machines.map(
+          m =>
+            `(${set(version === '2.8.0' ? m.systems : sorted(m.systems))}, ${m.maxJobs}, ${set(sorted(m.supportedFeatures))}, ${set(sorted(m.mandatoryFeatures))})`,
+        ),
+    calls: isRejected
+      ? []
+      : machines.flatMap(m => {
+          const to = sshDestination(m, flavour)
+          return to && problems.length === 0
+            ? [`${to.destination} ${to.port ?? '-'}`]
+            : []
+        }),
+  }
+}
+
+const b64 = (text: string): string => Buffer.from(text).toString('base64')
+
+for (const { name, version } of nodes)
+  t.test(
+    `the hook of Nix ${version}`,
+    { skip: process.env['LAB'] !== '1' && 'needs the lab: npm run test:lab' },
+    async t => {
+      const lists = [...machineLists, ...uriLists]
+      const theirs = askHook(name, lists, 'nobody-offers-this')
+      t.equal(theirs.length, lists.length, 'answers for every list')
+      for (const [i, list] of lists.entries()) {
+        const ours = await ourAnswer(list, version)
+        t.equal(
+          ours.isRejected,
+          theirs[i]?.isRejected,
+          `accepts or rejects ${JSON.stringify(list)}`,
+        )
+        t.same(
+          ours.machines,
+          theirs[i]?.machines,
+          `lists the machines of ${JSON.stringify(list)}`,
+        )
+      }
+      // only what goes by ssh: the others would really build
+      const reached = await Promise.all(
+        uriLists.map(async list => ({
+          list,
+          ours: await ourAnswer(list, version),
+          uri: await schemeOf(list, version),
+        })),
+      )
+      const sshLists = reached.filter(({ uri }) => uri !== null && isSshScheme(uri))
+      const calls = askHook(
+        name,
+        sshLists.map(({ list }) => list),
+        'x86_64-linux',
+      )
+      for (const [i, { list, ours }] of sshLists.entries())
+        t.same(
+          ours.calls,
+          calls[i]?.calls,
+          `calls the same ssh for ${JSON.stringify(list)}`,
+        )
+    },
+  )
+
+const schemeOf = async (list: string, version: string): Promise<string | null> => {
+  const origin = { file: 'list', line: 1 }
+  const source = createTextSource(() => Promise.reject(new Error('no files')))
+  const { machines } = await readMachines(
+    { value: list, origin },
+    source,
+    flavourOf(version),
+    'x',
+  )
+  return machines[0]?.scheme ?? null
+}
