@@ -1,5 +1,6 @@
 import type { Kind, Params } from './kinds.ts'
-import { cleanText, oneLine } from './text.ts'
+import { cleanText } from '../nix/clean.ts'
+import { oneLine } from './text.ts'
 
 /** What a message means. `line` is the line that told. */
 export interface Classified {
@@ -244,7 +245,7 @@ const maxLine = 2000
  * definite words win over vague ones. Exit codes are not asked, they decide nothing. Null where no line says anything.
  */
 export const classify = (text: string): Classified | null => {
-  const lines = cleanText(text.slice(0, maxText))
+  const lines = cleanText(text.slice(0, maxText), maxText)
     .split('\n')
     .map(line => line.slice(0, maxLine).trim())
     .filter(Boolean)

@@ -11,6 +11,7 @@ import type {
   Run,
 } from '../model.ts'
 import type { Kind, Params } from '../diagnosis/kinds.ts'
+import { storeCommand } from '../nix/store-command.ts'
 import { classify } from '../diagnosis/messages.ts'
 import { evidenceOf, oneLine } from '../diagnosis/text.ts'
 import { reach } from './addresses.ts'
@@ -25,7 +26,7 @@ import { readIdentities, type Identities } from './identities.ts'
 import { parseKnownHosts, type KnownHost } from './known-hosts.ts'
 import { askOpenssh, opensshConnection } from './openssh.ts'
 import { openProxy, proxyShellCommand, type ProxyStream } from './proxy.ts'
-import { sshCommand, storeCommand, type SshCommand } from './ssh-command.ts'
+import { sshCommand, type SshCommand } from './ssh-command.ts'
 import { resolveTarget, type SshTarget } from './ssh-config.ts'
 import { checkKey, loginWithSsh2, type Ssh2Login } from './ssh2.ts'
 
@@ -60,10 +61,16 @@ export const createDial = (deps: DialDeps): Dial => {
 
   return async (builder, signal) => {
     const command = sshCommand(builder, deps.nix(), deps.env['NIX_SSHOPTS'])
+    if (!command)
+      return {
+        outcome: { status: 'skipped', kind: 'not_remote', params: {} },
+        connection: null,
+      }
     const resolved = deps.resolve
       ? ({ status: 'ok', value: deps.resolve(builder) } as const)
       : await resolveTarget(command, deps.run, deps.env, signal)
-    if (resolved.status === 'failed') return { outcome: withoutValue(resolved), connection: null }
+    if (resolved.status === 'failed')
+      return { outcome: withoutValue(resolved), connection: null }
 
     const target = resolved.value
     const login = await prepare(builder, command, target)

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { Duplex } from 'node:stream'
-import { shellQuote } from './ssh-command.ts'
+import { shellQuote } from '../nix/store-command.ts'
 import type { SshTarget } from './ssh-config.ts'
 
 /** A stream through a proxy, and what the proxy said on stderr. */

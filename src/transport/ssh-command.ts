@@ -1,4 +1,6 @@
 import type { Builder, LocalNix } from '../model.ts'
+import { atLeast, flavourOf } from '../nix/flavour.ts'
+import { sshDestination } from '../nix/store-uri.ts'
 
 /** What Nix would put on ssh's command line for a builder (NIX.md 2.1; libstore/ssh.cc addCommonSSHOpts). */
 export interface SshCommand {
@@ -35,45 +37,26 @@ export const splitSshOpts = (text: string, quoting: boolean): string[] => {
   return words
 }
 
-const minorOf = (version: string | null): number => {
-  const match = /^2\.(\d+)/.exec(version ?? '')
-  return match ? Number(match[1]) : Infinity
-}
-
+/** Null where this Nix does not reach the store by ssh. */
 export const sshCommand = (
   builder: Builder,
   nix: LocalNix,
   nixSshOpts: string | undefined,
-): SshCommand => {
-  const minor = minorOf(nix.version)
-  const lix = minor >= 90 && minor !== Infinity
-  const host = builder.host ?? ''
-  const literalPort = !lix && minor < 31 && builder.port !== null
-  const hostWord = literalPort ? `${host}:${builder.port}` : host
-  const port = literalPort ? null : (builder.port ?? builder.params['port'] ?? null)
-  const options = splitSshOpts(nixSshOpts ?? '', minor >= 26)
+): SshCommand | null => {
+  const flavour = flavourOf(nix.version)
+  const where = sshDestination(builder, flavour)
+  if (!where) return null
+  const quoting = !flavour.lix && atLeast(nix.version, 2, 26)
+  const options = splitSshOpts(nixSshOpts ?? '', quoting)
   const key = builder.sshKey ?? builder.params['ssh-key']
   if (key) options.push('-i', key)
   if (builder.params['compress'] === 'true' || builder.params['compress'] === '1')
     options.push('-C')
-  if (port !== null) options.push('-p', String(port))
+  if (where.port !== null) options.push('-p', String(where.port))
+  const { destination } = where
   return {
-    destination: builder.user ? `${builder.user}@${hostWord}` : hostWord,
+    destination,
     options,
-    pinnedAs: hostWord,
+    pinnedAs: destination.slice(destination.lastIndexOf('@') + 1),
   }
 }
-
-/** The command that Nix runs on the remote: `nix-daemon --stdio` or `nix-store --serve --write`. */
-export const storeCommand = (builder: Builder): string => {
-  const serve = builder.scheme === 'ssh'
-  const program = builder.params['remote-program'] || (serve ? 'nix-store' : 'nix-daemon')
-  const store = builder.params['remote-store']
-  const words = serve ? [program, '--serve', '--write'] : [program, '--stdio']
-  if (store) words.push('--store', shellQuote(store))
-  return words.join(' ')
-}
-
-/** Single-quotes a word for a POSIX shell where it needs it. */
-export const shellQuote = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`

@@ -1,0 +1,188 @@
+import type {
+  DiskValue,
+  FilesystemValue,
+  Outcome,
+  Sample,
+  TelemetryProbe,
+} from '../model.ts'
+import { oneLine } from '../diagnosis/text.ts'
+import { blocks, count } from './facts.ts'
+
+/** Less than this and no build can register its output: Nix's own reserve is 8 MiB. */
+const fullBytes = 1024 * 1024
+const fullInodes = 16
+
+/** Space as Nix itself counts it: what an unprivileged user may use on the store's filesystem (gc.cc autoGC). */
+export const diskProbe: TelemetryProbe<'disk'> = {
+  name: 'disk',
+  summary: 'free bytes and inodes of store, build directory and state, against min-free',
+  // GNU and busybox stat agree on -f -c; elsewhere df has to do
+  script: `
+space() {
+  [ -d "$2" ] || return 0
+  echo "== $1 $2"
+  case $(uname -s) in
+    Linux) stat -f -c 'statfs %a %b %S %d %c' "$2" 2>/dev/null || df -Pk "$2" 2>/dev/null | tail -n 1 ;;
+    *) df -Pk "$2" 2>/dev/null | tail -n 1; df -i "$2" 2>/dev/null | tail -n 1 | sed 's/^/inodes /' ;;
+  esac
+}
+space store /nix/store
+if [ -d /nix/var/nix/builds ]; then space build /nix/var/nix/builds; else space build /tmp; fi
+space state /nix/var/nix
+echo "== mounts"
+[ -r /proc/mounts ] && grep -E '^[^ ]+ /(nix[^ ]*)? ' /proc/mounts | cut -c 1-300
+`,
+  parse: (output, context) => {
+    const found = blocks(output)
+    const store = filesystem(found, 'store')
+    if (!store)
+      return {
+        status: 'skipped',
+        kind: 'not_told',
+        params: { detail: 'no /nix/store to look at' },
+      }
+    const system = context.last('system')
+    const before = context.last('disk')
+    const minFree = system?.minFree ?? before?.minFree ?? null
+    const value: DiskValue = {
+      store,
+      build: filesystem(found, 'build'),
+      state: filesystem(found, 'state'),
+      minFree,
+      maxFree: system?.maxFree ?? before?.maxFree ?? null,
+      belowMinFreeSince:
+        minFree !== null && store.availableBytes < minFree
+          ? (before?.belowMinFreeSince ?? context.receivedAt)
+          : null,
+    }
+    return judge(value, isReadOnly(found.get('mounts') ?? ''))
+  },
+  samples: (value, builder) => {
+    const builderLabel = { builder: builder.name }
+    const samples: Sample[] = []
+    for (const name of ['store', 'build', 'state'] as const) {
+      const fs = value[name]
+      if (!fs) continue
+      const labels = { ...builderLabel, filesystem: name }
+      samples.push({
+        family: 'nix_builder_filesystem_available_bytes',
+        labels,
+        value: fs.availableBytes,
+      })
+      if (fs.availableInodes !== null)
+        samples.push({
+          family: 'nix_builder_filesystem_available_inodes',
+          labels,
+          value: fs.availableInodes,
+        })
+    }
+    if (value.belowMinFreeSince !== null)
+      samples.push({
+        family: 'nix_builder_below_min_free_since_timestamp_seconds',
+        labels: builderLabel,
+        value: value.belowMinFreeSince,
+      })
+    return samples
+  },
+}
+
+const filesystem = (
+  found: ReadonlyMap<string, string>,
+  name: string,
+): FilesystemValue | null => {
+  for (const [title, text] of found) {
+    if (!title.startsWith(`${name} /`)) continue
+    const path = oneLine(title.slice(name.length + 1), 200)
+    for (const line of text.split('\n')) {
+      const statfs = /^statfs (\d+) (\d+) (\d+) (\d+) (\d+)$/.exec(line.trim())
+      if (statfs) {
+        const [available, total, size, freeInodes, inodes] = statfs
+          .slice(1)
+          .map(Number) as [number, number, number, number, number]
+        return {
+          path,
+          availableBytes: available * size,
+          sizeBytes: total * size,
+          // btrfs and others count no inodes
+          availableInodes: inodes === 0 ? null : freeInodes,
+        }
+      }
+      const df = /\s(\d+)\s+\d+\s+(\d+)\s+\d+%\s/.exec(line)
+      if (df) {
+        const inodes = /inodes .*%\s+\d+\s+(\d+)\s+\d+%\s/.exec(text)
+        return {
+          path,
+          availableBytes: Number(df[2]) * 1024,
+          sizeBytes: Number(df[1]) * 1024,
+          availableInodes: count(inodes?.[1]),
+        }
+      }
+    }
+  }
+  return null
+}
+
+/** Where /nix/var/nix lies on a read-only mount. NixOS mounts /nix/store itself so, which means nothing. */
+const isReadOnly = (mounts: string): boolean => {
+  let best = { length: 0, options: '' }
+  for (const line of mounts.split('\n')) {
+    const [, where, , options] = line.split(' ')
+    if (!where || !options || where === '/nix/store') continue
+    const above =
+      where === '/' ||
+      where === '/nix' ||
+      where === '/nix/var' ||
+      where === '/nix/var/nix'
+    if (above && where.length >= best.length) best = { length: where.length, options }
+  }
+  return best.options.split(',').includes('ro')
+}
+
+const judge = (value: DiskValue, readOnly: boolean): Outcome<DiskValue> => {
+  const { store, state, build } = value
+  const all = [store, state, build].filter(fs => fs !== null)
+  const full = all.find(fs => fs.availableBytes < fullBytes)
+  if (readOnly)
+    return {
+      status: 'failed',
+      kind: 'store_read_only',
+      params: { detail: 'by its mount options' },
+      value,
+    }
+  if (full)
+    return {
+      status: 'failed',
+      kind: 'disk_full',
+      params: {
+        detail: `${humanBytes(full.availableBytes)} left on ${full.path}`,
+        path: full.path,
+      },
+      value,
+    }
+  if (all.some(fs => fs.availableInodes !== null && fs.availableInodes < fullInodes))
+    return { status: 'failed', kind: 'inodes_full', params: {}, value }
+  if (value.belowMinFreeSince !== null)
+    return {
+      status: 'degraded',
+      kind: 'below_min_free',
+      params: {
+        available: humanBytes(store.availableBytes),
+        minFree: humanBytes(value.minFree ?? 0),
+        path: store.path,
+      },
+      value,
+    }
+  return { status: 'ok', value }
+}
+
+/** `1.5 GiB`. */
+export const humanBytes = (bytes: number): string => {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+  let value = bytes
+  let unit = 0
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit++
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
+}

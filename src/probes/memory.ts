@@ -1,0 +1,115 @@
+import type { MemoryValue, Sample, TelemetryProbe } from '../model.ts'
+import { blocks, count } from './facts.ts'
+
+/** Memory of the machine, its pressure, and what nix-daemon's cgroup uses, may use and lost to the OOM killer. */
+export const memoryProbe: TelemetryProbe<'memory'> = {
+  name: 'memory',
+  summary: "available memory, pressure, nix-daemon's limit and OOM kills",
+  script: `
+show() { [ -r "$2" ] && { echo "== $1"; cat "$2"; }; }
+[ -r /proc/meminfo ] && { echo "== meminfo"; grep -E '^Mem(Total|Available|Free)|^(Buffers|Cached):' /proc/meminfo; }
+show pressure /proc/pressure/memory
+v2=/sys/fs/cgroup/system.slice/nix-daemon.service
+show current $v2/memory.current
+show limit $v2/memory.max
+show events $v2/memory.events
+[ -r $v2/memory.stat ] && { echo "== stat"; grep -E '^(anon|shmem|slab_unreclaimable|kernel_stack|pagetables) ' $v2/memory.stat; }
+v1=/sys/fs/cgroup/memory/system.slice/nix-daemon.service
+show limit1 $v1/memory.limit_in_bytes
+show oom1 $v1/memory.oom_control
+[ -r $v1/memory.stat ] && { echo "== stat1"; grep -E '^total_(rss|shmem) ' $v1/memory.stat; }
+if [ "$(uname -s)" = Darwin ]; then
+  echo "== memsize"; sysctl -n hw.memsize
+  echo "== vm_stat"; vm_stat
+fi
+true
+`,
+  parse: output => {
+    const found = blocks(output)
+    const [availableBytes, sizeBytes] = machineMemory(found)
+    if (sizeBytes === null)
+      return {
+        status: 'skipped',
+        kind: 'not_told',
+        params: { detail: 'no /proc/meminfo and no vm_stat' },
+      }
+    const value: MemoryValue = {
+      availableBytes,
+      sizeBytes,
+      stalledSeconds: stalled(found.get('pressure')),
+      ...daemonMemory(found),
+    }
+    return { status: 'ok', value }
+  },
+  samples: (value, builder) => {
+    const labels = { builder: builder.name }
+    const sample = (family: string, number: number | null): Sample[] =>
+      number === null ? [] : [{ family, labels, value: number }]
+    return [
+      ...sample('nix_builder_memory_available_bytes', value.availableBytes),
+      ...sample('nix_builder_memory_size_bytes', value.sizeBytes),
+      ...sample('nix_builder_memory_stalled_seconds_total', value.stalledSeconds),
+      ...sample('nix_builder_daemon_memory_bytes', value.daemonBytes),
+      ...sample('nix_builder_daemon_memory_limit_bytes', value.daemonLimitBytes),
+      ...sample('nix_builder_daemon_oom_kills_total', value.daemonOomKills),
+    ]
+  },
+}
+
+type Found = ReadonlyMap<string, string>
+
+/** Number after a name in `name value` or `Name: value kB` lines. */
+const lineValue = (text: string | undefined, name: string): number | null =>
+  count(new RegExp(`^${name}:?\\s+(\\d+)`, 'm').exec(text ?? '')?.[1])
+
+const machineMemory = (found: Found): [available: number | null, size: number | null] => {
+  const meminfo = found.get('meminfo')
+  if (meminfo) {
+    const kib = (name: string) => {
+      const value = lineValue(meminfo, name)
+      return value === null ? null : value * 1024
+    }
+    // Kernels before 3.14 have no MemAvailable
+    const estimate = (kib('MemFree') ?? 0) + (kib('Buffers') ?? 0) + (kib('Cached') ?? 0)
+    return [kib('MemAvailable') ?? estimate, kib('MemTotal')]
+  }
+  const size = count(found.get('memsize')?.trim())
+  const vmStat = found.get('vm_stat')
+  if (size === null || !vmStat) return [null, size]
+  const page = count(/page size of (\d+) bytes/.exec(vmStat)?.[1]) ?? 4096
+  const pages = (name: string) =>
+    count(new RegExp(`^Pages ${name}:\\s+(\\d+)`, 'm').exec(vmStat)?.[1]) ?? 0
+  const free =
+    pages('free') + pages('inactive') + pages('speculative') + pages('purgeable')
+  return [free * page, size]
+}
+
+/** Seconds for which all tasks waited for memory, since boot (PSI `full total`, microseconds). */
+const stalled = (pressure: string | undefined): number | null => {
+  const total = count(/^full .*total=(\d+)/m.exec(pressure ?? '')?.[1])
+  return total === null ? null : total / 1e6
+}
+
+/** Above this a cgroup v1 limit means none. */
+const noLimit = 2 ** 62
+
+const daemonMemory = (found: Found) => {
+  const stat = found.get('stat')
+  const stat1 = found.get('stat1')
+  const sum = (text: string, names: readonly string[]) =>
+    names.reduce((total, name) => total + (lineValue(text, name) ?? 0), 0)
+  const limit = count(found.get('limit')?.trim())
+  const limit1 = count(found.get('limit1')?.trim())
+  return {
+    // What cannot be reclaimed: the page cache is no need
+    daemonBytes: stat
+      ? sum(stat, ['anon', 'shmem', 'slab_unreclaimable', 'kernel_stack', 'pagetables'])
+      : stat1
+        ? sum(stat1, ['total_rss', 'total_shmem'])
+        : null,
+    daemonLimitBytes: limit ?? (limit1 !== null && limit1 < noLimit ? limit1 : null),
+    daemonOomKills:
+      lineValue(found.get('events'), 'oom_kill') ??
+      lineValue(found.get('oom1'), 'oom_kill'),
+  }
+}

@@ -1,0 +1,130 @@
+import type { Builder, Outcome, SystemValue, TelemetryProbe } from '../model.ts'
+import { oneLine } from '../diagnosis/text.ts'
+import { flavourOf, versionIn } from '../nix/flavour.ts'
+import { parseInteger } from '../nix/settings.ts'
+import { count, keyed } from './facts.ts'
+
+const settings =
+  'system|extra-platforms|system-features|max-jobs|cores|sandbox|min-free|max-free|build-users-group'
+
+/** The plain form of the settings: the JSON form carries 100 KB of descriptions over a slow link. */
+export const systemProbe: TelemetryProbe<'system'> = {
+  name: 'system',
+  summary: 'advertised systems, features and slots match what the builder has',
+  script: `
+echo "time $(date +%s)"
+echo "kernel $(uname -s) $(uname -r) $(uname -m)"
+echo "nix $(nix --version 2>/dev/null | head -n 1)"
+sed -n 's/^btime /boot /p' /proc/stat 2>/dev/null || sysctl -n kern.boottime 2>/dev/null | sed 's/.*sec = \\([0-9]*\\).*/boot \\1/'
+grep -cE '^_?nixbld[0-9]+:' /etc/passwd 2>/dev/null | sed 's/^/users /'
+{ nix --extra-experimental-features nix-command config show 2>/dev/null ||
+  nix --extra-experimental-features nix-command show-config 2>/dev/null; } |
+  grep -E '^(${settings}) = ' | sed 's/^/set./; s/ = / /'
+`,
+  parse: (output, context) => {
+    const facts = keyed(output)
+    const features = words(facts.get('set.system-features'))
+    const system = facts.get('set.system')
+    const systems = system
+      ? [oneLine(system), ...words(facts.get('set.extra-platforms'))]
+      : []
+    const remoteTime = count(facts.get('time'))
+    const nixVersion = versionIn(facts.get('nix') ?? '')
+    // Words and bare numbers: any version's grammar will do once the remote Nix has printed them itself
+    const bytes = (name: string) => {
+      const value = parseInteger(facts.get(`set.${name}`) ?? '', flavourOf(null))
+      return value === null ? null : Number(value)
+    }
+    const value: SystemValue = {
+      nixVersion,
+      systems,
+      features,
+      maxJobs: count(facts.get('set.max-jobs')),
+      buildUsers: facts.get('set.build-users-group') ? count(facts.get('users')) : null,
+      sandbox: oneLine(facts.get('set.sandbox') ?? '', 20) || null,
+      cores: count(facts.get('set.cores')),
+      minFree: bytes('min-free'),
+      maxFree: bytes('max-free'),
+      clockOffsetSeconds:
+        remoteTime === null
+          ? null
+          : clockOffset(remoteTime, context.sentAt, context.receivedAt),
+      bootedAt: count(facts.get('boot')),
+      kernel: oneLine(facts.get('kernel') ?? '', 80) || null,
+      ...compare(context.builder, systems, features),
+    }
+    return judge(value, context.builder)
+  },
+  samples: (value, builder) => {
+    const labels = { builder: builder.name }
+    const sample = (family: string, number: number | null) =>
+      number === null ? [] : [{ family, labels, value: number }]
+    return [
+      ...sample('nix_builder_min_free_bytes', value.minFree),
+      ...sample('nix_builder_max_free_bytes', value.maxFree),
+      ...sample('nix_builder_clock_offset_seconds', value.clockOffsetSeconds),
+      ...sample('nix_builder_boot_timestamp_seconds', value.bootedAt),
+    ]
+  },
+}
+
+const words = (text: string | undefined): string[] =>
+  (text ?? '')
+    .split(/\s+/)
+    .filter(Boolean)
+    .slice(0, 200)
+    .map(word => oneLine(word, 60))
+
+/** The remote read its clock, in whole seconds, somewhere between our two moments; inside that span is no offset. */
+const clockOffset = (remote: number, sentAt: number, receivedAt: number): number => {
+  if (remote + 1 < sentAt) return remote + 1 - sentAt
+  if (remote > receivedAt) return remote - receivedAt
+  return 0
+}
+
+const compare = (
+  builder: Builder,
+  systems: readonly string[],
+  features: readonly string[],
+) => {
+  const advertised = [...builder.supportedFeatures, ...builder.mandatoryFeatures]
+  const known = systems.length > 0
+  return {
+    missingSystems: known
+      ? builder.systems.filter(s => s !== 'builtin' && !systems.includes(s))
+      : [],
+    missingFeatures: known
+      ? [...new Set(advertised)].filter(f => !features.includes(f))
+      : [],
+    notAdvertisedFeatures: features.filter(f => !advertised.includes(f)),
+  }
+}
+
+const judge = (value: SystemValue, builder: Builder): Outcome<SystemValue> => {
+  if (value.systems.length === 0)
+    return {
+      status: 'skipped',
+      kind: 'not_told',
+      params: { detail: 'no nix command in its PATH' },
+    }
+  if (value.missingSystems.length > 0) {
+    const params = {
+      missing: value.missingSystems.join(', '),
+      offered: value.systems.join(', '),
+    }
+    return value.missingSystems.length === builder.systems.length
+      ? { status: 'failed', kind: 'system_missing', params, value }
+      : { status: 'degraded', kind: 'system_missing', params, value }
+  }
+  if (value.missingFeatures.length > 0)
+    return {
+      status: 'degraded',
+      kind: 'feature_missing',
+      params: {
+        missing: value.missingFeatures.join(', '),
+        offered: value.features.join(', '),
+      },
+      value,
+    }
+  return { status: 'ok', value }
+}
