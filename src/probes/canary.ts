@@ -1,0 +1,300 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type {
+  CanaryRun,
+  CanaryValue,
+  Outcome,
+  Probe,
+  ProbeContext,
+  RunResult,
+} from '../model.ts'
+import type { Kind, Params } from '../diagnosis/kinds.ts'
+import { classify } from '../diagnosis/messages.ts'
+import { evidenceOf, oneLine } from '../diagnosis/text.ts'
+import { canaryExpression, seedExpression } from './canary-derivation.ts'
+import { createBuildWatch, type BuildWatch } from './canary-watch.ts'
+
+export type CanaryMode = 'private' | 'daemon'
+
+/** Wall clock of all canary builds of one attempt: Nix's own time-outs do not reach remote builds (LAB.md 3.1). */
+const timeoutMs = 60_000
+
+/**
+ * Builds something that no cache has on this builder alone, once for each advertised system. `private` keeps to a store
+ * of its own and works for any user; `daemon` goes through the local nix-daemon, with the identity of real builds.
+ */
+export const createCanaryProbe = (
+  mode: CanaryMode,
+  env: Readonly<Record<string, string | undefined>>,
+): Probe<'canary'> => ({
+  name: 'canary',
+  summary: 'a real build is done there, for each advertised system',
+  timeoutMs,
+  run: async context => {
+    if (context.nix.version === null)
+      return { status: 'skipped', kind: 'no_local_nix', params: {} }
+    const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-canary-'))
+    try {
+      return await buildAll({ mode, env, directory }, context)
+    } finally {
+      await removeStore(directory, context)
+    }
+  },
+  samples: (value, builder) =>
+    value.runs
+      .filter(run => run.feature === undefined && run.outcome !== 'busy')
+      .map(run => ({
+        family: 'nix_builder_canary_available',
+        labels: { builder: builder.name, system: run.system },
+        value: run.outcome === 'ok' ? 1 : 0,
+      })),
+})
+
+interface Workshop {
+  readonly mode: CanaryMode
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Holds the private store, home and temporary files; removed when the attempt ends. */
+  readonly directory: string
+}
+
+/** Store paths are read-only directories: without write permission rm cannot empty them. */
+const removeStore = async (directory: string, { run }: ProbeContext): Promise<void> => {
+  const still = new AbortController()
+  await run({
+    file: 'chmod',
+    args: ['-R', 'u+w', directory],
+    signal: still.signal,
+    maxBytes: 1024,
+  })
+  await rm(directory, { recursive: true, force: true })
+}
+
+interface OneBuild {
+  readonly run: CanaryRun
+  readonly params: Params
+  readonly evidence: string
+}
+
+const buildAll = async (
+  workshop: Workshop,
+  context: ProbeContext,
+): Promise<Outcome<CanaryValue>> => {
+  const { builder } = context
+  await Promise.all(
+    ['home', 'tmp', 'conf'].map(name => mkdir(join(workshop.directory, name))),
+  )
+  const nonce = `${Math.floor(context.clock.now())}-${randomBytes(8).toString('hex')}`
+  const seeded = await nixBuild(workshop, context, seedExpression(nonce), [
+    '--max-jobs',
+    '1',
+    '--builders',
+    '',
+  ])
+  if (seeded.code !== 0)
+    return {
+      status: context.signal.aborted ? 'skipped' : 'failed',
+      kind: context.signal.aborted ? 'not_told' : 'hook_broken',
+      params: {
+        detail: `the local nix-build cannot make a seed: ${oneLine(lastLine(seeded.stderr))}`,
+      },
+      evidence: evidenceOf(seeded.stderr),
+    } as Outcome<CanaryValue>
+
+  const builds: OneBuild[] = []
+  const systems = builder.systems.length ? builder.systems : [context.nix.system]
+  for (const system of systems) {
+    builds.push(await buildOne(workshop, context, nonce, system))
+    if (context.signal.aborted) break
+  }
+  return summarize(builds)
+}
+
+/** One failing system of several leaves a builder that takes builds, but not as configured. */
+const summarize = (builds: readonly OneBuild[]): Outcome<CanaryValue> => {
+  const value: CanaryValue = { runs: builds.map(build => build.run) }
+  const bad = builds.find(build => build.run.outcome !== 'ok')
+  if (!bad) return { status: 'ok', value }
+  const kind = bad.run.kind ?? 'unclassified'
+  const works = builds.some(build => build.run.outcome === 'ok')
+  if (bad.run.outcome === 'busy') return { status: 'busy', kind, params: bad.params }
+  return {
+    status: works ? 'degraded' : 'failed',
+    kind,
+    params: { ...bad.params, system: bad.run.system },
+    evidence: bad.evidence,
+    value,
+  }
+}
+
+const buildOne = async (
+  workshop: Workshop,
+  context: ProbeContext,
+  nonce: string,
+  system: string,
+): Promise<OneBuild> => {
+  const shell = await attempt(workshop, context, nonce, system, 'shell')
+  const noShell = /executing '\/bin\/sh': No such file or directory/.test(shell.evidence)
+  return noShell && !context.signal.aborted
+    ? attempt(workshop, context, nonce, system, 'builtin')
+    : shell
+}
+
+const attempt = async (
+  workshop: Workshop,
+  context: ProbeContext,
+  nonce: string,
+  system: string,
+  by: 'shell' | 'builtin',
+): Promise<OneBuild> => {
+  const { builder, clock, signal } = context
+  const started = clock.monotonic()
+  const watch = createBuildWatch(() => (clock.monotonic() - started) / 1000)
+  const features = builder.mandatoryFeatures
+  const expression = canaryExpression({ nonce, system, features, builder: by })
+  const result = await nixBuild(
+    workshop,
+    context,
+    expression,
+    ['--max-jobs', '0', '--builders', builder.line],
+    line => watch.line(line),
+  )
+  const seen = watch.seen()
+  const out = result.code === 0 ? await readOutput(workshop, result.stdout, by) : null
+  const hostName =
+    by === 'shell'
+      ? out?.startsWith(`${nonce} `)
+        ? out.slice(nonce.length + 1)
+        : null
+      : null
+  const proven =
+    result.code === 0 &&
+    seen.machine !== null &&
+    (by === 'shell' ? hostName !== null : out !== null)
+  const verdict = proven ? null : nameFailure(result, watch, signal)
+  return {
+    params: verdict?.params ?? {},
+    evidence: verdict ? evidenceOf(seen.text || result.stderr) : '',
+    run: {
+      system,
+      mode: workshop.mode,
+      builtBy:
+        hostName && hostName !== 'unknown' && hostName !== 'localhost'
+          ? oneLine(hostName, 80)
+          : seen.machine,
+      durationSeconds: (clock.monotonic() - started) / 1000,
+      phases: seen.phases,
+      systemProven: proven && by === 'shell',
+      outcome: proven ? 'ok' : verdict?.busy ? 'busy' : 'failed',
+      ...(verdict ? { kind: verdict.kind } : {}),
+    },
+  }
+}
+
+/** What the output says: the line that the shell wrote, or where the builtin's symlink points. */
+const readOutput = async (
+  { mode, directory }: Workshop,
+  stdout: string,
+  by: 'shell' | 'builtin',
+): Promise<string | null> => {
+  const path = stdout.trim().split('\n').at(-1) ?? ''
+  if (!/^\/nix\/store\/[\w+.?=-]+$/.test(path)) return null
+  const file = mode === 'private' ? join(directory, 'store', path) : path
+  try {
+    return by === 'shell'
+      ? (await readFile(file, 'utf8')).trim().slice(0, 300)
+      : await readlink(join(file, 'manifest.nix'))
+  } catch {
+    return null
+  }
+}
+
+const nameFailure = (
+  result: RunResult,
+  watch: BuildWatch,
+  signal: AbortSignal,
+): { kind: Kind; params: Params; busy?: boolean } => {
+  const seen = watch.seen()
+  if (result.spawnError)
+    return { kind: 'no_local_nix', params: { detail: result.spawnError } }
+  if (signal.aborted) {
+    if (seen.waitsFor) return { kind: seen.waitsFor, params: {}, busy: true }
+    const told = classify(seen.text)
+    if (told && told.kind !== 'build_failed') return told
+    return { kind: 'build_timeout', params: { detail: `it hangs ${seen.stage}` } }
+  }
+  if (result.code === 0)
+    return {
+      kind: 'build_failed',
+      params: { detail: 'Nix reports success, but the output is not from this builder' },
+    }
+  const told = classify(seen.text) ?? classify(result.stderr)
+  return (
+    told ?? { kind: 'unclassified', params: { detail: oneLine(lastLine(result.stderr)) } }
+  )
+}
+
+const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? ''
+
+const sshOptions =
+  '-oBatchMode=yes -oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=3'
+
+const nixBuild = (
+  { mode, env, directory }: Workshop,
+  context: ProbeContext,
+  expression: string,
+  args: readonly string[],
+  onStderrLine?: (line: string) => void,
+): Promise<RunResult> => {
+  const store = join(directory, 'store')
+  const home = {
+    // Its own: a failed connection leaves nix-PID directories behind, and HOME may not be ours
+    HOME: join(directory, 'home'),
+    TMPDIR: join(directory, 'tmp'),
+    NIX_SSHOPTS: [env['NIX_SSHOPTS'], sshOptions].filter(Boolean).join(' '),
+  }
+  const privately = {
+    NIX_CONF_DIR: join(directory, 'conf'),
+    NIX_USER_CONF_FILES: '',
+    NIX_CONFIG: undefined,
+    NIX_REMOTE: undefined,
+    NIX_STATE_DIR: undefined,
+    NIX_STORE_DIR: undefined,
+  }
+  const own = mode === 'private' ? privately : { NIX_REMOTE: 'daemon' }
+  return context.run({
+    file: 'nix-build',
+    args: [
+      '--no-out-link',
+      ...(mode === 'private'
+        ? [
+            '--store',
+            store,
+            '--option',
+            'sandbox',
+            'false',
+            '--option',
+            'build-users-group',
+            '',
+          ]
+        : []),
+      ...args,
+      '--option',
+      'substitute',
+      'false',
+      '--option',
+      'post-build-hook',
+      '',
+      '--log-format',
+      'internal-json',
+      '-v',
+      '-E',
+      expression,
+    ],
+    env: { ...env, ...home, ...own },
+    cwd: directory,
+    signal: context.signal,
+    ...(onStderrLine ? { onStderrLine } : {}),
+  })
+}
