@@ -114,6 +114,9 @@ const parseSpeed = (text: string, flavour: Flavour): number | null => {
 }
 
 const parseFloat32 = (text: string): number | null => {
+  if (/^[+-]?inf(?:inity)?$/i.test(text))
+    return text.startsWith('-') ? -Infinity : Infinity
+  if (/^[+-]?nan(?:\(.*\))?$/i.test(text)) return NaN
   if (!/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text)) return null
   const value = Number(text)
   return Number.isFinite(Math.fround(value)) ? value : null

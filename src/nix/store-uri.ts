@@ -35,13 +35,14 @@ export const parseStoreUri = (written: string, flavour: Flavour): StoreUri => {
   const text = withScheme(written, flavour)
   const [base, query = ''] = splitOnce(text, '?')
   const params = parseQuery(query, flavour)
-  const place = placeOf(base, flavour)
+  const place = placeOf(base)
   const authority =
     place.authority === null ? null : parseAuthority(place.authority, flavour)
   const bare =
     authority === null && place.path === '' ? bareAddress(place.authority, flavour) : null
   const isUrl =
-    parsesAsUrl(text, flavour) && (place.authority === null || authority !== null)
+    parsesAsUrl(text, flavour) &&
+    (place.authority === null || authority !== null || !flavour.authorities)
   const isReadable = isUrl || isWord(base) || isPath(base) || bare !== null
   const reached = authority ?? bare
   return {
@@ -110,13 +111,12 @@ interface Place {
   readonly path: string
 }
 
-const placeOf = (base: string, flavour: Flavour): Place => {
+const placeOf = (base: string): Place => {
   if (isWord(base)) return { scheme: base || 'auto', authority: null, path: '' }
   const url = /^([a-z][a-z0-9+.-]*):(\/\/)?/i.exec(base)
   const scheme = url?.[1] ?? base
   if (!url?.[2]) {
-    // `x:1/y` is a directory for those that do not parse the list, and a URL for the others
-    const isDirectory = isPath(base) && !(url && flavour.parsesUris)
+    const isDirectory = isPath(base) && !url
     return { scheme: isDirectory ? 'local' : scheme, authority: null, path: base }
   }
   const rest = base.slice(url[0].length)

@@ -71,8 +71,7 @@ const rfcAuthority = (text: string): Authority | null => {
   const [, userinfo, bracketed, name = '', digits = ''] = match
   if (!rfcName.test(name) || !rfcUser.test(userinfo ?? '')) return null
   // a zone id follows an encoded percent sign
-  if (bracketed !== undefined && !isPlainIpv6(bracketed.replace(/%25.+$/, '')))
-    return null
+  if (bracketed !== undefined && !isLiteral(bracketed.replace(/%25.+$/, ''))) return null
   const port = digits === '' ? null : portOf(digits)
   if (digits !== '' && port === null) return null
   return {
@@ -98,7 +97,10 @@ const portOf = (digits: string): number | null => {
   return port >= 1 && port <= 65_535 ? port : null
 }
 
-const isPlainIpv6 = (text: string): boolean => isIPv6(text) && !text.includes('%')
+/** An address that may stand in brackets: IPv6 without a zone, or what RFC 3986 calls IPvFuture. */
+const isLiteral = (text: string): boolean =>
+  (isIPv6(text) && !text.includes('%')) ||
+  /^v[0-9a-f]+\.[\w.~!$&'()*+,;=:-]+$/i.test(text)
 
 const pct = '%[0-9a-fA-F]{2}'
 
@@ -109,8 +111,9 @@ const oldAuthorityText =
   `(?:\\[${oldSegment}\\]|${oldSegment}|(?:${oldChar})*)(?::[0-9]+)?`
 const oldAuthorityOnly = new RegExp(`^${oldAuthorityText}$`)
 const oldPath = `(?:${oldChar}|[:@/])*`
+// a broken authority passes as the beginning of a path
 const oldUrl = new RegExp(
-  `^[a-z][a-z0-9+.-]*:(?://${oldAuthorityText}(?:/${oldPath})?|(?!//)${oldPath})` +
+  `^[a-z][a-z0-9+.-]*:(?://${oldAuthorityText}(?:/${oldPath})?|${oldPath})` +
     `(?:\\?(?:${oldChar}|[:@/? ])*)?$`,
 )
 
@@ -118,7 +121,7 @@ const rfcChar = `[\\w.~!$&'()*+,;=-]|${pct}`
 const rfcName = new RegExp(`^(?:${rfcChar})*$`)
 const rfcUser = new RegExp(`^(?:${rfcChar}|:)*$`)
 const rfcPath = `(?:${rfcChar}|[:@/])*`
-const rfcQueryText = `(?:${rfcChar}|[:@/? "])*`
+const rfcQueryText = `(?:${rfcChar}|[:@/? "[\\]])*`
 const rfcQuery = new RegExp(`^${rfcQueryText}$`)
 const rfcUrl = new RegExp(
   `^[a-zA-Z][a-zA-Z0-9+.-]*:(?://[^/?]*(?:/${rfcPath})?|(?!//)${rfcPath})(?:\\?${rfcQueryText})?$`,
