@@ -25,7 +25,7 @@ daemon-stop     nix-daemon ends, its socket stays (ECONNREFUSED)
 daemon-nosocket nix-daemon ends, its socket is removed
 daemon-freeze   SIGSTOP nix-daemon (accepts by backlog, never answers)
 daemon-crash    nix-daemon and nix-store end in the middle of the handshake
-not-allowed     allowed-users of nix.conf does not name remotebuild
+not-allowed     allowed-users and trusted-users of nix.conf do not name remotebuild
 no-sh           sandbox = true without a /bin/sh in it
 gc-lock         the garbage collector's lock is held
 disk-full       /nix has no free block
@@ -145,12 +145,12 @@ NFT
     daemon-crash) in_node "$n" bash -c 'cd /usr/bin; for f in nix-daemon nix-store; do
         [ -e $f.lab-off ] || mv $f $f.lab-off
         printf "#!/bin/sh\nhead -c 4 >/dev/null\nexit 1\n" >$f; chmod 755 $f; done' ;;
-    not-allowed) daemon_with "$n" 'allowed-users = root' ;;
+    not-allowed) daemon_with "$n" $'allowed-users = root\ntrusted-users = root' ;;
     no-sh) daemon_with "$n" $'sandbox = true\nsandbox-paths =\nextra-sandbox-paths =' ;;
-    gc-lock) aux "$n" nsenter -t "$(pid_of "$n")" -m -- flock -x /nix/var/nix/gc.lock sleep infinity
+    gc-lock) aux "$n" nsenter -t "$(pid_of "$n")" -m -- bash -c 'exec 3>>/nix/var/nix/gc.lock; flock -x 3; exec sleep infinity'
       wait_for 5 gc_locked "$n" || die "$n: the lock was not taken" ;;
     disk-full) in_node "$n" sh -c 'dd if=/dev/zero of=/nix/.fill bs=64k conv=notrunc oflag=append 2>/dev/null; dd if=/dev/zero of=/nix/.fill2 bs=4k conv=notrunc oflag=append 2>/dev/null; test "$(df --output=avail /nix | tail -1)" -eq 0' ;;
-    inodes-full) in_node "$n" sh -c 'mount -o "remount,nr_inodes=$(df --output=iused /nix | tail -1)" /nix && test "$(df --output=iavail /nix | tail -1)" -eq 0' ;;
+    inodes-full) in_node "$n" sh -c 'mount -o "remount,nr_inodes=$(($(df --output=iused /nix | tail -1)))" /nix && test "$(df --output=iavail /nix | tail -1)" -eq 0' ;;
     low-space) in_node "$n" sh -c 'rm -f /nix/.fill; fallocate -l $(($(df --output=avail -B1 /nix | tail -1) - '$((LAB_STORE_MB * 1048576 / 16))')) /nix/.fill' ;;
     store-ro) in_node "$n" sh -c 'pkill -KILL -x nix-store; mount -o remount,ro /nix' ;;
     slow | slow:*) local r=${f#slow}; r=${r#:}; r=${r:-64kbit}
@@ -181,7 +181,7 @@ heal() { # NODE
   in_node "$n" bash -c '
     again=0
     nft delete table inet lab 2>/dev/null
-    pkill -u remotebuild -f lab-session
+    pkill -KILL -u remotebuild
     cd /usr/bin; for f in *.lab-off; do [ -e "$f" ] && mv -f "$f" "${f%.lab-off}"; done
     chmod 755 $(readlink -f nix nix-daemon nix-store | sort -u); cd /
     sed -i "/^echo Welcome to the builder/d" ~remotebuild/.bashrc

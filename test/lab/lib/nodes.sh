@@ -12,20 +12,29 @@ spec() { # NODE -> sets suite ip init
   die "no such node: $1"
 }
 all_nodes() { local s; for s in $LAB_NODES; do printf '%s\n' "${s%%:*}"; done; }
-names_of() { # NODE
+# Names of a node that carry a fault of their own: the host key of unknown.NODE is known to nobody, that of changed.NODE
+# is another, that of revoked.NODE is revoked; twice.NODE has two addresses, and the first is nobody's.
+names_of() { # NODE : the names whose host key is known
   local a
   printf '%s twice.%s' "$1" "$1"
   for a in $LAB_ALIASES; do printf ' %s.%s' "$a" "$1"; done
 }
-hosts_file() ( # DEAD : twice.NODE has two addresses, and the first, DEAD, is nobody's
-  local s a
+hosts_file() ( # DEAD : an address that nobody has
   echo "127.0.0.1 localhost"
   for s in $(all_nodes); do
     spec "$s"
-    printf '%s %s' "$ip" "$s"; for a in $LAB_ALIASES; do printf ' %s.%s' "$a" "$s"; done; echo
+    printf '%s %s' "$ip" "$s"; for a in $LAB_ALIASES unknown changed revoked; do printf ' %s.%s' "$a" "$s"; done; echo
     printf '%s twice.%s\n%s twice.%s\n' "$1" "$s" "$ip" "$s"
   done
   echo "$LAB_NET.254 coordinator"
+)
+known_hosts() (
+  for n in $(all_nodes); do
+    spec "$n"
+    printf '%s %s\n' "$(names_of "$n" | tr ' ' ,),$ip" "$(cut -d' ' -f1,2 "$KEYS/host_$n.pub")"
+    printf 'changed.%s %s\n' "$n" "$(cut -d' ' -f1,2 "$KEYS/newhost_$n.pub")"
+    printf '@revoked revoked.%s %s\n' "$n" "$(cut -d' ' -f1,2 "$KEYS/host_$n.pub")"
+  done
 )
 veth() { printf '%s-%s' "$LAB_BRIDGE" "$1"; }
 

@@ -78,8 +78,6 @@ make_keys() {
     [[ -e $KEYS/host_$n ]] || ssh-keygen -q -t ed25519 -N '' -C "host-$n" -f "$KEYS/host_$n"
     [[ -e $KEYS/newhost_$n ]] || ssh-keygen -q -t ed25519 -N '' -C "newhost-$n" -f "$KEYS/newhost_$n"
   done
-  for n in $(all_nodes); do
-    spec "$n"; printf '%s %s\n' "$(names_of "$n" | tr ' ' ,),$ip" "$(cut -d' ' -f1,2 "$KEYS/host_$n.pub")"
-  done >"$KEYS/known_hosts"
+  known_hosts >"$KEYS/known_hosts"
   exec 9>&-
 }

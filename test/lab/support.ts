@@ -1,0 +1,211 @@
+/** The lab seen from a test: faults on nodes, and the product run where builds are sent from. */
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Side } from '../../src/diagnosis/kinds.ts'
+import type { ProbeName, State } from '../../src/model.ts'
+
+const script = fileURLToPath(new URL('lab.sh', import.meta.url))
+const labDir =
+  process.env['LAB_DIR'] || join(process.env['TMPDIR'] || '/tmp', 'builder-lab')
+export const labNet = process.env['LAB_NET'] || '10.88.0'
+
+/** The builders with the Nix that each of them runs. */
+export const builders = { b1: '2.8', b2: '2.26', b3: '2.34' } as const
+export type Node = keyof typeof builders
+export const nodes = Object.keys(builders) as Node[]
+
+/** Where builds are sent from, with the Nix there; `host` is this machine itself. */
+export const clients = { host: '2.8', c3: '2.34' } as const
+export type Client = keyof typeof clients | 'c1' | 'c2'
+export const clientNames = Object.keys(clients) as (keyof typeof clients)[]
+
+export const schemes = ['ssh-ng', 'ssh'] as const
+export type Scheme = (typeof schemes)[number]
+
+export interface Ran {
+  readonly exit: number | null
+  readonly stdout: string
+  readonly stderr: string
+  readonly seconds: number
+}
+
+/** Runs lab.sh; never rejects for a bad exit. */
+export const lab = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  new Promise<Ran>((resolve, reject) => {
+    const started = performance.now()
+    const child = spawn('bash', [script, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, LAB_NODE_BIN: process.execPath, ...env },
+    })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    child.on('error', reject)
+    child.on('close', exit =>
+      resolve({ exit, stdout, stderr, seconds: (performance.now() - started) / 1000 }),
+    )
+  })
+
+const must = async (...args: string[]): Promise<string> => {
+  const ran = await lab(args)
+  if (ran.exit !== 0)
+    throw new Error(`lab.sh ${args.join(' ')} exited with ${ran.exit}: ${ran.stderr}`)
+  return ran.stdout
+}
+
+export const fault = async (node: Node, name: string) => {
+  await must('fault', node, name)
+}
+export const heal = async (node: Node) => {
+  await must('heal', node)
+}
+/** Runs a shell command in a node, as root. */
+export const inNode = (node: Node | Client, command: string) =>
+  must('exec', node, 'sh', '-c', command)
+/** Runs a shell command where builds are sent from. */
+export const atClient = (client: Client, command: string, env: NodeJS.ProcessEnv = {}) =>
+  lab(['client', client, 'sh', '-c', command], env)
+
+/** A machine line of the lab; what is not given is right. */
+export interface Line {
+  readonly scheme: Scheme
+  readonly host: string
+  readonly user?: string
+  readonly systems?: string
+  readonly key?: string
+  readonly features?: string
+  readonly hostKey?: string
+}
+
+export const uriOf = (line: Line) =>
+  `${line.scheme}://${line.user ?? 'remotebuild'}@${line.host}`
+export const machineLine = (line: Line): string =>
+  [
+    uriOf(line),
+    line.systems ?? 'x86_64-linux',
+    line.key ?? '/lab/keys/id',
+    '2 1',
+    line.features ?? '-',
+    '-',
+    line.hostKey ?? '-',
+  ].join(' ')
+
+/** What `check --json` prints, as far as the tests look at it. */
+export interface Answer {
+  readonly state: State
+  readonly builders: readonly BuilderAnswer[]
+  readonly problems: readonly unknown[]
+}
+export interface BuilderAnswer {
+  readonly name: string
+  readonly storeUri: string
+  readonly state: State
+  readonly proven: boolean
+  readonly cause: null | {
+    readonly probe: ProbeName
+    readonly kind: string
+    readonly side: Side
+    readonly reason: string
+    readonly hint: string
+    readonly reproduce?: string
+    readonly evidence?: string
+  }
+  readonly probes: Readonly<Partial<Record<ProbeName, ProbeAnswer>>>
+}
+export interface ProbeAnswer {
+  readonly status: 'ok' | 'degraded' | 'failed' | 'busy' | 'skipped'
+  readonly kind?: string
+  readonly value?: unknown
+}
+export interface CanaryRunAnswer {
+  readonly system: string
+  readonly builtBy: string | null
+  readonly systemProven?: boolean
+}
+
+export interface CheckOptions {
+  readonly client: Client
+  readonly lines: readonly Line[]
+  readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** More lines of nix.conf. */
+  readonly config?: string
+}
+export interface Check extends Ran {
+  readonly answer: Answer
+  /** The builder of a line. */
+  readonly of: (line: Line) => BuilderAnswer
+}
+
+/** A directory that every client sees as /lab/share/NAME. */
+export const shared = async () => {
+  const name = randomBytes(6).toString('hex')
+  const outside = join(labDir, 'share', name)
+  await mkdir(outside, { recursive: true })
+  return {
+    outside,
+    inside: `/lab/share/${name}`,
+    drop: () => rm(outside, { recursive: true, force: true }),
+  }
+}
+
+/** `check --canary --json` of these lines and no others; as many side by side as one likes. */
+export const check = async (options: CheckOptions): Promise<Check> => {
+  const dir = await shared()
+  try {
+    const text = options.lines.map(line => `${machineLine(line)}\n`).join('')
+    await writeFile(join(dir.outside, 'machines'), text)
+    const ran = await lab(
+      [
+        ...['client', options.client, 'timeout', '--kill-after=5', '150'],
+        ...['env', ...Object.entries(options.env ?? {}).map(([k, v]) => `${k}=${v}`)],
+        ...['node', '/lab/project/dist/main.js'],
+        ...(options.args ?? ['check', '--canary', '--json']),
+      ],
+      { NIX_CONFIG: `builders = @${dir.inside}/machines\n${options.config ?? ''}` },
+    )
+    const answer = parse(ran)
+    return {
+      ...ran,
+      answer,
+      of: line => {
+        const found = answer.builders.filter(b => b.storeUri === uriOf(line))
+        const [builder] = found
+        if (!builder || found.length > 1)
+          throw new Error(`${found.length} builders ${uriOf(line)} in ${ran.stdout}`)
+        return builder
+      },
+    }
+  } finally {
+    await dir.drop()
+  }
+}
+
+const parse = (ran: Ran): Answer => {
+  try {
+    return JSON.parse(ran.stdout) as Answer
+  } catch {
+    throw new Error(
+      `no JSON, exit ${ran.exit}\nstdout: ${ran.stdout.slice(0, 2000)}\nstderr: ${ran.stderr.slice(-2000)}`,
+    )
+  }
+}
+
+/** Polls until the answer is not null; throws after `seconds`. */
+export const waitFor = async <T>(
+  what: string,
+  seconds: number,
+  ask: () => Promise<T | null>,
+): Promise<T> => {
+  const end = performance.now() + seconds * 1000
+  for (;;) {
+    const answer = await ask()
+    if (answer !== null) return answer
+    if (performance.now() > end) throw new Error(`waited ${seconds} s for ${what}`)
+    await new Promise(resolve => setTimeout(resolve, 100))
+  }
+}
