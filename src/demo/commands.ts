@@ -1,0 +1,78 @@
+import type { ServerChannel } from 'ssh2'
+import type { DemoBuilder } from './demo-builder.ts'
+import { serveServe } from './serve-server.ts'
+import { isWholeScript, respond } from './telemetry.ts'
+import { serveWorker } from './worker-server.ts'
+
+const maxScriptBytes = 256 * 1024
+
+export interface CommandRequest {
+  readonly channel: ServerChannel
+  readonly command: string
+  readonly builder: DemoBuilder
+  /** Fires when the client is gone. */
+  readonly signal: AbortSignal
+}
+
+/** Plays the remote command and ends its channel with the exit code that the real one would give. Never rejects. */
+export const runCommand = async (request: CommandRequest): Promise<void> => {
+  const { channel } = request
+  let code = 0
+  try {
+    code = await play(request)
+  } catch (error) {
+    code = 1
+    if (!request.signal.aborted)
+      channel.stderr.write(
+        `error: ${error instanceof Error ? error.message : 'failed'}\n`,
+      )
+  }
+  if (request.signal.aborted) return
+  channel.exit(code)
+  channel.end()
+}
+
+/** Nothing is ever executed: commands are recognised, and everything else is not found. */
+const play = async ({
+  channel,
+  command,
+  builder,
+  signal,
+}: CommandRequest): Promise<number> => {
+  const pipe = { stdout: channel, stdin: channel }
+  if (/(?:^|[ /])nix-daemon --stdio/.test(command)) {
+    await serveWorker(pipe, builder, { signal })
+    return 0
+  }
+  if (/(?:^|[ /])nix-store --serve/.test(command)) {
+    await serveServe(pipe, { signal })
+    return 0
+  }
+  if (/(?:^|[ /])sh -s$/.test(command)) {
+    channel.write(respond(await readScript(channel), builder))
+    return 0
+  }
+  if (command === 'true') return 0
+  channel.stderr.write(`sh: 1: ${command.slice(0, 60)}: not found\n`)
+  return 127
+}
+
+/** Reads until the script is whole or the client has closed its side. */
+const readScript = (channel: ServerChannel): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let script = ''
+    const onData = (chunk: Buffer): void => {
+      script += chunk.toString('utf8')
+      if (script.length > maxScriptBytes) finish(new Error('the script is too long'))
+      else if (isWholeScript(script)) finish()
+    }
+    const onEnd = (): void => finish()
+    const finish = (error?: Error): void => {
+      channel.off('data', onData).off('end', onEnd).off('close', onEnd)
+      // What else comes is thrown away, so that the client can close its side
+      channel.resume()
+      if (error) reject(error)
+      else resolve(script)
+    }
+    channel.on('data', onData).on('end', onEnd).on('close', onEnd)
+  })

@@ -1,0 +1,106 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
+import { dirname, extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Builder, LocalNix } from '../model.ts'
+import { demoSystem, demoUser } from './demo-builder.ts'
+import type { FlakyTimes, ServedBuilder } from './serve-fleet.ts'
+
+export interface DemoFleetOptions {
+  /** This many healthy builders instead of the five that differ, to measure with. */
+  readonly count?: number
+  readonly flaky?: FlakyTimes
+}
+
+/** Builders that exist only while we run: real SSH servers on 127.0.0.1 in a child process. */
+export interface DemoFleet {
+  readonly builders: readonly Builder[]
+  /** No Nix of this machine takes part in the demo. */
+  readonly nix: LocalNix
+  /** Resolves when the child and its key are gone. Idempotent. */
+  stop(): Promise<void>
+}
+
+/** From parent to child, as JSON argument. */
+export interface FleetRequest {
+  readonly count: number | null
+  readonly flaky: FlakyTimes
+}
+
+/** From child to parent, once. */
+export type FleetMessage =
+  | { readonly keyFile: string; readonly servers: readonly ServedBuilder[] }
+  | { readonly error: string }
+
+/** Down once in any 15 seconds, and long enough that no probe can miss it. */
+const defaultFlaky: FlakyTimes = { upMs: 7000, downMs: 6000 }
+const killAfterMs = 2000
+
+/** Starts the fleet; it ends with `stop` or with this process. Rejects when it cannot start. */
+export const startDemoFleet = async (
+  options: DemoFleetOptions = {},
+): Promise<DemoFleet> => {
+  const request: FleetRequest = {
+    count: options.count ?? null,
+    flaky: options.flaky ?? defaultFlaky,
+  }
+  const main = new URL(`fleet-main${extname(import.meta.url)}`, import.meta.url)
+  const child = fork(fileURLToPath(main), [JSON.stringify(request)], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  const ready = await firstMessage(child)
+  if ('error' in ready) throw new Error(`the demo fleet cannot start: ${ready.error}`)
+  let stopping: Promise<void> | null = null
+  return {
+    builders: ready.servers.map((server, i) => toBuilder(server, ready.keyFile, i + 1)),
+    nix: { version: null, system: demoSystem },
+    stop: () => (stopping ??= stop(child, ready.keyFile)),
+  }
+}
+
+const firstMessage = (child: ChildProcess): Promise<FleetMessage> =>
+  new Promise(resolve => {
+    child.once('message', message => resolve(message as FleetMessage))
+    child.once('error', ({ message }) => resolve({ error: message }))
+    child.once('exit', (code, signal) =>
+      resolve({ error: `its process ended with ${code ?? signal}` }),
+    )
+  })
+
+const stop = async (child: ChildProcess, keyFile: string): Promise<void> => {
+  if (child.exitCode === null && child.signalCode === null) {
+    const exited = once(child, 'exit')
+    if (child.connected) child.disconnect()
+    const kill = setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+    await exited
+    clearTimeout(kill)
+  }
+  // The child removes it unless it was killed
+  await rm(dirname(keyFile), { recursive: true, force: true })
+}
+
+const toBuilder = (server: ServedBuilder, keyFile: string, line: number): Builder => {
+  const { builder, port } = server
+  const publicHostKey = Buffer.from(server.pinnedKey).toString('base64')
+  const storeUri = `${builder.scheme}://${demoUser}@127.0.0.1:${port}`
+  const features = builder.features.join(',')
+  return {
+    name: builder.name,
+    storeUri,
+    scheme: builder.scheme,
+    user: demoUser,
+    host: '127.0.0.1',
+    port,
+    params: {},
+    systems: [demoSystem],
+    sshKey: keyFile,
+    maxJobs: builder.maxJobs,
+    speedFactor: 1,
+    supportedFeatures: builder.features,
+    mandatoryFeatures: [],
+    publicHostKey,
+    origin: { file: 'demo', line },
+    line: `${storeUri} ${demoSystem} ${keyFile} ${builder.maxJobs} 1 ${features} - ${publicHostKey}`,
+  }
+}

@@ -1,0 +1,28 @@
+import ssh2 from 'ssh2'
+
+export interface KeyPair {
+  /** OpenSSH private key file. */
+  readonly private: string
+  /** `ssh-ed25519 AAAA... comment` */
+  readonly public: string
+}
+
+/** A new ed25519 key; a few milliseconds at most. */
+export const generateKey = (comment: string): KeyPair => {
+  for (;;) {
+    const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment })
+    if (isWhole(pair)) return pair
+  }
+}
+
+/** One key in some hundreds that ssh2 1.17 generates is malformed. */
+const isWhole = (pair: KeyPair): boolean => {
+  const [secret, known] = [
+    ssh2.utils.parseKey(pair.private),
+    ssh2.utils.parseKey(pair.public),
+  ]
+  if (secret instanceof Error || known instanceof Error) return false
+  const sample = Buffer.from('sample')
+  const signature = secret.sign(sample)
+  return Buffer.isBuffer(signature) && known.verify(sample, signature) === true
+}

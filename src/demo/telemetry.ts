@@ -1,0 +1,99 @@
+import { demoSystem, type DemoBuilder } from './demo-builder.ts'
+
+const lastSection = /^\s*section end\s*$/m
+
+/** True once nothing more of the script is needed. */
+export const isWholeScript = (script: string): boolean => lastSection.test(script)
+
+/**
+ * What the telemetry script would print on this builder. The script is not run: its nonce and the names of its
+ * sections are read from it, and each section gets the facts that its probe would find on a real Linux machine.
+ * `now` is Unix time in milliseconds.
+ */
+export const respond = (
+  scriptText: string,
+  builder: DemoBuilder,
+  now: number = Date.now(),
+): string => {
+  const nonce = /^\s*nonce=['"]?([0-9a-f]+)/m.exec(scriptText)?.[1]
+  if (nonce === undefined) return ''
+  const sections = scriptText.matchAll(/^\s*section ([a-z_]+)\s*$/gm)
+  return [...sections]
+    .map(([, name = '']) => `\n@${nonce} ${name}\n${factsOf(name, builder, now)}`)
+    .join('')
+}
+
+const factsOf = (section: string, builder: DemoBuilder, now: number): string => {
+  if (section === 'system') return lines(systemFacts(builder, now))
+  if (section === 'disk') return lines(diskFacts(builder))
+  if (section === 'memory') return lines(memoryFacts(builder, now))
+  return ''
+}
+
+const lines = (all: readonly string[]): string => all.map(line => `${line}\n`).join('')
+
+const day = 24 * 60 * 60
+const bootedAt = Math.floor(Date.now() / 1000) - 12 * day
+
+const systemFacts = (builder: DemoBuilder, now: number): readonly string[] => [
+  `time ${Math.floor(now / 1000)}`,
+  'kernel Linux 6.6.63 x86_64',
+  `nix nix (Nix) ${builder.nixVersion}`,
+  `boot ${bootedAt}`,
+  'users 32',
+  'set.build-users-group nixbld',
+  'set.cores 0',
+  'set.extra-platforms i686-linux',
+  `set.max-free ${2 * builder.disk.minFreeBytes}`,
+  `set.max-jobs ${builder.maxJobs}`,
+  `set.min-free ${builder.disk.minFreeBytes}`,
+  'set.sandbox true',
+  `set.system ${demoSystem}`,
+  `set.system-features ${builder.features.join(' ')}`,
+]
+
+const blockBytes = 4096
+const inodes = 30_000_000
+
+const diskFacts = ({ disk }: DemoBuilder): readonly string[] => {
+  const blocks = (bytes: number) => Math.floor(bytes / blockBytes)
+  const free = `statfs ${blocks(disk.availableBytes)} ${blocks(disk.sizeBytes)} ${blockBytes} ${inodes / 2} ${inodes}`
+  return [
+    '== store /nix/store',
+    free,
+    '== build /tmp',
+    free,
+    '== state /nix/var/nix',
+    free,
+    '== mounts',
+    '/dev/vda2 / ext4 rw,relatime 0 0',
+  ]
+}
+
+/** Builds come and go, so that a graph of the demo is no flat line. */
+const swing = (now: number): number => Math.sin(now / 60_000)
+
+const memoryFacts = ({ memory }: DemoBuilder, now: number): readonly string[] => {
+  const used = (memory.sizeBytes - memory.availableBytes) * (1 + swing(now) / 4)
+  const anon = Math.floor(used / 2)
+  const kib = (bytes: number) => `${Math.floor(bytes / 1024)} kB`
+  const stalledMicroseconds = 1_250_000
+  return [
+    '== meminfo',
+    `MemTotal: ${kib(memory.sizeBytes)}`,
+    `MemFree: ${kib((memory.sizeBytes - used) / 2)}`,
+    `MemAvailable: ${kib(memory.sizeBytes - used)}`,
+    '== pressure',
+    `some avg10=0.00 avg60=0.00 avg300=0.00 total=${2 * stalledMicroseconds}`,
+    `full avg10=0.00 avg60=0.00 avg300=0.00 total=${stalledMicroseconds}`,
+    '== current',
+    `${2 * anon}`,
+    '== limit',
+    `${Math.floor(memory.sizeBytes * 0.9)}`,
+    '== events',
+    ...['low', 'high', 'max', 'oom', 'oom_kill'].map(event => `${event} 0`),
+    '== stat',
+    `anon ${anon}`,
+    'shmem 0',
+  ]
+}

@@ -1,0 +1,105 @@
+import { startConversation, type Conversation, type Pipe } from '../nix/conversation.ts'
+import { stderrTags } from '../nix/stderr.ts'
+import { WireEnd } from '../nix/wire-error.ts'
+import type { WireOptions } from '../nix/wire.ts'
+import { list, text, word } from '../nix/wire-writer.ts'
+import { workerMagic, workerOps, workerVersion } from '../nix/worker.ts'
+import type { DemoBuilder } from './demo-builder.ts'
+import { readBuildRequest, writeBuildResult } from './build-server.ts'
+
+const oldestClient = 0x10a
+const queryValidPaths = 31
+const repairMode = 1
+
+/** Answers as `nix-daemon --stdio` would, until the client leaves; throws where the client breaks the protocol. */
+export const serveWorker = async (
+  pipe: Pipe,
+  builder: DemoBuilder,
+  options: WireOptions,
+): Promise<void> => {
+  const talk = startConversation(pipe, options)
+  const minor = await greet(talk, builder)
+  talk.send(word(stderrTags.last))
+  for (;;) {
+    const op = await nextOp(talk)
+    if (op === null) return
+    await answer(talk, op, minor, builder)
+  }
+}
+
+const greet = async (
+  { reader, send, leave }: Conversation,
+  builder: DemoBuilder,
+): Promise<number> => {
+  await reader.magic(workerMagic.client, 'the worker protocol', leave)
+  send(word(workerMagic.server), word(workerVersion))
+  const theirs = await reader.number('client version')
+  if (theirs < oldestClient) throw new Error('the Nix client version is too old')
+  const minor = Math.min(theirs, workerVersion) & 255
+  if (minor >= 14 && (await reader.bool('CPU affinity'))) await reader.word('CPU')
+  if (minor >= 11) await reader.bool('reserve space')
+  if (minor >= 33) send(text(builder.nixVersion))
+  if (minor >= 35) send(word(builder.trusted ? 1 : 2))
+  return minor
+}
+
+/** Null when the client is done. */
+const nextOp = async ({ reader }: Conversation): Promise<number | null> => {
+  const before = reader.offset
+  try {
+    return await reader.number('operation')
+  } catch (error) {
+    if (error instanceof WireEnd && error.offset === before) return null
+    throw error
+  }
+}
+
+const answer = async (
+  { reader, send }: Conversation,
+  op: number,
+  minor: number,
+  builder: DemoBuilder,
+): Promise<void> => {
+  const done = (...reply: readonly Buffer[]) => {
+    send(word(stderrTags.last), ...reply)
+  }
+  const paths = () => reader.list('paths', () => reader.text('path'))
+  switch (op) {
+    case workerOps.isValidPath:
+      await reader.text('path')
+      return done(word(1))
+    case workerOps.buildPaths: {
+      await paths()
+      const isRepair = (await reader.number('build mode')) === repairMode
+      return isRepair && !builder.trusted ? send(repairRefused(minor)) : done(word(1))
+    }
+    case queryValidPaths: {
+      const valid = await paths()
+      if (minor >= 27) await reader.bool('substitute')
+      return done(list(valid.map(text)))
+    }
+    case workerOps.buildDerivation:
+      await readBuildRequest(reader)
+      await reader.number('build mode')
+      return done(writeBuildResult({ times: minor >= 29, outputs: minor >= 28 }))
+    default:
+      throw reader.violation(`operation ${op} is not part of the demo`)
+  }
+}
+
+const repairRefused = (minor: number): Buffer => {
+  const message = text("repairing is not allowed because you are not in 'trusted-users'")
+  const error = word(stderrTags.error)
+  const level = word(0)
+  return minor < 26
+    ? Buffer.concat([error, message, word(1)])
+    : Buffer.concat([
+        error,
+        text('Error'),
+        level,
+        text('Error'),
+        message,
+        word(0),
+        list([]),
+      ])
+}
