@@ -266,14 +266,25 @@ export interface Verdict {
   readonly proven: boolean
 }
 
+/** A state and its one cause, before damping. */
+export type Diagnosis = Pick<Verdict, 'state' | 'cause'>
+
 /** What is counted and remembered of one probe of one builder. */
 export interface ProbeRecord<T = unknown> {
   readonly last: Result<T>
-  /** The newest attempt that ran to an ok or degraded end; its value is the newest measurement. */
+  /** The newest attempt that told something: ok, degraded or failed. busy and skipped only age the proof. */
+  readonly conclusive: Result<T> | null
+  /** The newest ok or degraded attempt; its value is the newest measurement. */
   readonly lastGood: Result<T> | null
   /** busy and skipped attempts do not count. */
   readonly attempts: number
   readonly failures: number
+  /** Conclusive attempts of the same luck in a row, the newest included, and the time of the first of them. */
+  readonly streak: {
+    readonly good: boolean
+    readonly count: number
+    readonly since: number
+  }
 }
 
 export type ProbeRecords = { readonly [P in ProbeName]?: ProbeRecord<ProbeValues[P]> }
@@ -283,6 +294,8 @@ export interface BuilderState {
   readonly builder: Builder
   readonly probes: ProbeRecords
   readonly verdict: Verdict
+  /** Times of the newest changes of the verdict, for flapping; bounded. */
+  readonly changedAt: readonly number[]
   /** Newest last; bounded. Failures are kept apart so that successes do not push them out. */
   readonly history: readonly Result[]
   readonly failures: readonly Result[]

@@ -169,6 +169,7 @@ const judge = (value: DiskValue, readOnly: boolean): Outcome<DiskValue> => {
         available: humanBytes(store.availableBytes),
         minFree: humanBytes(value.minFree ?? 0),
         path: store.path,
+        since: String(value.belowMinFreeSince),
       },
       value,
     }

@@ -1,0 +1,139 @@
+import { systemClock } from '../clock.ts'
+import { readActiveBuilders } from '../config/active-builders.ts'
+import { readTextFile } from '../config/text-source.ts'
+import { instantVerdict } from '../diagnosis/verdict.ts'
+import { reportOf, type Report } from '../diagnosis/report.ts'
+import { createEngine, type Engine } from '../engine.ts'
+import type { ActiveBuilders, Builder, ProbeName, State } from '../model.ts'
+import type { CanaryMode } from '../probes/canary.ts'
+import { createStore } from '../state/store.ts'
+import { createDial } from '../transport/dial.ts'
+import { createRun } from '../transport/run.ts'
+import { UsageError, type Io } from './io.ts'
+import { nearest } from './nearest.ts'
+import { parse } from './parse.ts'
+import { paintFor, renderReport } from './render.ts'
+
+const exitCodes: Readonly<Record<State, number>> = {
+  healthy: 0,
+  degraded: 1,
+  down: 2,
+  unknown: 3,
+  asleep: 0,
+  drained: 0,
+}
+
+/** Probes every (named) builder once. Exit 0 healthy, 1 degraded, 2 down, 3 unknown, usage or no builder. */
+export const checkCommand = async (args: readonly string[], io: Io): Promise<number> => {
+  const { values, positionals } = parse(args, {
+    canary: { type: 'boolean' },
+    'canary-mode': { type: 'string' },
+    json: { type: 'boolean' },
+  })
+  const mode = canaryMode(values['canary'] === true, values['canary-mode'])
+  const run = createRun()
+  const active = await readActiveBuilders({
+    run,
+    readFile: readTextFile,
+    env: io.env,
+    arch: process.arch,
+    platform: process.platform,
+    signal: io.signal,
+  })
+  const chosen = chooseBuilders(active, positionals)
+  const report = await checkOnce({ ...active, builders: chosen }, mode, io, run)
+  io.out(
+    values['json'] === true
+      ? `${JSON.stringify(report, null, 2)}\n`
+      : `${renderReport(report, paintFor(io.isTerminal, io.env))}\n`,
+  )
+  if (chosen.length === 0 && values['json'] !== true)
+    io.err(`no builders are configured; looked at ${active.files.join(', ')}\n`)
+  return exitCodes[report.state]
+}
+
+const canaryMode = (
+  asked: boolean,
+  mode: string | boolean | undefined,
+): CanaryMode | null => {
+  if (mode === undefined) return asked ? 'private' : null
+  if (mode !== 'private' && mode !== 'daemon')
+    throw new UsageError('--canary-mode is private or daemon')
+  return mode
+}
+
+const chooseBuilders = (
+  active: ActiveBuilders,
+  names: readonly string[],
+): readonly Builder[] => {
+  if (names.length === 0) return active.builders
+  return names.map(name => {
+    const found = active.builders.find(b => b.name === name || b.storeUri === name)
+    if (found) return found
+    const all = active.builders.map(b => b.name)
+    const near = nearest(name, all)
+    throw new UsageError(
+      `no builder is called ${name}${near ? `, did you mean ${near}?` : ''} (there are: ${all.join(', ') || 'none'})`,
+    )
+  })
+}
+
+/** At most this many builders are looked at side by side. */
+const width = 16
+
+const checkOnce = async (
+  active: ActiveBuilders,
+  mode: CanaryMode | null,
+  io: Io,
+  run: ReturnType<typeof createRun>,
+): Promise<Report> => {
+  const now = () => systemClock.now() / 1000
+  const store = createStore(
+    state => ({ verdict: instantVerdict(state, now()), changedAt: [] }),
+    now,
+    {
+      startedAt: now(),
+      suspect: false,
+      lastReloadOk: true,
+      failuresByKind: {},
+      intervals: { login: 0, trust: 0, system: 0, disk: 0, memory: 0, canary: 0 },
+      ready: false,
+    },
+  )
+  store.configure(active)
+  const nix = () => active.nix
+  const dial = createDial({ run, clock: systemClock, env: io.env, nix })
+  const engine = createEngine({ store, dial, run, clock: systemClock, env: io.env, nix })
+  const waiting = [...active.builders]
+  const worker = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift())
+      await checkBuilder(engine, next, mode, io.signal)
+  }
+  await Promise.all(Array.from({ length: width }, worker))
+  engine.close()
+  return reportOf(store.read())
+}
+
+const telemetry: readonly ProbeName[] = ['system', 'disk', 'memory']
+
+/** Climbs the ladder: what needs a failed rung is skipped, not red. */
+const checkBuilder = async (
+  engine: Engine,
+  builder: Builder,
+  mode: CanaryMode | null,
+  signal: AbortSignal,
+): Promise<void> => {
+  const answers = await engine.login(builder, signal)
+  const isRemote = builder.host !== null && builder.storeUri !== 'ssh://localhost'
+  if (engine.isConnected(builder)) await engine.telemetry(builder, telemetry, signal)
+  else engine.skip(builder, telemetry, isRemote ? 'not_tried' : 'not_remote', 'login')
+  if (mode === null) engine.skip(builder, ['canary'], 'not_asked')
+  else if (answers || !isRemote) await engine.canary(builder, mode, signal)
+  else
+    engine.skip(
+      builder,
+      ['canary'],
+      'not_tried',
+      engine.isConnected(builder) ? 'trust' : 'login',
+    )
+}

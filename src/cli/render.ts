@@ -1,0 +1,169 @@
+import {
+  probeNames,
+  type CanaryRun,
+  type ProbeName,
+  type ProbeValues,
+  type State,
+} from '../model.ts'
+import type { BuilderReport, ProbeReport, Report } from '../diagnosis/report.ts'
+
+/** Paints text, or leaves it as it is. */
+export interface Paint {
+  readonly state: (state: State, text: string) => string
+  readonly status: (status: ProbeReport['status'], text: string) => string
+  readonly dim: (text: string) => string
+  readonly bold: (text: string) => string
+}
+
+const escape = String.fromCharCode(27)
+const colour = (code: number) => (text: string) => `${escape}[${code}m${text}${escape}[0m`
+const [red, green, yellow, blue, dim, bold] = [31, 32, 33, 34, 2, 1].map(colour) as [
+  (t: string) => string,
+  (t: string) => string,
+  (t: string) => string,
+  (t: string) => string,
+  (t: string) => string,
+  (t: string) => string,
+]
+
+const plain: Paint = {
+  state: (_, t) => t,
+  status: (_, t) => t,
+  dim: t => t,
+  bold: t => t,
+}
+
+const coloured: Paint = {
+  state: (state, text) =>
+    ({
+      healthy: green,
+      degraded: yellow,
+      down: red,
+      unknown: blue,
+      asleep: dim,
+      drained: dim,
+    })[state](text),
+  status: (status, text) =>
+    ({ ok: green, degraded: yellow, failed: red, busy: blue, skipped: dim })[status](
+      text,
+    ),
+  dim,
+  bold,
+}
+
+/** Colours only on a terminal, and never with NO_COLOR (no-color.org). */
+export const paintFor = (
+  isTerminal: boolean,
+  env: Readonly<Record<string, string | undefined>>,
+): Paint => (isTerminal && !env['NO_COLOR'] && env['TERM'] !== 'dumb' ? coloured : plain)
+
+const shapes = {
+  healthy: '✔',
+  degraded: '▲',
+  down: '✘',
+  unknown: '?',
+  asleep: '☾',
+  drained: '–',
+} as const
+const marks = { ok: '✔', degraded: '▲', failed: '✘', busy: '…', skipped: '·' } as const
+
+/** The headline: how many can take work, and what is wrong with the first that cannot. */
+export const headline = (report: Report): string => {
+  const count = report.builders.length
+  if (count === 0) return 'No builders are configured.'
+  const able = report.builders.filter(
+    b => b.state === 'healthy' || b.state === 'degraded',
+  ).length
+  const worst =
+    report.builders.find(b => b.state === 'down') ?? report.builders.find(b => b.cause)
+  const noun = count === 1 ? 'builder' : 'builders'
+  const first = `${able} of ${count} ${noun} can take work.`
+  return worst?.cause ? `${first} ${worst.name}: ${worst.cause.reason}.` : first
+}
+
+/** The whole report for people: headline, problems, then a ladder for each builder. */
+export const renderReport = (report: Report, paint: Paint): string =>
+  [
+    paint.bold(headline(report)),
+    ...report.problems.map(p =>
+      paint.status('failed', `  ✘ ${p.file}:${p.line}: ${p.message}`),
+    ),
+    '',
+    ...report.builders.map(builder => renderBuilder(builder, paint)),
+  ].join('\n')
+
+const renderBuilder = (builder: BuilderReport, paint: Paint): string => {
+  const proof =
+    builder.state === 'healthy' && !builder.proven
+      ? paint.dim(' (not proven by a build)')
+      : ''
+  const head = paint.state(
+    builder.state,
+    `${shapes[builder.state]} ${builder.name}  ${builder.state}`,
+  )
+  const lines = [`${head}${proof}  ${paint.dim(builder.storeUri)}`]
+  for (const name of probeNames) {
+    const probe = builder.probes[name]
+    if (probe) lines.push(rung(name, probe, paint))
+  }
+  const { cause } = builder
+  if (cause) {
+    lines.push(
+      `    ${paint.bold('why')}   ${cause.reason} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
+    )
+    lines.push(`    ${paint.bold('mend')}  ${cause.hint}`)
+    lines.push(`    ${paint.bold('see')}   ${cause.reproduce}`)
+    if (cause.evidence)
+      for (const line of cause.evidence.split('\n').slice(0, 8))
+        lines.push(`    ${paint.dim(`| ${line.slice(0, 200)}`)}`)
+  }
+  return `${lines.join('\n')}\n`
+}
+
+const rung = (name: ProbeName, probe: ProbeReport, paint: Paint): string => {
+  const took = probe.status === 'skipped' ? '' : seconds(probe.durationSeconds)
+  const words = probe.status === 'ok' ? told(name, probe.value) : (probe.reason ?? '')
+  return `  ${paint.status(probe.status, `${marks[probe.status]} ${name.padEnd(7)}`)} ${took.padStart(7)}  ${paint.status(probe.status, probe.status === 'ok' ? '' : `${probe.status}: `)}${words}`
+}
+
+const seconds = (value: number): string =>
+  value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`
+
+/** A few words about a good result. */
+const told = (name: ProbeName, value: unknown): string => {
+  // The report carries the value of the probe that it names
+  const words = tellers[name] as (value: unknown) => string
+  return value === undefined || value === null ? '' : words(value)
+}
+
+const tellers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string } = {
+  login: v =>
+    `${v.via ?? 'ssh'}, host key ${verified(v.hostKey)}${v.transport === 'openssh' ? ', through OpenSSH' : ''}`,
+  trust: v =>
+    `Nix ${v.nixVersion ?? 'of unknown version'}, ${v.trusted === null ? 'trust not told' : 'trusted'}, ${v.protocol} protocol ${v.protocolVersion}`,
+  system: v =>
+    `${v.systems.join(' ')}; features ${v.features.slice(0, 8).join(' ') || 'none'}; max-jobs ${v.maxJobs ?? '?'}`,
+  disk: ({ store, minFree }) => {
+    const limit = minFree === 0 ? ', min-free off' : `, min-free ${gib(minFree ?? 0)}`
+    return `${gib(store.availableBytes)} free on ${store.path}${minFree === null ? '' : limit}`
+  },
+  memory: v => `${gib(v.availableBytes ?? 0)} of ${gib(v.sizeBytes ?? 0)} available`,
+  canary: v => v.runs.map(canaryRun).join('; '),
+}
+
+const canaryRun = (run: CanaryRun): string => {
+  const caveat = run.systemProven ? '' : ' (no /bin/sh in its sandbox: system not proven)'
+  return `${run.system} built by ${run.builtBy ?? '?'} in ${seconds(run.durationSeconds)}${caveat}`
+}
+
+const verified = (hostKey: { verifiedBy: string } | null): string =>
+  hostKey
+    ? hostKey.verifiedBy === 'nothing'
+      ? 'not verified'
+      : `verified by ${hostKey.verifiedBy}`
+    : 'verified by ssh'
+
+const gib = (bytes: number): string =>
+  bytes >= 2 ** 30
+    ? `${(bytes / 2 ** 30).toFixed(1)} GiB`
+    : `${Math.round(bytes / 2 ** 20)} MiB`

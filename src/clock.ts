@@ -1,0 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Clock } from './model.ts'
+
+/** The real time. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: async (ms, signal) => {
+    await delay(ms, undefined, { signal, ref: true })
+  },
+}

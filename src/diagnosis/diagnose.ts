@@ -1,0 +1,93 @@
+import type { BuilderState, Cause, Diagnosis, ProbeName, ProbeRecords } from '../model.ts'
+import type { Kind } from './kinds.ts'
+
+/** From the first rung to the last: what stands earlier explains what stands later. */
+const ladder: readonly ProbeName[] = [
+  'login',
+  'trust',
+  'disk',
+  'memory',
+  'system',
+  'canary',
+]
+
+/** Kinds by which a builder without disk space or with a read-only store shows itself elsewhere (LAB.md 3.7, 3.19). */
+const explainedByDisk: ReadonlySet<Kind> = new Set<Kind>([
+  'daemon_crash',
+  'daemon_frozen',
+  'connection_lost',
+  'copy_failed',
+  'build_failed',
+  'build_timeout',
+  'hook_broken',
+  'unclassified',
+  'disk_full',
+])
+
+/** State and one cause as the newest conclusive results say it, undamped. Pure. */
+export const diagnose = (probes: ProbeRecords): Diagnosis => {
+  const { login } = probes
+  if (!login) return { state: 'unknown', cause: null }
+  const found = ladder.flatMap(probe => suspectOf(probes, probe))
+  const disk = found.find(
+    ({ cause }) => cause.probe === 'disk' && cause.kind !== 'below_min_free',
+  )
+  const worst = found.find(({ down }) => down) ?? found[0]
+  if (worst) {
+    const cause =
+      disk && worst.cause.probe !== 'login' && explainedByDisk.has(worst.cause.kind)
+        ? disk.cause
+        : worst.cause
+    return { state: worst.down ? 'down' : 'degraded', cause }
+  }
+  if (login.last.outcome.status === 'busy')
+    return { state: 'unknown', cause: { probe: 'login', ...named(login.last.outcome) } }
+  if (login.last.outcome.status === 'skipped')
+    return { state: probes.canary?.conclusive ? 'healthy' : 'unknown', cause: null }
+  return { state: 'healthy', cause: null }
+}
+
+interface Suspect {
+  readonly down: boolean
+  readonly cause: Cause
+}
+
+/** What a probe has against the builder, if its newest conclusive result still speaks. */
+const suspectOf = (probes: ProbeRecords, probe: ProbeName): Suspect[] => {
+  const record = probes[probe]
+  const outcome = record?.conclusive?.outcome
+  if (!outcome || (outcome.status !== 'failed' && outcome.status !== 'degraded'))
+    return []
+  // A probe that now waits for a failed rung, or has no shell any more, says nothing against anybody
+  if (probe !== 'canary' && record.last.outcome.status === 'skipped') return []
+  return [{ down: outcome.status === 'failed', cause: { probe, ...named(outcome) } }]
+}
+
+const named = (outcome: {
+  readonly kind: Kind
+  readonly params: Cause['params']
+  readonly evidence?: string
+}): Omit<Cause, 'probe'> => ({
+  kind: outcome.kind,
+  params: outcome.params,
+  ...(outcome.evidence ? { evidence: outcome.evidence } : {}),
+})
+
+/** True once a canary succeeded after the last change of the verdict. */
+export const isProven = (probes: ProbeRecords, since: number): boolean => {
+  const canary = probes.canary?.lastGood
+  return (
+    canary !== null &&
+    canary !== undefined &&
+    canary.at >= since &&
+    probes.canary?.streak.good === true
+  )
+}
+
+/** The worst of several states; nothing to judge is unknown. */
+export const worstState = (
+  states: readonly BuilderState['verdict']['state'][],
+): BuilderState['verdict']['state'] => {
+  const order = ['down', 'degraded', 'unknown', 'asleep', 'drained', 'healthy'] as const
+  return order.find(state => states.includes(state)) ?? 'unknown'
+}

@@ -1,0 +1,30 @@
+import type { Builder, ProbeName } from '../model.ts'
+import { shellQuote, storeCommand } from '../nix/store-command.ts'
+import { builderParams } from './params.ts'
+
+/** A command that a person can paste to see the same answer with the real tools. */
+export const reproduceCommand = (builder: Builder, probe: ProbeName): string => {
+  const { ssh, dest } = builderParams(builder) as { ssh: string; dest: string }
+  const login = `${ssh} -o BatchMode=yes -o ConnectTimeout=5 ${dest}`
+  switch (probe) {
+    case 'login':
+      return `${login} true`
+    case 'trust':
+      // Closing standard input ends the program; what it prints before tells
+      return `${login} ${shellQuote(storeCommand(builder))} </dev/null | head -c 200`
+    case 'disk':
+      return `${login} 'df -h /nix/store; df -i /nix/store'`
+    case 'memory':
+      return `${login} 'cat /proc/meminfo /proc/pressure/memory'`
+    case 'system':
+      return `${login} nix --extra-experimental-features nix-command show-config`
+    case 'canary':
+      return (
+        `nix-build --no-out-link --max-jobs 0 --option substitute false --builders ${shellQuote(builder.line)} ` +
+        `-E 'derivation { name = "canary"; system = "${builder.systems[0] ?? ''}"; builder = "/bin/sh"; ` +
+        `args = [ "-c" "echo $nonce > $out" ]; nonce = toString builtins.currentTime; }'`
+      )
+    default:
+      return probe satisfies never
+  }
+}

@@ -1,0 +1,209 @@
+import type {
+  Builder,
+  Clock,
+  Connection,
+  Dial,
+  LocalNix,
+  Outcome,
+  Probe,
+  ProbeContext,
+  ProbeName,
+  Remote,
+  Result,
+  Run,
+  TelemetryProbe,
+} from './model.ts'
+import type { Kind } from './diagnosis/kinds.ts'
+import { builderParams } from './diagnosis/params.ts'
+import { createCanaryProbe, type CanaryMode } from './probes/canary.ts'
+import { directProbes, telemetryProbes } from './probes/index.ts'
+import { readTelemetry, telemetryTimeoutMs } from './probes/telemetry.ts'
+import { attempt, withParams } from './state/attempt.ts'
+import { lastValue, type Store } from './state/store.ts'
+
+export interface EngineDeps {
+  readonly store: Store
+  readonly dial: Dial
+  readonly run: Run
+  readonly clock: Clock
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly nix: () => LocalNix
+  /** Called when a kept connection breaks by itself. */
+  readonly onLost?: (builder: Builder, reason: string) => void
+}
+
+/** Builders, probes and state joined: each function makes attempts and records what they found. */
+export interface Engine {
+  /** A fresh login with the trust question; the new connection replaces the kept one. True when Nix answered. */
+  login(builder: Builder, signal: AbortSignal): Promise<boolean>
+  /** The due telemetry with one remote command over the kept connection. */
+  telemetry(
+    builder: Builder,
+    probes: readonly ProbeName[],
+    signal: AbortSignal,
+  ): Promise<void>
+  canary(builder: Builder, mode: CanaryMode, signal: AbortSignal): Promise<void>
+  /** Records that rungs were not tried, and why. */
+  skip(builder: Builder, probes: readonly ProbeName[], kind: Kind, detail?: string): void
+  /** Is there a kept connection? */
+  isConnected(builder: Builder): boolean
+  disconnect(builder: Builder): void
+  close(): void
+}
+
+const loginTimeoutMs = 20_000
+
+export const createEngine = (deps: EngineDeps): Engine => {
+  const { store, clock } = deps
+  const connections = new Map<string, Connection>()
+
+  const keep = (builder: Builder, connection: Connection | null) => {
+    const before = connections.get(builder.name)
+    if (connection) connections.set(builder.name, connection)
+    else connections.delete(builder.name)
+    before?.close()
+    void connection?.closed.then(reason => {
+      if (connections.get(builder.name) !== connection) return
+      connections.delete(builder.name)
+      deps.onLost?.(builder, reason)
+    })
+  }
+
+  const contextOf = (
+    builder: Builder,
+    remote: Remote,
+    signal: AbortSignal,
+  ): ProbeContext => ({
+    builder,
+    remote,
+    run: deps.run,
+    clock,
+    signal,
+    nix: deps.nix(),
+    last: probe => lastValue(store.read().builders.get(builder.name), probe),
+  })
+
+  const probe = <P extends ProbeName>(
+    builder: Builder,
+    one: Probe<P>,
+    remote: Remote,
+    signal: AbortSignal,
+  ): Promise<Result> =>
+    attempt<unknown>({
+      probe: one.name,
+      timeoutMs: one.timeoutMs,
+      params: builderParams(builder),
+      clock,
+      signal,
+      run: deadline => one.run(contextOf(builder, remote, deadline)),
+    })
+
+  const skipped = (
+    builder: Builder,
+    name: ProbeName,
+    kind: Kind,
+    detail?: string,
+  ): Result => ({
+    probe: name,
+    outcome: withParams(
+      { status: 'skipped', kind, params: detail ? { waitsFor: detail, detail } : {} },
+      builderParams(builder),
+    ),
+    at: clock.now() / 1000,
+    durationSeconds: 0,
+  })
+
+  const engine: Engine = {
+    login: async (builder, signal) => {
+      let connection: Connection | null = null
+      const login = await attempt({
+        probe: 'login',
+        timeoutMs: loginTimeoutMs,
+        params: builderParams(builder),
+        clock,
+        signal,
+        run: async deadline => {
+          const dialled = await deps.dial(builder, deadline)
+          connection = dialled.connection
+          return dialled.outcome
+        },
+      })
+      keep(builder, connection)
+      const remote = connections.get(builder.name)
+      const others = remote
+        ? await Promise.all(directProbes.map(one => probe(builder, one, remote, signal)))
+        : directProbes.map(({ name }) => skipped(builder, name, ...whyNot(login.outcome)))
+      if (signal.aborted) return false
+      store.record(builder, [login, ...others])
+      return others.every(
+        ({ outcome }) => outcome.status === 'ok' || outcome.status === 'degraded',
+      )
+    },
+
+    telemetry: async (builder, names, signal) => {
+      const due = telemetryProbes.filter(({ name }) => names.includes(name))
+      const remote = connections.get(builder.name)
+      if (!remote || due.length === 0) return
+      const results = await readAll(builder, due, contextOf(builder, remote, signal))
+      if (!signal.aborted) store.record(builder, results)
+    },
+
+    canary: async (builder, mode, signal) => {
+      const result = await probe(
+        builder,
+        createCanaryProbe(mode, deps.env),
+        noRemote,
+        signal,
+      )
+      if (!signal.aborted) store.record(builder, [result])
+    },
+
+    skip: (builder, names, kind, detail) =>
+      store.record(
+        builder,
+        names.map(name => skipped(builder, name, kind, detail)),
+      ),
+    isConnected: builder => connections.has(builder.name),
+    disconnect: builder => keep(builder, null),
+    close: () => {
+      const all = [...connections.values()]
+      connections.clear()
+      for (const connection of all) connection.close()
+    },
+  }
+  return engine
+}
+
+/** The canary goes through the local Nix; it has no connection of ours. */
+const noRemote: Remote = {
+  open: () => Promise.reject(new Error('the canary opens no channel')),
+}
+
+const whyNot = (login: Outcome): [Kind, string?] =>
+  login.status === 'skipped' ? ['not_remote'] : ['not_tried', 'login']
+
+/** All due fragments in one attempt; each gets its own result with the time of the whole. */
+const readAll = async (
+  builder: Builder,
+  due: readonly TelemetryProbe<ProbeName>[],
+  context: ProbeContext,
+): Promise<Result[]> => {
+  const params = builderParams(builder)
+  let outcomes: ReadonlyMap<ProbeName, Outcome> = new Map()
+  const whole = await attempt<null>({
+    probe: due[0]!.name,
+    timeoutMs: telemetryTimeoutMs,
+    params,
+    clock: context.clock,
+    signal: context.signal,
+    run: async deadline => {
+      outcomes = await readTelemetry(due, { ...context, signal: deadline })
+      return { status: 'ok', value: null }
+    },
+  })
+  return due.map(({ name }) => ({
+    ...whole,
+    probe: name,
+    outcome: withParams(outcomes.get(name) ?? whole.outcome, params),
+  }))
+}
