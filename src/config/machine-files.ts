@@ -4,8 +4,7 @@ import type { Flavour } from '../nix/flavour.ts'
 import { listConsequence, parseMachine, type Machine } from '../nix/machine-line.ts'
 import { piecesOf, type Piece } from '../nix/machines.ts'
 import { quote } from '../nix/text.ts'
-import type { Assigned } from './nix-files.ts'
-import { tooDeep, tooLarge, tooManyLines } from './nix-files.ts'
+import { type Assigned, tooDeep, tooLarge, tooManyLines, tooMuch } from './nix-files.ts'
 import { limits, type TextSource } from './text-source.ts'
 
 /** The machines of a `builders` value, its `@files` included. */
@@ -26,6 +25,7 @@ export const readMachines = async (
 ): Promise<Machines> => {
   const machines: (Machine & { readonly origin: Origin })[] = []
   const problems: Problem[] = []
+  let isFull = false
 
   const expand = async (
     text: string,
@@ -34,10 +34,11 @@ export const readMachines = async (
   ): Promise<void> => {
     for (const piece of piecesOf(text, flavour)) {
       const origin = originOf(piece)
-      if (piece.line > limits.lines || !source.take()) {
-        problems.push({ ...origin, message: tooManyLines })
-        return
-      }
+      if (piece.line > limits.lines)
+        return void problems.push({ ...origin, message: tooManyLines })
+      if (isFull) return
+      isFull = !source.take()
+      if (isFull) return void problems.push({ ...origin, message: tooMuch })
       if (piece.text.length > limits.lineLength)
         problems.push({ ...origin, message: tooLong })
       else if (piece.kind === 'include') await include(piece.text, origin, above)

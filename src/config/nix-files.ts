@@ -32,6 +32,7 @@ export const readNixFiles = async (
 ): Promise<NixFiles> => {
   const settings = new Map<string, Assigned>()
   const problems: Problem[] = []
+  let isFull = false
   const directory = env['NIX_CONF_DIR'] || '/etc/nix'
   const main = join(directory, 'nix.conf')
 
@@ -39,10 +40,11 @@ export const readNixFiles = async (
     const relativeTo = above.length > 0 ? dirname(file) : '/'
     for (const statement of statementsOf(text)) {
       const origin = { file, line: statement.line }
-      if (statement.line > limits.lines || !source.take()) {
-        problems.push({ ...origin, message: tooManyLines })
-        return
-      }
+      if (statement.line > limits.lines)
+        return void problems.push({ ...origin, message: tooManyLines })
+      if (isFull) return
+      isFull = !source.take()
+      if (isFull) return void problems.push({ ...origin, message: tooMuch })
       if (statement.kind === 'error')
         problems.push({ ...origin, message: statement.message, stopsBuilds: true })
       else if (statement.kind === 'set')
@@ -102,6 +104,7 @@ export const defaultBuilders = (env: Env, flavour: Flavour): Assigned => {
 
 export const tooLarge = 'the file is larger than 1 MiB: what follows is not read by us'
 export const tooManyLines = `more than ${limits.lines} lines: this one and what follows are not read by us`
+export const tooMuch = `more than ${limits.elements} settings, includes and machines: what follows is not read by us`
 export const tooDeep = (path: string): string =>
   `${quote(path)} is included more than ${limits.depth} files deep: it is not read by us`
 

@@ -11,8 +11,10 @@ export type ReadFile = (path: string, maxBytes: number) => Promise<string>
 /** How much of what others wrote is read. Nix itself has no such limits. */
 export const limits = {
   fileBytes: 1_048_576,
-  /** Of one file, and elements of all files together. */
+  /** Of one file. */
   lines: 10_000,
+  /** Settings, includes and machines of all files together. */
+  elements: 20_000,
   lineLength: 65_536,
   depth: 20,
   problems: 100,
@@ -35,7 +37,7 @@ export interface TextSource {
 /** A source over one reading of the configuration. */
 export const createTextSource = (readFile: ReadFile): TextSource => {
   const files = new Set<string>()
-  let left: number = limits.lines
+  let left: number = limits.elements
   return {
     files,
     take: () => left-- > 0,
@@ -70,8 +72,11 @@ export const readTextFile: ReadFile = async (path, maxBytes) => {
   }
 }
 
-/** At most `limits.problems`, then one that tells how many more there are. */
-export const capProblems = (problems: readonly Problem[]): readonly Problem[] => {
+/** Each problem once and at most `limits.problems`, then one that tells how many more there are. */
+export const capProblems = (all: readonly Problem[]): readonly Problem[] => {
+  const problems = [
+    ...new Map(all.map(p => [`${p.file}\n${p.line}\n${p.message}`, p])).values(),
+  ]
   const first = problems.slice(0, limits.problems)
   const next = problems[limits.problems]
   if (!next) return first
