@@ -116,7 +116,7 @@ fault() { # NODE FAULT
     session)
       aux "$n" ssh -o BatchMode=yes -o "UserKnownHostsFile=$KEYS/known_hosts" -i "$KEYS/id" "remotebuild@$ip" 'sleep infinity; : lab-session'
       wait_for 5 logged_in "$n" || { cat "$NODES/$n/log/aux.log" >&2; die "$n: nobody could log in"; } ;;
-    link-down) in_net "$n" ip link set eth0 down ;;
+    link-down) in_net "$n" ip link set eth0 down; forget_neighbour "$ip" ;;
     blackhole) in_net "$n" sh -c "ip route replace blackhole $LAB_NET.0/25; ip route replace blackhole $LAB_NET.128/25" ;;
     reject) in_node "$n" nft -f - <<'NFT' ;;
 add table inet lab
@@ -161,9 +161,16 @@ NFT
       in_node "$n" systemctl set-property --runtime nix-daemon.service "MemoryMax=$sz" MemorySwapMax=0
       in_node "$n" test -e /sys/fs/cgroup/system.slice/nix-daemon.service/memory.max ||
         die "this host has no memory controller in cgroup v2: MemoryMax is not enforced" ;;
-    power-off) stop_node "$n" ;;
+    power-off) stop_node "$n"; forget_neighbour "$ip" ;;
     *) die "no such fault: $f" ;;
   esac
+}
+forget_neighbour() { # IP : else packets go to its old hardware address for some seconds more
+  local n
+  ip neigh flush to "$1" dev "$LAB_BRIDGE" 2>/dev/null || true
+  for n in $(all_nodes); do
+    pid_of "$n" >/dev/null && in_net "$n" ip neigh flush to "$1" dev eth0 2>/dev/null || true
+  done
 }
 turned_away() { [[ $(timeout 1 bash -c "exec 3<>/dev/tcp/$1/22 && head -c 4 <&3" 2>/dev/null) != "SSH-" ]]; }
 gc_locked() { ! in_node "$1" flock -n /nix/var/nix/gc.lock true; }

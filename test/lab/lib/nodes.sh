@@ -78,7 +78,7 @@ plug() { # NODE PID IP
   ip link del "$(veth "$1")" 2>/dev/null || true
   ip link add "$(veth "$1")" type veth peer name eth0 netns "$2"
   ip link set "$(veth "$1")" master "$LAB_BRIDGE" up
-  nsenter -t "$2" -n -- sh -c "ip link set lo up; ip addr add $3/24 dev eth0; ip link set eth0 up"
+  nsenter -t "$2" -n -- sh -c "ip link set lo up; ip link set eth0 address $(printf '02:1a:b0:00:00:%02x' "${3##*.}"); ip addr add $3/24 dev eth0; ip link set eth0 up"
 }
 
 SSHD_USUAL='MaxStartups 100:30:200'
