@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { checkCommand } from './cli/check.ts'
 import { UsageError, type Io } from './cli/io.ts'
-import { nearest } from './cli/nearest.ts'
+import { nearest } from './diagnosis/nearest.ts'
 
 type Command = (args: readonly string[], io: Io) => Promise<number>
 

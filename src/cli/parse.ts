@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { UsageError } from './io.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../diagnosis/nearest.ts'
 
 interface OptionSpec {
   readonly type: 'boolean' | 'string'

@@ -1,4 +1,4 @@
-import { dirname, join, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import type { Origin, Problem } from '../model.ts'
 import type { Flavour } from '../nix/flavour.ts'
 import { configConsequence, statementsOf } from '../nix/nix-conf.ts'
@@ -37,7 +37,6 @@ export const readNixFiles = async (
   const main = join(directory, 'nix.conf')
 
   const apply = async (text: string, file: string, above: readonly string[]) => {
-    const relativeTo = above.length > 0 ? dirname(file) : '/'
     for (const statement of statementsOf(text)) {
       const origin = { file, line: statement.line }
       if (statement.line > limits.lines)
@@ -49,10 +48,19 @@ export const readNixFiles = async (
         problems.push({ ...origin, message: statement.message, stopsBuilds: true })
       else if (statement.kind === 'set')
         settings.set(statement.name, { value: statement.value, origin })
-      else {
-        const path = resolve(relativeTo, statement.path)
-        await include(path, origin, statement.optional, above)
-      }
+      else if (above.length === 0 && !isAbsolute(statement.path))
+        problems.push({
+          ...origin,
+          message: `${quote(statement.path)} is not an absolute path: ${configConsequence}`,
+          stopsBuilds: true,
+        })
+      else
+        await include(
+          resolve(dirname(file), statement.path),
+          origin,
+          statement.optional,
+          above,
+        )
     }
   }
 

@@ -1,0 +1,153 @@
+import { readFile } from 'node:fs/promises'
+import { Ajv, type ErrorObject } from 'ajv'
+import type { LogLevel } from '../log.ts'
+import { nearest } from '../diagnosis/nearest.ts'
+import { configSchema } from './schema.ts'
+
+/** Cron expressions by scheduled probe. */
+export type ScheduledProbe = 'login' | 'system' | 'disk' | 'memory' | 'canary'
+
+export interface BuilderExceptions {
+  readonly expect: 'awake' | 'asleep'
+  readonly drained: boolean
+  readonly canary: boolean
+}
+
+/** Our own configuration with every default filled in. */
+export interface Config {
+  readonly listen: readonly string[]
+  readonly logLevel: LogLevel
+  readonly timeZone: string
+  readonly schedule: Readonly<Record<ScheduledProbe, string>>
+  readonly jitter: number
+  readonly concurrency: { readonly logins: number; readonly canaries: number }
+  readonly canary: { readonly enabled: boolean; readonly mode: 'private' | 'daemon' }
+  readonly keepConnections: boolean
+  readonly builders: Readonly<Record<string, BuilderExceptions>>
+}
+
+export type Checked =
+  | { readonly ok: true; readonly config: Config }
+  /** One sentence for each error, with its JSON path. */
+  | { readonly ok: false; readonly errors: readonly string[] }
+
+/** Finds fault with a cron expression: a sentence, or null. Handed in, since cron is the schedule's business. */
+export type CheckCron = (expression: string) => string | null
+
+const maxErrors = 50
+const maxBytes = 1024 * 1024
+
+/** Checks text against the schema: all errors at once, never throws. Empty text is a good configuration. */
+export const checkConfig = (text: string, checkCron: CheckCron): Checked => {
+  let value: unknown
+  try {
+    value = text.trim() === '' ? {} : JSON.parse(text)
+  } catch (error) {
+    return { ok: false, errors: [jsonFault(text, error)] }
+  }
+  const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false })
+  const validate = ajv.compile(configSchema)
+  if (!validate(value))
+    return { ok: false, errors: sentences(validate.errors ?? []).slice(0, maxErrors) }
+  // The schema has just proven the shape and filled in the defaults
+  const config = value as Config
+  const errors = [
+    ...Object.entries(config.schedule).flatMap(([name, expression]) => {
+      const fault = checkCron(expression)
+      return fault
+        ? [
+            `/schedule/${name}: ${JSON.stringify(expression)} is no cron expression: ${fault}`,
+          ]
+        : []
+    }),
+    ...config.listen.flatMap((address, i) =>
+      parseListen(address)
+        ? []
+        : [`/listen/${i}: ${JSON.stringify(address)} is not host:port`],
+    ),
+    ...(isTimeZone(config.timeZone)
+      ? []
+      : [`/timeZone: ${JSON.stringify(config.timeZone)} is no time zone`]),
+  ]
+  return errors.length ? { ok: false, errors } : { ok: true, config }
+}
+
+/** Reads and checks a file. `missing` says whether a file that does not exist is as good as an empty one. */
+export const loadConfig = async (
+  path: string,
+  missingIsFine: boolean,
+  checkCron: CheckCron,
+): Promise<Checked> => {
+  try {
+    const text = await readFile(path, 'utf8')
+    if (text.length > maxBytes)
+      return { ok: false, errors: [`${path}: larger than 1 MiB`] }
+    const checked = checkConfig(text, checkCron)
+    return checked.ok
+      ? checked
+      : { ok: false, errors: checked.errors.map(e => `${path}: ${e}`) }
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error)
+    if (code === 'ENOENT' && missingIsFine) return checkConfig('', checkCron)
+    return { ok: false, errors: [`${path}: cannot be read (${code})`] }
+  }
+}
+
+/** `127.0.0.1:10922`, `[::1]:10922`, `:10922`; null where it is none of these. */
+export const parseListen = (address: string): { host: string; port: number } | null => {
+  const match = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\s[\]]*)):(\d{1,5})$/.exec(address)
+  const port = Number(match?.[3])
+  if (!match || port > 65_535) return null
+  return { host: match[1] ?? (match[2] || '::'), port }
+}
+
+const isTimeZone = (name: string): boolean => {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name })
+    return true
+  } catch {
+    return false
+  }
+}
+
+const jsonFault = (text: string, error: unknown): string => {
+  const message = error instanceof Error ? error.message : String(error)
+  const at = Number(/position (\d+)/.exec(message)?.[1] ?? NaN)
+  const line = Number.isNaN(at) ? '' : `line ${text.slice(0, at).split('\n').length}: `
+  return `${line}not JSON: ${message.slice(0, 200)}`
+}
+
+const sentences = (errors: readonly ErrorObject[]): string[] => [
+  ...new Set(errors.map(sentence)),
+]
+
+/** ajv's texts lack the offending key; ours say what, where and what was probably meant. */
+const sentence = (error: ErrorObject): string => {
+  const path = error.instancePath || '/'
+  const params = error.params as Record<string, unknown>
+  switch (error.keyword) {
+    case 'additionalProperties': {
+      const name = String(params['additionalProperty'])
+      const near = nearest(name, siblings(error.schemaPath))
+      const at = `${error.instancePath}/${name}`
+      return `${at}: there is no such option${near ? `, did you mean ${near}?` : ''}`
+    }
+    case 'enum': {
+      const allowed = (params['allowedValues'] as readonly unknown[]).map(String)
+      return `${path}: must be one of ${allowed.join(', ')}`
+    }
+    case 'type':
+      return `${path}: must be ${String(params['type'])}`
+    default:
+      return `${path}: ${error.message ?? 'is not valid'}`
+  }
+}
+
+/** The option names that stand beside the unknown one, from the path into the schema. */
+const siblings = (schemaPath: string): string[] => {
+  let node: unknown = configSchema
+  for (const step of schemaPath.replace(/^#\//, '').split('/').slice(0, -1))
+    node = (node as Record<string, unknown> | undefined)?.[step]
+  const properties = (node as { properties?: object } | undefined)?.properties
+  return Object.keys(properties ?? {})
+}

@@ -1,0 +1,126 @@
+/**
+ * The JSON schema of our own configuration; `config.schema.json` is this object, written out (tested equal). Every
+ * option has a default, so that no configuration at all is a good one.
+ */
+const cron = (fallback: string, description: string) =>
+  ({
+    type: 'string',
+    minLength: 9,
+    maxLength: 200,
+    default: fallback,
+    description,
+  }) as const
+
+export const configSchema = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  $id: 'builder-monitor/config.schema.json',
+  title: 'Configuration of builder-monitor',
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    $schema: { type: 'string', description: 'For editors; not used.' },
+    listen: {
+      type: 'array',
+      items: { type: 'string', minLength: 2, maxLength: 300 },
+      minItems: 1,
+      maxItems: 8,
+      default: ['127.0.0.1:10922'],
+      description: 'Addresses to serve HTTP on, `host:port`; IPv6 in brackets.',
+    },
+    logLevel: {
+      type: 'string',
+      enum: ['debug', 'info', 'warn', 'error', 'silent'],
+      default: 'info',
+      description: 'The least level that is logged.',
+    },
+    timeZone: {
+      type: 'string',
+      minLength: 1,
+      maxLength: 60,
+      default: 'UTC',
+      description: 'IANA name of the time zone of the cron expressions.',
+    },
+    schedule: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description:
+        'When each probe runs: cron expressions of five fields, or six with seconds first.',
+      properties: {
+        login: cron('*/2 * * * *', 'A fresh SSH login with the trust question.'),
+        system: cron('*/5 * * * *', 'Systems, features and settings of the remote Nix.'),
+        disk: cron('*/30 * * * * *', 'Free space, over the kept connection.'),
+        memory: cron('*/30 * * * * *', 'Memory and pressure, over the kept connection.'),
+        canary: cron('*/30 * * * *', 'A real build on each builder.'),
+      },
+    },
+    jitter: {
+      type: 'number',
+      minimum: 0,
+      maximum: 0.5,
+      default: 0.2,
+      description:
+        'Part of its interval by which each login and canary is shifted at random.',
+    },
+    concurrency: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'How much is done side by side.',
+      properties: {
+        logins: { type: 'integer', minimum: 1, maximum: 200, default: 10 },
+        canaries: { type: 'integer', minimum: 1, maximum: 32, default: 4 },
+      },
+    },
+    canary: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: {
+        enabled: { type: 'boolean', default: true, description: 'Send canary builds.' },
+        mode: {
+          type: 'string',
+          enum: ['private', 'daemon'],
+          default: 'private',
+          description:
+            'private: a store of our own, any user. daemon: through the local nix-daemon, needs trusted-users.',
+        },
+      },
+    },
+    keepConnections: {
+      type: 'boolean',
+      default: true,
+      description:
+        'Keep one connection to each builder for telemetry (about 2.4 MB on the builder).',
+    },
+    builders: {
+      type: 'object',
+      default: {},
+      description: 'Exceptions for single builders, by name.',
+      maxProperties: 2000,
+      additionalProperties: {
+        type: 'object',
+        additionalProperties: false,
+        properties: {
+          expect: {
+            type: 'string',
+            enum: ['awake', 'asleep'],
+            default: 'awake',
+            description:
+              'asleep: the builder may sleep; not answering is no fault, and no connection is kept.',
+          },
+          drained: {
+            type: 'boolean',
+            default: false,
+            description: 'Out of service on purpose: not probed, no alert.',
+          },
+          canary: {
+            type: 'boolean',
+            default: true,
+            description: 'Send canary builds to it.',
+          },
+        },
+      },
+    },
+  },
+} as const
