@@ -3,8 +3,10 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { readMachines } from '../../src/config/machine-files.ts'
+import { defaultBuilders, readNixFiles } from '../../src/config/nix-files.ts'
 import { createTextSource } from '../../src/config/text-source.ts'
 import { flavourOf } from '../../src/nix/flavour.ts'
+import { readSettings, stringSetting } from '../../src/nix/settings.ts'
 import { isSshScheme, sshDestination } from '../../src/nix/store-uri.ts'
 
 t.jobs = 3
@@ -282,6 +284,145 @@ const ourAnswer = async (
 }
 
 const b64 = (text: string): string => Buffer.from(text).toString('base64')
+
+interface Configuration {
+  readonly conf: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+const directory = '/tmp/diff-conf'
+const confFiles: Readonly<Record<string, string>> = {
+  [`${directory}/d/inc.conf`]: 'builders = included\n',
+  [`${directory}/d/outer.conf`]: 'include inc.conf\n',
+  [`${directory}/h/.config/nix/nix.conf`]: '',
+  [`${directory}/home/.config/nix/nix.conf`]: 'builders = home\n',
+  [`${directory}/x/nix/nix.conf`]: 'builders = xdg\n',
+}
+const homeEnv = { HOME: `${directory}/home` }
+const configurations: readonly Configuration[] = [
+  ...[
+    '',
+    'builders = a',
+    'builders = a\nbuilders = b',
+    'builders = a\ninclude d/inc.conf',
+    'include d/inc.conf\nbuilders = a',
+    'include d/outer.conf',
+    `include ${directory}/d/inc.conf # c`,
+    'builders = a\n!include d/none',
+    'builders = a\ninclude d/none',
+    'builders = a\ninclude d',
+    'builders = a\ninclude d/inc.conf/x',
+    'builders = a\ninclude d/inc.conf x',
+    'include nix.conf',
+    'builders',
+    'builders=',
+    'builders =',
+    'builders == a',
+    'builders = = a',
+    'builders = a b\tc  ; d # e',
+    'builders = a\r\n\r\n',
+    '\tbuilders\t=\ta',
+    '= b c',
+    'include = x',
+    'include',
+    'extra-builders = a',
+  ].map(conf => ({ conf })),
+  { conf: '', env: { NIX_REMOTE_SYSTEMS: '' } },
+  { conf: '', env: { NIX_REMOTE_SYSTEMS: '/a' } },
+  { conf: '', env: { NIX_REMOTE_SYSTEMS: '/a::/b' } },
+  { conf: 'builders = a', env: { NIX_REMOTE_SYSTEMS: '/a' } },
+  { conf: 'builders = a', env: homeEnv },
+  { conf: '', env: { ...homeEnv, XDG_CONFIG_DIRS: `${directory}/x` } },
+  { conf: '', env: { XDG_CONFIG_DIRS: `${directory}/x` } },
+  { conf: '', env: { ...homeEnv, XDG_CONFIG_HOME: `${directory}/x` } },
+  { conf: '', env: { ...homeEnv, NIX_CONFIG_HOME: `${directory}/x/nix` } },
+  { conf: 'builders = a', env: { ...homeEnv, NIX_USER_CONF_FILES: '' } },
+  {
+    conf: '',
+    env: {
+      ...homeEnv,
+      NIX_USER_CONF_FILES: `${directory}/x/nix/nix.conf:${directory}/d/inc.conf`,
+    },
+  },
+  { conf: '', env: { ...homeEnv, NIX_CONFIG: 'builders = c # d' } },
+  { conf: '', env: { NIX_CONFIG: 'include d/inc.conf' } },
+  { conf: '', env: { NIX_CONFIG: `include ${directory}/d/inc.conf` } },
+  { conf: '', env: { NIX_CONFIG: 'bad' } },
+  { conf: 'builders = a', env: { NIX_CONFIG: '' } },
+]
+const envOf = ({ env }: Configuration) => ({
+  HOME: `${directory}/h`,
+  NIX_CONF_DIR: directory,
+  ...env,
+})
+
+/** The `builders` of each configuration; null where Nix rejects it. */
+const askSettings = async (node: string): Promise<readonly (string | null)[]> => {
+  const script = [
+    ...Object.entries(confFiles).map(
+      ([path, text]) =>
+        `mkdir -p $(dirname ${path}); echo ${b64(text)} | base64 -d >${path}`,
+    ),
+    ...configurations.map(configuration => {
+      const set = Object.entries(envOf(configuration)).map(
+        ([key, value]) => `'${key}=${value}'`,
+      )
+      return `echo ${b64(configuration.conf)} | base64 -d >${directory}/nix.conf; echo '@@ list'
+env ${set.join(' ')} timeout 10 nix --extra-experimental-features nix-command show-config --json 2>/dev/null`
+    }),
+    `rm -rf ${directory}; true`,
+  ].join('\n')
+  const asked = promisify(execFile)('bash', [lab, 'exec', node, 'bash', '-s'], {
+    timeout: 50_000,
+    maxBuffer: 16 * 1_048_576,
+  })
+  asked.child.stdin?.end(script)
+  const { stdout } = await asked
+  return stdout
+    .split('@@ list\n')
+    .slice(1)
+    .map(json => stringSetting(readSettings(json) ?? new Map(), 'builders'))
+}
+
+const ourSetting = async (configuration: Configuration, version: string) => {
+  const files: Readonly<Record<string, string>> = {
+    ...confFiles,
+    [`${directory}/nix.conf`]: configuration.conf,
+  }
+  const source = createTextSource(path => {
+    const text = files[path]
+    const code =
+      path === `${directory}/d`
+        ? 'EISDIR'
+        : path.includes('.conf/')
+          ? 'ENOTDIR'
+          : 'ENOENT'
+    return text === undefined
+      ? Promise.reject(Object.assign(new Error(code), { code }))
+      : Promise.resolve(text)
+  })
+  const flavour = flavourOf(version)
+  const env = envOf(configuration)
+  const { settings, problems } = await readNixFiles(source, env, flavour)
+  if (problems.some(problem => problem.stopsBuilds)) return null
+  return (settings.get('builders') ?? defaultBuilders(env, flavour)).value
+}
+
+for (const { name, version } of nodes)
+  t.test(
+    `the settings of Nix ${version}`,
+    { skip: process.env['LAB'] !== '1' && 'needs the lab: npm run test:lab' },
+    async t => {
+      const theirs = await askSettings(name)
+      t.equal(theirs.length, configurations.length, 'answers for every configuration')
+      for (const [i, configuration] of configurations.entries())
+        t.equal(
+          await ourSetting(configuration, version),
+          theirs[i],
+          `builders by ${JSON.stringify(configuration)}`,
+        )
+    },
+  )
 
 for (const { name, version } of nodes)
   t.test(
