@@ -249,7 +249,8 @@ export type State = (typeof states)[number]
 
 /** The one thing that is wrong. */
 export interface Cause {
-  readonly probe: ProbeName
+  /** `config` where the builders list itself is at fault. */
+  readonly probe: ProbeName | 'config'
   readonly kind: Kind
   readonly params: Params
   readonly evidence?: string

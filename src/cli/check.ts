@@ -89,7 +89,10 @@ const checkOnce = async (
 ): Promise<Report> => {
   const now = () => systemClock.now() / 1000
   const store = createStore(
-    state => ({ verdict: instantVerdict(state, now()), changedAt: [] }),
+    (state, { problems }) => ({
+      verdict: instantVerdict(state, now(), problems),
+      changedAt: [],
+    }),
     now,
     {
       startedAt: now(),

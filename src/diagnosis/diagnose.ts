@@ -1,4 +1,11 @@
-import type { BuilderState, Cause, Diagnosis, ProbeName, ProbeRecords } from '../model.ts'
+import type {
+  BuilderState,
+  Cause,
+  Diagnosis,
+  ProbeName,
+  Problem,
+  ProbeRecords,
+} from '../model.ts'
 import type { Kind } from './kinds.ts'
 
 /** From the first rung to the last: what stands earlier explains what stands later. */
@@ -25,7 +32,13 @@ const explainedByDisk: ReadonlySet<Kind> = new Set<Kind>([
 ])
 
 /** State and one cause as the newest conclusive results say it, undamped. Pure. */
-export const diagnose = (probes: ProbeRecords): Diagnosis => {
+export const diagnose = (
+  probes: ProbeRecords,
+  problems: readonly Problem[] = [],
+): Diagnosis => {
+  // One bad line and Nix uses none of them
+  const fatal = problems.find(problem => problem.stopsBuilds)
+  if (fatal) return { state: 'down', cause: { probe: 'config', ...configFault(fatal) } }
   const { login } = probes
   if (!login) return { state: 'unknown', cause: null }
   const found = ladder.flatMap(probe => suspectOf(probes, probe))
@@ -62,6 +75,12 @@ const suspectOf = (probes: ProbeRecords, probe: ProbeName): Suspect[] => {
   if (probe !== 'canary' && record.last.outcome.status === 'skipped') return []
   return [{ down: outcome.status === 'failed', cause: { probe, ...named(outcome) } }]
 }
+
+/** The kind of a malformed builders list, with where it is. */
+export const configFault = (problem: Problem): Omit<Cause, 'probe'> => ({
+  kind: 'config_invalid',
+  params: { detail: problem.message, where: `${problem.file}:${problem.line}` },
+})
 
 const named = (outcome: {
   readonly kind: Kind

@@ -8,7 +8,7 @@ import type {
   State,
 } from '../model.ts'
 import { probeNames } from '../model.ts'
-import { worstState } from './diagnose.ts'
+import { configFault, worstState } from './diagnose.ts'
 import { hintOf, reasonOf, sideOf, type Kind, type Side } from './kinds.ts'
 import { reproduceCommand } from './reproduce.ts'
 
@@ -37,7 +37,7 @@ export interface BuilderReport {
 }
 
 export interface CauseReport {
-  readonly probe: ProbeName
+  readonly probe: Cause['probe']
   readonly kind: Kind
   readonly side: Side
   readonly reason: string
@@ -71,20 +71,20 @@ export const reportOf = (snapshot: Snapshot, names?: ReadonlySet<string>): Repor
     builders: builders.map(builderReport),
     client: {
       ready: !fault,
-      checks: { config: fault ? configFault(fault) : { status: 'ok' } },
+      checks: { config: fault ? failedCheck(fault) : { status: 'ok' } },
     },
     findings: [],
     problems: snapshot.problems,
   }
 }
 
-const configFault = (problem: Problem): CheckReport => {
-  const params = { detail: problem.message, where: `${problem.file}:${problem.line}` }
+const failedCheck = (problem: Problem): CheckReport => {
+  const { kind, params } = configFault(problem)
   return {
     status: 'failed',
-    kind: 'config_invalid',
-    reason: reasonOf('config_invalid', params),
-    hint: hintOf('config_invalid', params),
+    kind,
+    reason: reasonOf(kind, params),
+    hint: hintOf(kind, params),
   }
 }
 

@@ -1,12 +1,14 @@
-import type { Builder, ProbeName } from '../model.ts'
+import type { Builder, Cause } from '../model.ts'
 import { shellQuote, storeCommand } from '../nix/store-command.ts'
 import { builderParams } from './params.ts'
 
 /** A command that a person can paste to see the same answer with the real tools. */
-export const reproduceCommand = (builder: Builder, probe: ProbeName): string => {
+export const reproduceCommand = (builder: Builder, probe: Cause['probe']): string => {
   const { ssh, dest } = builderParams(builder) as { ssh: string; dest: string }
   const login = `${ssh} -o BatchMode=yes -o ConnectTimeout=5 ${dest}`
   switch (probe) {
+    case 'config':
+      return 'builder-monitor builders'
     case 'login':
       return `${login} true`
     case 'trust':

@@ -1,4 +1,11 @@
-import type { BuilderState, Diagnosis, ProbeName, Verdict } from '../model.ts'
+import type {
+  BuilderState,
+  Cause,
+  Diagnosis,
+  Problem,
+  ProbeName,
+  Verdict,
+} from '../model.ts'
 import { diagnose, isProven } from './diagnose.ts'
 import type { Kind } from './kinds.ts'
 
@@ -9,11 +16,19 @@ export interface VerdictContext {
   /** While the monitor suspects itself, nobody becomes worse. */
   readonly hold: boolean
   readonly intervals: Readonly<Record<ProbeName, number>>
+  /** What is wrong with the builders list. */
+  readonly problems: readonly Problem[]
+  /** What the user told us to expect of this builder. */
+  readonly expect: 'awake' | 'asleep' | 'drained'
 }
 
 /** The verdict of one sight, for `check`: one failed attempt of a rung is the answer. */
-export const instantVerdict = (state: BuilderState, now: number): Verdict => {
-  const diagnosis = diagnose(state.probes)
+export const instantVerdict = (
+  state: BuilderState,
+  now: number,
+  problems: readonly Problem[],
+): Verdict => {
+  const diagnosis = diagnose(state.probes, problems)
   return {
     ...diagnosis,
     since: now,
@@ -50,9 +65,7 @@ export const nextVerdict = (
   context: VerdictContext,
 ): Pick<BuilderState, 'verdict' | 'changedAt'> => {
   const { verdict } = state
-  const diagnosis = isStale(state, context)
-    ? { state: 'unknown' as const, cause: null }
-    : damped(state, context)
+  const diagnosis = judge(state, context)
   const changed = diagnosis.state !== verdict.state
   // The first verdict after the start is news to nobody
   const counts = changed && verdict.state !== 'unknown'
@@ -79,6 +92,18 @@ export const nextVerdict = (
   }
 }
 
+const judge = (state: BuilderState, context: VerdictContext): Diagnosis => {
+  if (context.expect === 'drained') return { state: 'drained', cause: null }
+  return isStale(state, context)
+    ? { state: 'unknown', cause: null }
+    : damped(state, context)
+}
+
+/** What a sleeping machine looks like from here. */
+const isSilence = ({ probe, kind }: Cause): boolean =>
+  probe === 'login' &&
+  (kind === 'tcp_timeout' || kind === 'tcp_unreachable' || kind === 'dns')
+
 /** No login for three of its intervals: what we knew is no knowledge any more. */
 const isStale = (
   { probes }: BuilderState,
@@ -90,10 +115,13 @@ const isStale = (
 
 const damped = (state: BuilderState, context: VerdictContext): Diagnosis => {
   const { probes, verdict } = state
-  const { state: seen, cause } = diagnose(probes)
+  const { state: seen, cause } = diagnose(probes, context.problems)
   const same: Diagnosis = { state: verdict.state, cause: verdict.cause }
-  const streak = cause ? probes[cause.probe]?.streak : undefined
+  const streak =
+    cause && cause.probe !== 'config' ? probes[cause.probe]?.streak : undefined
   if (seen === 'down' && cause) {
+    if (context.expect === 'asleep' && isSilence(cause))
+      return { state: 'asleep', cause: null }
     if (verdict.state === 'down') return { state: 'down', cause }
     if (atOnce.has(cause.kind)) return { state: 'down', cause }
     const needed = needsThree.has(cause.kind) ? 3 : 2
@@ -103,7 +131,8 @@ const damped = (state: BuilderState, context: VerdictContext): Diagnosis => {
   }
   if (verdict.state === 'down') {
     const login = probes.login?.streak
-    const recovered = login?.good === true && login.count >= 2
+    const recovered =
+      verdict.cause?.probe === 'config' || (login?.good === true && login.count >= 2)
     return recovered ? calm(seen, cause, context) : same
   }
   // A login turned away by a busy sshd says nothing new

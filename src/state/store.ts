@@ -18,7 +18,7 @@ const failuresLength = 20
 /** Judges a builder after each change; the damped way for the daemon, the instant way for `check`. */
 export type Judge = (
   state: BuilderState,
-  monitor: MonitorState,
+  whole: Pick<Snapshot, 'monitor' | 'problems'>,
 ) => Pick<BuilderState, 'verdict' | 'changedAt'>
 
 export interface Store extends View {
@@ -52,7 +52,7 @@ export const createStore = (
   }
   const judged = (state: BuilderState): BuilderState => ({
     ...state,
-    ...judge(state, snapshot.monitor),
+    ...judge(state, snapshot),
   })
   const isReady = (builders: ReadonlyMap<string, BuilderState>) =>
     [...builders.values()].every(state => state.probes.login !== undefined)
@@ -64,11 +64,13 @@ export const createStore = (
       return () => listeners.delete(listener)
     },
     configure: active => {
+      const whole = { ...snapshot, problems: active.problems }
       const builders = new Map(
-        active.builders.map(builder => {
+        active.builders.map((builder): [string, BuilderState] => {
           const known = snapshot.builders.get(builder.name)
           const keep = known?.builder.line === builder.line
-          return [builder.name, keep ? { ...known, builder } : newState(builder, now())]
+          const state = keep ? { ...known, builder } : newState(builder, now())
+          return [builder.name, { ...state, ...judge(state, whole) }]
         }),
       )
       publish({ builders, problems: active.problems, source: active.source })

@@ -1,0 +1,38 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { View } from '../model.ts'
+
+/** A request as routes see it. */
+export interface HttpRequest {
+  readonly method: string
+  /** Decoded path without the query. */
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly headers: IncomingMessage['headers']
+  /** True for the loopback interface and the control socket: only they may act. */
+  readonly isLocal: boolean
+}
+
+/** An answer from memory, or a stream that the route writes itself (server-sent events). */
+export type HttpAnswer =
+  | {
+      readonly status: number
+      readonly type: string
+      readonly body: string | Buffer
+      readonly headers?: Readonly<Record<string, string>>
+    }
+  | { readonly stream: (response: ServerResponse) => void }
+
+export interface Route {
+  readonly method: 'GET' | 'POST'
+  /** An exact path, or a beginning that ends in `/`. */
+  readonly path: string
+  handle(request: HttpRequest): HttpAnswer | Promise<HttpAnswer>
+}
+
+/** One way out: routes over the view, or something that follows it, or both. A new exporter is one file and a line. */
+export interface Exporter {
+  readonly name: string
+  routes?(view: View): readonly Route[]
+  /** Follows the view until the returned function is called. */
+  start?(view: View): () => void
+}
