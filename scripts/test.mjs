@@ -15,11 +15,16 @@ const found = dir =>
 const wanted = process.argv.slice(2)
 const files = wanted.length ? wanted : found(join(root, 'test'))
 const tap = join(root, 'node_modules', 'tap', 'dist', 'esm', 'run.mjs')
-if (!existsSync(tap)) throw new Error('tap is not installed: run `npm ci --ignore-scripts`')
-const { status } = spawnSync(process.execPath, [tap, 'run', '--disable-coverage', '--reporter=terse', ...files], {
-  cwd: root,
-  stdio: 'inherit',
-})
+if (!existsSync(tap))
+  throw new Error('tap is not installed: run `npm ci --ignore-scripts`')
+const { status } = spawnSync(
+  process.execPath,
+  [tap, 'run', '--disable-coverage', '--reporter=terse', ...files],
+  {
+    cwd: root,
+    stdio: 'inherit',
+  },
+)
 if (!process.env.BUILDER_MONITOR_CI && !wanted.length)
   console.log('\nNot run here: the real fleet. On Debian, as root: npm run test:lab')
 process.exit(status ?? 1)
