@@ -70,6 +70,9 @@ const read = (options: {
     signal: new AbortController().signal,
   })
 
+/** Processor time since then: other programs of this machine do not count. */
+const cpuMs = (started: NodeJS.CpuUsage): number => process.cpuUsage(started).user / 1000
+
 const told = (answer: Awaited<ReturnType<typeof read>>) =>
   answer.builders.map(b => `${b.name} ${b.origin.file}:${b.origin.line}`)
 
@@ -322,14 +325,17 @@ t.test('where nix fails for something else, its own words are told', async t => 
   )
   t.same(await from({ code: null, signal: 'SIGSEGV' }), instead('nix ended with SIGSEGV'))
   t.same(await from({ stdout: '{"builders":' }), instead('nix ended with 0'))
-  t.same(await from({ stdout: '{}', truncated: true }), instead('nix ended with 0'))
+  t.same(
+    await from({ ...settings({ builders: 'x;y' }), truncated: true }),
+    instead('nix ended with 0'),
+  )
 })
 
 t.test('all is bounded, and each bound is told', async t => {
   const from = async (files: Files, builders = '@/m') => {
-    const started = performance.now()
+    const started = process.cpuUsage()
     const answer = await read({ run: nixOf('2.34.8', settings({ builders })), files })
-    const took = performance.now() - started
+    const took = cpuMs(started)
     t.ok(took < 1000, `took ${Math.round(took)} ms`)
     return {
       count: answer.builders.length,
@@ -386,12 +392,12 @@ t.test('a megabyte of anything is read in a second', async t => {
   for (const piece of pieces) {
     const text = piece.repeat(1_048_576 / Buffer.byteLength(piece))
     for (const version of ['2.8.0', '2.26.3', '2.34.8']) {
-      const started = performance.now()
+      const started = process.cpuUsage()
       const answer = await read({
         run: nixOf(version, settings({ builders: '@/m' })),
         files: { '/m': text, '/etc/nix/nix.conf': text },
       })
-      const took = performance.now() - started
+      const took = cpuMs(started)
       t.ok(took < 1000, `${JSON.stringify(piece)}, ${version}: ${Math.round(took)} ms`)
       t.ok(answer.problems.length <= 101)
     }

@@ -116,6 +116,8 @@ t.test('rejects what Nix rejects, and says what follows', async t => {
     `the maximum of jobs '${text}' (field 4) is not a whole number from 0 to 4294967295`
   stops('  ', null, "the machine line '' names no store in its first field")
   stops('- x', null, "the machine line '- x' names no store in its first field")
+  stops(`h - - ${'9'.repeat(200)}`, null, jobs(`${'9'.repeat(79)}…`))
+  stops('h - - \u001b[31m', null, jobs('?[31m'))
   for (const text of ['-1', '1.5', 'many', '4294967296', '0x1'])
     stops(`h - - ${text}`, null, jobs(text))
   stops(
