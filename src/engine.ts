@@ -13,7 +13,7 @@ import type {
   Run,
   TelemetryProbe,
 } from './model.ts'
-import type { Kind } from './diagnosis/kinds.ts'
+import type { Kind, Params } from './diagnosis/kinds.ts'
 import { builderParams } from './diagnosis/params.ts'
 import { createCanaryProbe, type CanaryMode } from './probes/canary.ts'
 import { directProbes, telemetryProbes } from './probes/index.ts'
@@ -44,7 +44,7 @@ export interface Engine {
   ): Promise<void>
   canary(builder: Builder, mode: CanaryMode, signal: AbortSignal): Promise<void>
   /** Records that rungs were not tried, and why. */
-  skip(builder: Builder, probes: readonly ProbeName[], kind: Kind, detail?: string): void
+  skip(builder: Builder, probes: readonly ProbeName[], kind: Kind, params?: Params): void
   /** Is there a kept connection? */
   isConnected(builder: Builder): boolean
   disconnect(builder: Builder): void
@@ -102,13 +102,10 @@ export const createEngine = (deps: EngineDeps): Engine => {
     builder: Builder,
     name: ProbeName,
     kind: Kind,
-    detail?: string,
+    params: Params = {},
   ): Result => ({
     probe: name,
-    outcome: withParams(
-      { status: 'skipped', kind, params: detail ? { waitsFor: detail, detail } : {} },
-      builderParams(builder),
-    ),
+    outcome: withParams({ status: 'skipped', kind, params }, builderParams(builder)),
     at: clock.now() / 1000,
     durationSeconds: 0,
   })
@@ -158,10 +155,10 @@ export const createEngine = (deps: EngineDeps): Engine => {
       if (!signal.aborted) store.record(builder, [result])
     },
 
-    skip: (builder, names, kind, detail) =>
+    skip: (builder, names, kind, params) =>
       store.record(
         builder,
-        names.map(name => skipped(builder, name, kind, detail)),
+        names.map(name => skipped(builder, name, kind, params)),
       ),
     isConnected: builder => connections.has(builder.name),
     disconnect: builder => keep(builder, null),
@@ -179,8 +176,8 @@ const noRemote: Remote = {
   open: () => Promise.reject(new Error('the canary opens no channel')),
 }
 
-const whyNot = (login: Outcome): [Kind, string?] =>
-  login.status === 'skipped' ? ['not_remote'] : ['not_tried', 'login']
+const whyNot = (login: Outcome): [Kind, Params?] =>
+  login.status === 'skipped' ? ['not_remote'] : ['not_tried', { waitsFor: 'login' }]
 
 /** All due fragments in one attempt; each gets its own result with the time of the whole. */
 const readAll = async (

@@ -129,14 +129,14 @@ const checkBuilder = async (
   const answers = await engine.login(builder, signal)
   const isRemote = builder.host !== null && builder.storeUri !== 'ssh://localhost'
   if (engine.isConnected(builder)) await engine.telemetry(builder, telemetry, signal)
-  else engine.skip(builder, telemetry, isRemote ? 'not_tried' : 'not_remote', 'login')
+  else
+    engine.skip(builder, telemetry, isRemote ? 'not_tried' : 'not_remote', {
+      waitsFor: 'login',
+    })
   if (mode === null) engine.skip(builder, ['canary'], 'not_asked')
   else if (answers || !isRemote) await engine.canary(builder, mode, signal)
   else
-    engine.skip(
-      builder,
-      ['canary'],
-      'not_tried',
-      engine.isConnected(builder) ? 'trust' : 'login',
-    )
+    engine.skip(builder, ['canary'], 'not_tried', {
+      waitsFor: engine.isConnected(builder) ? 'trust' : 'login',
+    })
 }

@@ -1,17 +1,22 @@
 import { createHash } from 'node:crypto'
 import type { Builder, Timetable } from '../model.ts'
 
-/** Work that is done for each builder at the times of a cron expression. */
+/** Work that is done for each builder at the times of cron expressions. */
 export interface Job {
   readonly name: string
-  readonly cron: string
+  /** Cron expressions by what they make due; what is due at the same time is done in one run. */
+  readonly times: Readonly<Record<string, string>>
   /** Logins and canaries are shifted by a phase of the builder's own and a random part, telemetry only by the phase. */
   readonly jitter: number
   /** At most this many side by side, over all builders. */
   readonly width: number
   /** Never two at once with this key; the builder's name, or its host for what hurts a host. */
   readonly exclusive: (builder: Builder) => string
-  readonly run: (builder: Builder, signal: AbortSignal) => Promise<void>
+  readonly run: (
+    builder: Builder,
+    due: ReadonlySet<string>,
+    signal: AbortSignal,
+  ) => Promise<void>
 }
 
 export interface PlannerDeps {
@@ -46,14 +51,19 @@ export const createPlanner = (jobs: readonly Job[], deps: PlannerDeps): Planner 
   )
   let builders: readonly Builder[] = []
   for (const job of jobs) {
-    const interval = Math.min(deps.timetable.intervalSeconds(job.cron), maxPhaseSeconds)
-    deps.timetable.every(job.cron, job.name, () => {
-      for (const builder of builders) {
-        const shift =
-          phaseOf(builder.name) * (1 - job.jitter) + deps.random() * job.jitter
-        lines.get(job.name)?.add(builder, shift * interval * 1000, 'scheduled')
-      }
-    })
+    const intervals = Object.values(job.times).map(cron =>
+      deps.timetable.intervalSeconds(cron),
+    )
+    // One phase for all times of a job, so that what falls together goes out together
+    const spread = Math.min(...intervals, maxPhaseSeconds) * 1000
+    for (const [what, cron] of Object.entries(job.times))
+      deps.timetable.every(cron, what, () => {
+        for (const builder of builders) {
+          const shift =
+            phaseOf(builder.name) * (1 - job.jitter) + deps.random() * job.jitter
+          lines.get(job.name)?.add(builder, what, shift * spread, 'scheduled')
+        }
+      })
   }
   return {
     setBuilders: next => {
@@ -65,7 +75,7 @@ export const createPlanner = (jobs: readonly Job[], deps: PlannerDeps): Planner 
     },
     soon: (job, builder, delayMs) => {
       if (builders.some(known => known.name === builder.name))
-        lines.get(job)?.add(builder, delayMs, 'soon')
+        lines.get(job)?.add(builder, job, delayMs, 'soon')
     },
     stop: async () => {
       stopped.abort(new Error('the monitor stops'))
@@ -76,7 +86,7 @@ export const createPlanner = (jobs: readonly Job[], deps: PlannerDeps): Planner 
 }
 
 interface Line {
-  add(builder: Builder, delayMs: number, why: 'scheduled' | 'soon'): void
+  add(builder: Builder, what: string, delayMs: number, why: 'scheduled' | 'soon'): void
   drop(builder: Builder): void
   idle(): Promise<void>
 }
@@ -95,6 +105,7 @@ const createLine = (job: Job, deps: PlannerDeps, signal: AbortSignal): Line => {
   const queue: Waiting[] = []
   const running = new Map<string, Promise<void>>()
   const busyNames = new Set<string>()
+  const due = new Map<string, Set<string>>()
 
   const pump = () => {
     while (running.size < job.width && !signal.aborted) {
@@ -104,8 +115,10 @@ const createLine = (job: Job, deps: PlannerDeps, signal: AbortSignal): Line => {
       const key = job.exclusive(builder)
       deps.onLate(job.name, Math.max(0, (performance.now() - dueAt) / 1000))
       busyNames.add(builder.name)
+      const what = due.get(builder.name) ?? new Set<string>()
+      due.delete(builder.name)
       const done = job
-        .run(builder, signal)
+        .run(builder, what, signal)
         .catch((error: unknown) => deps.onError(job.name, builder, error))
         .finally(() => {
           running.delete(key)
@@ -120,27 +133,28 @@ const createLine = (job: Job, deps: PlannerDeps, signal: AbortSignal): Line => {
     timers.delete(name)
   }
   return {
-    add: (builder, delayMs, why) => {
+    add: (builder, what, delayMs, why) => {
       if (signal.aborted) return
+      if (why === 'scheduled' && busyNames.has(builder.name)) return
+      due.set(builder.name, (due.get(builder.name) ?? new Set()).add(what))
+
       const at = performance.now() + delayMs
       const before = timers.get(builder.name)
       // The times of the schedule never push back what was asked for sooner, and never pile up
       if (before && before.at <= at) return
-      if (
-        why === 'scheduled' &&
-        (busyNames.has(builder.name) || isQueued(queue, builder))
-      )
-        return
+
+      if (isQueued(queue, builder)) return
       clear(builder.name)
       const timer = setTimeout(() => {
         timers.delete(builder.name)
-        if (isQueued(queue, builder)) return
         queue.push({ builder, dueAt: at })
         pump()
       }, delayMs)
       timers.set(builder.name, { timer, at })
     },
     drop: builder => {
+      due.delete(builder.name)
+
       clear(builder.name)
       const at = queue.findIndex(w => w.builder.name === builder.name)
       if (at >= 0) queue.splice(at, 1)

@@ -1,0 +1,370 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Config } from './config/config.ts'
+import { parseListen } from './config/config.ts'
+import { digestOf } from './config/watch.ts'
+import { nextVerdict } from './diagnosis/verdict.ts'
+import { createEngine } from './engine.ts'
+import type { Exporter, Route } from './exporters/exporter.ts'
+import { startHttp, type HttpServer } from './exporters/http.ts'
+import { createJobs, type JobName } from './jobs.ts'
+import type { Log } from './log.ts'
+import type {
+  ActiveBuilders,
+  BuilderState,
+  Clock,
+  Dial,
+  LocalNix,
+  ProbeName,
+  Run,
+  Snapshot,
+  Timetable,
+} from './model.ts'
+import { createPlanner, type Planner } from './schedule/planner.ts'
+import { createStore, type Store } from './state/store.ts'
+import { createSuspicion } from './state/suspicion.ts'
+
+export interface DaemonDeps {
+  /** Reads our configuration; sentences where it is bad. */
+  readonly loadConfig: () => Promise<
+    | { readonly ok: true; readonly config: Config }
+    | { readonly ok: false; readonly errors: readonly string[] }
+  >
+  readonly readBuilders: (signal: AbortSignal) => Promise<ActiveBuilders>
+  readonly createDial: (nix: () => LocalNix) => Dial
+  readonly createTimetable: (timeZone: string) => Timetable
+  readonly exporters: readonly Exporter[]
+  /** How late a job began, for the histogram. */
+  readonly onLate: (job: string, seconds: number) => void
+  readonly run: Run
+  readonly clock: Clock
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly log: Log
+  /** Where `status` and `reload` reach us; null for none. */
+  readonly controlSocket: string | null
+  /** Replaces the configured addresses (tests, `--listen`). */
+  readonly listen?: readonly string[]
+}
+
+export interface Daemon {
+  /** The addresses that are served. */
+  readonly addresses: readonly string[]
+  readonly store: Store
+  /** Reads everything again; a bad configuration keeps the old one. False when it was bad. */
+  reload(): Promise<boolean>
+  /** Ends everything, within 5 seconds. */
+  stop(): Promise<void>
+}
+
+const beatMs = 1000
+/** How often the files are looked at for a change. */
+const watchMs = 5000
+const stopMs = 4500
+
+/** Starts the daemon. Rejects where it cannot listen; a bad first configuration is the caller's to notice. */
+export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Daemon> => {
+  const { clock, log } = deps
+  const now = () => clock.now() / 1000
+  const stopping = new AbortController()
+  let current = config
+  let active = await deps.readBuilders(stopping.signal)
+
+  const intervals = intervalsOf(config, deps)
+  const store = createStore(
+    (state, { monitor, problems }) =>
+      nextVerdict(state, {
+        now: now(),
+        hold: monitor.suspect,
+        intervals: monitor.intervals,
+        problems,
+        expect: expectation(current, state.builder.name),
+      }),
+    now,
+    {
+      startedAt: now(),
+      suspect: false,
+      lastReloadOk: true,
+      failuresByKind: {},
+      intervals,
+      ready: false,
+    },
+  )
+  const nix = () => active.nix
+  const engine = createEngine({
+    store,
+    dial: deps.createDial(nix),
+    run: deps.run,
+    clock,
+    env: deps.env,
+    nix,
+    onLost: (builder, reason) => {
+      log.debug({ builder: builder.name, reason }, 'kept connection lost')
+      planner.soon('login', builder, Math.random() * 2000)
+    },
+  })
+  let planner = plan(current)
+  function plan(planned: Config): Planner {
+    const soon = (
+      job: JobName,
+      builder: ActiveBuilders['builders'][number],
+      ms: number,
+    ) => planner.soon(job, builder, ms)
+    const jobs = createJobs({
+      engine,
+      read: () => store.read(),
+      config: () => current,
+      now,
+      soon,
+      random: Math.random,
+    })
+    return createPlanner(jobs, {
+      timetable: deps.createTimetable(planned.timeZone),
+      random: Math.random,
+      onLate: deps.onLate,
+      onError: (job, builder, error) =>
+        log.error({ job, builder: builder.name, err: error }, 'job failed'),
+    })
+  }
+
+  const routes: Route[] = deps.exporters.flatMap(one => one.routes?.(store) ?? [])
+  routes.push(reloadRoute(() => reload()))
+  const servers = await listenAll(
+    deps.listen ?? config.listen,
+    deps.controlSocket,
+    routes,
+    log,
+  )
+  const stops = [
+    ...deps.exporters.flatMap(one => (one.start ? [one.start(store)] : [])),
+    store.subscribe(logChanges(log)),
+    suspect(
+      store,
+      deps,
+      () => planner,
+      () => active,
+    ),
+  ]
+
+  const adopt = (next: ActiveBuilders) => {
+    const before = store.read().builders
+    active = next
+    store.configure(next)
+    planner.setBuilders(next.builders)
+    for (const [name, { builder }] of before)
+      if (!store.read().builders.has(name)) engine.disconnect(builder)
+    for (const builder of next.builders)
+      if (store.read().builders.get(builder.name)?.probes.login === undefined)
+        planner.soon('login', builder, 0)
+    for (const problem of next.problems)
+      log.warn({ ...problem }, 'problem in the builders list')
+  }
+  adopt(active)
+
+  const reload = async (): Promise<boolean> => {
+    const loaded = await deps.loadConfig()
+    if (loaded.ok) {
+      const reschedule =
+        JSON.stringify(scheduleOf(current)) !== JSON.stringify(scheduleOf(loaded.config))
+      if (JSON.stringify(loaded.config.listen) !== JSON.stringify(current.listen))
+        log.warn({ listen: current.listen }, 'a changed listen address needs a restart')
+      current = loaded.config
+      if (reschedule) {
+        const old = planner
+        planner = plan(current)
+        void old.stop()
+        store.monitor({ intervals: intervalsOf(current, deps) })
+      }
+    } else
+      for (const error of loaded.errors)
+        log.error({ error }, 'the new configuration is bad, the old one stays')
+    const next = await deps.readBuilders(stopping.signal)
+    store.monitor({ lastReloadOk: loaded.ok })
+    adopt(next)
+    log.info(
+      { builders: next.builders.length, problems: next.problems.length },
+      'reloaded',
+    )
+    return loaded.ok
+  }
+
+  let digest = await digestOf(active.files)
+  let looking = false
+  const look = async () => {
+    if (looking) return
+    looking = true
+    try {
+      const seen = await digestOf(active.files)
+      if (seen === digest || stopping.signal.aborted) return
+      adopt(await deps.readBuilders(stopping.signal))
+      // The new list may name other files
+      digest = await digestOf(active.files)
+      log.info({ builders: active.builders.length }, 'the builders list changed')
+    } catch (error) {
+      log.error({ err: error }, 'cannot read the builders list')
+    } finally {
+      looking = false
+    }
+  }
+  const watcher = setInterval(() => void look(), watchMs)
+  const addresses = servers.map(server => server.address)
+  log.info(
+    { addresses, builders: active.builders.length, source: active.source },
+    'started',
+  )
+
+  let stopped: Promise<void> | null = null
+  const stop = async () => {
+    stopping.abort(new Error('the monitor stops'))
+    clearInterval(watcher)
+    for (const end of stops) end()
+    // In this order: no new work, then no connections, then no listeners
+    const orderly = (async () => {
+      const planned = planner.stop()
+      engine.close()
+      await Promise.all([planned, ...servers.map(server => server.close())])
+    })()
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>(resolve => (timer = setTimeout(resolve, stopMs)))
+    await Promise.race([orderly, late])
+    clearTimeout(timer)
+    log.info({}, 'stopped')
+  }
+  return { addresses, store, reload, stop: () => (stopped ??= stop()) }
+}
+
+const expectation = (config: Config, name: string): 'awake' | 'asleep' | 'drained' => {
+  const exceptions = config.builders[name]
+  return exceptions?.drained ? 'drained' : (exceptions?.expect ?? 'awake')
+}
+
+const scheduleOf = ({ schedule, timeZone, jitter, concurrency }: Config) => ({
+  schedule,
+  timeZone,
+  jitter,
+  concurrency,
+})
+
+const intervalsOf = (config: Config, deps: DaemonDeps): Record<ProbeName, number> => {
+  const timetable = deps.createTimetable(config.timeZone)
+  const of = (name: keyof Config['schedule']) =>
+    timetable.intervalSeconds(config.schedule[name])
+  const login = of('login')
+  return {
+    login,
+    trust: login,
+    system: of('system'),
+    disk: of('disk'),
+    memory: of('memory'),
+    canary: of('canary'),
+  }
+}
+
+const listenAll = async (
+  addresses: readonly string[],
+  controlSocket: string | null,
+  routes: readonly Route[],
+  log: Log,
+): Promise<HttpServer[]> => {
+  const servers: HttpServer[] = []
+  try {
+    for (const address of addresses) {
+      const listen = parseListen(address)
+      if (listen) servers.push(await startHttp(listen, routes, log))
+    }
+  } catch (error) {
+    await Promise.all(servers.map(server => server.close()))
+    throw error
+  }
+  if (controlSocket !== null)
+    try {
+      await mkdir(dirname(controlSocket), { recursive: true, mode: 0o755 })
+      servers.push(await startHttp({ path: controlSocket }, routes, log))
+    } catch (error) {
+      // Everything but `status` works without it
+      log.warn({ path: controlSocket, err: error }, 'no control socket')
+    }
+  return servers
+}
+
+const reloadRoute = (reload: () => Promise<boolean>): Route => ({
+  method: 'POST',
+  path: '/-/reload',
+  handle: async request => {
+    const type = 'text/plain; charset=utf-8'
+    if (!request.isLocal || request.headers.origin !== undefined)
+      return { status: 403, type, body: 'only from this machine\n' }
+    const ok = await reload()
+    return ok
+      ? { status: 200, type, body: 'reloaded\n' }
+      : { status: 500, type, body: 'the new configuration is bad, see the log\n' }
+  },
+})
+
+/** One line for each change of a verdict. */
+const logChanges = (log: Log) => {
+  let before: ReadonlyMap<string, BuilderState> = new Map()
+  return ({ builders }: Snapshot) => {
+    for (const [name, { verdict }] of builders) {
+      const old = before.get(name)?.verdict
+      if (old?.state === verdict.state || (!old && verdict.state === 'unknown')) continue
+      const fields = {
+        builder: name,
+        state: verdict.state,
+        was: old?.state ?? 'unknown',
+        ...(verdict.cause
+          ? { kind: verdict.cause.kind, probe: verdict.cause.probe }
+          : {}),
+      }
+      if (verdict.state === 'down') log.warn(fields, 'verdict changed')
+      else log.info(fields, 'verdict changed')
+    }
+    before = builders
+  }
+}
+
+/** Watches ourselves: while in doubt verdicts hold, until every builder was looked at again. */
+const suspect = (
+  store: Store,
+  deps: DaemonDeps,
+  planner: () => Planner,
+  active: () => ActiveBuilders,
+): (() => void) => {
+  const suspicion = createSuspicion()
+  let doubtSince: number | null = null
+  const doubt = (why: string) => {
+    deps.log.warn({ why }, 'suspecting ourselves, verdicts hold')
+    doubtSince = deps.clock.now() / 1000
+    store.monitor({ suspect: true })
+    active().builders.forEach(builder => planner().soon('login', builder, 5000))
+  }
+  const beat = setInterval(() => {
+    const found = suspicion.beat(deps.clock.now(), deps.clock.monotonic())
+    if (found) doubt(found)
+    else if (doubtSince !== null && allSeenSince(store.read(), doubtSince)) {
+      doubtSince = null
+      store.monitor({ suspect: false })
+    }
+    store.tick()
+  }, beatMs)
+  let before = store.read()
+  const unsubscribe = store.subscribe(snapshot => {
+    for (const [name, { probes }] of snapshot.builders) {
+      const streak = probes.login?.streak
+      const old = before.builders.get(name)?.probes.login?.streak
+      // A first failure after a good login; those that were red before prove nothing about us
+      if (!streak || streak.good || !old?.good || doubtSince !== null) continue
+      const found = suspicion.failed(name, deps.clock.monotonic(), snapshot.builders.size)
+      if (found) queueMicrotask(() => doubt(found))
+    }
+    before = snapshot
+  })
+  return () => {
+    clearInterval(beat)
+    unsubscribe()
+  }
+}
+
+const allSeenSince = ({ builders }: Snapshot, since: number): boolean =>
+  [...builders.values()].every(
+    ({ probes }) => !probes.login || probes.login.last.at > since + 4,
+  )
