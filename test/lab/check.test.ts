@@ -104,7 +104,7 @@ const always = (expected: Expected) => () => expected
 const lineRows: Readonly<Record<string, LineRow>> = {
   'a healthy builder': { line: () => ({}), expect: always(healthy) },
   'a pinned host key that is right': {
-    line: ({ node }) => ({ host: `unknown.${node}`, hostKey: hostKeyOf(node) }),
+    line: ({ node }) => ({ host: `pinned.${node}`, hostKey: hostKeyOf(node) }),
     expect: always({
       ...healthy,
       also: (t, builder, where) => {
@@ -115,8 +115,16 @@ const lineRows: Readonly<Record<string, LineRow>> = {
     }),
   },
   'a pinned host key that is wrong': {
-    line: ({ node }) => ({ hostKey: hostKeyOf(node, 'newhost') }),
+    line: ({ node }) => ({
+      host: `mispinned.${node}`,
+      hostKey: hostKeyOf(node, 'newhost'),
+    }),
     expect: always(down('host_key_mismatch', 'security', /field 8.*base64 -w0/)),
+  },
+  // Nix hands the pin to ssh as UserKnownHostsFile, and GlobalKnownHostsFile still counts
+  'a wrong pin where ssh_known_hosts has the right key': {
+    line: ({ node }) => ({ hostKey: hostKeyOf(node, 'newhost') }),
+    expect: always(healthy),
   },
   'a key that the builder does not accept': {
     line: () => ({ key: '/lab/keys/wrong' }),
@@ -498,7 +506,9 @@ for (const client of clientNames)
     const hook = join(dir.outside, 'hook')
     const called = `${dir.inside}/called`
     const config = `post-build-hook = ${dir.inside}/hook`
-    await writeFile(hook, `#!/bin/sh\necho "$OUT_PATHS" >>${called}\n`, { mode: 0o755 })
+    await writeFile(hook, `#!/bin/sh\necho "$DRV_PATH $OUT_PATHS" >>${called}\n`, {
+      mode: 0o755,
+    })
 
     await t.test('ends well and leaves nothing here', async t => {
       // the local store is only looked at: a canary has one of its own

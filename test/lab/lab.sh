@@ -48,6 +48,8 @@ USERS="remotebuild plain outsider forced forcedserve noshell"
 ROOT_VERSION=2                       # raise when prepare_root changes: cached roots are then built anew
 # packages of a root; nix-setup-systemd brings nixbld users, units, systemd
 PACKAGES=nix-bin,nix-setup-systemd,openssh-server,openssh-client,procps,iproute2,nftables,mount,login
+# a node that was started by other code than this, or from another checkout, is started anew
+STAMP="$PROJECT $(cat "$SELF" "$LIB"/*.sh | cksum)"
 CLEAN_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 OUTER_PATH=$PATH
 export PATH=$TOOLS/usr/bin:$CLEAN_PATH
@@ -85,7 +87,7 @@ cmd_down() {
   for n in "${want[@]}"; do rm -rf "${NODES:?}/$n"; done
   if ((all)); then
     ip link del "$LAB_BRIDGE" 2>/dev/null || true
-    rm -rf "$SHARE" "$LAB_DIR/tmp"
+    rm -rf "$SHARE" "$LAB_DIR/tmp" "$LAB_DIR"/*.lock
   fi
   return 0
 }

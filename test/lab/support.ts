@@ -176,7 +176,9 @@ export const check = async (options: CheckOptions): Promise<Check> => {
         const found = answer.builders.filter(b => b.storeUri === uriOf(line))
         const [builder] = found
         if (!builder || found.length > 1)
-          throw new Error(`${found.length} builders ${uriOf(line)} in ${ran.stdout}`)
+          throw new Error(
+            `${found.length} builders ${uriOf(line)} in the answer: ${ran.stderr.slice(-2000)}`,
+          )
         return builder
       },
     }

@@ -26,7 +26,7 @@ show_lab() { # ROOT : /lab/{keys,share,project,bin/node}, called in the mount na
 client() { # host|NODE CMD...
   local where=$1; shift
   if [[ $where == host ]]; then host_up
-  else [[ $(cat "$NODES/$where/project" 2>/dev/null) == "$PROJECT" ]] || { build_roots "$where"; start_node "$where"; }
+  else build_roots "$where"; (start_node "$where")
   fi
   local p; p=$(pid_of "$where") || die "$where is not running"
   local -a nix own=(-u -i -n -p -C); mapfile -t nix < <(env | grep '^NIX_' || true)
@@ -40,13 +40,13 @@ host_up() {
   local d=$NODES/host
   mkdir -p "$d" "$SHARE"
   exec 9>"$LAB_DIR/host.lock"; flock 9
-  if pid_of host >/dev/null && [[ $(cat "$d/project" 2>/dev/null) == "$PROJECT" ]]; then exec 9>&-; return; fi
+  if pid_of host >/dev/null && [[ $(cat "$d/stamp" 2>/dev/null) == "$STAMP" ]]; then exec 9>&-; return; fi
   stop_node host
   rm -rf "$d"; mkdir -p "$d"/{rw,merged,log}
   make_keys_once
   LAB_NODE=host LAB_NODE_BIN=$(node_bin) setsid unshare --mount --propagation private bash "$SELF" _host >"$d/log/boot.log" 2>&1 </dev/null 9>&- &
   wait_for 10 test -s "$d/pid" || { cat "$d/log/boot.log" >&2; die "the view of this machine did not start"; }
-  printf '%s\n' "$PROJECT" >"$d/project"
+  printf '%s\n' "$STAMP" >"$d/stamp"
   exec 9>&-
 }
 make_keys_once() { [[ -e $KEYS/known_hosts ]] || (make_keys); }

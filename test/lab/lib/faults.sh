@@ -177,7 +177,7 @@ gc_locked() { ! in_node "$1" flock -n /nix/var/nix/gc.lock true; }
 
 heal() { # NODE
   local n=$1
-  pid_of "$n" >/dev/null || { start_node "$n"; return; }
+  pid_of "$n" >/dev/null || { (start_node "$n"); return; }
   spec "$n"
   aux_stop "$n"
   in_net "$n" sh -c "ip link set eth0 up; ip route del blackhole $LAB_NET.0/25; ip route del blackhole $LAB_NET.128/25; tc qdisc del dev eth0 root" 2>/dev/null || true

@@ -12,8 +12,8 @@ spec() { # NODE -> sets suite ip init
   die "no such node: $1"
 }
 all_nodes() { local s; for s in $LAB_NODES; do printf '%s\n' "${s%%:*}"; done; }
-# Names of a node that carry a fault of their own: the host key of unknown.NODE is known to nobody, that of changed.NODE
-# is another, that of revoked.NODE is revoked; twice.NODE has two addresses, and the first is nobody's.
+# Names of a node that carry a fault of their own: nobody knows the host key of unknown.NODE (nor of
+# pinned.NODE and mispinned.NODE, whose machine lines say it), that of changed.NODE is known to be another, that of revoked.NODE is revoked; twice.NODE has two addresses, and the first is nobody's.
 names_of() { # NODE : the names whose host key is known
   local a
   printf '%s twice.%s' "$1" "$1"
@@ -23,7 +23,7 @@ hosts_file() ( # DEAD : an address that nobody has
   echo "127.0.0.1 localhost"
   for s in $(all_nodes); do
     spec "$s"
-    printf '%s %s' "$ip" "$s"; for a in $LAB_ALIASES unknown changed revoked; do printf ' %s.%s' "$a" "$s"; done; echo
+    printf '%s %s' "$ip" "$s"; for a in $LAB_ALIASES unknown pinned mispinned changed revoked; do printf ' %s.%s' "$a" "$s"; done; echo
     printf '%s twice.%s\n%s twice.%s\n' "$1" "$s" "$ip" "$s"
   done
   echo "$LAB_NET.254 coordinator"
@@ -137,19 +137,19 @@ answers_ssh() { [[ $(timeout 1 bash -c "exec 3<>/dev/tcp/$1/22 && head -c 4 <&3"
 
 start_node() { # NODE
   local n=$1 d=$NODES/$1 p up
+  exec 8>"$LAB_DIR/$n.lock"; flock 8        # until the caller ends
   if p=$(pid_of "$n"); then
-    # a client shows the checkout that started it
-    [[ $n != c* || $(cat "$d/project" 2>/dev/null) == "$PROJECT" ]] && return 0
-    say "lab: $n shows another checkout: starting it anew"; stop_node "$n"
+    [[ $(cat "$d/stamp" 2>/dev/null) == "$STAMP" ]] && return 0
+    say "lab: $n is of another lab.sh or checkout: starting it anew"; stop_node "$n"
   fi
   spec "$n"
   rm -rf "$d"; mkdir -p "$d"/{merged,log,etc,rw}
   write_config "$n" "$suite"
-  printf '%s\n' "$PROJECT" >"$d/project"
+  printf '%s\n' "$STAMP" >"$d/stamp"
   LAB_NODE=$n LAB_SUITE=$suite LAB_INIT=$init LAB_STORE_MB=$LAB_STORE_MB LAB_DIR=$LAB_DIR LAB_ROOTS=$LAB_ROOTS \
     LAB_BRIDGE=$LAB_BRIDGE LAB_NODE_BIN=$(node_bin) \
     setsid unshare --mount --uts --ipc --net --pid --fork --kill-child --propagation private \
-    bash "$SELF" _boot >"$d/log/boot.log" 2>&1 </dev/null &
+    bash "$SELF" _boot >"$d/log/boot.log" 2>&1 </dev/null 8>&- &
   up=$!
   wait_for 10 test -s "$d/pid" || { cat "$d/log/boot.log" >&2; die "$n did not boot"; }
   p=$(cat "$d/pid"); echo "$up" >"$d/pid.unshare"
