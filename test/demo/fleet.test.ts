@@ -1,3 +1,4 @@
+import { fork } from 'node:child_process'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
@@ -301,4 +302,16 @@ t.test('stop ends the servers and removes the key', async t => {
   await own.stop()
   t.notOk(await accepts(builder))
   t.notOk(existsSync(dirname(builder.sshKey ?? '')))
+})
+
+t.test('ends with a parent that is killed, and leaves no key', async t => {
+  const parent = fork(new URL('parent.ts', import.meta.url))
+  t.teardown(() => parent.kill('SIGKILL'))
+  const builder = await new Promise<Builder>(resolve =>
+    parent.once('message', message => resolve(message as Builder)),
+  )
+  t.ok(await accepts(builder))
+  parent.kill('SIGKILL')
+  await until(async () => !(await accepts(builder)))
+  await until(async () => !existsSync(dirname(builder.sshKey ?? '')))
 })

@@ -3,6 +3,7 @@ import type { Pipe } from '../../src/nix/conversation.ts'
 import { concat, text, word } from '../../src/nix/wire-writer.ts'
 
 export interface FakeRemote extends Pipe {
+  readonly stdout: PassThrough
   /** Everything that our side wrote. */
   written(): Buffer
   /** True once our side closed its direction. */

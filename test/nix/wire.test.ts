@@ -106,14 +106,23 @@ t.test('the end of the stream says what came before it', async t => {
   const error: unknown = await reading.catch((e: unknown) => e)
   t.ok(error instanceof WireEnd && (error.cause as Error).message === 'reset by peer')
   await t.rejects(createWireReader(broken, { signal: never }).word('magic'), WireEnd)
+  const lost = new Readable({ read: () => undefined })
+  const waiting = createWireReader(lost, { signal: never }).word('magic')
+  lost.destroy()
+  await t.rejects(waiting, WireEnd)
 })
 
 t.test('a stranger is quoted, up to 200 bytes, and may leave', async t => {
   let left = 0
   const leave = () => left++
   const sentence = 'This account is currently not available.\r\n'
-  const slow = reader(Buffer.from(sentence), {}, 8)
-  await t.rejects(slow.magic(1n, 'the protocol', leave), {
+  const remote = fakeRemote(Buffer.from(sentence.slice(0, 8)), { stays: true })
+  const late = () => {
+    leave()
+    setImmediate(() => remote.stdout.end(sentence.slice(8)))
+  }
+  const r = createWireReader(remote.stdout, { signal: never })
+  await t.rejects(r.magic(1n, 'the protocol', late), {
     name: 'WireError',
     what: 'not the protocol',
     offset: 0,

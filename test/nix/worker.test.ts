@@ -89,9 +89,11 @@ t.test('asks whether a path is valid', async t => {
 })
 
 t.test('learns trust by repairing nothing', async t => {
-  const { remote, worker } = open(concat(greeting, last, word(1)))
-  t.equal(await (await worker).isTrusted(), true)
+  const { remote, worker } = open(concat(greeting, last, word(1), last, word(0)))
+  const w = await worker
+  t.equal(await w.isTrusted(), true)
   t.same(remote.written().subarray(32), concat(word(9), word(0), word(1)))
+  t.equal(await w.isValidPath('x'), false, 'the reply was read to its end')
   const refusal = stderrError(
     "repairing is not allowed because you are not in 'trusted-users'",
   )
@@ -227,14 +229,16 @@ t.test('what does not belong into the loop is refused', async t => {
 })
 
 t.test('a flood of log is cut off, and only its end is kept', async t => {
-  const line = concat(word(0x6f6c6d67), text('x'.repeat(1000)))
-  const lines = concat(...Array.from({ length: 300 }, () => line))
+  const line = (n: number) => concat(word(0x6f6c6d67), text(`${n} ${'x'.repeat(900)}`))
+  const lines = concat(...Array.from({ length: 300 }, (_, n) => line(n)))
   const worker = await open(concat(greeting, lines), 200_000).worker
   t.match(await caught(worker.isValidPath('x')), {
     name: 'WireError',
     what: /more than 200000/,
   })
   t.ok(worker.log().length <= 8192 && worker.log().length > 8000)
+  t.match(worker.log(), /^215 x+$/m)
+  t.notMatch(worker.log(), /^0 x/m)
 })
 
 t.test('random bytes after the greeting end in a typed error', async () => {
