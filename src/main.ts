@@ -1,11 +1,24 @@
 #!/usr/bin/env node
 import { checkCommand } from './cli/check.ts'
+import { buildersCommand } from './cli/builders.ts'
+import { configCommand } from './cli/config.ts'
+import { helpText } from './cli/help.ts'
+import { demoCommand, runCommand } from './cli/run.ts'
+import { statusCommand } from './cli/status.ts'
+import { version } from './version.ts'
 import { UsageError, type Io } from './cli/io.ts'
 import { nearest } from './diagnosis/nearest.ts'
 
 type Command = (args: readonly string[], io: Io) => Promise<number>
 
-const commands: Readonly<Record<string, Command>> = { check: checkCommand }
+const commands: Readonly<Record<string, Command>> = {
+  run: runCommand,
+  check: checkCommand,
+  status: statusCommand,
+  builders: buildersCommand,
+  config: configCommand,
+  demo: demoCommand,
+}
 
 const main = async (argv: readonly string[]): Promise<number> => {
   const stop = new AbortController()
@@ -19,6 +32,14 @@ const main = async (argv: readonly string[]): Promise<number> => {
     signal: stop.signal,
   }
   const [name = 'help', ...args] = argv
+  if (name === 'help' || name === '--help' || name === '-h' || args.includes('--help')) {
+    io.out(helpText)
+    return 0
+  }
+  if (name === '--version' || name === 'version') {
+    io.out(`builder-monitor ${version}\n`)
+    return 0
+  }
   const command = commands[name]
   try {
     if (!command) {

@@ -1,6 +1,4 @@
 import { systemClock } from '../schedule/clock.ts'
-import { readActiveBuilders } from '../config/active-builders.ts'
-import { readTextFile } from '../config/text-source.ts'
 import { instantVerdict } from '../diagnosis/verdict.ts'
 import { reportOf, type Report } from '../diagnosis/report.ts'
 import { createEngine, type Engine } from '../engine.ts'
@@ -11,10 +9,11 @@ import { createDial } from '../transport/dial.ts'
 import { createRun } from '../transport/run.ts'
 import { UsageError, type Io } from './io.ts'
 import { nearest } from '../diagnosis/nearest.ts'
+import { readLocalBuilders } from './local-nix.ts'
 import { parse } from './parse.ts'
 import { paintFor, renderReport } from './render.ts'
 
-const exitCodes: Readonly<Record<State, number>> = {
+export const exitCodes: Readonly<Record<State, number>> = {
   healthy: 0,
   degraded: 1,
   down: 2,
@@ -32,14 +31,7 @@ export const checkCommand = async (args: readonly string[], io: Io): Promise<num
   })
   const mode = canaryMode(values['canary'] === true, values['canary-mode'])
   const run = createRun()
-  const active = await readActiveBuilders({
-    run,
-    readFile: readTextFile,
-    env: io.env,
-    arch: process.arch,
-    platform: process.platform,
-    signal: io.signal,
-  })
+  const active = await readLocalBuilders(run, io.env, io.signal)
   const chosen = chooseBuilders(active, positionals)
   const report = await checkOnce({ ...active, builders: chosen }, mode, io, run)
   io.out(

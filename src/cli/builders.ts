@@ -1,0 +1,76 @@
+import type { ActiveBuilders, Builder, Problem } from '../model.ts'
+import { createRun } from '../transport/run.ts'
+import type { Io } from './io.ts'
+import { readLocalBuilders } from './local-nix.ts'
+import { parse } from './parse.ts'
+import { paintFor, type Paint } from './render.ts'
+
+/** The active builders as Nix would see them. Exit 0, or 1 where something about the list is wrong. */
+export const buildersCommand = async (
+  args: readonly string[],
+  io: Io,
+): Promise<number> => {
+  const { values } = parse(args, { json: { type: 'boolean' } })
+  const active = await readLocalBuilders(createRun(), io.env, io.signal)
+  io.out(
+    values['json'] === true
+      ? `${JSON.stringify(buildersJson(active), null, 2)}\n`
+      : buildersText(active, paintFor(io.isTerminal, io.env)),
+  )
+  return active.problems.length > 0 ? 1 : 0
+}
+
+/** The object of the contract: no more and no less. */
+export const buildersJson = ({ source, builders, problems }: ActiveBuilders) => ({
+  source,
+  builders: builders.map(builder => ({
+    name: builder.name,
+    storeUri: builder.storeUri,
+    scheme: builder.scheme,
+    user: builder.user,
+    host: builder.host,
+    port: builder.port,
+    params: builder.params,
+    systems: builder.systems,
+    sshKey: builder.sshKey,
+    maxJobs: builder.maxJobs,
+    speedFactor: builder.speedFactor,
+    supportedFeatures: builder.supportedFeatures,
+    mandatoryFeatures: builder.mandatoryFeatures,
+    publicHostKey: builder.publicHostKey,
+    origin: builder.origin,
+  })),
+  problems: problems.map(({ file, line, message }) => ({ file, line, message })),
+})
+
+const buildersText = (active: ActiveBuilders, paint: Paint): string => {
+  const told =
+    active.source === 'nix'
+      ? `as Nix ${active.nix.version ?? ''} tells`
+      : "read from Nix's files, since Nix does not tell"
+  const { length } = active.builders
+  const head =
+    length === 0
+      ? `No builders are configured (${told}). Looked at: ${active.files.join(', ')}`
+      : `${length} ${length === 1 ? 'builder' : 'builders'} (${told})`
+  return `${[paint.bold(head), ...active.problems.map(p => problemLine(p, paint)), ...active.builders.map(b => builderLines(b, paint))].join('\n')}\n`
+}
+
+const problemLine = ({ file, line, message }: Problem, paint: Paint): string =>
+  paint.status('failed', `✘ ${file}:${line}: ${message}`)
+
+const builderLines = (builder: Builder, paint: Paint): string => {
+  const features = [
+    ...builder.supportedFeatures,
+    ...builder.mandatoryFeatures.map(f => `${f} (mandatory)`),
+  ]
+  return [
+    '',
+    `${paint.bold(builder.name)}  ${builder.storeUri}`,
+    `  systems   ${builder.systems.join(' ')}`,
+    `  slots     ${builder.maxJobs}, speed factor ${builder.speedFactor}`,
+    `  features  ${features.join(' ') || 'none'}`,
+    `  key       ${builder.sshKey ?? "ssh's own"}, host key ${builder.publicHostKey ? 'pinned' : 'from known_hosts'}`,
+    paint.dim(`  from      ${builder.origin.file}:${builder.origin.line}`),
+  ].join('\n')
+}

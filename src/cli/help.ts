@@ -1,0 +1,22 @@
+/** Fits one screen. */
+export const helpText = `builder-monitor watches Nix remote builders from the side that sends the builds.
+
+  builder-monitor run                       the daemon: status page and /metrics on 127.0.0.1:10922
+  builder-monitor check [BUILDER...]        look at every builder once and say what is wrong
+  builder-monitor status [BUILDER...]       the same from the running daemon
+  builder-monitor builders                  the active builders as Nix sees them
+  builder-monitor config check [FILE]       check our own configuration
+  builder-monitor demo                      the daemon on an embedded fleet of five
+
+Options
+  --json             check, status, builders: one JSON object
+  --canary           check: prove each builder with a real build
+  --canary-mode M    check: private (default; any user) or daemon (through the local nix-daemon)
+  --config FILE      run, config check: instead of /etc/builder-monitor/config.json
+  --listen ADDRESS   run, demo: serve HTTP here, host:port
+  --log-level LEVEL  run, demo: debug, info, warn, error or silent
+  --socket PATH      status: the daemon's control socket
+  --version, --help
+
+Exit codes of check and status: 0 healthy, 1 degraded, 2 down, 3 unknown, usage or no builder.
+`

@@ -1,0 +1,156 @@
+import { loadConfig } from '../config/config.ts'
+import { startDaemon, type DaemonDeps } from '../daemon.ts'
+import { demoTarget } from '../demo/target.ts'
+import { startDemoFleet, type DemoFleet } from '../demo/fleet.ts'
+import { createExporters } from '../exporters/index.ts'
+import { createLog, logLevels, type LogLevel } from '../log.ts'
+import type { ActiveBuilders } from '../model.ts'
+import { systemClock } from '../schedule/clock.ts'
+import { createTimetable, cronFault } from '../schedule/timetable.ts'
+import { createDial } from '../transport/dial.ts'
+import { createRun } from '../transport/run.ts'
+import { configPath } from './config.ts'
+import { controlSocketPath } from './control-socket.ts'
+import { UsageError, type Io } from './io.ts'
+import { readLocalBuilders } from './local-nix.ts'
+import { parse } from './parse.ts'
+
+const badConfiguration = 78 // EX_CONFIG of sysexits.h: systemd shall not restart for it
+
+/** `run`: the daemon, until SIGTERM. Exit 0, 78 for a bad configuration, 1 where it cannot start. */
+export const runCommand = (args: readonly string[], io: Io): Promise<number> =>
+  run(args, io, false)
+
+/** `demo`: the daemon over the embedded fleet. */
+export const demoCommand = (args: readonly string[], io: Io): Promise<number> =>
+  run(args, io, true)
+
+const run = async (args: readonly string[], io: Io, demo: boolean): Promise<number> => {
+  const { values } = parse(args, {
+    config: { type: 'string' },
+    listen: { type: 'string' },
+    'log-level': { type: 'string' },
+    'or-demo': { type: 'boolean' },
+    'demo-builders': { type: 'string' },
+  })
+  const { path, named } = configPath(values['config'], io.env)
+  const load = () => loadConfig(path, !named, cronFault)
+  const loaded = await load()
+  if (!loaded.ok) {
+    for (const error of loaded.errors) io.err(`builder-monitor: ${error}\n`)
+    return badConfiguration
+  }
+  const log = createLog(logLevel(values['log-level']) ?? loaded.config.logLevel)
+  const runLocal = createRun()
+  const readLocal = (signal: AbortSignal) => readLocalBuilders(runLocal, io.env, signal)
+  const wantsDemo =
+    demo ||
+    (values['or-demo'] === true && (await isWithoutBuilders(readLocal, io.signal)))
+  const fleet = wantsDemo
+    ? await startDemoFleet(demoOptions(values['demo-builders']))
+    : null
+  const exporters = createExporters()
+  const deps: DaemonDeps = {
+    loadConfig: load,
+    readBuilders: fleet ? () => Promise.resolve(demoBuilders(fleet)) : readLocal,
+    createDial: nix =>
+      createDial({
+        run: runLocal,
+        clock: systemClock,
+        env: io.env,
+        nix,
+        ...(fleet ? { resolve: demoTarget } : {}),
+      }),
+    createTimetable,
+    exporters: exporters.all,
+    onLate: exporters.observeLateness,
+    run: runLocal,
+    clock: systemClock,
+    env: io.env,
+    log,
+    controlSocket: controlSocketPath(io.env, process.getuid?.() ?? 0),
+    ...(typeof values['listen'] === 'string' ? { listen: [values['listen']] } : {}),
+  }
+  try {
+    return await keepRunning(loaded.config, deps, io, fleet)
+  } finally {
+    await fleet?.stop()
+  }
+}
+
+const keepRunning = async (
+  config: Parameters<typeof startDaemon>[0],
+  deps: DaemonDeps,
+  io: Io,
+  fleet: DemoFleet | null,
+): Promise<number> => {
+  let daemon
+  try {
+    daemon = await startDaemon(config, deps)
+  } catch (error) {
+    io.err(`builder-monitor: ${cannotStart(error)}\n`)
+    return 1
+  }
+  const hangup = () => void daemon.reload()
+  process.on('SIGHUP', hangup)
+  const [address] = daemon.addresses
+  if (fleet)
+    io.err(
+      `No builder is configured here, so this is a demo fleet of five. Look at http://${address}/ and http://${address}/metrics\n`,
+    )
+  else if (io.isTerminal)
+    io.err(`Watching. Look at http://${address}/ and http://${address}/metrics\n`)
+  await new Promise<void>(resolve => {
+    io.signal.addEventListener('abort', () => resolve(), { once: true })
+    if (io.signal.aborted) resolve()
+  })
+  process.off('SIGHUP', hangup)
+  await daemon.stop()
+  return 0
+}
+
+const logLevel = (option: string | boolean | undefined): LogLevel | null => {
+  if (option === undefined) return null
+  const level = logLevels.find(one => one === option)
+  if (!level) throw new UsageError(`--log-level is one of ${logLevels.join(', ')}`)
+  return level
+}
+
+const isWithoutBuilders = async (
+  read: (signal: AbortSignal) => Promise<ActiveBuilders>,
+  signal: AbortSignal,
+): Promise<boolean> => {
+  const { builders, problems } = await read(signal)
+  return builders.length === 0 && problems.length === 0
+}
+
+const demoBuilders = (fleet: DemoFleet): ActiveBuilders => ({
+  source: 'demo',
+  builders: fleet.builders,
+  problems: [],
+  files: [],
+  nix: fleet.nix,
+})
+
+const demoOptions = (count: string | boolean | undefined): { count?: number } => {
+  if (count === undefined) return {}
+  const number = Number(count)
+  if (!Number.isInteger(number) || number < 1 || number > 1000)
+    throw new UsageError('--demo-builders is a number from 1 to 1000')
+  return { count: number }
+}
+
+const cannotStart = (error: unknown): string => {
+  const { code, address, port, path } = error as NodeJS.ErrnoException & {
+    address?: string
+    port?: number
+  }
+  const where = path ?? `${address ?? ''}:${port ?? ''}`
+  if (code === 'EADDRINUSE')
+    return `cannot listen on ${where}: another program has that address (is a builder-monitor running already? see: ss -ltnp)`
+  if (code === 'EACCES')
+    return `cannot listen on ${where}: not permitted, take a port above 1023`
+  if (code === 'EADDRNOTAVAIL')
+    return `cannot listen on ${where}: this machine has no such address`
+  return `cannot start: ${error instanceof Error ? error.message : String(error)}`
+}
