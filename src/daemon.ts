@@ -42,6 +42,8 @@ export interface DaemonDeps {
   readonly log: Log
   /** Where `status` and `reload` reach us; null for none. */
   readonly controlSocket: string | null
+  /** Seconds below min-free that are nobody's concern; an hour by default. */
+  readonly belowMinFreeSeconds?: number
   /** Replaces the configured addresses (tests, `--listen`). */
   readonly listen?: readonly string[]
 }
@@ -78,6 +80,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
         intervals: monitor.intervals,
         problems,
         expect: expectation(current, state.builder.name),
+        belowMinFreeSeconds: deps.belowMinFreeSeconds ?? 3600,
       }),
     now,
     {

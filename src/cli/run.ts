@@ -1,4 +1,4 @@
-import { loadConfig } from '../config/config.ts'
+import { loadConfig, type Config } from '../config/config.ts'
 import { startDaemon, type DaemonDeps } from '../daemon.ts'
 import { demoTarget } from '../demo/target.ts'
 import { startDemoFleet, type DemoFleet } from '../demo/fleet.ts'
@@ -50,6 +50,10 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     ? await startDemoFleet(demoOptions(values['demo-builders']))
     : null
   const exporters = createExporters()
+  const config =
+    fleet && values['demo-builders'] === undefined
+      ? demoPace(loaded.config)
+      : loaded.config
   const deps: DaemonDeps = {
     loadConfig: load,
     readBuilders: fleet ? () => Promise.resolve(demoBuilders(fleet)) : readLocal,
@@ -69,10 +73,12 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     env: io.env,
     log,
     controlSocket: controlSocketPath(io.env, process.getuid?.() ?? 0),
+    // A newcomer shall see every state within 15 seconds
+    ...(fleet ? { belowMinFreeSeconds: 5 } : {}),
     ...(typeof values['listen'] === 'string' ? { listen: [values['listen']] } : {}),
   }
   try {
-    return await keepRunning(loaded.config, deps, io, fleet)
+    return await keepRunning(config, deps, io, fleet)
   } finally {
     await fleet?.stop()
   }
@@ -123,6 +129,17 @@ const isWithoutBuilders = async (
   const { builders, problems } = await read(signal)
   return builders.length === 0 && problems.length === 0
 }
+
+/** A quicker pace than anybody needs, to show changes. Load tests keep the configured one. */
+const demoPace = (config: Config): Config => ({
+  ...config,
+  schedule: {
+    ...config.schedule,
+    login: '*/5 * * * * *',
+    disk: '*/5 * * * * *',
+    memory: '*/5 * * * * *',
+  },
+})
 
 const demoBuilders = (fleet: DemoFleet): ActiveBuilders => ({
   source: 'demo',

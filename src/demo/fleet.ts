@@ -33,8 +33,8 @@ export type FleetMessage =
   | { readonly keyFile: string; readonly servers: readonly ServedBuilder[] }
   | { readonly error: string }
 
-/** Down once in any 15 seconds, and long enough that no probe can miss it. */
-const defaultFlaky: FlakyTimes = { upMs: 7000, downMs: 6000 }
+/** Down soon after the start, and long enough for a verdict, which takes two failed logins. */
+const defaultFlaky: FlakyTimes = { upMs: 3000, downMs: 14_000 }
 const killAfterMs = 2000
 
 /** Starts the fleet; it ends with `stop` or with this process. Rejects when it cannot start. */

@@ -20,6 +20,8 @@ export interface VerdictContext {
   readonly problems: readonly Problem[]
   /** What the user told us to expect of this builder. */
   readonly expect: 'awake' | 'asleep' | 'drained'
+  /** How long a builder may be short of space before that is news; garbage is collected in the meantime. */
+  readonly belowMinFreeSeconds: number
 }
 
 /** The verdict of one sight, for `check`: one failed attempt of a rung is the answer. */
@@ -54,7 +56,6 @@ const atOnce: ReadonlySet<Kind> = new Set<Kind>([
 ])
 /** Two failures within this time are one. */
 const apartSeconds = 5
-const belowMinFreeSeconds = 3600
 const flapWindowSeconds = 30 * 60
 const flapChanges = 4
 const quietSeconds = 15 * 60
@@ -144,7 +145,7 @@ const damped = (state: BuilderState, context: VerdictContext): Diagnosis => {
 const calm = (
   seen: Diagnosis['state'],
   cause: Diagnosis['cause'],
-  { now }: VerdictContext,
+  { now, belowMinFreeSeconds }: VerdictContext,
 ): Diagnosis => {
   if (seen === 'degraded' && cause?.kind === 'below_min_free') {
     const since = Number(cause.params['since'] ?? now)

@@ -5,7 +5,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { chmod, rm } from 'node:fs/promises'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { gzip } from 'node:zlib'
 import { promisify } from 'node:util'
 import type { Log } from '../log.ts'
@@ -78,8 +78,9 @@ export const startHttp = async (
 }
 
 const bind = async (server: Server, listen: Listen): Promise<void> => {
-  // A socket file of a monitor that was killed; one that still runs holds it open and is replaced on purpose
-  if ('path' in listen) await rm(listen.path, { force: true })
+  // The file of a monitor that was killed is in the way; one that answers is another monitor
+  if ('path' in listen && !(await answers(listen.path)))
+    await rm(listen.path, { force: true })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(listen, () => {
@@ -89,6 +90,16 @@ const bind = async (server: Server, listen: Listen): Promise<void> => {
   })
   if ('path' in listen) await chmod(listen.path, 0o660)
 }
+
+const answers = (path: string): Promise<boolean> =>
+  new Promise(resolve => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
 
 const serve = async (
   request: IncomingMessage,
