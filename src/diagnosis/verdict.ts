@@ -77,7 +77,7 @@ export const nextVerdict = (
   const newest = changedAt.at(-1) ?? -Infinity
   const flapping = verdict.flapping
     ? newest > context.now - quietSeconds
-    : changedAt.length > flapChanges
+    : counts && changedAt.length > flapChanges
   return {
     changedAt,
     verdict: {
