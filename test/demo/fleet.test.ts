@@ -248,6 +248,12 @@ t.test('a client may not have any number of sessions or connections', async t =>
     socket.on('error', () => undefined).on('close', () => dropped++)
   await until(async () => dropped >= 9)
   for (const socket of sockets) socket.destroy()
+  const isFree = () =>
+    login(t, healthy).then(
+      () => true,
+      () => false,
+    )
+  await until(isFree)
 })
 
 t.test('a client that floods is dropped', async t => {
