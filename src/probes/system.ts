@@ -30,7 +30,7 @@ grep -cE '^_?nixbld[0-9]+:' /etc/passwd 2>/dev/null | sed 's/^/users /'
       : []
     const remoteTime = count(facts.get('time'))
     const nixVersion = versionIn(facts.get('nix') ?? '')
-    // Words and bare numbers: any version's grammar will do once the remote Nix has printed them itself
+    // Words and bare numbers; any version's grammar will do once the remote Nix has printed them itself
     const bytes = (name: string) => {
       const value = parseInteger(facts.get(`set.${name}`) ?? '', flavourOf(null))
       return value === null ? null : Number(value)
