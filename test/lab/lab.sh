@@ -11,7 +11,7 @@
 #   lab.sh exec NODE CMD...     run CMD as root inside NODE
 #   lab.sh net NODE CMD...      run this machine's CMD in the network of NODE
 #   lab.sh client WHERE CMD...  run CMD where builds are sent from: WHERE is a client node, or `host`: this machine's
-#                               own programs and network with a private /nix, /etc, /root and /tmp. There, too, are
+#                               own programs and network with a private /nix, /etc, /root, /run, /tmp. There, too, are
 #                               /lab/keys, /lab/share (writable, the same everywhere), /lab/project (this checkout,
 #                               read-only) and this machine's node in PATH. NIX_* variables are passed on.
 #   lab.sh fault NODE FAULT     break a node (see `lab.sh faults`)
@@ -52,6 +52,7 @@ PACKAGES=nix-bin,nix-setup-systemd,openssh-server,openssh-client,procps,iproute2
 STAMP="$PROJECT $(cat "$SELF" "$LIB"/*.sh | cksum)"
 CLEAN_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 OUTER_PATH=$PATH
+unset NODE_OPTIONS                   # a test runner's; it names files that a node of the lab does not see
 export PATH=$TOOLS/usr/bin:$CLEAN_PATH
 
 say() { printf '%s\n' "$*" >&2; }

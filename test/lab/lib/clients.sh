@@ -15,7 +15,7 @@ show_lab() { # ROOT : /lab/{keys,share,project,bin/node}, called in the mount na
   [[ -x $node ]] || return 0
   : >"$m/lab/bin/node"; mount --bind "$node" "$m/lab/bin/node"; mount -o remount,ro,bind "$m/lab/bin/node"
   # a node that was linked against libraries that this root has not brings them along
-  chroot "$m" /lab/bin/node -e 0 >/dev/null 2>&1 && return 0
+  [[ ! ${LAB_NODE_BUNDLE:-} ]] && chroot "$m" /lab/bin/node -e 0 >/dev/null 2>&1 && return 0
   umount "$m/lab/bin/node"; mkdir -p "$m/lab/bin/lib"
   cp "$node" "$m/lab/bin/lib/node"
   ldd "$node" | grep -o '/[^ ]*' | while read -r node; do cp -L "$node" "$m/lab/bin/lib/"; done
@@ -55,14 +55,15 @@ host_boot() {
   mount --make-rprivate /
   mount -t tmpfs -o mode=755,size=512m rw "$d/rw"; mkdir "$d"/rw/{upper,work,root,tmp,nix}
   chmod 700 "$d/rw/root"; chmod 1777 "$d/rw/tmp"
-  mount -t tmpfs -o mode=755,size=1m root "$m"
+  mount -t tmpfs -o mode=755,size=256m root "$m"
   for x in /*; do
     case $x in
-      /nix | /root | /tmp | /lab | /lost+found) ;;
+      /nix | /root | /tmp | /run | /lab | /lost+found) ;;
       *) if [[ -L $x ]]; then cp -P "$x" "$m/"; elif [[ -d $x ]]; then mkdir "$m$x"; mount --rbind "$x" "$m$x"; fi ;;
     esac
   done
-  mkdir "$m"/{nix,root,tmp}
+  mkdir "$m"/{nix,root,tmp,run}
+  if [[ -d /run/systemd/resolve ]]; then mkdir -p "$m/run/systemd/resolve"; mount --bind /run/systemd/resolve "$m/run/systemd/resolve"; fi
   mount --bind "$d/rw/nix" "$m/nix"; mount --bind "$d/rw/root" "$m/root"; mount --bind "$d/rw/tmp" "$m/tmp"
   mount -t overlay overlay -o "lowerdir=/etc,upperdir=$d/rw/upper,workdir=$d/rw/work" "$m/etc"
   rm -rf "$m/etc/nix"; mkdir -p "$m/etc/nix" "$m/etc/ssh"; rm -rf "$m/root/.config"

@@ -13,7 +13,7 @@ get_tools() { # [NAME...] : unpacked, not installed, so that no service is start
   for t in "${@:-mmdebstrap}"; do
     command -v "$t" >/dev/null && continue
     say "lab: fetching $t"
-    (cd "$LAB_DIR/dl" && apt-get -q download "$t" >/dev/null) || die "cannot download the package $t: run apt-get update"
+    (cd "$LAB_DIR/dl" && apt-get -q -o APT::Sandbox::User=root download "$t" >/dev/null) || die "cannot download the package $t: run apt-get update"
     for deb in "$LAB_DIR/dl/$t"_*.deb; do dpkg -x "$deb" "$TOOLS"; done
   done
 }
