@@ -4,7 +4,7 @@ import type { Config } from './config/config.ts'
 import { parseListen } from './config/config.ts'
 import { digestOf } from './config/watch.ts'
 import { nextVerdict } from './diagnosis/verdict.ts'
-import { createEngine } from './engine.ts'
+import { createEngine, type EngineDeps } from './engine.ts'
 import type { Exporter, Route } from './exporters/exporter.ts'
 import { startHttp, type HttpServer } from './exporters/http.ts'
 import { createJobs, type JobName } from './jobs.ts'
@@ -37,6 +37,7 @@ export interface DaemonDeps {
   /** How late a job began, for the histogram. */
   readonly onLate: (job: string, seconds: number) => void
   readonly run: Run
+  readonly askLocalDaemon: EngineDeps['askLocalDaemon']
   readonly clock: Clock
   readonly env: Readonly<Record<string, string | undefined>>
   readonly log: Log
@@ -100,6 +101,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     clock,
     env: deps.env,
     nix,
+    askLocalDaemon: deps.askLocalDaemon,
     onLost: (builder, reason) => {
       log.debug({ builder: builder.name, reason }, 'kept connection lost')
       planner.soon('login', builder, Math.random() * 2000)
@@ -119,6 +121,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
       now,
       soon,
       random: Math.random,
+      askLocalDaemon: deps.askLocalDaemon,
     })
     return createPlanner(jobs, {
       timetable: deps.createTimetable(planned.timeZone),

@@ -13,9 +13,10 @@ import type {
   Run,
   TelemetryProbe,
 } from './model.ts'
-import type { Kind, Params } from './diagnosis/kinds.ts'
+import { reasonOf, type Kind, type Params } from './diagnosis/kinds.ts'
+import { isReachedBySsh } from './nix/store-uri.ts'
 import { builderParams } from './diagnosis/params.ts'
-import { createCanaryProbe, type CanaryMode } from './probes/canary.ts'
+import { createCanaryProbe, type CanaryDeps, type CanaryMode } from './probes/canary.ts'
 import { directProbes, telemetryProbes } from './probes/index.ts'
 import { readTelemetry, telemetryTimeoutMs } from './probes/telemetry.ts'
 import { attempt, withParams } from './state/attempt.ts'
@@ -28,6 +29,7 @@ export interface EngineDeps {
   readonly clock: Clock
   readonly env: Readonly<Record<string, string | undefined>>
   readonly nix: () => LocalNix
+  readonly askLocalDaemon: CanaryDeps['askLocalDaemon']
   /** Called when a kept connection breaks by itself. */
   readonly onLost?: (builder: Builder, reason: string) => void
 }
@@ -120,6 +122,8 @@ export const createEngine = (deps: EngineDeps): Engine => {
         clock,
         signal,
         run: async deadline => {
+          if (!isReachedBySsh(builder))
+            return { status: 'skipped', kind: 'not_remote', params: {} }
           const dialled = await deps.dial(builder, deadline)
           connection = dialled.connection
           return dialled.outcome
@@ -146,12 +150,10 @@ export const createEngine = (deps: EngineDeps): Engine => {
     },
 
     canary: async (builder, mode, signal) => {
-      const result = await probe(
-        builder,
-        createCanaryProbe(mode, deps.env),
-        noRemote,
-        signal,
-      )
+      const found = await probe(builder, createCanaryProbe(mode, deps), noRemote, signal)
+      const before = store.read().builders.get(builder.name)?.probes.canary
+      const result =
+        mode === 'daemon' && before?.streak.good ? asClientFinding(found) : found
       if (!signal.aborted) store.record(builder, [result])
     },
 
@@ -170,6 +172,24 @@ export const createEngine = (deps: EngineDeps): Engine => {
   }
   return engine
 }
+
+/** Where our own canary works and the daemon's does not, the builder is well and this machine is at odds with itself. */
+const asClientFinding = (result: Result): Result =>
+  result.outcome.status !== 'failed'
+    ? result
+    : {
+        ...result,
+        outcome: {
+          ...result.outcome,
+          status: 'degraded',
+          kind: 'client_mismatch',
+          value: result.outcome.value,
+          params: {
+            ...result.outcome.params,
+            detail: `through nix-daemon: ${reasonOf(result.outcome.kind, result.outcome.params)}`,
+          },
+        },
+      }
 
 /** The canary goes through the local Nix; it has no connection of ours. */
 const noRemote: Remote = {

@@ -2,6 +2,7 @@ import type { Config } from './config/config.ts'
 import type { Kind, Params } from './diagnosis/kinds.ts'
 import type { Engine } from './engine.ts'
 import type { Builder, BuilderState, ProbeName, Snapshot } from './model.ts'
+import type { CanaryDeps, CanaryMode } from './probes/canary.ts'
 import { humanBytes } from './probes/disk.ts'
 import type { Job } from './schedule/planner.ts'
 
@@ -14,6 +15,7 @@ export interface JobDeps {
   /** Asks for a job out of its turn. */
   readonly soon: (job: JobName, builder: Builder, delayMs: number) => void
   readonly random: () => number
+  readonly askLocalDaemon: CanaryDeps['askLocalDaemon']
 }
 
 export type JobName = 'login' | 'telemetry' | 'canary'
@@ -67,7 +69,21 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       jitter,
       width: concurrency.canaries,
       exclusive: hostOf,
-      run: (builder, _, signal) => canaryJob(deps, builder, signal),
+      run: (builder, _, signal) =>
+        canaryJob(deps, builder, deps.config().canary.mode, signal),
+    },
+    {
+      name: 'daemonCanary',
+      times: { daemonCanary: schedule.daemonCanary },
+      jitter,
+      width: 1,
+      exclusive: hostOf,
+      run: async (builder, _, signal) => {
+        // Where the daemon does not let us aim it, the private canary has to do
+        const daemon = await deps.askLocalDaemon(signal)
+        if (daemon.answers && daemon.trusted)
+          await canaryJob(deps, builder, 'daemon', signal)
+      },
     },
   ]
 }
@@ -129,6 +145,7 @@ const wantsCanary = ({ probes }: BuilderState): boolean => {
 const canaryJob = async (
   deps: JobDeps,
   builder: Builder,
+  mode: CanaryMode,
   signal: AbortSignal,
 ): Promise<void> => {
   const { engine } = deps
@@ -140,11 +157,11 @@ const canaryJob = async (
   if (!canary.enabled || exceptions?.canary === false)
     return skip('not_asked', { detail: 'turned off by the configuration' })
   const before = deps.read().builders.get(builder.name)
-  const waitsFor = before && missingRung(before, canary.mode)
+  const waitsFor = before && missingRung(before, mode)
   if (waitsFor) return skip('not_tried', { waitsFor })
   const space = before && shortOfSpace(before, deps.now())
   if (space) return skip('below_min_free', space)
-  await engine.canary(builder, canary.mode, signal)
+  await engine.canary(builder, mode, signal)
   const record = deps.read().builders.get(builder.name)?.probes.canary
   if (record?.last.outcome.status === 'failed' && record.streak.count < 3)
     deps.soon('canary', builder, canaryRetryMs)
@@ -153,7 +170,7 @@ const canaryJob = async (
 /** The rung that a canary needs and that is broken now. Stores that are not reached over SSH need none. */
 const missingRung = (
   { probes }: BuilderState,
-  mode: 'private' | 'daemon',
+  mode: CanaryMode,
 ): 'login' | 'trust' | null => {
   const login = probes.login?.last.outcome
   if (!login) return 'login'

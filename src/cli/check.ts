@@ -4,8 +4,10 @@ import { reportOf, type Report } from '../diagnosis/report.ts'
 import { createEngine, type Engine } from '../engine.ts'
 import type { ActiveBuilders, Builder, ProbeName, State } from '../model.ts'
 import type { CanaryMode } from '../probes/canary.ts'
+import { isReachedBySsh } from '../nix/store-uri.ts'
 import { createStore } from '../state/store.ts'
 import { createDial } from '../transport/dial.ts'
+import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createRun } from '../transport/run.ts'
 import { UsageError, type Io } from './io.ts'
 import { nearest } from '../diagnosis/nearest.ts'
@@ -98,7 +100,15 @@ const checkOnce = async (
   store.configure(active)
   const nix = () => active.nix
   const dial = createDial({ run, clock: systemClock, env: io.env, nix })
-  const engine = createEngine({ store, dial, run, clock: systemClock, env: io.env, nix })
+  const engine = createEngine({
+    store,
+    dial,
+    run,
+    clock: systemClock,
+    env: io.env,
+    nix,
+    askLocalDaemon: createAskLocalDaemon(io.env),
+  })
   const waiting = [...active.builders]
   const worker = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift())
@@ -119,7 +129,7 @@ const checkBuilder = async (
   signal: AbortSignal,
 ): Promise<void> => {
   const answers = await engine.login(builder, signal)
-  const isRemote = builder.host !== null && builder.storeUri !== 'ssh://localhost'
+  const isRemote = isReachedBySsh(builder)
   if (engine.isConnected(builder)) await engine.telemetry(builder, telemetry, signal)
   else
     engine.skip(builder, telemetry, isRemote ? 'not_tried' : 'not_remote', {

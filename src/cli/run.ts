@@ -8,6 +8,7 @@ import type { ActiveBuilders } from '../model.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { createTimetable, cronFault } from '../schedule/timetable.ts'
 import { createDial } from '../transport/dial.ts'
+import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createRun } from '../transport/run.ts'
 import { configPath } from './config.ts'
 import { controlSocketPath } from './control-socket.ts'
@@ -69,6 +70,7 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     exporters: exporters.all,
     onLate: exporters.observeLateness,
     run: runLocal,
+    askLocalDaemon: createAskLocalDaemon(io.env),
     clock: systemClock,
     env: io.env,
     log,

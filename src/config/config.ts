@@ -5,7 +5,8 @@ import { nearest } from '../diagnosis/nearest.ts'
 import { configSchema } from './schema.ts'
 
 /** Cron expressions by scheduled probe. */
-export type ScheduledProbe = 'login' | 'system' | 'disk' | 'memory' | 'canary'
+export type ScheduledProbe =
+  'login' | 'system' | 'disk' | 'memory' | 'canary' | 'daemonCanary'
 
 export interface BuilderExceptions {
   readonly expect: 'awake' | 'asleep'

@@ -52,6 +52,10 @@ export const configSchema = {
         disk: cron('*/30 * * * * *', 'Free space, over the kept connection.'),
         memory: cron('*/30 * * * * *', 'Memory and pressure, over the kept connection.'),
         canary: cron('*/30 * * * *', 'A real build on each builder.'),
+        daemonCanary: cron(
+          '17 4 * * *',
+          'A real build through the local nix-daemon, where it trusts our user.',
+        ),
       },
     },
     jitter: {

@@ -108,8 +108,10 @@ export const kinds = {
   client_untrusted: {
     side: 'client',
     state: 'down',
-    reason: () =>
-      'the local nix-daemon ignores our builders setting because it does not trust our user',
+    reason: p =>
+      p['detail']
+        ? `the local nix-daemon cannot be asked to build${detail(p)}`
+        : 'the local nix-daemon ignores our builders setting because it does not trust our user',
     hint: () =>
       'Use the private canary (the default), or add this user to trusted-users of this machine in /etc/nix/nix.conf',
   },

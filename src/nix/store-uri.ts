@@ -66,6 +66,16 @@ export const isSshScheme = (scheme: string): boolean =>
   scheme === 'ssh' || scheme === 'ssh-ng' || scheme === 'mounted-ssh-ng'
 
 /**
+ * Does Nix reach this builder by ssh at all? The destination `localhost` alone is run directly (ssh.cc fakeSSH).
+ */
+export const isReachedBySsh = (
+  builder: Pick<StoreUri, 'scheme' | 'user' | 'host' | 'port'>,
+): boolean =>
+  isSshScheme(builder.scheme) &&
+  builder.host !== null &&
+  !(builder.host === 'localhost' && builder.user === null && builder.port === null)
+
+/**
  * The destination and `-p` that this Nix gives to ssh (ssh.cc). Before 2.31 and in Lix all between `//` and `?` is the
  * destination, a `:port` or `/path` included, which ssh cannot resolve; Lix takes the port from `?port=`. Null where
  * the store is not reached by ssh.

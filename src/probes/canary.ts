@@ -18,6 +18,17 @@ import { createBuildWatch, type BuildWatch } from './canary-watch.ts'
 
 export type CanaryMode = 'private' | 'daemon'
 
+export interface CanaryDeps {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Whether the nix-daemon of this machine lets us aim a build. */
+  readonly askLocalDaemon: (
+    signal: AbortSignal,
+  ) => Promise<
+    | { readonly answers: true; readonly trusted: boolean }
+    | { readonly answers: false; readonly reason: string }
+  >
+}
+
 /** Wall clock of all canary builds of one attempt: Nix's own time-outs do not reach remote builds (LAB.md 3.1). */
 const timeoutMs = 60_000
 
@@ -27,7 +38,7 @@ const timeoutMs = 60_000
  */
 export const createCanaryProbe = (
   mode: CanaryMode,
-  env: Readonly<Record<string, string | undefined>>,
+  { env, askLocalDaemon }: CanaryDeps,
 ): Probe<'canary'> => ({
   name: 'canary',
   summary: 'a real build is done there, for each advertised system',
@@ -35,6 +46,20 @@ export const createCanaryProbe = (
   run: async context => {
     if (context.nix.version === null)
       return { status: 'skipped', kind: 'no_local_nix', params: {} }
+    if (mode === 'daemon') {
+      const daemon = await askLocalDaemon(context.signal)
+      // Without trust the daemon ignores --builders and chooses a machine by itself: that would prove nothing
+      if (!daemon.answers || !daemon.trusted)
+        return {
+          status: 'skipped',
+          kind: 'client_untrusted',
+          params: {
+            detail: daemon.answers
+              ? ''
+              : `the daemon does not answer: ${oneLine(daemon.reason)}`,
+          },
+        }
+    }
     const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-canary-'))
     try {
       return await buildAll({ mode, env, directory }, context)
