@@ -1,9 +1,16 @@
-// Writes the files that are generated from the code: config.schema.json (and whatever else has a generator below).
+// Writes the files that are generated from the code: config.schema.json and docs/metrics.md (and whatever else has a generator below).
 // Tests compare them with the code. Run after a build: npm run docs
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { configSchema } = await import('../dist/config/schema.js')
-writeFileSync(join(root, 'config.schema.json'), `${JSON.stringify(configSchema, null, 2)}\n`)
+writeFileSync(
+  join(root, 'config.schema.json'),
+  `${JSON.stringify(configSchema, null, 2)}\n`,
+)
+
+const { metricsDoc } = await import('../dist/exporters/metrics-doc.js')
+mkdirSync(join(root, 'docs'), { recursive: true })
+writeFileSync(join(root, 'docs', 'metrics.md'), metricsDoc())
