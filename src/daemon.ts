@@ -93,6 +93,15 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
       ready: false,
     },
   )
+  // First, so that nothing has to be undone where the address is taken
+  const routes: Route[] = deps.exporters.flatMap(one => one.routes?.(store) ?? [])
+  routes.push(reloadRoute(() => reload()))
+  const servers = await listenAll(
+    deps.listen ?? config.listen,
+    deps.controlSocket,
+    routes,
+    log,
+  )
   const nix = () => active.nix
   const engine = createEngine({
     store,
@@ -132,14 +141,6 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     })
   }
 
-  const routes: Route[] = deps.exporters.flatMap(one => one.routes?.(store) ?? [])
-  routes.push(reloadRoute(() => reload()))
-  const servers = await listenAll(
-    deps.listen ?? config.listen,
-    deps.controlSocket,
-    routes,
-    log,
-  )
   const stops = [
     ...deps.exporters.flatMap(one => (one.start ? [one.start(store)] : [])),
     store.subscribe(logChanges(log)),

@@ -1,0 +1,240 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import type { Report } from '../../src/diagnosis/report.ts'
+
+const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
+
+interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const start = (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
+  const child = spawn(process.execPath, [main, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // No nix, no ssh and nobody's settings: what this machine has must not matter
+    env: { PATH: '/nonexistent', HOME: '/nonexistent', ...env },
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const ended = new Promise<Ended>(resolve =>
+    child.on('close', code => resolve({ code, stdout, stderr })),
+  )
+  const saw = async (pattern: RegExp): Promise<RegExpExecArray> => {
+    for (;;) {
+      const found = pattern.exec(stdout) ?? pattern.exec(stderr)
+      if (found) return found
+      if (child.exitCode !== null)
+        throw new Error(`ended with ${child.exitCode}: ${stderr}`)
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+  }
+  return { child, ended, saw }
+}
+const run = (args: readonly string[], env?: NodeJS.ProcessEnv) => start(args, env).ended
+
+/** A directory that is gone after the test. */
+const scratch = async (t: Test): Promise<string> => {
+  const directory = await mkdtemp(join(tmpdir(), 'cli-test-'))
+  t.teardown(() => rm(directory, { recursive: true, force: true }))
+  return directory
+}
+
+t.test('help and version', async t => {
+  t.match(await run(['--help']), { code: 0, stdout: /builder-monitor check/ })
+  t.match(await run([]), { code: 0 })
+  t.match(await run(['--version']), { code: 0, stdout: /^builder-monitor \d/ })
+})
+
+t.test('wrong words get a sentence with the near name and exit 3', async t => {
+  t.match(await run(['chek']), {
+    code: 3,
+    stderr: /unknown command chek, did you mean check\?/,
+  })
+  t.match(await run(['check', '--cannary']), {
+    code: 3,
+    stderr: /did you mean --canary\?/,
+  })
+  t.match(await run(['check', '--canary-mode', 'x']), {
+    code: 3,
+    stderr: /private or daemon/,
+  })
+  t.match(await run(['config']), { code: 3, stderr: /config check/ })
+})
+
+const conf = async (t: Test, machines: string): Promise<NodeJS.ProcessEnv> => {
+  const directory = await scratch(t)
+  await writeFile(join(directory, 'machines'), machines)
+  await writeFile(join(directory, 'nix.conf'), `builders = @${directory}/machines\n`)
+  return { NIX_CONF_DIR: directory, NIX_USER_CONF_FILES: '' }
+}
+
+t.test('builders --json prints the object of the contract', async t => {
+  const env = await conf(
+    t,
+    'ssh-ng://nix@host:2222 x86_64-linux,i686-linux /key 4 1.5 kvm big-parallel\nbad - - many\n',
+  )
+  const { code, stdout } = await run(['builders', '--json'], env)
+  t.equal(code, 1, 'a malformed line')
+  const printed = JSON.parse(stdout) as { builders: object[]; problems: object[] }
+  t.match(printed, {
+    source: 'files',
+    builders: [
+      {
+        name: 'host',
+        storeUri: 'ssh-ng://nix@host:2222',
+        scheme: 'ssh-ng',
+        user: 'nix',
+        host: 'host',
+        port: 2222,
+        params: {},
+        systems: ['x86_64-linux', 'i686-linux'],
+        sshKey: '/key',
+        maxJobs: 4,
+        speedFactor: 1.5,
+        supportedFeatures: ['kvm'],
+        mandatoryFeatures: ['big-parallel'],
+        publicHostKey: null,
+        origin: { line: 1 },
+      },
+    ],
+    problems: [{ line: 2, message: /every build on this machine fails/ }],
+  })
+  t.same(Object.keys(printed.problems[0]!).sort(), ['file', 'line', 'message'])
+})
+
+t.test('check without builders is exit 3 and names where it looked', async t => {
+  const env = await conf(t, '')
+  t.match(await run(['check'], env), { code: 3, stderr: /looked at .*machines/ })
+})
+
+t.test('check names a missing ssh program', async t => {
+  const env = await conf(t, 'ssh-ng://nix@host x86_64-linux\n')
+  const { code, stdout } = await run(['check', '--json'], env)
+  t.equal(code, 2)
+  const report = JSON.parse(stdout) as Report
+  t.match(report.builders[0]?.cause, {
+    kind: 'ssh_missing',
+    side: 'client',
+    hint: /Install OpenSSH/,
+  })
+  t.match(report.builders[0]?.probes.trust, { status: 'skipped', kind: 'not_tried' })
+})
+
+t.test('a named builder that does not exist is a sentence', async t => {
+  const env = await conf(t, 'ssh-ng://nix@host x86_64-linux\n')
+  t.match(await run(['check', 'hots'], env), { code: 3, stderr: /did you mean host\?/ })
+})
+
+t.test('config check tells everything at once', async t => {
+  const file = join(await scratch(t), 'config.json')
+  await writeFile(file, '{"lisen": [], "jitter": 3}')
+  t.match(await run(['config', 'check', file]), {
+    code: 1,
+    stderr: /did you mean listen\?[\s\S]*\/jitter/,
+  })
+  await writeFile(file, '{"jitter": 0.1}')
+  t.match(await run(['config', 'check', file]), { code: 0, stdout: /good/ })
+})
+
+t.test('a bad configuration ends run with 78', async t => {
+  const file = join(await scratch(t), 'config.json')
+  await writeFile(file, '{')
+  t.match(await run(['run', '--config', file]), { code: 78, stderr: /not JSON/ })
+})
+
+t.test('a port in use ends run with 1 and a sentence', async t => {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const { port } = server.address() as { port: number }
+  t.match(await run(['run', '--listen', `127.0.0.1:${port}`]), {
+    code: 1,
+    stderr: /another program has that address/,
+  })
+})
+
+const reportAt = async (address: string): Promise<Report> =>
+  (await (await fetch(`http://${address}/api/v1/builders`)).json()) as Report
+
+t.test(
+  'the demo shows every state, answers status, and ends on SIGTERM with nothing left',
+  async t => {
+    const directory = await scratch(t)
+    const env = { XDG_RUNTIME_DIR: directory, RUNTIME_DIRECTORY: directory }
+    const demo = start(['demo', '--listen', '127.0.0.1:0'], env)
+    t.teardown(() => demo.child.kill('SIGKILL'))
+    const [, address] = await demo.saw(/Look at http:\/\/([\d.:]+)\//)
+    const began = Date.now()
+    const wanted = {
+      'demo-healthy': 'healthy',
+      'demo-full-disk': 'degraded',
+      'demo-untrusted': 'degraded',
+      'demo-changed-key': 'down',
+      'demo-flaky': 'down',
+    }
+    for (;;) {
+      const report = await reportAt(address!)
+      const states = Object.fromEntries(report.builders.map(b => [b.name, b.state]))
+      if (Object.entries(wanted).every(([name, state]) => states[name] === state)) break
+      if (Date.now() - began > 25_000) {
+        t.same(states, wanted)
+        break
+      }
+      await new Promise(resolve => setTimeout(resolve, 200))
+    }
+    const status = await run(['status', 'demo-untrusted'], env)
+    t.match(status, { code: 1, stdout: /demo-untrusted  degraded[\s\S]*trusted-users/ })
+    const stopping = Date.now()
+    demo.child.kill('SIGTERM')
+    t.match(await demo.ended, { code: 0 })
+    t.ok(Date.now() - stopping < 5000, 'within five seconds')
+    t.match(await run(['status'], env), { code: 3, stderr: /cannot be reached/ })
+  },
+)
+
+t.test(
+  'a changed machines file and SIGHUP are picked up, a bad configuration is not',
+  async t => {
+    const env = await conf(t, 'ssh-ng://one x86_64-linux\n')
+    const directory = env['NIX_CONF_DIR']!
+    const file = join(directory, 'config.json')
+    await writeFile(file, '{}')
+    const daemon = start(['run', '--config', file, '--listen', '127.0.0.1:0'], {
+      ...env,
+      RUNTIME_DIRECTORY: directory,
+    })
+    t.teardown(() => daemon.child.kill('SIGKILL'))
+    await daemon.saw(/"msg":"started"/)
+    const [, address] = await daemon.saw(/"addresses":\["([^"]+)"/)
+    const names = async () => (await reportAt(address!)).builders.map(b => b.name)
+    t.same(await names(), ['one'])
+    await writeFile(
+      join(directory, 'machines'),
+      'ssh-ng://one x86_64-linux\nssh-ng://two x86_64-linux\n',
+    )
+    while ((await names()).length < 2)
+      await new Promise(resolve => setTimeout(resolve, 100))
+    t.same(await names(), ['one', 'two'])
+
+    await writeFile(file, '{"jitter": "wild"}')
+    daemon.child.kill('SIGHUP')
+    await daemon.saw(/the old one stays/)
+    t.same(await names(), ['one', 'two'])
+    const metrics = await (await fetch(`http://${address}/metrics`)).text()
+    t.match(metrics, /^builder_monitor_config_last_reload_successful 0$/m)
+    await writeFile(file, '{"jitter": 0.1}')
+    const reload = await fetch(`http://${address}/-/reload`, { method: 'POST' })
+    t.equal(reload.status, 200)
+    daemon.child.kill('SIGTERM')
+    t.match(await daemon.ended, { code: 0 })
+  },
+)
