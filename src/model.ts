@@ -168,6 +168,8 @@ export interface SystemValue {
   /** Unix time. */
   readonly bootedAt: number | null
   readonly kernel: string | null
+  /** False where allowed-users and trusted-users both leave our user out; null when not told. */
+  readonly mayConnect: boolean | null
   readonly missingSystems: readonly string[]
   readonly missingFeatures: readonly string[]
   readonly notAdvertisedFeatures: readonly string[]

@@ -50,7 +50,9 @@ export const diagnose = (
     const cause =
       disk && worst.cause.probe !== 'login' && explainedByDisk.has(worst.cause.kind)
         ? disk.cause
-        : worst.cause
+        : isShutOut(probes, worst.cause)
+          ? { ...worst.cause, kind: 'daemon_denied' as const }
+          : worst.cause
     return { state: worst.down ? 'down' : 'degraded', cause }
   }
   if (login.last.outcome.status === 'busy')
@@ -58,6 +60,13 @@ export const diagnose = (
   if (login.last.outcome.status === 'skipped')
     return { state: probes.canary?.conclusive ? 'healthy' : 'unknown', cause: null }
   return { state: 'healthy', cause: null }
+}
+
+/** nix-daemon hangs up on a user whom its settings leave out, which looks like a crash. */
+const isShutOut = ({ system }: ProbeRecords, { kind }: Cause): boolean => {
+  const outcome = system?.lastGood?.outcome
+  const value = outcome && 'value' in outcome ? outcome.value : undefined
+  return kind === 'daemon_crash' && value?.mayConnect === false
 }
 
 interface Suspect {

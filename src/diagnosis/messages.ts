@@ -145,7 +145,7 @@ const primary: readonly Rule[] = [
     detail,
   ],
   [
-    /cannot connect to socket at '?[^']*daemon-socket\/socket'?: (Connection refused|No such file or directory)|store\/\.links['"]?: Permission denied|creating directory '?"?\/nix\/store\/\.links/,
+    /cannot connect to socket at '?[^']*daemon-socket\/socket'?: (Connection refused|No such file or directory)|store\/\.links['"]?: Permission denied|creating directory '?"?\/nix\/store\/\.links|could not set permissions on ['"]\/nix\/var|opening lock file ['"]\/nix\/var[^:]*: Permission denied|may have been run as non-root in a single-user Nix/,
     'daemon_down',
     detail,
   ],

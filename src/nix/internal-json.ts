@@ -40,7 +40,7 @@ export const parseNixEvent = (line: string): NixEvent | null => {
         type: 'start',
         id: String(id),
         activity: Number(type),
-        text: cleanText(String(text ?? '')),
+        text: cleanText(string(text)),
         fields: words,
       }
     case 'stop':
@@ -53,9 +53,11 @@ export const parseNixEvent = (line: string): NixEvent | null => {
       return {
         type: 'message',
         level: Number(level),
-        text: cleanText(String(msg ?? raw_msg ?? ''), 4000),
+        text: cleanText(string(msg) || string(raw_msg), 4000),
       }
     default:
       return null
   }
 }
+
+const string = (value: unknown): string => (typeof value === 'string' ? value : '')

@@ -94,7 +94,7 @@ export const createBuildWatch = (now: () => number): BuildWatch => {
         text,
         waitsFor,
         stage: stages[stage],
-        phases: Object.fromEntries(known) as CanaryRun['phases'],
+        phases: Object.fromEntries(known),
       }
     },
   }

@@ -125,7 +125,7 @@ const buildAll = async (
         detail: `the local nix-build cannot make a seed: ${oneLine(lastLine(seeded.stderr))}`,
       },
       evidence: evidenceOf(seeded.stderr),
-    } as Outcome<CanaryValue>
+    }
 
   const builds: OneBuild[] = []
   const systems = builder.systems.length ? builder.systems : [context.nix.system]

@@ -5,7 +5,7 @@ import { parseInteger } from '../nix/settings.ts'
 import { count, keyed } from './facts.ts'
 
 const settings =
-  'system|extra-platforms|system-features|max-jobs|cores|sandbox|min-free|max-free|build-users-group'
+  'system|extra-platforms|system-features|max-jobs|cores|sandbox|min-free|max-free|build-users-group|allowed-users|trusted-users'
 
 /** The plain form of the settings: the JSON form carries 100 KB of descriptions over a slow link. */
 export const systemProbe: TelemetryProbe<'system'> = {
@@ -15,8 +15,11 @@ export const systemProbe: TelemetryProbe<'system'> = {
 echo "time $(date +%s)"
 echo "kernel $(uname -s) $(uname -r) $(uname -m)"
 echo "nix $(nix --version 2>/dev/null | head -n 1)"
-sed -n 's/^btime /boot /p' /proc/stat 2>/dev/null || sysctl -n kern.boottime 2>/dev/null | sed 's/.*sec = \\([0-9]*\\).*/boot \\1/'
-grep -cE '^_?nixbld[0-9]+:' /etc/passwd 2>/dev/null | sed 's/^/users /'
+sed -n 's/^btime /boot /p' /proc/stat 2>/dev/null || sysctl -n kern.boottime 2>/dev/null | sed 's/^{ sec = \\([0-9]*\\).*/boot \\1/'
+echo "me $(id -un)"
+echo "groups $(id -Gn)"
+{ if [ "$(uname -s)" = Darwin ]; then dscl . -list /Users 2>/dev/null; else cat /etc/passwd 2>/dev/null; fi; } |
+  grep -cE '^_?nixbld[0-9]+(:|$)' | sed 's/^/users /'
 { nix --extra-experimental-features nix-command config show 2>/dev/null ||
   nix --extra-experimental-features nix-command show-config 2>/dev/null; } |
   grep -E '^(${settings}) = ' | sed 's/^/set./; s/ = / /'
@@ -51,6 +54,7 @@ grep -cE '^_?nixbld[0-9]+:' /etc/passwd 2>/dev/null | sed 's/^/users /'
           : clockOffset(remoteTime, context.sentAt, context.receivedAt),
       bootedAt: count(facts.get('boot')),
       kernel: oneLine(facts.get('kernel') ?? '', 80) || null,
+      mayConnect: mayConnect(facts),
       ...compare(context.builder, systems, features),
     }
     return judge(value, context.builder)
@@ -66,6 +70,22 @@ grep -cE '^_?nixbld[0-9]+:' /etc/passwd 2>/dev/null | sed 's/^/users /'
       ...sample('nix_builder_boot_timestamp_seconds', value.bootedAt),
     ]
   },
+}
+
+/** nix-daemon closes the socket without a word on users that neither setting names (daemon.cc matchUser). */
+const mayConnect = (facts: ReadonlyMap<string, string>): boolean | null => {
+  const [allowed, trusted] = [
+    facts.get('set.allowed-users'),
+    facts.get('set.trusted-users'),
+  ]
+  const me = facts.get('me')
+  if (allowed === undefined || trusted === undefined || !me) return null
+  const names = new Set([
+    '*',
+    me,
+    ...words(facts.get('groups')).map(group => `@${group}`),
+  ])
+  return [...words(allowed), ...words(trusted)].some(name => names.has(name))
 }
 
 const words = (text: string | undefined): string[] =>

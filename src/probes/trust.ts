@@ -37,15 +37,26 @@ export const trustProbe: Probe<'trust'> = {
 
 const askWorker = async (context: ProbeContext): Promise<Outcome<TrustValue>> => {
   const asked = await converse(context, storeCommand(context.builder), workerTrust)
-  return 'status' in asked ? asked : judge(asked.value)
+  if (!('status' in asked)) return judge(asked.value)
+  return asked.kind === 'daemon_crash' ? secondOpinion(context, asked) : asked
+}
+
+/** From 2.20 on `nix-daemon --stdio` hides why its own daemon does not answer; nix-store says it. */
+const secondOpinion = async (context: ProbeContext, first: Failure): Promise<Failure> => {
+  const second = await converse(context, 'nix-store --serve --write', serveVersion)
+  const tells =
+    'status' in second && (second.kind === 'daemon_down' || second.kind === 'disk_full')
+  return tells ? second : first
+}
+
+const serveVersion = async (channel: Channel, signal: AbortSignal): Promise<string> => {
+  const serve = await openServe(channel, { signal })
+  await serve.queryValidPaths([noPath])
+  return serve.version
 }
 
 const askServe = async (context: ProbeContext): Promise<Outcome<TrustValue>> => {
-  const asked = await converse(context, storeCommand(context.builder), async channel => {
-    const serve = await openServe(channel, { signal: context.signal })
-    await serve.queryValidPaths([noPath])
-    return serve.version
-  })
+  const asked = await converse(context, storeCommand(context.builder), serveVersion)
   if ('status' in asked) return asked
   // The serve protocol is silent about trust; where the account allows it, nix-daemon tells
   const worker = await converse(context, 'nix-daemon --stdio', workerTrust)
@@ -153,6 +164,13 @@ const nameFailure = (
   }
   if (error instanceof WireVersionError)
     return failure('nix_version', { detail: error.message }, stderr)
+  // These words are nix-daemon's: a forced command that serves the other protocol
+  if (program !== 'nix-daemon' && /unexpected EOF from daemon socket/.test(stderr))
+    return failure(
+      'protocol_mismatch',
+      { detail: 'nix-daemon --stdio answers for nix-store --serve' },
+      stderr,
+    )
   const told = classify(stderr)
   if (error instanceof WireError || error instanceof WireEnd) {
     const evidence = [stderr, error.received].filter(Boolean).join('\n')

@@ -30,7 +30,7 @@ export const createTimetable = (timeZone: string): Timetable => {
       name,
       timezone: timeZone,
       suppressMissedWarning: true,
-      logger: quiet as never,
+      logger: quiet,
     })
   return {
     every: (cron, name, task) => {
@@ -49,7 +49,7 @@ export const createTimetable = (timeZone: string): Timetable => {
       return first && second ? (second.getTime() - first.getTime()) / 1000 : 3600
     },
     stop: async () => {
-      await Promise.all([...tasks].map(task => task.destroy()))
+      for (const task of tasks) await task.destroy()
       tasks.clear()
     },
   }

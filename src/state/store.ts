@@ -173,7 +173,5 @@ export const lastValue = <P extends ProbeName>(
 ): ProbeValues[P] | null => {
   const outcome = state?.probes[probe]?.lastGood?.outcome
   // The record of P holds values of P; TypeScript loses that through the index
-  return outcome && 'value' in outcome
-    ? ((outcome.value ?? null) as ProbeValues[P] | null)
-    : null
+  return outcome && 'value' in outcome ? (outcome.value ?? null) : null
 }

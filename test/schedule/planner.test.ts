@@ -30,7 +30,7 @@ const setUp = (change: Partial<Job>, count = 1) => {
   let most = 0
   const runs: { name: string; due: string[] }[] = []
   let release: () => void = () => undefined
-  let gate = Promise.resolve()
+  let gate: Promise<void> = Promise.resolve()
   const job: Job = {
     name: 'work',
     times: { work: '* * * * *' },
@@ -61,7 +61,9 @@ const setUp = (change: Partial<Job>, count = 1) => {
     runs,
     until,
     most: () => most,
-    hold: () => (gate = new Promise(resolve => (release = resolve))),
+    hold: () => {
+      gate = new Promise(resolve => (release = resolve))
+    },
     release: () => release(),
   }
 }
