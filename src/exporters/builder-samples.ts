@@ -1,10 +1,11 @@
 import {
-  probeNames,
   states,
   type Builder,
   type BuilderState,
-  type LoginPhase,
+  type LoginValue,
   type ProbeName,
+  type ProbeRecord,
+  type ProbeValues,
   type Result,
   type Sample,
 } from '../model.ts'
@@ -21,41 +22,10 @@ export interface Moment {
   readonly intervals: Readonly<Record<ProbeName, number>>
 }
 
-/** Samples of one builder, and until when they hold if nothing new comes. */
+/** Samples, and until when they hold if nothing new comes. */
 export interface Reading {
   readonly samples: readonly Sample[]
   readonly validUntil: number
-}
-
-/** Everything that is told of one builder (rules of presence: families.ts). */
-export const readBuilder = (
-  state: BuilderState,
-  moment: Moment,
-  samplesOf: SamplesOf,
-): Reading => {
-  const fresh = createFreshness(moment)
-  const samples = [
-    ...standing(state),
-    ...counted(state),
-    ...loginSamples(state, fresh.keep),
-    ...measured(state, fresh.keep, samplesOf),
-  ]
-  return { samples, validUntil: fresh.validUntil() }
-}
-
-type Keep = (result: Result | null | undefined) => Result | null
-
-/** Lets results through that are younger than three intervals of their probe, and notes when the first will be too old. */
-const createFreshness = ({ now, intervals }: Moment) => {
-  let until = Infinity
-  const keep: Keep = result => {
-    if (!result) return null
-    const end = freshUntil(result, intervals)
-    if (now > end) return null
-    until = Math.min(until, end)
-    return result
-  }
-  return { keep, validUntil: () => until }
 }
 
 export const freshUntil = (
@@ -69,7 +39,8 @@ const sample = (family: FamilyName, labels: Sample['labels'], value: number): Sa
   value,
 })
 
-const standing = ({ builder, probes, verdict }: BuilderState): Sample[] => {
+/** What is known of a builder without measuring: its line, its verdict, whether it is up. */
+export const readStanding = ({ builder, probes, verdict }: BuilderState): Sample[] => {
   const labels = { builder: builder.name }
   const seen =
     textOf(probes.system?.lastGood, 'nixVersion') ??
@@ -117,63 +88,87 @@ const isUp = ({ login, trust }: BuilderState['probes']): boolean | null => {
 const isGood = (result: Result | null | undefined): boolean =>
   result?.outcome.status === 'ok' || result?.outcome.status === 'degraded'
 
-const counted = ({ builder, probes }: BuilderState): Sample[] =>
-  probeNames.flatMap(probe => {
-    const labels = { builder: builder.name, probe }
-    const record = probes[probe]
-    const ran = record?.conclusive
-    return [
-      sample('nix_builder_probe_attempts_total', labels, record?.attempts ?? 0),
-      sample('nix_builder_probe_failures_total', labels, record?.failures ?? 0),
-      ...(ran
-        ? [sample('nix_builder_probe_duration_seconds', labels, ran.durationSeconds)]
-        : []),
-      sample('nix_builder_probe_run_timestamp_seconds', labels, record?.last.at ?? 0),
-      sample(
-        'nix_builder_probe_success_timestamp_seconds',
-        labels,
-        record?.lastGood?.at ?? 0,
-      ),
-    ]
-  })
-
-const loginSamples = ({ builder, probes }: BuilderState, keep: Keep): Sample[] => {
-  const labels = { builder: builder.name }
-  // A login that failed tells the phases it came through; whose key it saw is told by one that succeeded
-  const newest = keep(probes.login?.conclusive) ? valueOf(probes.login?.conclusive) : null
-  const good = keep(probes.login?.lastGood) ? valueOf(probes.login?.lastGood) : null
-  const phases = Object.entries(newest?.phases ?? {}) as [LoginPhase, number][]
-  const pinned =
-    good?.transport === 'openssh' ||
-    (good?.hostKey && good.hostKey.verifiedBy !== 'nothing')
-  return [
-    ...phases.map(([phase, seconds]) =>
-      sample('nix_builder_ssh_phase_duration_seconds', { ...labels, phase }, seconds),
-    ),
-    ...(good && (good.transport === 'openssh' || good.hostKey)
-      ? [sample('nix_builder_host_key_pinned', labels, pinned ? 1 : 0)]
+/** What one probe tells of a builder: its counters and times always, what it measured while that is fresh. */
+export const readProbe = <P extends ProbeName>(
+  builder: Builder,
+  probe: P,
+  record: ProbeRecord<ProbeValues[P]> | undefined,
+  { now, intervals }: Moment,
+  samplesOf: SamplesOf,
+): Reading => {
+  const labels = { builder: builder.name, probe }
+  const ran = record?.conclusive
+  const samples = [
+    sample('nix_builder_probe_attempts_total', labels, record?.attempts ?? 0),
+    sample('nix_builder_probe_failures_total', labels, record?.failures ?? 0),
+    ...(ran
+      ? [sample('nix_builder_probe_duration_seconds', labels, ran.durationSeconds)]
       : []),
+    sample('nix_builder_probe_run_timestamp_seconds', labels, record?.last.at ?? 0),
+    sample(
+      'nix_builder_probe_success_timestamp_seconds',
+      labels,
+      record?.lastGood?.at ?? 0,
+    ),
+  ]
+  let validUntil = Infinity
+  const measure = <T>(
+    result: Result<T> | null | undefined,
+    read: (result: Result<T>) => readonly Sample[],
+  ) => {
+    if (!result) return
+    const end = freshUntil(result, intervals)
+    if (now > end) return
+    validUntil = Math.min(validUntil, end)
+    samples.push(...read(result))
+  }
+  // A red canary is an answer as good as a green one; of the others only what was measured counts
+  measure(probe === 'canary' ? ran : record?.lastGood, result =>
+    measured(builder, result, samplesOf),
+  )
+  if (probe === 'login') {
+    // The record of P holds values of P; TypeScript loses that through the index
+    const login = record as ProbeRecord<LoginValue> | undefined
+    measure(login?.conclusive, result => phases(builder, result))
+    measure(login?.lastGood, result => hostKey(builder, result))
+  }
+  return { samples, validUntil }
+}
+
+/** A login that failed tells the phases it came through. */
+const phases = (builder: Builder, result: Result<LoginValue>): Sample[] =>
+  Object.entries(valueOf(result)?.phases ?? {}).map(([phase, seconds]) =>
+    sample(
+      'nix_builder_ssh_phase_duration_seconds',
+      { builder: builder.name, phase },
+      seconds,
+    ),
+  )
+
+/** ssh itself accepts no key that it cannot verify; ours tells how it did. */
+const hostKey = (builder: Builder, result: Result<LoginValue>): Sample[] => {
+  const value = valueOf(result)
+  const isOpenssh = value?.transport === 'openssh'
+  if (!value || (!isOpenssh && !value.hostKey)) return []
+  const isPinned = isOpenssh || value.hostKey?.verifiedBy !== 'nothing'
+  return [
+    sample('nix_builder_host_key_pinned', { builder: builder.name }, isPinned ? 1 : 0),
   ]
 }
 
 const measured = (
-  { builder, probes }: BuilderState,
-  keep: Keep,
+  builder: Builder,
+  result: Result,
   samplesOf: SamplesOf,
-): Sample[] =>
-  probeNames.flatMap(probe => {
-    // A red canary is an answer as good as a green one; of the others only what was measured counts
-    const newest =
-      probe === 'canary' ? probes.canary?.conclusive : probes[probe]?.lastGood
-    const result = keep(newest)
-    if (!result) return []
-    if (valueOf(result) !== null)
-      return samplesOf(result, builder).filter(({ value }) => Number.isFinite(value))
-    if (probe !== 'canary' || result.outcome.status !== 'failed') return []
-    return builder.systems.map(system =>
-      sample('nix_builder_canary_available', { builder: builder.name, system }, 0),
-    )
-  })
+): readonly Sample[] => {
+  if (valueOf(result) !== null)
+    return samplesOf(result, builder).filter(({ value }) => Number.isFinite(value))
+  if (result.probe !== 'canary' || result.outcome.status !== 'failed') return []
+  // It did not even come to the builds
+  return builder.systems.map(system =>
+    sample('nix_builder_canary_available', { builder: builder.name, system }, 0),
+  )
+}
 
 /** The value of a result, also of a failed one that learned something. */
 export const valueOf = <T>(result: Result<T> | null | undefined): T | null =>

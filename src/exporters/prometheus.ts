@@ -1,5 +1,6 @@
-import type { BuilderState, Result, Sample, Snapshot, View } from '../model.ts'
-import { readBuilder, valueOf, type Moment, type SamplesOf } from './builder-samples.ts'
+import type { Result, Snapshot, View } from '../model.ts'
+import { valueOf, type SamplesOf } from './builder-samples.ts'
+import { createBuilderText } from './builder-text.ts'
 import type { Exporter, Route } from './exporter.ts'
 import {
   contentTypes,
@@ -9,6 +10,7 @@ import {
   lineOf,
   type Format,
 } from './exposition.ts'
+import { textByFamily } from './family-text.ts'
 import { families } from './families.ts'
 import { readFleet } from './fleet-samples.ts'
 import { createInstruments, type InstrumentLine } from './instruments.ts'
@@ -40,16 +42,17 @@ export const createPrometheusExporter = (
     const builders = [...snapshot.builders.values()].map(state =>
       builderText(state, moment),
     )
-    const fleet = linesByFamily(readFleet(snapshot, version, moment.now))
+    const fleet = textByFamily(readFleet(snapshot, version, moment.now))
     const own = await instruments.collect()
-    let body = ''
-    families.forEach((family, index) => {
-      let lines = fleet[index] ?? ''
-      for (const texts of builders) lines += texts[index] ?? ''
-      for (const line of own.get(family.name) ?? []) lines += instrumentLine(line, format)
-      if (lines !== '') body += headerOf(family, format) + lines
+    const body = families.map((family, place) => {
+      const lines = [
+        fleet[place] ?? '',
+        ...builders.map(text => text[place] ?? ''),
+        ...(own.get(family.name) ?? []).map(line => instrumentLine(line, format)),
+      ].join('')
+      return lines === '' ? '' : headerOf(family, format) + lines
     })
-    return body + endOf(format)
+    return [...body, endOf(format)].join('')
   }
 
   return {
@@ -70,52 +73,6 @@ export const createPrometheusExporter = (
       },
     ],
     start: view => followCanaries(view, instruments.observeWait),
-  }
-}
-
-const indexOf: ReadonlyMap<string, number> = new Map(
-  families.map(({ name }, index) => [name, index]),
-)
-
-/** Text of samples, at the place of their family; a sample of no family of ours is left out. */
-const linesByFamily = (samples: readonly Sample[]): readonly string[] => {
-  const texts = new Array<string>(families.length).fill('')
-  for (const { family, labels, value } of samples) {
-    const index = indexOf.get(family)
-    if (index !== undefined) texts[index] += lineOf(family, labels, value)
-  }
-  return texts
-}
-
-/** A state never changes, so its text holds until a measurement in it becomes too old. */
-const createBuilderText = (samplesOf: SamplesOf) => {
-  const known = new WeakMap<
-    BuilderState,
-    {
-      readonly texts: readonly string[]
-      readonly intervals: Moment['intervals']
-      readonly from: number
-      readonly until: number
-    }
-  >()
-  return (state: BuilderState, moment: Moment): readonly string[] => {
-    const before = known.get(state)
-    if (
-      before &&
-      before.intervals === moment.intervals &&
-      moment.now >= before.from &&
-      moment.now <= before.until
-    )
-      return before.texts
-    const { samples, validUntil } = readBuilder(state, moment, samplesOf)
-    const texts = linesByFamily(samples)
-    known.set(state, {
-      texts,
-      intervals: moment.intervals,
-      from: moment.now,
-      until: validUntil,
-    })
-    return texts
   }
 }
 

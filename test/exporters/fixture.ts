@@ -1,0 +1,261 @@
+/** Snapshots made by hand, and the server over them: a fleet that shows everything at once. */
+import { startHttp } from '../../src/exporters/http.ts'
+import type { Exporter } from '../../src/exporters/exporter.ts'
+import type { SamplesOf } from '../../src/exporters/builder-samples.ts'
+import { silentLog } from '../../src/log.ts'
+import {
+  probeNames,
+  type Builder,
+  type BuilderState,
+  type CanaryValue,
+  type DiskValue,
+  type LoginValue,
+  type MemoryValue,
+  type Outcome,
+  type ProbeName,
+  type ProbeRecord,
+  type ProbeRecords,
+  type ProbeValues,
+  type Snapshot,
+  type SystemValue,
+  type TrustValue,
+  type Verdict,
+  type View,
+} from '../../src/model.ts'
+import { createCanaryProbe } from '../../src/probes/canary.ts'
+import { directProbes, telemetryProbes } from '../../src/probes/index.ts'
+
+/** The moment at which all results below are fresh. */
+export const now = 1_800_000_000
+
+// Only its samples are wanted; it never runs
+const canary = createCanaryProbe('private', {
+  env: {},
+  askLocalDaemon: async () => ({ answers: false, reason: 'a test' }),
+})
+
+/** The composition that the daemon hands to the exporter. */
+export const samplesOf: SamplesOf = ({ probe, outcome }, builder) => {
+  if (!('value' in outcome)) return []
+  const all = [...directProbes, ...telemetryProbes, canary]
+  const one = all.find(({ name }) => name === probe) as
+    { samples(value: unknown, builder: Builder): ReturnType<SamplesOf> } | undefined
+  return one?.samples(outcome.value, builder) ?? []
+}
+
+export const builderOf = (name: string, change: Partial<Builder> = {}): Builder => ({
+  name,
+  storeUri: `ssh-ng://nix@${name}`,
+  scheme: 'ssh-ng',
+  user: 'nix',
+  host: name,
+  port: null,
+  params: {},
+  systems: ['x86_64-linux'],
+  sshKey: '/etc/nix/builder_ed25519',
+  maxJobs: 8,
+  speedFactor: 2,
+  supportedFeatures: ['big-parallel', 'kvm'],
+  mandatoryFeatures: [],
+  publicHostKey: null,
+  origin: { file: '/etc/nix/machines', line: 1 },
+  line: `ssh-ng://nix@${name} x86_64-linux /etc/nix/builder_ed25519 8 2 big-parallel,kvm - -`,
+  ...change,
+})
+
+export const loginValue: LoginValue = {
+  phases: {
+    dns: 0.0004,
+    tcp: 0.0121,
+    banner: 0.014,
+    kex: 0.031,
+    auth: 0.024,
+    channel: 0.012,
+  },
+  via: '192.0.2.7:22',
+  hostKey: {
+    type: 'ssh-ed25519',
+    fingerprint: 'SHA256:abc',
+    blob: '',
+    verifiedBy: 'known_hosts',
+  },
+  transport: 'ssh2',
+  deadAddresses: [],
+}
+export const trustValue: TrustValue = {
+  protocol: 'worker',
+  protocolVersion: '1.38',
+  nixVersion: '2.26.3',
+  trusted: true,
+  trustBy: 'flag',
+}
+export const systemValue: SystemValue = {
+  nixVersion: '2.26.3',
+  systems: ['x86_64-linux', 'i686-linux'],
+  features: ['big-parallel', 'kvm'],
+  maxJobs: 8,
+  buildUsers: 32,
+  sandbox: 'true',
+  cores: 0,
+  minFree: 5 * 2 ** 30,
+  maxFree: 20 * 2 ** 30,
+  clockOffsetSeconds: 0,
+  bootedAt: now - 864_000,
+  kernel: 'Linux 6.12',
+  missingSystems: [],
+  missingFeatures: [],
+  notAdvertisedFeatures: [],
+}
+export const diskValue: DiskValue = {
+  store: {
+    path: '/nix/store',
+    availableBytes: 181 * 2 ** 30,
+    sizeBytes: 466 * 2 ** 30,
+    availableInodes: 21_000_000,
+  },
+  build: { path: '/tmp', availableBytes: 9e9, sizeBytes: 1e10, availableInodes: 1e6 },
+  state: { path: '/nix/var', availableBytes: 9e9, sizeBytes: 1e10, availableInodes: 1e6 },
+  minFree: 5 * 2 ** 30,
+  maxFree: 20 * 2 ** 30,
+  belowMinFreeSince: null,
+}
+export const memoryValue: MemoryValue = {
+  availableBytes: 48e9,
+  sizeBytes: 64e9,
+  stalledSeconds: 12.5,
+  daemonBytes: 3e9,
+  daemonLimitBytes: 60e9,
+  daemonOomKills: 0,
+}
+export const canaryValue: CanaryValue = {
+  runs: [
+    {
+      system: 'x86_64-linux',
+      mode: 'private',
+      builtBy: 'b',
+      durationSeconds: 2.1,
+      phases: { connect: 0.4, copy: 0.5, build: 0.2, copy_back: 0.3 },
+      systemProven: true,
+      outcome: 'ok',
+    },
+  ],
+}
+export const values: ProbeValues = {
+  login: loginValue,
+  trust: trustValue,
+  system: systemValue,
+  disk: diskValue,
+  memory: memoryValue,
+  canary: canaryValue,
+}
+
+/** A record whose newest attempt had this outcome. */
+export const recordOf = <P extends ProbeName>(
+  probe: P,
+  outcome: Outcome<ProbeValues[P]>,
+  at = now - 10,
+  before?: ProbeRecord<ProbeValues[P]>,
+): ProbeRecord<ProbeValues[P]> => {
+  const result = { probe, outcome, at, durationSeconds: 0.0935 }
+  const good = outcome.status === 'ok' || outcome.status === 'degraded'
+  const counts = good || outcome.status === 'failed'
+  return {
+    last: result,
+    conclusive: counts ? result : (before?.conclusive ?? null),
+    lastGood: good ? result : (before?.lastGood ?? null),
+    attempts: (before?.attempts ?? 41) + (counts ? 1 : 0),
+    failures: (before?.failures ?? 3) + (counts && !good ? 1 : 0),
+    streak: { good, count: 1, since: at },
+  }
+}
+
+export const ok = <P extends ProbeName>(probe: P, at?: number) =>
+  recordOf(probe, { status: 'ok', value: values[probe] }, at)
+
+export const allOk = (at?: number): ProbeRecords =>
+  Object.fromEntries(probeNames.map(probe => [probe, ok(probe, at)]))
+
+export const stateOf = (
+  builder: Builder,
+  probes: ProbeRecords = allOk(),
+  verdict: Partial<Verdict> = {},
+): BuilderState => ({
+  builder,
+  probes,
+  verdict: {
+    state: 'healthy',
+    cause: null,
+    since: now - 11_520,
+    changes: 1,
+    flapping: false,
+    proven: true,
+    ...verdict,
+  },
+  changedAt: [],
+  history: [],
+  failures: [],
+})
+
+export const snapshotOf = (
+  builders: readonly BuilderState[],
+  change: Partial<Snapshot> = {},
+): Snapshot => ({
+  version: 7,
+  at: now,
+  source: 'nix',
+  builders: new Map(builders.map(state => [state.builder.name, state])),
+  problems: [],
+  monitor: {
+    startedAt: now - 90_000,
+    suspect: false,
+    lastReloadOk: true,
+    failuresByKind: { tcp_refused: 4 },
+    intervals: {
+      login: 120,
+      trust: 120,
+      system: 300,
+      disk: 30,
+      memory: 30,
+      canary: 1800,
+    },
+    ready: true,
+  },
+  ...change,
+})
+
+/** A view that the test can move on. */
+export const viewOf = (first: Snapshot): View & { set(next: Snapshot): void } => {
+  let snapshot = first
+  const listeners = new Set<(snapshot: Snapshot) => void>()
+  return {
+    read: () => snapshot,
+    subscribe: listener => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    set: next => {
+      snapshot = next
+      for (const listener of listeners) listener(next)
+    },
+  }
+}
+
+/** Serves exporters over a view on a port of the loopback interface. */
+export const serve = async (view: View, ...exporters: readonly Exporter[]) => {
+  const routes = exporters.flatMap(one => one.routes?.(view) ?? [])
+  const server = await startHttp({ host: '127.0.0.1', port: 0 }, routes, silentLog)
+  const url = `http://${server.address}`
+  return {
+    url,
+    close: () => server.close(),
+    get: async (path: string, headers: Record<string, string> = {}) => {
+      const response = await fetch(url + path, { headers })
+      return {
+        status: response.status,
+        type: response.headers.get('content-type'),
+        headers: response.headers,
+        body: await response.text(),
+      }
+    },
+  }
+}
