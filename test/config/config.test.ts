@@ -87,7 +87,7 @@ t.test('config.schema.json is the schema that is used', async t => {
   t.same(JSON.parse(await readFile(file, 'utf8')), configSchema, 'else: npm run docs')
 })
 
-t.test('any JSON is taken or refused in sentences, never thrown at', async t => {
+t.test('any JSON is taken or refused in sentences, never thrown at', async () => {
   fc.assert(
     fc.property(fc.jsonValue(), value => {
       const checked = checkConfig(JSON.stringify(value), cronFault)
