@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import ssh2, {
   type AuthenticationType,
   type ClientChannel,
+  type ParsedKey,
   type ServerHostKeyAlgorithm,
 } from 'ssh2'
 import type { Channel, Connection } from '../model.ts'
@@ -57,7 +58,8 @@ const orderKeyTypes = (preferred: readonly string[]): ServerHostKeyAlgorithm[] =
 export const checkKey: CheckKey = key => {
   const parsed = ssh2.utils.parseKey(key)
   if (!(parsed instanceof Error)) {
-    const one = Array.isArray(parsed) ? parsed[0] : parsed
+    // A file of public keys is a list, whatever the types say
+    const one = (Array.isArray(parsed) ? parsed[0] : parsed) as ParsedKey | undefined
     return one?.isPrivateKey() ? null : 'invalid'
   }
   if (/encrypted|passphrase/i.test(parsed.message)) return 'encrypted'
@@ -98,36 +100,41 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
         firstBytes,
         error,
         at,
-        connection: error === null ? connectionOf(client, closed) : null,
+        connection: error === null ? connectionOf({ client, stream, closed }) : null,
       })
     }
     const onAbort = () => settle('timeout')
+    // Words before the identification are allowed, but not for ever
     const bannerTimer = setTimeout(() => {
-      if (!firstBytes) settle('timeout')
+      if (stage === 'banner') settle('timeout')
     }, request.timeouts.bannerMs)
     const totalTimer = setTimeout(onAbort, request.timeouts.totalMs)
     signal.addEventListener('abort', onAbort, { once: true })
 
     // Listens beside ssh2, which reports throttling and strangers as one and the same protocol error
+    let tail = '\n'
     const tap = (chunk: Buffer) => {
-      if (firstBytes.length < 512) firstBytes += chunk.toString('latin1').slice(0, 512)
+      const text = chunk.toString('latin1')
+      firstBytes = (firstBytes + text.slice(0, 512)).slice(0, 512)
       at.banner ??= seconds()
-      if (firstBytes.length >= 512 || firstBytes.startsWith('SSH-')) {
+      if ((tail + text).includes('\nSSH-')) {
+        stage = 'kex'
         stream.off('data', tap)
-        if (firstBytes.startsWith('SSH-')) stage = 'kex'
       }
+      tail = (tail + text).slice(-4)
     }
     stream.on('data', tap)
 
-    // For the whole life of the client: ssh2 may report an error twice and then close
-    client.on('error', (error: Error) => {
-      settle(error.message)
-      gone(error.message)
-    })
-    client.on('close', () => {
-      settle('closed')
-      gone('closed')
-    })
+    // For the whole life of the client: ssh2 may report an error twice and then close. It does not close by itself
+    // after an error or where only the remote's direction of a proxy has ended
+    const over = (reason: string) => {
+      settle(reason)
+      gone(reason)
+      stream.destroy()
+    }
+    client.on('error', (error: Error) => over(error.message))
+    client.on('end', () => over('closed'))
+    client.on('close', () => over('closed'))
     client.on('handshake', () => {
       stage = 'auth'
       at.kex ??= seconds()
@@ -139,7 +146,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
     })
     try {
       client.connect({
-        sock: stream as never,
+        sock: stream,
         username: request.user,
         authHandler: authMethods(request) as never,
         algorithms: { serverHostKey: orderKeyTypes(request.preferredTypes) },
@@ -160,7 +167,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
 /** The keys in ssh's order: agent first unless told otherwise, then the files. */
 const authMethods = (request: Ssh2Request): object[] => [
   ...request.identities.map(({ key }) => ({
-    type: 'publickey' as AuthenticationType,
+    type: 'publickey',
     username: request.user,
     key,
   })),
@@ -175,50 +182,67 @@ const authMethods = (request: Ssh2Request): object[] => [
     : []),
 ]
 
-const connectionOf = (client: ssh2.Client, closed: Promise<string>): Connection => {
+interface Login {
+  readonly client: ssh2.Client
+  readonly stream: Duplex
+  readonly closed: Promise<string>
+}
+
+const connectionOf = ({ client, stream, closed }: Login): Connection => {
   const gate = createGate(2)
   return {
     closed,
-    close: () => client.destroy(),
+    close: () => {
+      client.destroy()
+      // ssh2 leaves a stream alone that cannot be written to any more
+      stream.destroy()
+    },
     open: async (command, signal) => {
       const leave = await gate.enter(signal)
-      try {
-        const stream = await exec(client, command, signal)
-        return channelOf(stream, leave)
-      } catch (error) {
-        leave()
-        throw error
-      }
+      return exec(client, command, { signal, leave })
     },
   }
+}
+
+interface ExecOptions {
+  readonly signal: AbortSignal
+  /** Gives the place of the channel back. */
+  readonly leave: () => void
 }
 
 const exec = (
   client: ssh2.Client,
   command: string,
-  signal: AbortSignal,
-): Promise<ClientChannel> =>
+  { signal, leave }: ExecOptions,
+): Promise<Channel> =>
   new Promise((resolve, reject) => {
+    // An abandoned channel keeps its place until the remote has answered: it may be open over there
     const onAbort = () => reject(signal.reason as Error)
-    if (signal.aborted) return onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    const lost = () => reject(new Error('the connection is closed'))
-    client.once('close', lost)
     const finish = () => {
       signal.removeEventListener('abort', onAbort)
       client.off('close', lost)
     }
+    const fail = (error: unknown) => {
+      finish()
+      leave()
+      reject(error instanceof Error ? error : new Error(String(error)))
+    }
+    const lost = () => fail(new Error('the connection is closed'))
+    if (signal.aborted) return fail(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    client.once('close', lost)
     try {
       // throws where the client is closed already
       client.exec(command, (error, stream) => {
+        if (error) return fail(error)
         finish()
-        if (error) reject(error)
-        else if (signal.aborted) stream.close()
-        else resolve(stream)
+        // Here and not later: exit and close may stand in the same packet as the answer
+        const channel = channelOf(stream, leave)
+        if (signal.aborted) channel.close()
+        else resolve(channel)
       })
     } catch (error) {
-      finish()
-      reject(error instanceof Error ? error : new Error(String(error)))
+      fail(error)
     }
   })
 
@@ -231,21 +255,25 @@ const channelOf = (stream: ClientChannel, leave: () => void): Channel => {
     code = exitCode
     name = exitSignal ?? null
   })
+  let over = (): void => undefined
   const exit = new Promise<{ code: number | null; signal: string | null }>(resolve => {
-    stream.on('close', () => {
+    over = () => {
       leave()
       resolve({ code, signal: name })
-    })
+    }
   })
+  stream.on('close', over)
   return {
     stdin: stream,
     stdout: stream,
     stderr: stream.stderr,
     exit,
     close: () => {
-      stream.close()
       stream.destroy()
-      leave()
+      // Whoever goes on sending fills a window that nobody opens again
+      for (const output of [stream, stream.stderr])
+        output.removeAllListeners('data').pause()
+      over()
     },
   }
 }
