@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { connect, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Kind, Params } from '../diagnosis/kinds.ts'
 
 /** An address of the host that did not answer. */
@@ -56,7 +57,7 @@ export const reach = async (
   const since = (from: number) => (performance.now() - from) / 1000
   let addresses: string[]
   try {
-    const found = await lookup(host, { all: true, verbatim: true, family })
+    const found = await orAbort(lookupTwice(host, family), signal)
     addresses = [...new Set(found.map(entry => entry.address))].slice(0, maxAddresses)
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error)
@@ -102,6 +103,27 @@ export const reach = async (
     dnsSeconds,
     tcpSeconds: since(connectStarted),
   }
+}
+
+/** getaddrinfo cannot be stopped, and a dead name server keeps it for half a minute. */
+const orAbort = async <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> => {
+  let giveUp = (): void => undefined
+  const late = new Promise<never>((_, reject) => {
+    giveUp = () => reject(Object.assign(new Error('late'), { code: 'EAI_AGAIN' }))
+  })
+  signal.addEventListener('abort', giveUp, { once: true })
+  if (signal.aborted) giveUp()
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    signal.removeEventListener('abort', giveUp)
+  }
+}
+
+/** Once more after a failure: a dropped packet, or /etc/hosts in the middle of being replaced, is no missing name. */
+const lookupTwice = async (host: string, family: 0 | 4 | 6) => {
+  const ask = () => lookup(host, { all: true, verbatim: true, family })
+  return ask().catch(() => delay(250).then(ask))
 }
 
 /** A connected socket, or the error code. */

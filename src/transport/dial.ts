@@ -155,6 +155,7 @@ const dialWithSsh2 = async (
   const proxyCommand = proxyShellCommand(
     target,
     target.connectTimeout ?? connectTimeoutSeconds,
+    login.command.options,
   )
   let stream
   if (proxyCommand !== null) {
@@ -314,7 +315,10 @@ const nameFailure = (login: Login, result: Ssh2Login, proxyText: string): Red =>
     return red('sshd_closed', { detail: oneLine(error ?? '') }, false)
   }
   const problem = login.identities.problems[0]
-  if (error && /authentication methods failed/i.test(error))
+  if (
+    error &&
+    /authentication methods failed|Too many authentication failures/i.test(error)
+  )
     return problem
       ? red(problem.kind, problem.params, false)
       : red('auth_denied', firstKey(login), false)
@@ -329,7 +333,7 @@ const firstKey = (login: Login): Params => {
 const strip = ({
   confirm: _,
   ...outcome
-}: Red & { value: LoginValue }): Outcome<LoginValue> => outcome as Outcome<LoginValue>
+}: Red & { value: LoginValue }): Outcome<LoginValue> => outcome
 
 /** Asks the real ssh; where it logs in, the builder is watched through it. `red` is what ssh2 saw. */
 const confirm = async (

@@ -12,6 +12,9 @@ export interface OpensshAnswer {
   readonly stderr: string
 }
 
+/** How long ssh may take to obey SIGTERM. */
+const graceMs = 1500
+
 type Env = Readonly<Record<string, string | undefined>>
 
 const safeOptions = (connectTimeout: number): string[] => [
@@ -80,56 +83,97 @@ export const opensshConnection = (
 ): Connection => {
   const gate = createGate(2)
   const channels = new Set<Channel>()
+  const closing = new AbortController()
   let end: (reason: string) => void = () => undefined
   const closed = new Promise<string>(resolve => (end = resolve))
   return {
     closed,
     close: () => {
+      closing.abort(new Error('the connection is closed'))
       for (const channel of channels) channel.close()
       end('closed')
     },
     open: async (remoteCommand, signal) => {
-      const leave = await gate.enter(signal)
-      const directory =
-        pinnedLine === null ? null : await mkdtemp(join(tmpdir(), 'builder-monitor-'))
-      if (directory) await writeFile(join(directory, 'host-key'), pinnedLine ?? '')
-      const pinned = directory
-        ? [`-oUserKnownHostsFile=${join(directory, 'host-key')}`]
-        : []
-      const args = [...command.options, ...pinned, ...safeOptions(8), '--']
-      const child = spawn('ssh', [...args, command.destination, remoteCommand], {
-        detached: true,
-        env: { ...env } as NodeJS.ProcessEnv,
-        stdio: ['pipe', 'pipe', 'pipe'],
-      })
-      child.stdin.on('error', () => undefined)
-      const exit = new Promise<{ code: number | null; signal: string | null }>(
-        resolve => {
-          const over = (code: number | null, name: string | null) => {
-            leave()
-            channels.delete(channel)
-            if (directory) void rm(directory, { recursive: true, force: true })
-            resolve({ code, signal: name })
-          }
-          child.on('error', () => over(null, null))
-          child.on('close', over)
-        },
-      )
-      const channel: Channel = {
-        stdin: child.stdin,
-        stdout: child.stdout,
-        stderr: child.stderr,
-        exit,
-        close: () => {
-          try {
-            if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM')
-          } catch {
-            // ESRCH: already gone
-          }
-        },
+      const leave = await gate.enter(AbortSignal.any([signal, closing.signal]))
+      try {
+        const pin = await pinFile(pinnedLine)
+        const args = [...command.options, ...pin.options, ...safeOptions(8), '--']
+        if (closing.signal.aborted) {
+          pin.remove()
+          throw closing.signal.reason
+        }
+        const channel = startSsh([...args, command.destination, remoteCommand], env)
+        channels.add(channel)
+        void channel.exit.then(() => {
+          leave()
+          channels.delete(channel)
+          pin.remove()
+        })
+        return channel
+      } catch (error) {
+        leave()
+        throw error
       }
-      channels.add(channel)
-      return channel
+    },
+  }
+}
+
+/** The pinned key in a file that lives as long as a channel. */
+const pinFile = async (
+  pinnedLine: string | null,
+): Promise<{ options: readonly string[]; remove: () => void }> => {
+  if (pinnedLine === null) return { options: [], remove: () => undefined }
+  const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-'))
+  const remove = () => {
+    rm(directory, { recursive: true, force: true }).catch(() => undefined)
+  }
+  const file = join(directory, 'host-key')
+  try {
+    await writeFile(file, pinnedLine, { mode: 0o600 })
+  } catch (error) {
+    remove()
+    throw error
+  }
+  return { options: [`-oUserKnownHostsFile=${file}`], remove }
+}
+
+const startSsh = (args: readonly string[], env: Env): Channel => {
+  const child = spawn('ssh', args, {
+    detached: true,
+    env: { ...env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  const kill = (signal: NodeJS.Signals) => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, signal)
+    } catch {
+      // ESRCH: already gone
+    }
+  }
+  child.stdin.on('error', () => undefined)
+  let late: NodeJS.Timeout | undefined
+  const exit = new Promise<{ code: number | null; signal: string | null }>(resolve => {
+    const over = (code: number | null, name: string | null) => {
+      clearTimeout(late)
+      resolve({ code, signal: name })
+    }
+    child.on('error', () => over(null, null))
+    child.on('close', over)
+  })
+  // A proxy of ssh that outlives it
+  child.once('exit', () => kill('SIGKILL'))
+  return {
+    stdin: child.stdin,
+    stdout: child.stdout,
+    stderr: child.stderr,
+    exit,
+    close: () => {
+      // What nobody reads would keep the child from being over
+      child.stdout.destroy()
+      child.stderr.destroy()
+      if (late || child.exitCode !== null || child.signalCode !== null) return
+      kill('SIGTERM')
+      late = setTimeout(() => kill('SIGKILL'), graceMs)
     },
   }
 }

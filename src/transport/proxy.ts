@@ -13,11 +13,17 @@ export interface ProxyStream {
 }
 
 const maxStderr = 8 * 1024
+/** How long a proxy may take to obey SIGTERM. */
+const graceMs = 1500
 
-/** The shell command of ProxyJump or ProxyCommand with ssh's tokens expanded, or null where there is no proxy. */
+/**
+ * The shell command of ProxyJump or ProxyCommand with ssh's tokens expanded, or null where there is no proxy. `options`
+ * are those of the ssh whose proxy it is: a jump reads the same configuration file (ssh.c).
+ */
 export const proxyShellCommand = (
   target: SshTarget,
   connectTimeout: number,
+  sshOptions: readonly string[] = [],
 ): string | null => {
   if (target.proxyCommand) {
     const tokens: Record<string, string> = {
@@ -37,6 +43,8 @@ export const proxyShellCommand = (
     `-oConnectTimeout=${connectTimeout}`,
     '-oClearAllForwardings=no',
   ]
+  const config = configFile(sshOptions)
+  const same = config === null ? [] : ['-F', config]
   const via = hops.length ? ['-J', hops.join(',')] : []
   const uri = /^(?:([^@]+)@)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(
     last.replace(/^ssh:\/\//, ''),
@@ -45,9 +53,25 @@ export const proxyShellCommand = (
   const port = uri?.[3] ? ['-p', uri[3]] : []
   const host = (uri?.[2] ?? last).replace(/^\[|\]$/g, '')
   const forward = `[${target.hostname}]:${target.port}`
-  return ['exec ssh', ...options, ...via, ...user, ...port, '-W', forward, '--', host]
+  return [
+    'exec ssh',
+    ...options,
+    ...same,
+    ...via,
+    ...user,
+    ...port,
+    '-W',
+    forward,
+    '--',
+    host,
+  ]
     .map((word, i) => (i === 0 ? word : shellQuote(word)))
     .join(' ')
+}
+
+const configFile = (options: readonly string[]): string | null => {
+  const at = options.findIndex(option => option.startsWith('-F'))
+  return at < 0 ? null : options[at]!.slice(2) || (options[at + 1] ?? null)
 }
 
 /** Starts the proxy in its own process group; closing the stream ends it. */
@@ -58,7 +82,7 @@ export const openProxy = (
 ): ProxyStream => {
   const child = spawn('/bin/sh', ['-c', shellCommand], {
     detached: true,
-    env: { ...env } as NodeJS.ProcessEnv,
+    env: { ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   let stderr = ''
@@ -70,15 +94,26 @@ export const openProxy = (
     stream.destroy()
   })
   child.stdin.on('error', () => undefined) // EPIPE: the proxy went first
-  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin }) as Duplex
-  const close = () => {
-    stream.destroy()
+  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin })
+  const kill = (signal: NodeJS.Signals) => {
     try {
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM')
+      if (child.pid !== undefined) process.kill(-child.pid, signal)
     } catch {
       // ESRCH: already gone
     }
   }
+  let late: NodeJS.Timeout | undefined
+  const close = () => {
+    stream.destroy()
+    if (late || child.exitCode !== null || child.signalCode !== null) return
+    kill('SIGTERM')
+    late = setTimeout(() => kill('SIGKILL'), graceMs)
+  }
+  child.once('exit', () => {
+    clearTimeout(late)
+    // What it started and left behind
+    kill('SIGKILL')
+  })
   stream.on('error', () => undefined)
   stream.on('close', close)
   return { stream, stderr: () => stderr, name, close }

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { StringDecoder } from 'node:string_decoder'
 import type { Run, RunRequest, RunResult } from '../model.ts'
 
 const defaultMaxBytes = 256 * 1024
@@ -71,8 +72,16 @@ export const createRun = (): Run => request =>
       })
     if (signal.aborted) return finish({ code: null, signal: null, spawnError: null })
 
-    const child = start(request)
+    let child: ChildProcess
+    try {
+      child = start(request)
+    } catch (error) {
+      // A NUL in a word is thrown, not told by an event
+      const { code, message } = error as NodeJS.ErrnoException
+      return finish({ code: null, signal: null, spawnError: code ?? message })
+    }
     const lines = request.onStderrLine && lineSplitter(request.onStderrLine)
+    const decoder = new StringDecoder('utf8')
     let killer: NodeJS.Timeout | undefined
     const abort = () => {
       killGroup(child, 'SIGTERM')
@@ -88,7 +97,7 @@ export const createRun = (): Run => request =>
     child.stdout?.on('data', (chunk: Buffer) => out.add(chunk))
     child.stderr?.on('data', (chunk: Buffer) => {
       err.add(chunk)
-      lines?.add(chunk.toString('utf8'))
+      lines?.add(decoder.write(chunk))
     })
     child.stdin?.on('error', () => undefined) // EPIPE: the child did not want its input
     if (request.stdin !== undefined) child.stdin?.end(request.stdin)
