@@ -93,33 +93,49 @@ const filesystem = (
   for (const [title, text] of found) {
     if (!title.startsWith(`${name} /`)) continue
     const path = oneLine(title.slice(name.length + 1), 200)
-    for (const line of text.split('\n')) {
-      const statfs = /^statfs (\d+) (\d+) (\d+) (\d+) (\d+)$/.exec(line.trim())
-      if (statfs) {
-        const [available, total, size, freeInodes, inodes] = statfs
-          .slice(1)
-          .map(Number) as [number, number, number, number, number]
-        return {
-          path,
-          availableBytes: available * size,
-          sizeBytes: total * size,
-          // btrfs and others count no inodes
-          availableInodes: inodes === 0 ? null : freeInodes,
-        }
-      }
-      const df = /\s(\d+)\s+\d+\s+(\d+)\s+\d+%\s/.exec(line)
-      if (df) {
-        const inodes = /inodes .*%\s+\d+\s+(\d+)\s+\d+%\s/.exec(text)
-        return {
-          path,
-          availableBytes: Number(df[2]) * 1024,
-          sizeBytes: Number(df[1]) * 1024,
-          availableInodes: count(inodes?.[1]),
-        }
-      }
+    const lines = text.split('\n').map(line => line.slice(0, maxLine))
+    for (const line of lines) {
+      const counted = statfs(line.trim()) ?? df(line, lines)
+      if (counted) return { path, ...counted }
     }
   }
   return null
+}
+
+/** A line of a remote is never this long, and its end is not worth the time of a regular expression. */
+const maxLine = 1000
+
+type Counted = Omit<FilesystemValue, 'path'>
+
+const statfs = (line: string): Counted | null => {
+  const numbers = /^statfs((?: \d{1,19}){5})$/.exec(line)?.[1]
+  if (numbers === undefined) return null
+  const [available = 0, total = 0, size = 0, freeInodes = 0, inodes = 0] = numbers
+    .trim()
+    .split(' ')
+    .map(Number)
+  // A filesystem without a size tells nothing
+  if (total * size === 0) return null
+  return {
+    availableBytes: available * size,
+    sizeBytes: total * size,
+    // btrfs and others count no inodes
+    availableInodes: inodes === 0 ? null : freeInodes,
+  }
+}
+
+const df = (line: string, lines: readonly string[]): Counted | null => {
+  if (line.startsWith('inodes ')) return null
+  const blocks = /\s(\d{1,16})\s+\d+\s+(\d{1,16})\s+\d+%\s/.exec(line)
+  if (!blocks || Number(blocks[1]) === 0) return null
+  const inodes = lines
+    .map(other => /^inodes .*?%\s+\d+\s+(\d+)\s+\d+%\s/.exec(other)?.[1])
+    .find(Boolean)
+  return {
+    availableBytes: Number(blocks[2]) * 1024,
+    sizeBytes: Number(blocks[1]) * 1024,
+    availableInodes: count(inodes),
+  }
 }
 
 /** Where /nix/var/nix lies on a read-only mount. NixOS mounts /nix/store itself so, which means nothing. */

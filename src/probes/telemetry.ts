@@ -13,6 +13,7 @@ import { oneLine } from '../diagnosis/text.ts'
 export const telemetryTimeoutMs = 8000
 
 const maxBytes = 256 * 1024
+const frameStart = 'section() {'
 
 /** The fragments of the due probes as one POSIX sh script, each section announced with the nonce. */
 export const telemetryScript = (
@@ -22,7 +23,7 @@ export const telemetryScript = (
   [
     // The frame is put together on the remote: a command that only echoes its input cannot forge one
     `nonce=${nonce}`,
-    `section() { printf '\\n@%s %s\\n' "$nonce" "$1"; }`,
+    `${frameStart} printf '\\n@%s %s\\n' "$nonce" "$1"; }`,
     'LC_ALL=C; export LC_ALL',
     ...probes.flatMap(probe => [`section ${probe.name}`, probe.script.trim()]),
     'section end',
@@ -125,10 +126,11 @@ const skippedBecause = (answer: Answer, framed: boolean): Outcome => {
   if (framed || answer.late)
     return skip('not_told', { detail: 'the answer did not come in time' })
   const said = `${answer.output}\n${answer.stderr}`
-  // A forced command takes our script for its own input, or prints a refusal, often with exit 0
-  return /unexpected end-of-file|protocol mismatch|only allowed|too large for type|nixc|oixd/i.test(
-    said,
-  ) ||
+  // A forced command takes our script for its own input (or gives it back), or prints a refusal, often with exit 0
+  return said.includes(frameStart) ||
+    /unexpected end-of-file|protocol mismatch|only allowed|too large for type|nixc|oixd/i.test(
+      said,
+    ) ||
     (answer.code === 0 && !said.trim())
     ? skip('forced_command')
     : skip('no_shell')
