@@ -263,6 +263,7 @@ const intervalsOf = (config: Config, deps: DaemonDeps): Record<ProbeName, number
     disk: of('disk'),
     memory: of('memory'),
     canary: of('canary'),
+    direct: of('canary'),
   }
 }
 

@@ -17,7 +17,8 @@ import { reasonOf, type Kind, type Params } from './diagnosis/kinds.ts'
 import { isReachedBySsh } from './nix/store-uri.ts'
 import { builderParams } from './diagnosis/params.ts'
 import { createCanaryProbe, type CanaryDeps, type CanaryMode } from './probes/canary.ts'
-import { directProbes, telemetryProbes } from './probes/index.ts'
+import { directProbe } from './probes/direct.ts'
+import { loginProbes, telemetryProbes } from './probes/index.ts'
 import { readTelemetry, telemetryTimeoutMs } from './probes/telemetry.ts'
 import { attempt, withParams } from './state/attempt.ts'
 import { lastValue, type Store } from './state/store.ts'
@@ -44,7 +45,8 @@ export interface Engine {
     probes: readonly ProbeName[],
     signal: AbortSignal,
   ): Promise<void>
-  canary(builder: Builder, mode: CanaryMode, signal: AbortSignal): Promise<void>
+  /** A canary; where it fails, or where there is no local Nix for it, the direct build too. */
+  prove(builder: Builder, mode: CanaryMode, signal: AbortSignal): Promise<void>
   /** Records that rungs were not tried, and why. */
   skip(builder: Builder, probes: readonly ProbeName[], kind: Kind, params?: Params): void
   /** Is there a kept connection? */
@@ -132,8 +134,8 @@ export const createEngine = (deps: EngineDeps): Engine => {
       keep(builder, connection)
       const remote = connections.get(builder.name)
       const others = remote
-        ? await Promise.all(directProbes.map(one => probe(builder, one, remote, signal)))
-        : directProbes.map(({ name }) => skipped(builder, name, ...whyNot(login.outcome)))
+        ? await Promise.all(loginProbes.map(one => probe(builder, one, remote, signal)))
+        : loginProbes.map(({ name }) => skipped(builder, name, ...whyNot(login.outcome)))
       if (signal.aborted) return false
       store.record(builder, [login, ...others])
       return others.every(
@@ -149,12 +151,21 @@ export const createEngine = (deps: EngineDeps): Engine => {
       if (!signal.aborted) store.record(builder, results)
     },
 
-    canary: async (builder, mode, signal) => {
+    prove: async (builder, mode, signal) => {
       const found = await probe(builder, createCanaryProbe(mode, deps), noRemote, signal)
       const before = store.read().builders.get(builder.name)?.probes.canary
       const result =
         mode === 'daemon' && before?.streak.good ? asClientFinding(found) : found
-      if (!signal.aborted) store.record(builder, [result])
+      if (signal.aborted) return
+      store.record(builder, [result])
+      const { outcome } = result
+      const open =
+        outcome.status === 'failed' ||
+        (outcome.status === 'skipped' && outcome.kind === 'no_local_nix')
+      const remote = connections.get(builder.name)
+      if (!open || !remote) return
+      const direct = await probe(builder, directProbe, remote, signal)
+      if (!signal.aborted) store.record(builder, [direct])
     },
 
     skip: (builder, names, kind, params) =>

@@ -161,7 +161,7 @@ const canaryJob = async (
   if (waitsFor) return skip('not_tried', { waitsFor })
   const space = before && shortOfSpace(before, deps.now())
   if (space) return skip('below_min_free', space)
-  await engine.canary(builder, mode, signal)
+  await engine.prove(builder, mode, signal)
   const record = deps.read().builders.get(builder.name)?.probes.canary
   if (record?.last.outcome.status === 'failed' && record.streak.count < 3)
     deps.soon('canary', builder, canaryRetryMs)

@@ -79,6 +79,7 @@ export const probeNames = [
   'disk',
   'memory',
   'canary',
+  'direct',
 ] as const
 export type ProbeName = (typeof probeNames)[number]
 
@@ -209,7 +210,7 @@ export interface MemoryValue {
 export interface CanaryRun {
   readonly system: string
   readonly feature?: string
-  readonly mode: 'private' | 'daemon'
+  readonly mode: 'private' | 'daemon' | 'direct'
   /** Host name that the build wrote into its output, or null when it could not say. */
   readonly builtBy: string | null
   readonly durationSeconds: number
@@ -234,6 +235,7 @@ export interface ProbeValues {
   readonly disk: DiskValue
   readonly memory: MemoryValue
   readonly canary: CanaryValue
+  readonly direct: CanaryValue
 }
 
 /** The newest results of a builder, by probe. */

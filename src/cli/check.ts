@@ -93,7 +93,15 @@ const checkOnce = async (
       suspect: false,
       lastReloadOk: true,
       failuresByKind: {},
-      intervals: { login: 0, trust: 0, system: 0, disk: 0, memory: 0, canary: 0 },
+      intervals: {
+        login: 0,
+        trust: 0,
+        system: 0,
+        disk: 0,
+        memory: 0,
+        canary: 0,
+        direct: 0,
+      },
       ready: false,
     },
   )
@@ -136,7 +144,7 @@ const checkBuilder = async (
       waitsFor: 'login',
     })
   if (mode === null) engine.skip(builder, ['canary'], 'not_asked')
-  else if (answers || !isRemote) await engine.canary(builder, mode, signal)
+  else if (answers || !isRemote) await engine.prove(builder, mode, signal)
   else
     engine.skip(builder, ['canary'], 'not_tried', {
       waitsFor: engine.isConnected(builder) ? 'trust' : 'login',

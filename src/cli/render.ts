@@ -149,6 +149,7 @@ const tellers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string } 
   },
   memory: v => `${gib(v.availableBytes ?? 0)} of ${gib(v.sizeBytes ?? 0)} available`,
   canary: v => v.runs.map(canaryRun).join('; '),
+  direct: v => v.runs.map(canaryRun).join('; '),
 }
 
 const canaryRun = (run: CanaryRun): string => {

@@ -101,15 +101,10 @@ const named = (outcome: {
   ...(outcome.evidence ? { evidence: outcome.evidence } : {}),
 })
 
-/** True once a canary succeeded after the last change of the verdict. */
+/** True once a canary (without a local Nix, a direct build) succeeded after the last change of the verdict. */
 export const isProven = (probes: ProbeRecords, since: number): boolean => {
-  const canary = probes.canary?.lastGood
-  return (
-    canary !== null &&
-    canary !== undefined &&
-    canary.at >= since &&
-    probes.canary?.streak.good === true
-  )
+  const record = probes.canary?.conclusive ? probes.canary : probes.direct
+  return record?.streak.good === true && (record.lastGood?.at ?? 0) >= since
 }
 
 /** The worst of several states; nothing to judge is unknown. */

@@ -21,6 +21,7 @@ export const reproduceCommand = (builder: Builder, probe: Cause['probe']): strin
     case 'system':
       return `${login} nix --extra-experimental-features nix-command show-config`
     case 'canary':
+    case 'direct':
       return (
         `nix-build --no-out-link --max-jobs 0 --option substitute false --builders ${shellQuote(builder.line)} ` +
         `-E 'derivation { name = "canary"; system = "${builder.systems[0] ?? ''}"; builder = "/bin/sh"; ` +

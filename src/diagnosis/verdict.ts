@@ -4,6 +4,7 @@ import type {
   Diagnosis,
   Problem,
   ProbeName,
+  ProbeRecord,
   Verdict,
 } from '../model.ts'
 import { diagnose, isProven } from './diagnose.ts'
@@ -127,7 +128,10 @@ const damped = (state: BuilderState, context: VerdictContext): Diagnosis => {
     if (atOnce.has(cause.kind)) return { state: 'down', cause }
     const needed = needsThree.has(cause.kind) ? 3 : 2
     const apart = context.now - (streak?.since ?? context.now) >= apartSeconds
-    const sure = streak !== undefined && !streak.good && streak.count >= needed && apart
+    const sure =
+      (streak !== undefined && !streak.good && streak.count >= needed && apart) ||
+      // Two ways to build, and neither does
+      (cause.probe === 'canary' && isRed(probes.direct))
     return sure && !context.hold ? { state: 'down', cause } : same
   }
   if (verdict.state === 'down') {
@@ -140,6 +144,9 @@ const damped = (state: BuilderState, context: VerdictContext): Diagnosis => {
   if (seen === 'unknown' && verdict.state !== 'unknown') return same
   return calm(seen, cause, context)
 }
+
+const isRed = (record: ProbeRecord | undefined): boolean =>
+  record !== undefined && !record.streak.good && record.streak.count > 0
 
 /** Short of space for less than an hour is the ordinary life of a builder that collects its garbage. */
 const calm = (

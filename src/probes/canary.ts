@@ -2,18 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type {
-  CanaryRun,
-  CanaryValue,
-  Outcome,
-  Probe,
-  ProbeContext,
-  RunResult,
-} from '../model.ts'
+import type { CanaryValue, Outcome, Probe, ProbeContext, RunResult } from '../model.ts'
 import type { Kind, Params } from '../diagnosis/kinds.ts'
 import { classify } from '../diagnosis/messages.ts'
 import { evidenceOf, oneLine } from '../diagnosis/text.ts'
 import { canaryExpression, seedExpression } from './canary-derivation.ts'
+import { summarizeBuilds, type OneBuild } from './canary-summary.ts'
 import { createBuildWatch, type BuildWatch } from './canary-watch.ts'
 
 export type CanaryMode = 'private' | 'daemon'
@@ -96,12 +90,6 @@ const removeStore = async (directory: string, { run }: ProbeContext): Promise<vo
   await rm(directory, { recursive: true, force: true })
 }
 
-interface OneBuild {
-  readonly run: CanaryRun
-  readonly params: Params
-  readonly evidence: string
-}
-
 const buildAll = async (
   workshop: Workshop,
   context: ProbeContext,
@@ -133,24 +121,7 @@ const buildAll = async (
     builds.push(await buildOne(workshop, context, nonce, system))
     if (context.signal.aborted) break
   }
-  return summarize(builds)
-}
-
-/** One failing system of several leaves a builder that takes builds, but not as configured. */
-const summarize = (builds: readonly OneBuild[]): Outcome<CanaryValue> => {
-  const value: CanaryValue = { runs: builds.map(build => build.run) }
-  const bad = builds.find(build => build.run.outcome !== 'ok')
-  if (!bad) return { status: 'ok', value }
-  const kind = bad.run.kind ?? 'unclassified'
-  const works = builds.some(build => build.run.outcome === 'ok')
-  if (bad.run.outcome === 'busy') return { status: 'busy', kind, params: bad.params }
-  return {
-    status: works ? 'degraded' : 'failed',
-    kind,
-    params: { ...bad.params, system: bad.run.system },
-    evidence: bad.evidence,
-    value,
-  }
+  return summarizeBuilds(builds)
 }
 
 const buildOne = async (

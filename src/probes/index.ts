@@ -5,7 +5,7 @@ import { systemProbe } from './system.ts'
 import { trustProbe } from './trust.ts'
 
 /** What is asked over each fresh login, in a channel of its own. */
-export const directProbes: readonly Probe<'trust'>[] = [trustProbe]
+export const loginProbes: readonly Probe<'trust'>[] = [trustProbe]
 
 /** What goes out as one batched command. system stands first: disk is judged by the min-free that it tells. */
 export const telemetryProbes: readonly TelemetryProbe<ProbeName>[] = [

@@ -15,7 +15,10 @@ export const telemetryTimeoutMs = 8000
 const maxBytes = 256 * 1024
 const frameStart = 'section() {'
 
-/** The fragments of the due probes as one POSIX sh script, each section announced with the nonce. */
+/**
+ * The fragments of the due probes as one POSIX sh script, each section announced with the nonce. A section is gathered
+ * over there and sent at once: every write of every little program would be a packet to decrypt here.
+ */
 export const telemetryScript = (
   probes: readonly TelemetryProbe<ProbeName>[],
   nonce: string,
@@ -23,9 +26,15 @@ export const telemetryScript = (
   [
     // The frame is put together on the remote: a command that only echoes its input cannot forge one
     `nonce=${nonce}`,
-    `${frameStart} printf '\\n@%s %s\\n' "$nonce" "$1"; }`,
+    `${frameStart} text=$("facts_$1"); printf '\\n@%s %s\\n%s\\n' "$nonce" "$1" "$text"; }`,
     'LC_ALL=C; export LC_ALL',
-    ...probes.flatMap(probe => [`section ${probe.name}`, probe.script.trim()]),
+    ...probes.flatMap(({ name, script }) => [
+      `facts_${name}() {`,
+      script.trim(),
+      '}',
+      `section ${name}`,
+    ]),
+    'facts_end() { :; }',
     'section end',
     '',
   ].join('\n')

@@ -16,6 +16,7 @@ const intervals = {
   disk: 30,
   memory: 30,
   canary: 1800,
+  direct: 1800,
 }
 const monitor: MonitorState = {
   startedAt: 0,
