@@ -37,7 +37,7 @@ export const metricsDoc = (): string =>
     '|---|---|',
     ...notYet.map(([name, waitsFor]) => `| \`${name}\` | ${waitsFor} |`),
     '',
-    'So are `probe="direct"`, and the checks of `nix_client_ready` other than `config`.',
+    'So are the checks of `nix_client_ready` other than `config`.',
     '',
   ].join('\n')
 

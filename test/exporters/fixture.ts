@@ -23,7 +23,7 @@ import {
   type View,
 } from '../../src/model.ts'
 import { createCanaryProbe } from '../../src/probes/canary.ts'
-import { directProbes, telemetryProbes } from '../../src/probes/index.ts'
+import { loginProbes, telemetryProbes } from '../../src/probes/index.ts'
 
 /** The moment at which all results below are fresh. */
 export const now = 1_800_000_000
@@ -37,7 +37,7 @@ const canary = createCanaryProbe('private', {
 /** The composition that the daemon hands to the exporter. */
 export const samplesOf: SamplesOf = ({ probe, outcome }, builder) => {
   if (!('value' in outcome)) return []
-  const all = [...directProbes, ...telemetryProbes, canary]
+  const all = [...loginProbes, ...telemetryProbes, canary]
   const one = all.find(({ name }) => name === probe) as
     { samples(value: unknown, builder: Builder): ReturnType<SamplesOf> } | undefined
   return one?.samples(outcome.value, builder) ?? []
@@ -105,6 +105,7 @@ export const systemValue: SystemValue = {
   missingSystems: [],
   missingFeatures: [],
   notAdvertisedFeatures: [],
+  mayConnect: true,
 }
 export const diskValue: DiskValue = {
   store: {
@@ -140,14 +141,15 @@ export const canaryValue: CanaryValue = {
     },
   ],
 }
-export const values: ProbeValues = {
+const values = {
   login: loginValue,
   trust: trustValue,
   system: systemValue,
   disk: diskValue,
   memory: memoryValue,
   canary: canaryValue,
-}
+} satisfies Partial<ProbeValues>
+type Measured = keyof typeof values
 
 /** A record whose newest attempt had this outcome. */
 export const recordOf = <P extends ProbeName>(
@@ -169,11 +171,13 @@ export const recordOf = <P extends ProbeName>(
   }
 }
 
-export const ok = <P extends ProbeName>(probe: P, at?: number) =>
-  recordOf(probe, { status: 'ok', value: values[probe] }, at)
+export const ok = <P extends Measured>(probe: P, at?: number) =>
+  recordOf(probe, { status: 'ok', value: values[probe] as ProbeValues[P] }, at)
 
 export const allOk = (at?: number): ProbeRecords =>
-  Object.fromEntries(probeNames.map(probe => [probe, ok(probe, at)]))
+  Object.fromEntries(
+    (Object.keys(values) as Measured[]).map(probe => [probe, ok(probe, at)]),
+  )
 
 export const stateOf = (
   builder: Builder,
@@ -211,12 +215,15 @@ export const snapshotOf = (
     lastReloadOk: true,
     failuresByKind: { tcp_refused: 4 },
     intervals: {
+      ...(Object.fromEntries(probeNames.map(probe => [probe, 1800])) as Record<
+        ProbeName,
+        number
+      >),
       login: 120,
       trust: 120,
       system: 300,
       disk: 30,
       memory: 30,
-      canary: 1800,
     },
     ready: true,
   },

@@ -1,0 +1,35 @@
+/** Markup that is safe to put into a page: only `html` and `raw` make it. */
+export interface Html {
+  readonly markup: string
+}
+
+type Part = Html | string | number | null | false | readonly Part[]
+
+/** A tagged template: what is put in is text and escaped, unless it is Html itself. Lists are joined, null is nothing. */
+export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): Html => ({
+  markup: strings.reduce((page, string, i) => page + markupOf(parts[i - 1]!) + string),
+})
+
+/** Trusted markup: only for constants of ours. */
+export const raw = (markup: string): Html => ({ markup })
+
+const markupOf = (part: Part): string => {
+  if (part === null || part === false) return ''
+  if (typeof part === 'object')
+    return isList(part) ? part.map(markupOf).join('') : part.markup
+  return escapeHtml(String(part))
+}
+
+const isList = (part: Html | readonly Part[]): part is readonly Part[] =>
+  Array.isArray(part)
+
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+
+export const escapeHtml = (text: string): string =>
+  text.replace(/[&<>"']/g, character => entities[character]!)

@@ -1,0 +1,105 @@
+import type { BuilderReport } from '../diagnosis/report.ts'
+import type { State } from '../model.ts'
+import { html, type Html } from './html.ts'
+
+/** Shape and word of a state: colour alone would tell some people nothing. */
+export const looks: Readonly<
+  Record<State, { readonly shape: string; readonly word: string }>
+> = {
+  healthy: { shape: '✔', word: 'healthy' },
+  degraded: { shape: '▲', word: 'degraded' },
+  down: { shape: '✘', word: 'down' },
+  unknown: { shape: '?', word: 'unknown' },
+  asleep: { shape: '☾', word: 'asleep' },
+  drained: { shape: '–', word: 'drained' },
+}
+
+/** Most urgent first. */
+const urgency: readonly State[] = [
+  'down',
+  'degraded',
+  'unknown',
+  'asleep',
+  'drained',
+  'healthy',
+]
+
+export const byUrgency = (a: BuilderReport, b: BuilderReport): number =>
+  urgency.indexOf(a.state) - urgency.indexOf(b.state) || a.name.localeCompare(b.name)
+
+/** The one sentence of the page: how many can take work, and what is wrong with the first that cannot. */
+export const headlineOf = (
+  builders: readonly BuilderReport[],
+  isReady: boolean,
+  now: number,
+): string => {
+  const count = builders.length
+  if (count === 0) return 'No builders are configured.'
+  const noun = count === 1 ? 'builder' : 'builders'
+  if (!isReady && builders.every(({ probes }) => !probes.login))
+    return `Looking at ${count} ${noun} for the first time.`
+  const able = builders.filter(
+    ({ state }) => state === 'healthy' || state === 'degraded',
+  ).length
+  const worst = builders.find(({ cause }) => cause !== null)
+  const first = `${able} of ${count} ${noun} can take work.`
+  if (!worst?.cause) return first
+  const what = worst.cause.kind.replaceAll('_', ' ')
+  return `${first} ${worst.name}: ${what}, for ${duration(now - worst.since)}.`
+}
+
+/** For the title and the tab: the worst, with its count. */
+export const titleOf = (
+  builders: readonly BuilderReport[],
+  isReady: boolean,
+): { readonly state: State; readonly text: string } => {
+  const state = urgency.find(one => builders.some(builder => builder.state === one))
+  if (!state) return { state: 'unknown', text: 'no builders' }
+  if (!isReady && state === 'unknown') return { state, text: 'first checks' }
+  const count = builders.filter(builder => builder.state === state).length
+  const { shape, word } = looks[state]
+  const text =
+    state === 'healthy' && count === builders.length
+      ? `all ${count} healthy`
+      : `${count} ${word}`
+  return { state, text: `${shape} ${text}` }
+}
+
+/** `3 h 12 m`: two units at most. */
+export const duration = (seconds: number): string => {
+  const total = Math.max(0, Math.floor(seconds))
+  const [days, hours, minutes] = [
+    Math.floor(total / 86_400),
+    Math.floor(total / 3600) % 24,
+    Math.floor(total / 60) % 60,
+  ] as const
+  if (days > 0) return `${days} d ${hours} h`
+  if (hours > 0) return `${hours} h ${minutes} m`
+  return minutes > 0 ? `${minutes} m` : `${total} s`
+}
+
+/** A stretch of time up to now, with the moment it began for machines and for whoever points at it. */
+export const since = (at: number, now: number, word: (text: string) => string): Html => {
+  const date = new Date(at * 1000)
+  if (Number.isNaN(date.getTime())) return html``
+  const iso = `${date.toISOString().slice(0, 19)}Z`
+  return html`<time
+    datetime="${iso}"
+    title="${iso.replace('T', ' ').replace('Z', ' UTC')}"
+    >${word(duration(now - at))}</time
+  >`
+}
+
+export const bytes = (count: number): string => {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+  let value = Math.max(0, count)
+  let unit = 0
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit++
+  }
+  return `${value >= 10 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
+}
+
+export const milliseconds = (seconds: number): string =>
+  seconds < 10 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`
