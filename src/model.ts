@@ -260,7 +260,7 @@ export interface Cause {
   readonly evidence?: string
 }
 
-/** Damped state of a builder (DESIGN: verdict). Times are Unix seconds. */
+/** Damped state of a builder. Times are Unix seconds. */
 export interface Verdict {
   readonly state: State
   readonly cause: Cause | null

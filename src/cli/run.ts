@@ -5,11 +5,13 @@ import { startDemoFleet, type DemoFleet } from '../demo/fleet.ts'
 import { createExporters } from '../exporters/index.ts'
 import { createLog, logLevels, type LogLevel } from '../log.ts'
 import type { ActiveBuilders } from '../model.ts'
+import { samplesOf } from '../probes/index.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { createTimetable, cronFault } from '../schedule/timetable.ts'
 import { createDial } from '../transport/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createRun } from '../transport/run.ts'
+import { version } from '../version.ts'
 import { configPath } from './config.ts'
 import { controlSocketPath } from './control-socket.ts'
 import { UsageError, type Io } from './io.ts'
@@ -43,14 +45,23 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
   }
   const log = createLog(logLevel(values['log-level']) ?? loaded.config.logLevel)
   const runLocal = createRun()
-  const readLocal = (signal: AbortSignal) => readLocalBuilders(runLocal, io.env, signal)
+  let files: readonly string[] = []
+  const readLocal = async (signal: AbortSignal) => {
+    const active = await readLocalBuilders(runLocal, io.env, signal)
+    files = active.files
+    return active
+  }
   const wantsDemo =
     demo ||
     (values['or-demo'] === true && (await isWithoutBuilders(readLocal, io.signal)))
   const fleet = wantsDemo
     ? await startDemoFleet(demoOptions(values['demo-builders']))
     : null
-  const exporters = createExporters()
+  const exporters = createExporters({
+    version,
+    samplesOf,
+    files: () => files,
+  })
   const config =
     fleet && values['demo-builders'] === undefined
       ? demoPace(loaded.config)

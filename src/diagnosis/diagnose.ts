@@ -18,7 +18,7 @@ const ladder: readonly ProbeName[] = [
   'canary',
 ]
 
-/** Kinds by which a builder without disk space or with a read-only store shows itself elsewhere (LAB.md 3.7, 3.19). */
+/** Kinds by which a builder without disk space or with a read-only store shows itself elsewhere. */
 const explainedByDisk: ReadonlySet<Kind> = new Set<Kind>([
   'daemon_crash',
   'daemon_frozen',

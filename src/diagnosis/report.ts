@@ -12,7 +12,7 @@ import { configFault, worstState } from './diagnose.ts'
 import { hintOf, reasonOf, sideOf, type Kind, type Side } from './kinds.ts'
 import { reproduceCommand } from './reproduce.ts'
 
-/** What `check --json`, `status --json` and `/api/v1/builders` print (DESIGN: contracts). Text is clean, not escaped. */
+/** What `check --json`, `status --json` and `/api/v1/builders` print. Text is clean, not escaped. */
 export interface Report {
   readonly state: State
   readonly builders: readonly BuilderReport[]

@@ -61,7 +61,7 @@ const flapWindowSeconds = 30 * 60
 const flapChanges = 4
 const quietSeconds = 15 * 60
 
-/** The damped verdict after a new result or the passing of time (DESIGN: verdict). Pure. */
+/** The damped verdict after a new result or the passing of time. Pure. */
 export const nextVerdict = (
   state: BuilderState,
   context: VerdictContext,

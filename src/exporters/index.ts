@@ -1,11 +1,19 @@
 import { apiExporter } from './api.ts'
 import type { Exporter } from './exporter.ts'
+import { createPageExporter, type PageOptions } from './page.ts'
+import { createPrometheusExporter, type PrometheusOptions } from './prometheus.ts'
+
+export interface Exporters {
+  readonly all: readonly Exporter[]
+  /** Notes how late a job of the schedule began. */
+  readonly observeLateness: (job: string, seconds: number) => void
+}
 
 /** The ways out, in one list: a new exporter is one more line here. */
-export const createExporters = (): {
-  readonly all: readonly Exporter[]
-  readonly observeLateness: (job: string, seconds: number) => void
-} => ({
-  all: [apiExporter],
-  observeLateness: () => undefined,
-})
+export const createExporters = (options: PrometheusOptions & PageOptions): Exporters => {
+  const prometheus = createPrometheusExporter(options)
+  return {
+    all: [createPageExporter(options), prometheus, apiExporter],
+    observeLateness: (job, seconds) => prometheus.observeLateness(job, seconds),
+  }
+}

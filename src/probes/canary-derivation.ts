@@ -15,7 +15,7 @@ const nixString = (text: string): string =>
 
 /**
  * An unsigned path made here, for the canary to need: an account that the builder does not trust cannot receive it, as
- * it cannot receive real inputs (NIX.md 0.9).
+ * it cannot receive real inputs.
  */
 export const seedExpression = (nonce: string): string =>
   `derivation { name = "builder-monitor-seed"; system = builtins.currentSystem; builder = "builtin:buildenv"; ` +

@@ -2,7 +2,15 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { CanaryValue, Outcome, Probe, ProbeContext, RunResult } from '../model.ts'
+import type {
+  Builder,
+  CanaryValue,
+  Outcome,
+  Probe,
+  ProbeContext,
+  RunResult,
+  Sample,
+} from '../model.ts'
 import type { Kind, Params } from '../diagnosis/kinds.ts'
 import { classify } from '../diagnosis/messages.ts'
 import { evidenceOf, oneLine } from '../diagnosis/text.ts'
@@ -23,7 +31,7 @@ export interface CanaryDeps {
   >
 }
 
-/** Wall clock of all canary builds of one attempt: Nix's own time-outs do not reach remote builds (LAB.md 3.1). */
+/** Wall clock of all canary builds of one attempt: Nix's own time-outs do not reach remote builds (seen with 2.8, 2.26 and 2.34). */
 const timeoutMs = 60_000
 
 /**
@@ -61,15 +69,18 @@ export const createCanaryProbe = (
       await removeStore(directory, context)
     }
   },
-  samples: (value, builder) =>
-    value.runs
-      .filter(run => run.feature === undefined && run.outcome !== 'busy')
-      .map(run => ({
-        family: 'nix_builder_canary_available',
-        labels: { builder: builder.name, system: run.system },
-        value: run.outcome === 'ok' ? 1 : 0,
-      })),
+  samples: canarySamples,
 })
+
+/** Which advertised systems were built for. */
+export const canarySamples = (value: CanaryValue, builder: Builder): readonly Sample[] =>
+  value.runs
+    .filter(run => run.feature === undefined && run.outcome !== 'busy')
+    .map(run => ({
+      family: 'nix_builder_canary_available',
+      labels: { builder: builder.name, system: run.system },
+      value: run.outcome === 'ok' ? 1 : 0,
+    }))
 
 interface Workshop {
   readonly mode: CanaryMode

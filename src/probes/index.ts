@@ -1,4 +1,13 @@
-import type { Probe, ProbeName, TelemetryProbe } from '../model.ts'
+import type {
+  Builder,
+  Probe,
+  ProbeName,
+  Result,
+  Sample,
+  TelemetryProbe,
+} from '../model.ts'
+import { canarySamples } from './canary.ts'
+import { directProbe } from './direct.ts'
 import { diskProbe } from './disk.ts'
 import { memoryProbe } from './memory.ts'
 import { systemProbe } from './system.ts'
@@ -13,3 +22,24 @@ export const telemetryProbes: readonly TelemetryProbe<ProbeName>[] = [
   diskProbe,
   memoryProbe,
 ] as readonly TelemetryProbe<ProbeName>[]
+
+type ToSamples = (value: unknown, builder: Builder) => readonly Sample[]
+
+/** Metric samples by probe; what a login measured is the exporter's own business. */
+const samplers = {
+  trust: trustProbe.samples,
+  system: systemProbe.samples,
+  disk: diskProbe.samples,
+  memory: memoryProbe.samples,
+  canary: canarySamples,
+  direct: directProbe.samples,
+} as Readonly<Partial<Record<ProbeName, ToSamples>>>
+
+/** The samples of a result's value, nothing where it has none. */
+export const samplesOf = (
+  { probe, outcome }: Result,
+  builder: Builder,
+): readonly Sample[] =>
+  'value' in outcome && outcome.value !== undefined
+    ? (samplers[probe]?.(outcome.value, builder) ?? [])
+    : []

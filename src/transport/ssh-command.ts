@@ -2,7 +2,7 @@ import type { Builder, LocalNix } from '../model.ts'
 import { atLeast, flavourOf } from '../nix/flavour.ts'
 import { sshDestination } from '../nix/store-uri.ts'
 
-/** What Nix would put on ssh's command line for a builder (NIX.md 2.1; libstore/ssh.cc addCommonSSHOpts). */
+/** What Nix would put on ssh's command line for a builder (libstore/ssh.cc addCommonSSHOpts). */
 export interface SshCommand {
   /** Destination word: `user@host`, before 2.31 with a literal `:port`. */
   readonly destination: string
