@@ -72,6 +72,7 @@ export const checkKey: CheckKey = key => {
 export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
   new Promise(resolve => {
     const { stream, signal } = request
+    gatherWrites(stream)
     const started = performance.now()
     const client = new ssh2.Client()
     const at: { banner?: number; kex?: number; auth?: number } = {}
@@ -163,6 +164,24 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
       settle(error instanceof Error ? error.message : String(error))
     }
   })
+
+/** ssh2 writes each packet in two parts, each a system call and a segment; what one turn writes leaves as one. */
+const gatherWrites = (stream: Duplex): void => {
+  const write = stream.write.bind(stream) as (...args: unknown[]) => boolean
+  let isCorked = false
+  const gathering = (...args: unknown[]): boolean => {
+    if (!isCorked) {
+      isCorked = true
+      stream.cork()
+      process.nextTick(() => {
+        isCorked = false
+        stream.uncork()
+      })
+    }
+    return write(...args)
+  }
+  stream.write = gathering as Duplex['write']
+}
 
 /** The keys in ssh's order: agent first unless told otherwise, then the files. */
 const authMethods = (request: Ssh2Request): object[] => [

@@ -13,6 +13,7 @@ import { createDial } from '../../src/transport/dial.ts'
 import { createRun } from '../../src/transport/run.ts'
 import type { SshTarget } from '../../src/transport/ssh-config.ts'
 import { aBuilder } from '../support/builders.ts'
+import { aTarget } from './target.ts'
 
 export const clientKey = generateKey('client')
 export const hostKey = generateKey('host')
@@ -146,24 +147,6 @@ export const keyFile = (t: Test, key = clientKey.private): string => {
   writeFileSync(file, key, { mode: 0o600 })
   return file
 }
-
-export const aTarget = (change: Partial<SshTarget> = {}): SshTarget => ({
-  user: 'nix',
-  hostname: '127.0.0.1',
-  port: 22,
-  identityFiles: [],
-  certificateFiles: [],
-  agent: null,
-  userKnownHosts: [],
-  globalKnownHosts: [],
-  hostKeyAlias: null,
-  strict: 'yes',
-  proxyJump: null,
-  proxyCommand: null,
-  family: 0,
-  connectTimeout: null,
-  ...change,
-})
 
 /** A machine line's key: base64 of a public key file. */
 export const pinOf = (publicLine: string): string =>
