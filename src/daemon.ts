@@ -1,28 +1,24 @@
-import { mkdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import type { Config } from './config/config.ts'
 import { parseListen } from './config/config.ts'
 import { digestOf } from './config/watch.ts'
 import { nextVerdict } from './diagnosis/verdict.ts'
 import { createEngine, type EngineDeps } from './engine.ts'
 import type { Exporter, Route } from './exporters/exporter.ts'
-import { startHttp, type HttpServer } from './exporters/http.ts'
+import { listenAll } from './exporters/listen.ts'
 import { createJobs, type JobName } from './jobs.ts'
 import type { Log } from './log.ts'
 import type {
   ActiveBuilders,
-  BuilderState,
   Clock,
   Dial,
   LocalNix,
   ProbeName,
   Run,
-  Snapshot,
   Timetable,
 } from './model.ts'
 import { createPlanner, type Planner } from './schedule/planner.ts'
 import { createStore, type Store } from './state/store.ts'
-import { createSuspicion } from './state/suspicion.ts'
+import { startSelfDoubt } from './self-doubt.ts'
 
 export interface DaemonDeps {
   /** Reads our configuration; sentences where it is bad. */
@@ -59,7 +55,6 @@ export interface Daemon {
   stop(): Promise<void>
 }
 
-const beatMs = 1000
 /** How often the files are looked at for a change. */
 const watchMs = 5000
 const stopMs = 4500
@@ -97,7 +92,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
   const routes: Route[] = deps.exporters.flatMap(one => one.routes?.(store) ?? [])
   routes.push(reloadRoute(() => reload()))
   const servers = await listenAll(
-    deps.listen ?? config.listen,
+    (deps.listen ?? config.listen).flatMap(address => parseListen(address) ?? []),
     deps.controlSocket,
     routes,
     log,
@@ -143,13 +138,12 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
 
   const stops = [
     ...deps.exporters.flatMap(one => (one.start ? [one.start(store)] : [])),
-    store.subscribe(logChanges(log)),
-    suspect(
+    startSelfDoubt({
       store,
-      deps,
-      () => planner,
-      () => active,
-    ),
+      clock,
+      log,
+      lookAgain: (builder, delayMs) => planner.soon('login', builder, delayMs),
+    }),
   ]
 
   const adopt = (next: ActiveBuilders) => {
@@ -169,6 +163,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
 
   const reload = async (): Promise<boolean> => {
     const loaded = await deps.loadConfig()
+    store.monitor({ lastReloadOk: loaded.ok })
     if (loaded.ok) {
       const reschedule =
         JSON.stringify(scheduleOf(current)) !== JSON.stringify(scheduleOf(loaded.config))
@@ -185,7 +180,6 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
       for (const error of loaded.errors)
         log.error({ error }, 'the new configuration is bad, the old one stays')
     const next = await deps.readBuilders(stopping.signal)
-    store.monitor({ lastReloadOk: loaded.ok })
     adopt(next)
     log.info(
       { builders: next.builders.length, problems: next.problems.length },
@@ -267,33 +261,6 @@ const intervalsOf = (config: Config, deps: DaemonDeps): Record<ProbeName, number
   }
 }
 
-const listenAll = async (
-  addresses: readonly string[],
-  controlSocket: string | null,
-  routes: readonly Route[],
-  log: Log,
-): Promise<HttpServer[]> => {
-  const servers: HttpServer[] = []
-  try {
-    for (const address of addresses) {
-      const listen = parseListen(address)
-      if (listen) servers.push(await startHttp(listen, routes, log))
-    }
-  } catch (error) {
-    await Promise.all(servers.map(server => server.close()))
-    throw error
-  }
-  if (controlSocket !== null)
-    try {
-      await mkdir(dirname(controlSocket), { recursive: true, mode: 0o755 })
-      servers.push(await startHttp({ path: controlSocket }, routes, log))
-    } catch (error) {
-      // Everything but `status` works without it
-      log.warn({ path: controlSocket, err: error }, 'no control socket')
-    }
-  return servers
-}
-
 const reloadRoute = (reload: () => Promise<boolean>): Route => ({
   method: 'POST',
   path: '/-/reload',
@@ -307,72 +274,3 @@ const reloadRoute = (reload: () => Promise<boolean>): Route => ({
       : { status: 500, type, body: 'the new configuration is bad, see the log\n' }
   },
 })
-
-/** One line for each change of a verdict. */
-const logChanges = (log: Log) => {
-  let before: ReadonlyMap<string, BuilderState> = new Map()
-  return ({ builders }: Snapshot) => {
-    for (const [name, { verdict }] of builders) {
-      const old = before.get(name)?.verdict
-      if (old?.state === verdict.state || (!old && verdict.state === 'unknown')) continue
-      const fields = {
-        builder: name,
-        state: verdict.state,
-        was: old?.state ?? 'unknown',
-        ...(verdict.cause
-          ? { kind: verdict.cause.kind, probe: verdict.cause.probe }
-          : {}),
-      }
-      if (verdict.state === 'down') log.warn(fields, 'verdict changed')
-      else log.info(fields, 'verdict changed')
-    }
-    before = builders
-  }
-}
-
-/** Watches ourselves: while in doubt verdicts hold, until every builder was looked at again. */
-const suspect = (
-  store: Store,
-  deps: DaemonDeps,
-  planner: () => Planner,
-  active: () => ActiveBuilders,
-): (() => void) => {
-  const suspicion = createSuspicion()
-  let doubtSince: number | null = null
-  const doubt = (why: string) => {
-    deps.log.warn({ why }, 'suspecting ourselves, verdicts hold')
-    doubtSince = deps.clock.now() / 1000
-    store.monitor({ suspect: true })
-    active().builders.forEach(builder => planner().soon('login', builder, 5000))
-  }
-  const beat = setInterval(() => {
-    const found = suspicion.beat(deps.clock.now(), deps.clock.monotonic())
-    if (found) doubt(found)
-    else if (doubtSince !== null && allSeenSince(store.read(), doubtSince)) {
-      doubtSince = null
-      store.monitor({ suspect: false })
-    }
-    store.tick()
-  }, beatMs)
-  let before = store.read()
-  const unsubscribe = store.subscribe(snapshot => {
-    for (const [name, { probes }] of snapshot.builders) {
-      const streak = probes.login?.streak
-      const old = before.builders.get(name)?.probes.login?.streak
-      // A first failure after a good login; those that were red before prove nothing about us
-      if (!streak || streak.good || !old?.good || doubtSince !== null) continue
-      const found = suspicion.failed(name, deps.clock.monotonic(), snapshot.builders.size)
-      if (found) queueMicrotask(() => doubt(found))
-    }
-    before = snapshot
-  })
-  return () => {
-    clearInterval(beat)
-    unsubscribe()
-  }
-}
-
-const allSeenSince = ({ builders }: Snapshot, since: number): boolean =>
-  [...builders.values()].every(
-    ({ probes }) => !probes.login || probes.login.last.at > since + 4,
-  )

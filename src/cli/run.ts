@@ -3,6 +3,7 @@ import { startDaemon, type DaemonDeps } from '../daemon.ts'
 import { demoTarget } from '../demo/target.ts'
 import { startDemoFleet, type DemoFleet } from '../demo/fleet.ts'
 import { createExporters } from '../exporters/index.ts'
+import { createVerdictLog } from '../exporters/verdict-log.ts'
 import { createLog, logLevels, type LogLevel } from '../log.ts'
 import type { ActiveBuilders } from '../model.ts'
 import { samplesOf } from '../probes/index.ts'
@@ -78,7 +79,7 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
         ...(fleet ? { resolve: demoTarget } : {}),
       }),
     createTimetable,
-    exporters: exporters.all,
+    exporters: [...exporters.all, createVerdictLog(log)],
     onLate: exporters.observeLateness,
     run: runLocal,
     askLocalDaemon: createAskLocalDaemon(io.env),

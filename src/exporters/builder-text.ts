@@ -1,71 +1,108 @@
-import { probeNames, type BuilderState, type ProbeName } from '../model.ts'
+import {
+  probeNames,
+  type BuilderState,
+  type ProbeName,
+  type ProbeRecord,
+} from '../model.ts'
 import {
   readProbe,
   readStanding,
   type Moment,
   type SamplesOf,
 } from './builder-samples.ts'
-import { joinTexts, textByFamily, type FamilyText } from './family-text.ts'
+import {
+  byFamily,
+  gather,
+  textsOf,
+  type FamilyText,
+  type PlacedText,
+} from './family-text.ts'
 
-interface Kept {
-  readonly text: FamilyText
+/** What something was made of, and how long it holds. */
+interface Kept<T> {
+  readonly source: T
   readonly intervals: Moment['intervals']
   readonly from: number
   /** When the first measurement in it is too old. */
   readonly until: number
 }
 
-const holds = (kept: Kept | undefined, { now, intervals }: Moment): kept is Kept =>
+interface KeptProbe extends Kept<ProbeRecord | undefined> {
+  readonly texts: readonly PlacedText[]
+}
+
+interface KeptBuilder extends Kept<BuilderState> {
+  readonly parts: readonly KeptProbe[]
+  readonly text: FamilyText
+}
+
+const holds = <T>(
+  kept: Kept<T> | undefined,
+  source: T,
+  { now, intervals }: Moment,
+): boolean =>
   kept !== undefined &&
+  kept.source === source &&
   kept.intervals === intervals &&
   now >= kept.from &&
   now <= kept.until
 
 /**
- * The lines of a builder. States and records never change, so the text of each is kept with it: after a round of
- * telemetry only what the telemetry told is written anew.
+ * The lines of each builder. States and records never change, so their text is kept for the next time: after a round
+ * of telemetry only what the telemetry told is written anew. Builders that left are forgotten.
  */
 export const createBuilderText = (
   samplesOf: SamplesOf,
-): ((state: BuilderState, moment: Moment) => FamilyText) => {
-  const byState = new WeakMap<BuilderState, Kept>()
-  const byRecord = new WeakMap<object, Kept>()
+): ((states: Iterable<BuilderState>, moment: Moment) => readonly FamilyText[]) => {
+  let known: ReadonlyMap<string, KeptBuilder> = new Map()
 
-  const probeText = (state: BuilderState, probe: ProbeName, moment: Moment): Kept => {
-    const record = state.probes[probe]
-    const before = record && byRecord.get(record)
-    if (holds(before, moment)) return before
+  const probePart = (
+    state: BuilderState,
+    probe: ProbeName,
+    moment: Moment,
+  ): KeptProbe => {
+    const source = state.probes[probe]
     const { samples, validUntil } = readProbe(
       state.builder,
       probe,
-      record,
+      source,
       moment,
       samplesOf,
     )
-    const kept = {
-      text: textByFamily(samples),
+    return {
+      source,
+      texts: textsOf(samples),
       intervals: moment.intervals,
       from: moment.now,
       until: validUntil,
     }
-    if (record) byRecord.set(record, kept)
-    return kept
   }
 
-  return (state, moment) => {
-    const before = byState.get(state)
-    if (holds(before, moment)) return before.text
-    const parts = probeNames.map(probe => probeText(state, probe, moment))
-    const text = joinTexts([
-      textByFamily(readStanding(state)),
-      ...parts.map(part => part.text),
-    ])
-    byState.set(state, {
-      text,
+  const write = (state: BuilderState, moment: Moment): KeptBuilder => {
+    const before = known.get(state.builder.name)
+    if (before && holds(before, state, moment)) return before
+    const isSame = before?.source.builder === state.builder
+    const parts = probeNames.map((probe, i) => {
+      const part = isSame ? before.parts[i] : undefined
+      return part && holds(part, state.probes[probe], moment)
+        ? part
+        : probePart(state, probe, moment)
+    })
+    return {
+      source: state,
+      parts,
+      text: byFamily(
+        gather([...textsOf(readStanding(state)), ...parts.flatMap(({ texts }) => texts)]),
+      ),
       intervals: moment.intervals,
       from: moment.now,
       until: Math.min(...parts.map(({ until }) => until)),
-    })
-    return text
+    }
+  }
+
+  return (states, moment) => {
+    const kept = [...states].map(state => write(state, moment))
+    known = new Map(kept.map(one => [one.source.builder.name, one]))
+    return kept.map(({ text }) => text)
   }
 }

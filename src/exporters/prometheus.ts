@@ -10,7 +10,7 @@ import {
   lineOf,
   type Format,
 } from './exposition.ts'
-import { textByFamily } from './family-text.ts'
+import { byFamily, textsOf } from './family-text.ts'
 import { families } from './families.ts'
 import { readFleet } from './fleet-samples.ts'
 import { createInstruments, type InstrumentLine } from './instruments.ts'
@@ -39,10 +39,8 @@ export const createPrometheusExporter = (
 
   const render = async (snapshot: Snapshot, format: Format): Promise<string> => {
     const moment = { now: now(), intervals: snapshot.monitor.intervals }
-    const builders = [...snapshot.builders.values()].map(state =>
-      builderText(state, moment),
-    )
-    const fleet = textByFamily(readFleet(snapshot, version, moment.now))
+    const builders = builderText(snapshot.builders.values(), moment)
+    const fleet = byFamily(textsOf(readFleet(snapshot, version, moment.now)))
     const own = await instruments.collect()
     const body = families.map((family, place) => {
       const lines = [
