@@ -16,6 +16,7 @@ import type {
   Run,
   Timetable,
 } from './model.ts'
+import type { ReadSlotLocks } from './probes/slot-locks.ts'
 import { createPlanner, type Planner } from './schedule/planner.ts'
 import { createStore, type Store } from './state/store.ts'
 import { startSelfDoubt } from './self-doubt.ts'
@@ -34,6 +35,7 @@ export interface DaemonDeps {
   readonly onLate: (job: string, seconds: number) => void
   readonly run: Run
   readonly askLocalDaemon: EngineDeps['askLocalDaemon']
+  readonly readSlotLocks: ReadSlotLocks
   readonly clock: Clock
   readonly env: Readonly<Record<string, string | undefined>>
   readonly log: Log
@@ -106,6 +108,10 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     env: deps.env,
     nix,
     askLocalDaemon: deps.askLocalDaemon,
+    slots: {
+      readLocks: deps.readSlotLocks,
+      stuckAfterSeconds: () => current.slots.stuckAfterHours * 3600,
+    },
     onLost: (builder, reason) => {
       log.debug({ builder: builder.name, reason }, 'kept connection lost')
       planner.soon('login', builder, Math.random() * 2000)
@@ -258,6 +264,7 @@ const intervalsOf = (config: Config, deps: DaemonDeps): Record<ProbeName, number
     memory: of('memory'),
     canary: of('canary'),
     direct: of('canary'),
+    slots: of('slots'),
   }
 }
 

@@ -19,6 +19,7 @@ import { builderParams } from './diagnosis/params.ts'
 import { createCanaryProbe, type CanaryDeps, type CanaryMode } from './probes/canary.ts'
 import { directProbe } from './probes/direct.ts'
 import { loginProbes, telemetryProbes } from './probes/index.ts'
+import { createSlotsProbe, type SlotsDeps } from './probes/slots.ts'
 import { readTelemetry, telemetryTimeoutMs } from './probes/telemetry.ts'
 import { attempt, withParams } from './state/attempt.ts'
 import { lastValue, type Store } from './state/store.ts'
@@ -31,6 +32,7 @@ export interface EngineDeps {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly nix: () => LocalNix
   readonly askLocalDaemon: CanaryDeps['askLocalDaemon']
+  readonly slots: SlotsDeps
   /** Called when a kept connection breaks by itself. */
   readonly onLost?: (builder: Builder, reason: string) => void
 }
@@ -47,6 +49,10 @@ export interface Engine {
   ): Promise<void>
   /** A canary; where it fails, or where there is no local Nix for it, the direct build too. */
   prove(builder: Builder, mode: CanaryMode, signal: AbortSignal): Promise<void>
+  /** Which slots of the builder this machine holds; the connection takes no part. */
+  slots(builder: Builder, signal: AbortSignal): Promise<void>
+  /** Records that a canary would have to wait for a slot. */
+  busy(builder: Builder, probe: ProbeName, kind: Kind): void
   /** Records that rungs were not tried, and why. */
   skip(builder: Builder, probes: readonly ProbeName[], kind: Kind, params?: Params): void
   /** Is there a kept connection? */
@@ -60,6 +66,7 @@ const loginTimeoutMs = 20_000
 export const createEngine = (deps: EngineDeps): Engine => {
   const { store, clock } = deps
   const connections = new Map<string, Connection>()
+  const slotsProbe = createSlotsProbe(deps.slots)
 
   const keep = (builder: Builder, connection: Connection | null) => {
     const before = connections.get(builder.name)
@@ -102,14 +109,15 @@ export const createEngine = (deps: EngineDeps): Engine => {
       run: deadline => one.run(contextOf(builder, remote, deadline)),
     })
 
-  const skipped = (
+  const untried = (
+    status: 'skipped' | 'busy',
     builder: Builder,
     name: ProbeName,
     kind: Kind,
     params: Params = {},
   ): Result => ({
     probe: name,
-    outcome: withParams({ status: 'skipped', kind, params }, builderParams(builder)),
+    outcome: withParams({ status, kind, params }, builderParams(builder)),
     at: clock.now() / 1000,
     durationSeconds: 0,
   })
@@ -135,7 +143,9 @@ export const createEngine = (deps: EngineDeps): Engine => {
       const remote = connections.get(builder.name)
       const others = remote
         ? await Promise.all(loginProbes.map(one => probe(builder, one, remote, signal)))
-        : loginProbes.map(({ name }) => skipped(builder, name, ...whyNot(login.outcome)))
+        : loginProbes.map(({ name }) =>
+            untried('skipped', builder, name, ...whyNot(login.outcome)),
+          )
       if (signal.aborted) return false
       store.record(builder, [login, ...others])
       return others.every(
@@ -168,10 +178,17 @@ export const createEngine = (deps: EngineDeps): Engine => {
       if (!signal.aborted) store.record(builder, [direct])
     },
 
+    slots: async (builder, signal) => {
+      const result = await probe(builder, slotsProbe, noRemote, signal)
+      if (!signal.aborted) store.record(builder, [result])
+    },
+
+    busy: (builder, name, kind) =>
+      store.record(builder, [untried('busy', builder, name, kind)]),
     skip: (builder, names, kind, params) =>
       store.record(
         builder,
-        names.map(name => skipped(builder, name, kind, params)),
+        names.map(name => untried('skipped', builder, name, kind, params)),
       ),
     isConnected: builder => connections.has(builder.name),
     disconnect: builder => keep(builder, null),
@@ -202,9 +219,9 @@ const asClientFinding = (result: Result): Result =>
         },
       }
 
-/** The canary goes through the local Nix; it has no connection of ours. */
+/** What goes through the local Nix, or only looks at this machine, has no connection of ours. */
 const noRemote: Remote = {
-  open: () => Promise.reject(new Error('the canary opens no channel')),
+  open: () => Promise.reject(new Error('this probe opens no channel')),
 }
 
 const whyNot = (login: Outcome): [Kind, Params?] =>

@@ -4,6 +4,7 @@ import type { Engine } from './engine.ts'
 import type { Builder, BuilderState, ProbeName, Snapshot } from './model.ts'
 import type { CanaryDeps, CanaryMode } from './probes/canary.ts'
 import { humanBytes } from './probes/disk.ts'
+import { isFull } from './probes/slots.ts'
 import type { Job } from './schedule/planner.ts'
 
 export interface JobDeps {
@@ -71,6 +72,14 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       exclusive: hostOf,
       run: (builder, _, signal) =>
         canaryJob(deps, builder, deps.config().canary.mode, signal),
+    },
+    {
+      name: 'slots',
+      times: { slots: schedule.slots },
+      jitter: 0,
+      width: 4 * concurrency.logins,
+      exclusive: builder => builder.name,
+      run: (builder, _, signal) => deps.engine.slots(builder, signal),
     },
     {
       name: 'daemonCanary',
@@ -161,6 +170,12 @@ const canaryJob = async (
   if (waitsFor) return skip('not_tried', { waitsFor })
   const space = before && shortOfSpace(before, deps.now())
   if (space) return skip('below_min_free', space)
+  // A private canary takes no slot of Nix's; the daemon would wait for one
+  if (mode === 'daemon') {
+    await engine.slots(builder, signal)
+    const slots = lastSlots(deps.read().builders.get(builder.name))
+    if (slots && isFull(slots)) return engine.busy(builder, 'canary', 'slots_full')
+  }
   await engine.prove(builder, mode, signal)
   const record = deps.read().builders.get(builder.name)?.probes.canary
   if (record?.last.outcome.status === 'failed' && record.streak.count < 3)
@@ -181,6 +196,11 @@ const missingRung = (
       ? null
       : 'login'
   return probes.trust?.last.outcome.status === 'failed' ? 'trust' : null
+}
+
+const lastSlots = (state: BuilderState | undefined) => {
+  const outcome = state?.probes.slots?.last.outcome
+  return outcome && 'value' in outcome ? outcome.value : undefined
 }
 
 const shortOfSpace = ({ probes }: BuilderState, now: number): Params | null => {

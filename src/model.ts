@@ -80,6 +80,7 @@ export const probeNames = [
   'memory',
   'canary',
   'direct',
+  'slots',
 ] as const
 export type ProbeName = (typeof probeNames)[number]
 
@@ -227,6 +228,24 @@ export interface CanaryValue {
   readonly runs: readonly CanaryRun[]
 }
 
+/** What this client holds of a builder, as its lock files tell. */
+export interface SlotsValue {
+  /** maxJobs of the machine line. */
+  readonly configured: number
+  readonly held: readonly {
+    readonly slot: number
+    /** The build hook that holds it. */
+    readonly pid: number
+    /** Unix time. */
+    readonly since: number
+  }[]
+  readonly oldestSince: number | null
+  /** Who copies inputs to the builder, and who waits to. */
+  readonly upload: { readonly holder: number | null; readonly waiting: readonly number[] }
+  /** False in a container: what processes outside of it hold is not shown. */
+  readonly seesAll: boolean
+}
+
 /** The value that each probe yields. */
 export interface ProbeValues {
   readonly login: LoginValue
@@ -236,6 +255,7 @@ export interface ProbeValues {
   readonly memory: MemoryValue
   readonly canary: CanaryValue
   readonly direct: CanaryValue
+  readonly slots: SlotsValue
 }
 
 /** The newest results of a builder, by probe. */

@@ -5,6 +5,7 @@ import { createEngine, type Engine } from '../engine.ts'
 import type { ActiveBuilders, Builder, ProbeName, State } from '../model.ts'
 import type { CanaryMode } from '../probes/canary.ts'
 import { isReachedBySsh } from '../nix/store-uri.ts'
+import { createReadSlotLocks } from '../probes/slot-locks.ts'
 import { createStore } from '../state/store.ts'
 import { createDial } from '../transport/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
@@ -101,6 +102,7 @@ const checkOnce = async (
         memory: 0,
         canary: 0,
         direct: 0,
+        slots: 0,
       },
       ready: false,
     },
@@ -116,6 +118,13 @@ const checkOnce = async (
     env: io.env,
     nix,
     askLocalDaemon: createAskLocalDaemon(io.env),
+    slots: {
+      readLocks: createReadSlotLocks({
+        env: io.env,
+        monotonic: systemClock.monotonic,
+      }),
+      stuckAfterSeconds: () => 24 * 3600,
+    },
   })
   const waiting = [...active.builders]
   const worker = async () => {
@@ -136,7 +145,9 @@ const checkBuilder = async (
   mode: CanaryMode | null,
   signal: AbortSignal,
 ): Promise<void> => {
+  const slots = engine.slots(builder, signal)
   const answers = await engine.login(builder, signal)
+  await slots
   const isRemote = isReachedBySsh(builder)
   if (engine.isConnected(builder)) await engine.telemetry(builder, telemetry, signal)
   else

@@ -150,6 +150,8 @@ const tellers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string } 
   memory: v => `${gib(v.availableBytes ?? 0)} of ${gib(v.sizeBytes ?? 0)} available`,
   canary: v => v.runs.map(canaryRun).join('; '),
   direct: v => v.runs.map(canaryRun).join('; '),
+  slots: v =>
+    `${v.held.length} of ${v.configured} held by this machine${v.upload.waiting.length ? `, ${v.upload.waiting.length} waiting to upload` : ''}${v.seesAll ? '' : ' (as far as this container shows)'}`,
 }
 
 const canaryRun = (run: CanaryRun): string => {

@@ -7,6 +7,7 @@ import { createVerdictLog } from '../exporters/verdict-log.ts'
 import { createLog, logLevels, type LogLevel } from '../log.ts'
 import type { ActiveBuilders } from '../model.ts'
 import { samplesOf } from '../probes/index.ts'
+import { createReadSlotLocks } from '../probes/slot-locks.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { createTimetable, cronFault } from '../schedule/timetable.ts'
 import { createDial } from '../transport/dial.ts'
@@ -83,6 +84,10 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     onLate: exporters.observeLateness,
     run: runLocal,
     askLocalDaemon: createAskLocalDaemon(io.env),
+    readSlotLocks: createReadSlotLocks({
+      env: io.env,
+      monotonic: systemClock.monotonic,
+    }),
     clock: systemClock,
     env: io.env,
     log,

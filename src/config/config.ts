@@ -4,9 +4,9 @@ import type { LogLevel } from '../log.ts'
 import { nearest } from '../diagnosis/nearest.ts'
 import { configSchema } from './schema.ts'
 
-/** Cron expressions by scheduled probe. */
+/** What has a cron expression: probes, and the look at this machine itself (`client`). */
 export type ScheduledProbe =
-  'login' | 'system' | 'disk' | 'memory' | 'canary' | 'daemonCanary'
+  'login' | 'system' | 'disk' | 'memory' | 'canary' | 'daemonCanary' | 'slots' | 'client'
 
 export interface BuilderExceptions {
   readonly expect: 'awake' | 'asleep'
@@ -23,6 +23,7 @@ export interface Config {
   readonly jitter: number
   readonly concurrency: { readonly logins: number; readonly canaries: number }
   readonly canary: { readonly enabled: boolean; readonly mode: 'private' | 'daemon' }
+  readonly slots: { readonly stuckAfterHours: number }
   readonly keepConnections: boolean
   readonly builders: Readonly<Record<string, BuilderExceptions>>
 }

@@ -56,6 +56,11 @@ export const configSchema = {
           '17 4 * * *',
           'A real build through the local nix-daemon, where it trusts our user.',
         ),
+        slots: cron(
+          '*/15 * * * * *',
+          'Slots of each builder that this machine holds, read from /proc/locks.',
+        ),
+        client: cron('*/5 * * * *', 'Whether this machine itself is fit to send builds.'),
       },
     },
     jitter: {
@@ -88,6 +93,20 @@ export const configSchema = {
           default: 'private',
           description:
             'private: a store of our own, any user. daemon: through the local nix-daemon, needs trusted-users.',
+        },
+      },
+    },
+    slots: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: {
+        stuckAfterHours: {
+          type: 'number',
+          exclusiveMinimum: 0,
+          maximum: 8760,
+          default: 24,
+          description: 'A slot that is held for longer than this is called stuck.',
         },
       },
     },

@@ -16,6 +16,7 @@ const ladder: readonly ProbeName[] = [
   'memory',
   'system',
   'canary',
+  'slots',
 ]
 
 /** Kinds by which a builder without disk space or with a read-only store shows itself elsewhere. */

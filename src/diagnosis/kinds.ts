@@ -136,6 +136,14 @@ export const kinds = {
     hint: () =>
       'Nothing to mend: builds wait for a free slot; raise maxJobs in the machine line if the builder can do more',
   },
+  slot_stuck: {
+    side: 'client',
+    state: 'degraded',
+    reason: p =>
+      `slot ${v(p, 'slots')} of ${v(p, 'host')} is held for ${v(p, 'hours')} hours by process ${v(p, 'pid')}`,
+    hint: p =>
+      `See what it waits for, and end it if nothing builds: ps -o pid,lstart,args -p ${v(p, 'pid')}; sudo kill ${v(p, 'pid')}`,
+  },
   upload_lock: {
     side: 'client',
     state: 'info',

@@ -10,6 +10,7 @@ import { canarySamples } from './canary.ts'
 import { directProbe } from './direct.ts'
 import { diskProbe } from './disk.ts'
 import { memoryProbe } from './memory.ts'
+import { slotsSamples } from './slots.ts'
 import { systemProbe } from './system.ts'
 import { trustProbe } from './trust.ts'
 
@@ -33,6 +34,7 @@ const samplers = {
   memory: memoryProbe.samples,
   canary: canarySamples,
   direct: directProbe.samples,
+  slots: slotsSamples,
 } as Readonly<Partial<Record<ProbeName, ToSamples>>>
 
 /** The samples of a result's value, nothing where it has none. */

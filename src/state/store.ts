@@ -130,12 +130,18 @@ const withResult = (state: BuilderState, result: Result): BuilderState => {
   return {
     ...state,
     probes: { ...state.probes, [result.probe]: record },
-    history: [...state.history, result].slice(-historyLength),
+    history: isRoutine(result)
+      ? state.history
+      : [...state.history, result].slice(-historyLength),
     failures: failed
       ? [...state.failures, result].slice(-failuresLength)
       : state.failures,
   }
 }
+
+/** Slots are read four times a minute; that they were is no history. */
+const isRoutine = ({ probe, outcome }: Result): boolean =>
+  probe === 'slots' && outcome.status !== 'degraded'
 
 const nextRecord = (before: ProbeRecord | undefined, result: Result): ProbeRecord => {
   const good = isGood(result)

@@ -16,6 +16,7 @@ const intervals = {
   disk: 30,
   memory: 30,
   canary: 1800,
+  slots: 15,
   direct: 1800,
 }
 const monitor: MonitorState = {

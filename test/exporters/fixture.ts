@@ -16,12 +16,14 @@ import {
   type ProbeRecord,
   type ProbeRecords,
   type ProbeValues,
+  type SlotsValue,
   type Snapshot,
   type SystemValue,
   type TrustValue,
   type Verdict,
   type View,
 } from '../../src/model.ts'
+import { slotsSamples } from '../../src/probes/slots.ts'
 import { createCanaryProbe } from '../../src/probes/canary.ts'
 import { loginProbes, telemetryProbes } from '../../src/probes/index.ts'
 
@@ -37,7 +39,12 @@ const canary = createCanaryProbe('private', {
 /** The composition that the daemon hands to the exporter. */
 export const samplesOf: SamplesOf = ({ probe, outcome }, builder) => {
   if (!('value' in outcome)) return []
-  const all = [...loginProbes, ...telemetryProbes, canary]
+  const all = [
+    ...loginProbes,
+    ...telemetryProbes,
+    canary,
+    { name: 'slots', samples: slotsSamples },
+  ]
   const one = all.find(({ name }) => name === probe) as
     { samples(value: unknown, builder: Builder): ReturnType<SamplesOf> } | undefined
   return one?.samples(outcome.value, builder) ?? []
@@ -141,6 +148,13 @@ export const canaryValue: CanaryValue = {
     },
   ],
 }
+export const slotsValue: SlotsValue = {
+  configured: 8,
+  held: [{ slot: 0, pid: 4711, since: now - 600 }],
+  oldestSince: now - 600,
+  upload: { holder: 4711, waiting: [4712] },
+  seesAll: true,
+}
 const values = {
   login: loginValue,
   trust: trustValue,
@@ -148,6 +162,7 @@ const values = {
   disk: diskValue,
   memory: memoryValue,
   canary: canaryValue,
+  slots: slotsValue,
 } satisfies Partial<ProbeValues>
 type Measured = keyof typeof values
 

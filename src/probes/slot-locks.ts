@@ -1,0 +1,171 @@
+import { open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { mainLock, slotFile } from '../nix/lock-names.ts'
+import { deviceOf, mountDevice, parseLocks, type FileLock } from './file-locks.ts'
+
+/** Nix's own locks at one moment; nothing was locked to learn them. */
+export interface SlotLocks {
+  readonly directory: string
+  /** False where locks of processes outside of our PID namespace are not shown (a container). */
+  readonly seesAll: boolean
+  /** Slots of a machine by its part of the file name, each with its file. */
+  readonly slots: ReadonlyMap<string, readonly { slot: number; file: string }[]>
+  /** Flocks on the filesystem of the directory. */
+  readonly locks: readonly FileLock[]
+  /** The process that chooses a machine now, and holds slots for that moment only. */
+  readonly chooser: number | null
+  /** Which of the files that have these names is which inode; names without a file are left out. */
+  readonly stat: (names: readonly string[]) => Promise<ReadonlyMap<string, LockFile>>
+  /** Unix time at which a process began; null where it cannot be told. */
+  readonly startOf: (pid: number) => Promise<number | null>
+}
+
+export interface LockFile {
+  /** Each `major:minor:inode` by which /proc/locks may name it. */
+  readonly files: readonly string[]
+  /** Nix sets it when it takes the lock. Unix seconds. */
+  readonly mtime: number
+}
+
+export type ReadSlotLocks = () => Promise<SlotLocks | { readonly unreadable: string }>
+
+export interface SlotLocksDeps {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Where proc is mounted. */
+  readonly proc?: string
+  /** Milliseconds for which one reading serves all builders. */
+  readonly keepMs?: number
+  readonly monotonic: () => number
+}
+
+const maxBytes = 8 * 1024 * 1024
+const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Node runs on
+/** `/proc/self/ns/pid` of the first namespace (include/linux/proc_ns.h PROC_PID_INIT_INO). */
+const firstNamespace = 'pid:[4026531836]'
+
+/** Reads /proc/locks and the names in `current-load`, at most once in `keepMs` for all who ask. */
+export const createReadSlotLocks = (deps: SlotLocksDeps): ReadSlotLocks => {
+  const { keepMs = 1000 } = deps
+  let newest: { readonly at: number; readonly answer: ReturnType<ReadSlotLocks> } | null =
+    null
+  return () => {
+    const now = deps.monotonic()
+    if (newest && now - newest.at < keepMs) return newest.answer
+    newest = { at: now, answer: read(deps) }
+    return newest.answer
+  }
+}
+
+const read = async ({
+  env,
+  proc = '/proc',
+}: SlotLocksDeps): ReturnType<ReadSlotLocks> => {
+  const named = join(env['NIX_STATE_DIR'] || '/nix/var/nix', 'current-load')
+  const text = await readText(join(proc, 'locks'))
+  if (text === null) return { unreadable: `there is no ${join(proc, 'locks')}` }
+  const seesAll =
+    (await readlink(join(proc, 'self/ns/pid')).catch(() => firstNamespace)) ===
+    firstNamespace
+  const startOf = (pid: number) => startTime(proc, pid)
+  const directory = await realpath(named).catch(() => named)
+  let names: readonly string[]
+  let devices: readonly string[]
+  try {
+    names = await readdir(directory)
+    const mounts = (await readText(join(proc, 'self/mountinfo'))) ?? ''
+    const { dev } = await stat(directory, { bigint: true })
+    devices = [...new Set([deviceOf(dev), mountDevice(mounts, directory) ?? []].flat())]
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error)
+    if (code !== 'ENOENT') return { unreadable: `${directory} cannot be read (${code})` }
+    // Nix makes the directory with the first build that it sends
+    names = devices = []
+  }
+  const locks = parseLocks(text).filter(({ file }) =>
+    devices.some(device => file.startsWith(`${device}:`)),
+  )
+  const statAll = (wanted: readonly string[]) =>
+    locks.length === 0
+      ? Promise.resolve(new Map<string, LockFile>())
+      : statFiles(directory, wanted, devices)
+  const main = names.includes(mainLock) ? (await statAll([mainLock])).get(mainLock) : null
+  const chooser = locks.find(({ file, waits }) => !waits && main?.files.includes(file))
+  return {
+    directory,
+    seesAll,
+    slots: slotsByMachine(names),
+    locks,
+    chooser: chooser?.pid ?? null,
+    stat: statAll,
+    startOf,
+  }
+}
+
+const slotsByMachine = (names: readonly string[]): SlotLocks['slots'] => {
+  const slots = new Map<string, { slot: number; file: string }[]>()
+  for (const file of names) {
+    const found = slotFile(file)
+    if (!found) continue
+    const known = slots.get(found.machine)
+    if (known) known.push({ slot: found.slot, file })
+    else slots.set(found.machine, [{ slot: found.slot, file }])
+  }
+  return slots
+}
+
+const statFiles = async (
+  directory: string,
+  names: readonly string[],
+  devices: readonly string[],
+): Promise<ReadonlyMap<string, LockFile>> => {
+  const found = await Promise.all(
+    names.map(async (name): Promise<(readonly [string, LockFile])[]> => {
+      try {
+        const { ino, mtimeMs } = await stat(join(directory, name), { bigint: true })
+        const files = devices.map(device => `${device}:${ino}`)
+        return [[name, { files, mtime: Number(mtimeMs) / 1000 }]]
+      } catch {
+        return []
+      }
+    }),
+  )
+  return new Map(found.flat())
+}
+
+/** A file of /proc, whose size is not known before; null where it cannot be read. */
+const readText = async (path: string): Promise<string | null> => {
+  try {
+    const file = await open(path)
+    try {
+      const chunks: Buffer[] = []
+      let size = 0
+      for (;;) {
+        const { buffer, bytesRead } = await file.read(Buffer.alloc(65_536), 0, 65_536)
+        if (bytesRead === 0 || size > maxBytes) break
+        size += bytesRead
+        chunks.push(buffer.subarray(0, bytesRead))
+      }
+      return Buffer.concat(chunks).toString('utf8')
+    } finally {
+      await file.close()
+    }
+  } catch {
+    return null
+  }
+}
+
+const startTime = async (proc: string, pid: number): Promise<number | null> => {
+  try {
+    const [whole, booted] = await Promise.all([
+      readFile(join(proc, String(pid), 'stat'), 'utf8'),
+      readFile(join(proc, 'stat'), 'utf8'),
+    ])
+    // The name of the program stands in brackets and may hold anything
+    const fields = whole.slice(whole.lastIndexOf(')') + 2).split(' ')
+    const boot = Number(/^btime (\d+)$/m.exec(booted)?.[1])
+    const ticks = Number(fields[19])
+    return Number.isFinite(boot + ticks) ? boot + ticks / ticksPerSecond : null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,85 @@
+/** The slots that real Nix clients hold, of every version, while they build. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import type { SlotsValue } from '../../src/model.ts'
+import {
+  atClient,
+  lab,
+  machineLine,
+  shared,
+  waitFor,
+  type Answer,
+  type Client,
+} from './support.ts'
+
+const skip = process.env['LAB'] !== '1' && 'needs the lab: npm run test:lab'
+const clients: readonly (readonly [client: Client, nix: string])[] = [
+  ['c1', '2.8'],
+  ['c2', '2.26'],
+  ['c3', '2.34'],
+]
+
+/** Builds that last long enough to be seen. */
+const builds = (count: number) => `
+builtins.genList (i: derivation {
+  name = "slot-test-\${toString i}";
+  system = "x86_64-linux";
+  builder = "/bin/sh";
+  args = [ "-c" "sleep 25; echo $nonce > $out" ];
+  PATH = "/usr/bin:/bin";
+  nonce = "\${toString builtins.currentTime}-\${toString i}";
+}) ${count}`
+
+for (const [client, nix] of clients)
+  void t.test(`client of Nix ${nix}`, { skip }, async t => {
+    const dir = await shared()
+    t.teardown(dir.drop)
+    const lines = [
+      machineLine({ scheme: 'ssh-ng', host: 'b1' }),
+      machineLine({ scheme: 'ssh', host: 'b2' }).replace('@b2', '@b2?compress=true'),
+      machineLine({ scheme: 'ssh-ng', host: 'b3' }),
+    ]
+    await writeFile(join(dir.outside, 'machines'), lines.map(l => `${l}\n`).join(''))
+    await writeFile(join(dir.outside, 'builds.nix'), builds(4))
+    const config = { NIX_CONFIG: `builders = @${dir.inside}/machines` }
+    const slots = async () => {
+      const ran = await lab(
+        ['client', client, 'node', '/lab/project/dist/main.js', 'check', '--json'],
+        config,
+      )
+      const answer = JSON.parse(ran.stdout) as Answer
+      return answer.builders.map(({ probes }) => probes.slots?.value as SlotsValue)
+    }
+    const before = await slots()
+    t.same(
+      before.map(({ held }) => held),
+      [[], [], []],
+    )
+
+    const started = Date.now() / 1000
+    const build = atClient(
+      client,
+      `cd /tmp && NIX_REMOTE=daemon nix-build --no-out-link --max-jobs 0 --option substitute false ${dir.inside}/builds.nix`,
+      config,
+    )
+    const during = await waitFor('four slots', 20, async () => {
+      const seen = await slots()
+      return seen.flatMap(({ held }) => held).length === 4 ? seen : null
+    })
+    const held = during.flatMap(value => value.held)
+    t.equal(new Set(held.map(({ pid }) => pid)).size, 4, 'a hook for each')
+    for (const { since } of held)
+      t.ok(since > started - 2 && since < Date.now() / 1000 + 2, `since ${since}`)
+    for (const { held, configured } of during) {
+      t.equal(configured, 2)
+      t.ok(held.length >= 1, 'Nix spreads them over the builders')
+    }
+    const ran = await build
+    t.equal(ran.exit, 0, ran.stderr.slice(-1000))
+    t.same(
+      (await slots()).map(({ held }) => held),
+      [[], [], []],
+      'and they are free again',
+    )
+  })
