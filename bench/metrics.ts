@@ -32,7 +32,7 @@ const fleet = (): BuilderState[] =>
     }),
   )
 
-/** Everybody has new disk and memory results: what a scrape after each telemetry round finds. */
+/** Everybody has new disk and memory results and nothing was written ahead: the worst scrape. */
 const measuredAgain = (snapshot: Snapshot, round: number): Snapshot =>
   snapshotOf(
     [...snapshot.builders.values()].map(state => ({
@@ -123,7 +123,7 @@ const churn = (round: number) => view.set(measuredAgain(view.read(), round))
 const cases = [
   ['prom-client, plain', await measure(peer.get, 'identity')],
   ['ours, nothing new', await measure(ours.get, 'identity')],
-  ['ours, all builders new', await measure(ours.get, 'identity', churn)],
+  ['ours, all new at once', await measure(ours.get, 'identity', churn)],
   ['prom-client, gzip', await measure(peer.get, 'gzip')],
   ['ours, gzip, nothing new', await measure(ours.get, 'gzip')],
 ] as const

@@ -37,10 +37,12 @@ export const createPrometheusExporter = (
   const instruments = createInstruments()
   const builderText = createBuilderText(samplesOf)
 
+  const write = ({ builders, monitor }: Snapshot) =>
+    builderText(builders.values(), { now: now(), intervals: monitor.intervals })
+
   const render = async (snapshot: Snapshot, format: Format): Promise<string> => {
-    const moment = { now: now(), intervals: snapshot.monitor.intervals }
-    const builders = builderText(snapshot.builders.values(), moment)
-    const fleet = byFamily(textsOf(readFleet(snapshot, version, moment.now)))
+    const builders = write(snapshot)
+    const fleet = byFamily(textsOf(readFleet(snapshot, version, now())))
     const own = await instruments.collect()
     const body = families.map((family, place) => {
       const lines = [
@@ -53,6 +55,7 @@ export const createPrometheusExporter = (
     return [...body, endOf(format)].join('')
   }
 
+  let scrapedAt = -Infinity
   return {
     name: 'prometheus',
     observeLateness: (_job, seconds) => instruments.observeLateness(seconds),
@@ -62,6 +65,7 @@ export const createPrometheusExporter = (
         path: '/metrics',
         handle: async ({ headers }) => {
           const format = formatFor(headers.accept)
+          scrapedAt = now()
           return {
             status: 200,
             type: contentTypes[format],
@@ -70,7 +74,15 @@ export const createPrometheusExporter = (
         },
       },
     ],
-    start: view => followCanaries(view, instruments.observeWait),
+    start: view => {
+      const stops = [
+        followCanaries(view, instruments.observeWait),
+        writeAhead(view, () => {
+          if (now() - scrapedAt < listenerSeconds) write(view.read())
+        }),
+      ]
+      return () => stops.forEach(stop => stop())
+    },
   }
 }
 
@@ -80,6 +92,25 @@ const instrumentLine = ({ name, le, value }: InstrumentLine, format: Format): st
   const text = le === Infinity ? '+Inf' : String(le)
   const isWhole = format === 'openmetrics' && Number.isInteger(le)
   return lineOf(name, { le: isWhole ? `${text}.0` : text }, value)
+}
+
+/** Who has not scraped for this long is gone, and nothing is written for nobody. */
+const listenerSeconds = 300
+const aheadMs = 1000
+
+/** Does the work of a scrape bit by bit as results come, so that a scrape finds it done. */
+const writeAhead = (view: View, work: () => void): (() => void) => {
+  let timer: NodeJS.Timeout | null = null
+  const unsubscribe = view.subscribe(() => {
+    timer ??= setTimeout(() => {
+      timer = null
+      work()
+    }, aheadMs).unref()
+  })
+  return () => {
+    unsubscribe()
+    if (timer) clearTimeout(timer)
+  }
 }
 
 /** Tells the connect time of each canary build once. */

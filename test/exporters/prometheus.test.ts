@@ -406,6 +406,38 @@ t.test('a reload that shortens an interval counts at once', async t => {
   t.equal((await scrape()).values('nix_builder_memory_size_bytes').length, 0)
 })
 
+t.test('what is new is written before the next scrape, if anybody scrapes', async t => {
+  let asked = 0
+  const view = viewOf(snapshotOf([stateOf(builderOf('b'))]))
+  const exporter = createPrometheusExporter({
+    version: '1',
+    now: () => now,
+    samplesOf: (...given) => {
+      asked++
+      return samplesOf(...given)
+    },
+  })
+  const stop = exporter.start?.(view)
+  const server = await serve(view, exporter)
+  t.teardown(() => server.close())
+  const change = async () => {
+    view.set(snapshotOf([stateOf(builderOf('b'))]))
+    await new Promise(resolve => setTimeout(resolve, 1300))
+  }
+  await change()
+  t.equal(asked, 0, 'nobody ever scraped')
+  await server.get('/metrics')
+  const first = asked
+  t.ok(first > 0)
+  await change()
+  t.equal(asked, 2 * first, 'written without a scrape')
+  await server.get('/metrics')
+  t.equal(asked, 2 * first, 'and the scrape finds it done')
+  stop?.()
+  await change()
+  t.equal(asked, 2 * first, 'nothing after the end')
+})
+
 t.test('who verified the host key', async t => {
   const seen = (verifiedBy: 'pinned' | 'known_hosts' | 'ca' | 'nothing') => ({
     ...loginValue,
