@@ -105,7 +105,10 @@ const ask = async (context: ProbeContext, script: string): Promise<Answer> => {
     const tooMuch = new Promise<void>(resolve => {
       channel?.stdout.on('data', (chunk: Buffer) => {
         if (output.length < maxBytes) output += chunk.toString('utf8')
-        else resolve()
+        else {
+          channel?.stdout.pause()
+          resolve()
+        }
       })
     })
     channel.stderr.on('data', (chunk: Buffer) => {

@@ -1,0 +1,320 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { demoBuilders } from '../../src/demo/demo-builder.ts'
+import { serveServe } from '../../src/demo/serve-server.ts'
+import { serveWorker } from '../../src/demo/worker-server.ts'
+import type { Builder, Outcome } from '../../src/model.ts'
+import { list, text, word } from '../../src/nix/wire-writer.ts'
+import { trustProbe } from '../../src/probes/trust.ts'
+import { contextOf, memoryRemote, type FarSide } from './support.ts'
+
+const [healthy] = demoBuilders
+if (!healthy) throw new Error('no demo builder')
+
+const workerAnswer = 0x6478696fn
+const serveAnswer = 0x5452eecbn
+const last = 0x616c7473
+const failed = 0x63787470
+
+/** A remote program that says this on stdout and stderr and ends. */
+const saying =
+  (code: number | null, stdout: string | Buffer, stderr = '') =>
+  (far: FarSide) => {
+    far.errors.write(stderr)
+    far.output.write(stdout)
+    far.input.resume().on('end', () => far.end(code))
+    // Too short to be seen as wrong: only its end tells
+    if (stdout.length < 8) far.end(code)
+  }
+
+const ask = async (
+  play: (far: FarSide) => void,
+  builder: Partial<Builder> = {},
+  signal?: AbortSignal,
+): Promise<Outcome & { kind?: string; value?: unknown }> => {
+  const remote = memoryRemote(play)
+  const outcome = await trustProbe.run(contextOf(remote, builder, signal))
+  t.equal(remote.closed(), remote.commands.length, 'every channel is closed')
+  return outcome
+}
+
+const worker =
+  (change = {}) =>
+  (far: FarSide) => {
+    const pipe = { stdout: far.input, stdin: far.output }
+    const { signal } = new AbortController()
+    serveWorker(pipe, { ...healthy, ...change }, { signal }).then(
+      () => far.end(0),
+      () => far.end(1),
+    )
+  }
+
+t.test('a Nix that trusts us, and one that does not', async t => {
+  t.match(await ask(worker()), {
+    status: 'ok',
+    value: {
+      protocol: 'worker',
+      protocolVersion: '1.35',
+      nixVersion: '2.19.7',
+      trusted: true,
+      trustBy: 'flag',
+    },
+  })
+  t.match(await ask(worker({ trusted: false })), {
+    status: 'degraded',
+    kind: 'not_trusted',
+    value: { trusted: false, trustBy: 'flag' },
+  })
+})
+
+/** An old worker: 1.32 has neither version nor flag, so trust is asked by repairing nothing. */
+const oldWorker = (trusted: boolean) => (far: FarSide) => {
+  const answers = [
+    Buffer.concat([word(last), word(0)]),
+    trusted
+      ? Buffer.concat([word(last), word(1)])
+      : Buffer.concat([
+          word(failed),
+          text('Error'),
+          word(0),
+          text('Error'),
+          text("repairing is not allowed because you are not in 'trusted-users'"),
+          word(0),
+          list([]),
+        ]),
+  ]
+  far.output.write(Buffer.concat([word(workerAnswer), word(0x120), word(last)]))
+  let seen = 0
+  // greeting 32 bytes, then the two questions
+  const starts = [33, 33 + 8 + 8 + 72]
+  far.input.on('data', (chunk: Buffer) => {
+    seen += chunk.length
+    while (answers.length && seen >= (starts[2 - answers.length] ?? 0))
+      far.output.write(answers.shift())
+  })
+}
+
+t.test('an old Nix is asked for trust', async t => {
+  t.match(await ask(oldWorker(true)), {
+    status: 'ok',
+    value: {
+      protocolVersion: '1.32',
+      nixVersion: null,
+      trusted: true,
+      trustBy: 'repair',
+    },
+  })
+  t.match(await ask(oldWorker(false)), {
+    status: 'degraded',
+    kind: 'not_trusted',
+    value: { trusted: false, trustBy: 'repair' },
+  })
+})
+
+t.test('ssh:// is asked by the serve protocol, then by the other', async t => {
+  const both = (far: FarSide) => {
+    const pipe = { stdout: far.input, stdin: far.output }
+    if (far.command.startsWith('nix-daemon')) return worker()(far)
+    const { signal } = new AbortController()
+    serveServe(pipe, { signal }).then(
+      () => far.end(0),
+      () => far.end(1),
+    )
+  }
+  t.match(await ask(both, { scheme: 'ssh' }), {
+    status: 'ok',
+    value: { protocol: 'serve', protocolVersion: '2.7', trusted: true, trustBy: 'flag' },
+  })
+  const serveOnly = (far: FarSide) =>
+    far.command.startsWith('nix-daemon') ? saying(127, '')(far) : both(far)
+  t.match(await ask(serveOnly, { scheme: 'ssh' }), {
+    status: 'ok',
+    value: { protocol: 'serve', nixVersion: null, trusted: null, trustBy: null },
+  })
+})
+
+t.test('what ends the conversation is named', async t => {
+  type Row = [what: string, play: (far: FarSide) => void, kind: string]
+  const table: Row[] = [
+    [
+      'no nix',
+      saying(127, '', 'bash: line 1: nix-daemon: command not found\n'),
+      'nix_missing',
+    ],
+    ['no nix, no words', saying(127, ''), 'nix_missing'],
+    [
+      'not executable',
+      saying(126, '', 'sh: 1: nix-daemon: Permission denied\n'),
+      'nix_not_executable',
+    ],
+    ['nologin', saying(1, 'This account is currently not available.\n'), 'nologin'],
+    [
+      'daemon down',
+      saying(
+        1,
+        '',
+        "error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused\n",
+      ),
+      'daemon_down',
+    ],
+    [
+      'no space',
+      saying(1, '', 'error: creating file: No space left on device\n'),
+      'disk_full',
+    ],
+    [
+      'read only',
+      saying(1, '', 'error: opening lock file: Read-only file system\n'),
+      'store_read_only',
+    ],
+    [
+      'shut out',
+      saying(1, '', "error: user 'x' is not allowed to connect to the Nix daemon\n"),
+      'daemon_denied',
+    ],
+    ['crash', saying(null, ''), 'daemon_crash'],
+    [
+      'crash with words',
+      saying(1, '', 'error: unexpected end-of-file\n'),
+      'daemon_crash',
+    ],
+    ['noise', saying(0, 'Welcome to builder!\nHave fun.\n'), 'shell_noise'],
+    ['short noise', saying(0, 'hello!\n'), 'shell_noise'],
+    [
+      'noise, then Nix',
+      saying(0, Buffer.concat([Buffer.from('motd of the day\n'), word(workerAnswer)])),
+      'shell_noise',
+    ],
+    [
+      'the other protocol',
+      saying(0, Buffer.concat([word(serveAnswer), word(0x207)])),
+      'protocol_mismatch',
+    ],
+    ['binary', saying(0, Buffer.alloc(300, 0xff)), 'protocol_mismatch'],
+    [
+      'too old',
+      saying(0, Buffer.concat([word(workerAnswer), word(0x10a)])),
+      'nix_version',
+    ],
+    [
+      'too new',
+      saying(0, Buffer.concat([word(workerAnswer), word(0x200)])),
+      'nix_version',
+    ],
+    [
+      'escapes',
+      saying(0, '\u001b[2J\u001b[31mWelcome, friend\u001b[0m\n'),
+      'shell_noise',
+    ],
+  ]
+  for (const [what, play, kind] of table) {
+    const outcome = await ask(play)
+    t.match(outcome, { status: 'failed', kind }, what)
+    const said = JSON.stringify(outcome)
+    t.notMatch(said, /\\u001b/, 'no escape sequence gets through')
+  }
+})
+
+t.test('an error of the remote store', async t => {
+  const broken = (far: FarSide) => {
+    far.output.write(
+      Buffer.concat([
+        ...[word(workerAnswer), word(0x123), text('2.30.1'), word(1), word(last)],
+        ...[word(failed), text('Error'), word(0), text('Error')],
+        ...[text('error: database or disk is full'), word(0), list([])],
+      ]),
+    )
+    far.input.resume()
+  }
+  t.match(await ask(broken), { status: 'failed', kind: 'disk_full' })
+})
+
+/** A deadline that keeps the process alive, as that of an attempt does. */
+const soon = (): AbortSignal => {
+  const deadline = new AbortController()
+  setTimeout(() => deadline.abort(new Error('late')), 50)
+  return deadline.signal
+}
+
+t.test('silence', async t => {
+  const frozen = (far: FarSide) => void far.input.resume()
+  t.match(await ask(frozen, {}, soon()), {
+    status: 'failed',
+    kind: 'daemon_frozen',
+  })
+  const collecting = (far: FarSide) =>
+    void far.errors.write('waiting for the big garbage collector lock...\n')
+  t.match(await ask(collecting, {}, soon()), {
+    status: 'busy',
+    kind: 'gc_wait',
+  })
+  const halfway = (far: FarSide) =>
+    void far.output.write(Buffer.concat([word(workerAnswer), word(0x123)]))
+  t.match(await ask(halfway, {}, soon()), { kind: 'daemon_frozen' })
+})
+
+t.test('a remote that cannot be asked', async t => {
+  const lost = { open: () => Promise.reject(new Error('the connection is closed')) }
+  t.match(await trustProbe.run(contextOf(lost)), {
+    status: 'failed',
+    kind: 'connection_lost',
+    params: { detail: 'the connection is closed' },
+  })
+})
+
+t.test('a flood ends soon and is not held', async t => {
+  let sent = 0
+  const flood = (far: FarSide) => {
+    const chunk = Buffer.alloc(65_536, 'y\n')
+    const pour = () => {
+      while (!far.output.destroyed && sent < 100e6) {
+        sent += chunk.length
+        if (!far.output.write(chunk)) return
+      }
+    }
+    far.output.on('drain', pour)
+    pour()
+  }
+  t.match(await ask(flood), { status: 'failed' })
+  t.ok(sent < 2e6, `${sent} bytes taken`)
+})
+
+t.test('any bytes are an outcome', async t => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.boolean(),
+      fc.string({ maxLength: 80 }),
+      async (bytes, greets, stderr) => {
+        const start = greets ? [word(workerAnswer), word(0x123)] : []
+        const outcome = await trustProbe.run(
+          contextOf(
+            memoryRemote(far => {
+              far.errors.write(stderr)
+              far.output.write(Buffer.concat([...start, bytes]))
+              far.end(1)
+            }),
+          ),
+        )
+        return outcome.status === 'failed' && outcome.kind !== 'internal'
+      },
+    ),
+    { numRuns: 60 },
+  )
+  t.pass()
+})
+
+t.test('the metric', async t => {
+  const value = {
+    protocol: 'worker',
+    protocolVersion: '1.35',
+    nixVersion: null,
+    trusted: false,
+    trustBy: 'flag',
+  } as const
+  const { builder } = contextOf(memoryRemote(() => undefined))
+  t.same(trustProbe.samples(value, builder), [
+    { family: 'nix_builder_trusted', labels: { builder: 'b1' }, value: 0 },
+  ])
+  t.same(trustProbe.samples({ ...value, trusted: null }, builder), [])
+})
