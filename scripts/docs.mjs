@@ -1,4 +1,4 @@
-// Writes the files that are generated from the code: config.schema.json and docs/metrics.md (and whatever else has a generator below).
+// Writes the files that are generated from the code: config.schema.json, docs/metrics.md and docs/runbooks/.
 // Tests compare them with the code. Run after a build: npm run docs
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -14,3 +14,10 @@ writeFileSync(
 const { metricsDoc } = await import('../dist/exporters/metrics-doc.js')
 mkdirSync(join(root, 'docs'), { recursive: true })
 writeFileSync(join(root, 'docs', 'metrics.md'), metricsDoc())
+
+const { kindNames } = await import('../dist/diagnosis/kinds.js')
+const { explain, runbookIndex } = await import('../dist/diagnosis/runbook.js')
+const runbooks = join(root, 'docs', 'runbooks')
+mkdirSync(runbooks, { recursive: true })
+writeFileSync(join(runbooks, 'README.md'), runbookIndex())
+for (const kind of kindNames) writeFileSync(join(runbooks, `${kind}.md`), explain(kind))

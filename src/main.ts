@@ -2,6 +2,7 @@
 import { checkCommand } from './cli/check.ts'
 import { buildersCommand } from './cli/builders.ts'
 import { configCommand } from './cli/config.ts'
+import { explainCommand } from './cli/explain.ts'
 import { helpText } from './cli/help.ts'
 import { demoCommand, runCommand } from './cli/run.ts'
 import { statusCommand } from './cli/status.ts'
@@ -18,6 +19,7 @@ const commands: Readonly<Record<string, Command>> = {
   builders: buildersCommand,
   config: configCommand,
   demo: demoCommand,
+  explain: explainCommand,
 }
 
 const main = async (argv: readonly string[]): Promise<number> => {

@@ -6,6 +6,7 @@ export const helpText = `builder-monitor watches Nix remote builders from the si
   builder-monitor status [BUILDER...]       the same from the running daemon
   builder-monitor builders                  the active builders as Nix sees them
   builder-monitor config check [FILE]       check our own configuration
+  builder-monitor explain KIND              what a kind means, how to see it, how to mend it
   builder-monitor demo                      the daemon on an embedded fleet of five
 
 Options

@@ -1,0 +1,421 @@
+import {
+  hintOf,
+  kinds,
+  reasonOf,
+  sideOf,
+  stateOf,
+  type Kind,
+  type Params,
+} from './kinds.ts'
+
+/** What a person should know of a kind beyond its sentence: what is behind it, and how to see it. */
+export interface RunbookText {
+  readonly means: string
+  readonly look: string
+}
+
+/** One entry for each kind; `builder-monitor explain KIND` prints it, docs/runbooks/ is made of it. */
+export const runbook: Readonly<Record<Kind, RunbookText>> = {
+  config_invalid: {
+    means:
+      'Nix parses its list of builders as a whole, for every build. One malformed line, unreadable include or bad URI makes the build hook end, and every build on this machine fails with "unexpected EOF reading a line", local ones too.',
+    look: 'builder-monitor builders names the file, the line and what is wrong with it.',
+  },
+  hook_broken: {
+    means:
+      'The local nix-build or its build hook ended by itself, before any builder was asked. A custom build-hook, a broken nix installation or a full local disk look like this.',
+    look: 'Run the reproduce command; try the same with --builders "" to see whether a local build works.',
+  },
+  ssh_missing: {
+    means:
+      'Nix reaches builders with the program ssh in the PATH of nix-daemon. Without it every remote build fails with "unable to execute \'ssh\'".',
+    look: 'systemctl show nix-daemon -p Environment, and which ssh as root.',
+  },
+  dns: {
+    means:
+      'The name of the builder has no address here. Often it is an alias that only one user has in ~/.ssh/config, while nix-daemon runs ssh as root; or a host:port that Nix before 2.31 hands to ssh as one name.',
+    look: 'sudo ssh -G HOST shows the name that root resolves; getent ahosts NAME asks the resolver.',
+  },
+  key_missing: {
+    means:
+      'The machine line or ssh_config names a private key that does not exist. ssh goes on to its default keys, and those were refused too.',
+    look: 'sudo ls -l on the path in the third field of the machine line.',
+  },
+  key_unreadable: {
+    means: 'The file of the private key exists but cannot be read, or is no private key.',
+    look: 'sudo ssh-keygen -y -f KEY prints the public key of a good one.',
+  },
+  key_encrypted: {
+    means:
+      'The private key is protected by a passphrase. nix-daemon has no terminal and no agent, so nobody can unlock it.',
+    look: 'sudo ssh-keygen -y -f KEY asks for the passphrase.',
+  },
+  key_permissions: {
+    means: 'ssh ignores private keys that others may read.',
+    look: 'ls -l KEY: the mode must be 600 or 400, the owner the user who runs ssh (root).',
+  },
+  auth_denied: {
+    means:
+      'The builder answers and its host key is right, but it accepts none of our keys for this user: the public key is not in authorized_keys, the user does not exist, or sshd forbids the login. We wait 1, 5 and then 15 minutes between tries, since OpenSSH 9.8 and newer locks out addresses with failed logins, real builds included.',
+    look: "The builder's sshd log tells why: journalctl -u ssh -u sshd.",
+  },
+  host_key_unknown: {
+    means:
+      "Nobody has told this machine the host key of the builder, and nobody is there to answer ssh's question. A pinned key in field 8 counts only for the name in the machine line: with an ssh alias set HostKeyAlias.",
+    look: 'sudo ssh-keygen -F HOST looks into known_hosts; the sentence above shows the fingerprint that the builder has.',
+  },
+  client_untrusted: {
+    means:
+      'A canary through the local nix-daemon is aimed with --builders, which the daemon accepts from trusted users only. For others it would choose a machine by itself and prove nothing.',
+    look: 'nix store ping prints whether the daemon trusts you (Trusted: 1).',
+  },
+  control_master: {
+    means:
+      'ssh_config shares connections (ControlMaster), and the master is stale or belongs to another login. Nix then reads a line that was not meant for it.',
+    look: 'sudo ssh -O check HOST.',
+  },
+  client_mismatch: {
+    means:
+      "The builder works, but not from here as real builds go: root's key, known_hosts or ssh_config differ from ours, or the way through the local Nix is broken.",
+    look: 'Compare sudo ssh -G HOST with ssh -G HOST, and run the check with sudo.',
+  },
+  slots_full: {
+    means:
+      'All slots (maxJobs) that this machine may use there are taken by its own builds. Builds wait; nothing is broken.',
+    look: 'sudo lslocks | grep current-load.',
+  },
+  slot_stuck: {
+    means:
+      'A process of this machine has held a slot of the builder for longer than any build should take. With all slots stuck the builder gets no more work from here, and nobody is told.',
+    look: 'sudo lslocks | grep current-load, then ps -f on the process: a hung ssh below it is the usual cause.',
+  },
+  upload_lock: {
+    means:
+      'Nix uploads inputs to a builder one build at a time. Others wait for the lock, without an end where the holder hangs.',
+    look: 'sudo lslocks | grep upload-lock shows the process that holds it.',
+  },
+  needs_openssh: {
+    means:
+      'Our own SSH library cannot log in where the real ssh can: certificates, security keys, post-quantum key exchange.',
+    look: 'ssh -v HOST shows what was negotiated.',
+  },
+  tcp_timeout: {
+    means:
+      'Packets to the builder vanish: it is off, frozen, or a firewall drops them. Nix sets no time-out of its own, so each build waits about two minutes for the kernel.',
+    look: "ping HOST; nc -vz HOST PORT. ConnectTimeout 5 in root's ssh_config spares builds the wait.",
+  },
+  tcp_unreachable: {
+    means:
+      'The network says that there is no way to the builder: it is off (no answer to ARP), or a route is missing.',
+    look: 'ip route get ADDRESS; ping HOST.',
+  },
+  connection_lost: {
+    means: 'The connection stood and then broke in the middle.',
+    look: "The link, and the builder's sshd log. ServerAliveInterval in root's ssh_config keeps builds from hanging on a dead one.",
+  },
+  dead_address: {
+    means:
+      'The name has several addresses and the first ones do not answer. ssh tries them one after another, so every single build pays the time-out.',
+    look: 'getent ahosts HOST, then ssh to each address.',
+  },
+  slow_link: {
+    means: 'The builder answers, slowly. Copying inputs will be what builds wait for.',
+    look: 'ping HOST; compress=true in the store URI may help.',
+  },
+  tcp_refused: {
+    means:
+      'The machine is up and says that nothing listens on that port: sshd is stopped, or the port is wrong.',
+    look: 'On the builder: systemctl status ssh sshd; ss -ltn.',
+  },
+  not_ssh: {
+    means:
+      'Something listens there that does not speak SSH: a web server, a proxy, another service on that port.',
+    look: 'nc HOST PORT prints its first words.',
+  },
+  banner_timeout: {
+    means:
+      'The connection is accepted and then nothing comes: a frozen sshd, a tarpit, a machine out of memory or processes.',
+    look: "The builder's console; a restart of sshd often helps.",
+  },
+  sshd_closed: {
+    means:
+      "sshd hangs up before the login: penalties for failed logins (OpenSSH 9.8 and newer), a proxy without a backend, or a crash of sshd's children.",
+    look: 'journalctl -u ssh -u sshd on the builder.',
+  },
+  kex_mismatch: {
+    means:
+      'The two sides share no algorithm for key exchange, host key, cipher or MAC: one of them is much older or very strict.',
+    look: 'sudo ssh -v HOST prints both offers.',
+  },
+  nologin: {
+    means:
+      'The account exists and its shell is nologin, which prints a sentence where Nix expects its protocol.',
+    look: 'getent passwd USER on the builder.',
+  },
+  shell_noise: {
+    means:
+      'A start-up file of the remote shell prints to standard output (a greeting, a locale warning). Those bytes stand where the protocol should, and every build fails with "protocol mismatch".',
+    look: 'ssh HOST true must print nothing.',
+  },
+  protocol_mismatch: {
+    means:
+      "The builder speaks one of Nix's protocols, but not that of the URI: typically a forced command nix-daemon --stdio behind ssh://, or nix-store --serve behind ssh-ng://.",
+    look: 'The authorized_keys line of our key on the builder.',
+  },
+  protocol: {
+    means:
+      'What came over the connection violates the protocol (absurd lengths, unknown tags). The connection was dropped at the byte that is named.',
+    look: 'The versions of both sides, and what else may write into that stream.',
+  },
+  nix_missing: {
+    means:
+      'The login works, but there is no Nix in the PATH of a non-interactive shell. Frequent on macOS, where only login shells get it.',
+    look: 'ssh HOST "command -v nix-daemon nix-store".',
+  },
+  nix_not_executable: {
+    means: 'Nix is there, and this user may not execute it.',
+    look: 'ls -lL on the program, and noexec mounts.',
+  },
+  nix_version: {
+    means:
+      'The two Nix versions have no protocol version in common, or the store there was written by a newer Nix.',
+    look: 'nix --version on both machines.',
+  },
+  daemon_down: {
+    means:
+      "The login works, and nothing answers on nix-daemon's socket. After a crash loop the socket unit gives up (service-start-limit-hit) until it is reset. Over ssh:// Nix notices only when the build was accepted already, and the build fails.",
+    look: 'systemctl status nix-daemon.socket nix-daemon.service on the builder.',
+  },
+  daemon_frozen: {
+    means:
+      'nix-daemon accepts the connection and never answers. Builds hang without an end, since Nix has no time-out here.',
+    look: 'ps and cat /proc/PID/stack on the builder; a stopped or swapping process.',
+  },
+  daemon_denied: {
+    means:
+      'nix-daemon closes the door to this user: allowed-users, the group of the socket (nix-users on Debian), or the build group.',
+    look: 'ls -ld /nix/var/nix/daemon-socket; nix show-config | grep users, on the builder.',
+  },
+  daemon_crash: {
+    means:
+      'The conversation ends in the middle, and nothing says why. A full disk and the OOM killer look like this; where our readings show one of them, it is named instead.',
+    look: 'journalctl -u nix-daemon on the builder.',
+  },
+  disk_full: {
+    means:
+      'There is no space for a build to be registered. A full daemon cannot collect garbage for users any more: only root can.',
+    look: 'df -h /nix/store /tmp on the builder.',
+  },
+  inodes_full: {
+    means: 'The filesystem has space but no inodes: a store is many small files.',
+    look: 'df -i /nix/store on the builder.',
+  },
+  store_read_only: {
+    means:
+      "The store's database cannot be written. Nix 2.34 fails at once, older ones hang. Filesystems turn read-only after errors of the disk. (NixOS mounts /nix/store itself read-only, which is normal and not meant here.)",
+    look: 'dmesg, and grep /nix /proc/mounts, on the builder.',
+  },
+  copy_failed: {
+    means:
+      'The builder was reached, but inputs could not be brought there or outputs back.',
+    look: 'The evidence; nix copy of one path by hand.',
+  },
+  build_failed: {
+    means:
+      'Our canary writes one line into one file, and that failed: the sandbox, the build users or the store there are broken.',
+    look: 'The log in the evidence, and journalctl -u nix-daemon on the builder.',
+  },
+  build_timeout: {
+    means:
+      "A build of no work at all did not end within a minute. Nix's own --timeout does not reach remote builds.",
+    look: 'The sentence says in which phase it hangs.',
+  },
+  oom: {
+    means:
+      "The kernel killed the build for lack of memory: of the machine, or of nix-daemon's own limit (MemoryMax).",
+    look: 'journalctl -k | grep -i oom on the builder.',
+  },
+  exec_format: {
+    means:
+      'The builder advertises a system whose programs it cannot run: emulation (binfmt) is missing.',
+    look: 'ls /proc/sys/fs/binfmt_misc on the builder.',
+  },
+  system_missing: {
+    means:
+      "The machine line advertises a system that the builder's Nix does not build. Nix sends builds there, and they fail.",
+    look: 'nix show-config | grep -E "^(system|extra-platforms)" on the builder.',
+  },
+  not_trusted: {
+    means:
+      'Nix on the builder does not trust our user. Builds whose inputs came from this machine unsigned are refused, while tiny builds without inputs may still work: that is why our canary brings an unsigned input along. Trusted users are root-equivalent on the builder.',
+    look: 'nix show-config | grep trusted-users on the builder.',
+  },
+  feature_missing: {
+    means:
+      "The machine line advertises a feature that the builder's Nix does not have. Builds that need it are sent there and fail; others work.",
+    look: 'nix show-config | grep system-features on the builder.',
+  },
+  below_min_free: {
+    means:
+      "The store has less space than the builder's own min-free. Nix collects garbage during builds until max-free; when it stays below, there is nothing left to delete or max-free is too small.",
+    look: 'nix show-config | grep -E "m(in|ax)-free" and nix-store --gc --print-dead | wc -l on the builder.',
+  },
+  sshd_throttled: {
+    means:
+      'sshd turns logins away because too many are in progress (MaxStartups, default 10:30:100), or because this address is being penalised. Real builds are turned away just the same.',
+    look: 'journalctl -u ssh on the builder: "drop connection".',
+  },
+  gc_wait: {
+    means: 'A garbage collection holds the lock that builds need. It ends by itself.',
+    look: 'ps -ef | grep gc on the builder.',
+  },
+  forced_command: {
+    means:
+      'The key is limited to one command (restrict,command="nix-daemon --stdio"). That is good practice: builds work, and we cannot read disk and memory.',
+    look: 'The authorized_keys line on the builder.',
+  },
+  no_shell: {
+    means:
+      'The account gives no shell that could run our readings. Builds are not touched by that.',
+    look: 'ssh HOST true.',
+  },
+  clock_skew: {
+    means:
+      'The clocks of both machines differ. Certificates, timestamps and make-like builds suffer.',
+    look: 'date on both machines.',
+  },
+  rebooted: {
+    means: 'The builder was restarted since we last looked.',
+    look: 'last reboot on the builder.',
+  },
+  host_key_changed: {
+    means:
+      'The builder shows another host key than the one in known_hosts. Either it was reinstalled, or another machine answers in its place and would get our builds. Find out before you forget the old key.',
+    look: "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the builder's console, against the fingerprint in the sentence.",
+  },
+  host_key_mismatch: {
+    means:
+      'The builder shows another host key than the one pinned in field 8 of its machine line. The same two explanations as for a changed key.',
+    look: 'As for host_key_changed; the pinned one: base64 -d of field 8.',
+  },
+  host_key_revoked: {
+    means:
+      'The key that the builder shows is marked @revoked in a known_hosts file here: somebody declared it compromised.',
+    look: 'The file and line in the sentence.',
+  },
+  certificate_expired: {
+    means:
+      'An SSH certificate, of the host or of our user, is not valid any more (or not yet).',
+    look: 'ssh-keygen -L -f CERTIFICATE.',
+  },
+  host_key_unpinned: {
+    means:
+      "ssh is configured to accept any host key (StrictHostKeyChecking no), so nobody would notice another machine in the builder's place.",
+    look: 'sudo ssh -G HOST | grep -i stricthostkey.',
+  },
+  internal: {
+    means: 'A bug of builder-monitor. The builder may be well.',
+    look: 'The evidence holds the trace; please report it.',
+  },
+  unclassified: {
+    means: 'Something failed with words that we do not know.',
+    look: 'The evidence; please report it, so that it gets a name.',
+  },
+  asleep: {
+    means:
+      'You told us that this builder may sleep (expect: "asleep"), and it does not answer.',
+    look: 'Nothing to do. Builds that choose it wait for its time-out all the same.',
+  },
+  drained: {
+    means:
+      'You told us that this builder is out of service (drained). It is not probed. Nix still uses it while its line is in the list.',
+    look: 'The builders section of our configuration.',
+  },
+  not_tried: {
+    means: 'A rung below this one is broken, so this question was not asked.',
+    look: 'The rung that is named.',
+  },
+  not_asked: {
+    means: 'This question was not asked for.',
+    look: 'check --canary asks it.',
+  },
+  no_local_nix: {
+    means:
+      'Canaries are sent by the local nix-build, and there is none in PATH. The builder is asked directly instead.',
+    look: 'which nix-build.',
+  },
+  not_remote: {
+    means:
+      'This store is a local path, a socket, or the bare name localhost, which Nix does not reach over SSH.',
+    look: 'builder-monitor builders.',
+  },
+  not_told: {
+    means:
+      'The builder did not answer this question, or not in time. Not measured is neither good nor bad.',
+    look: 'check again; a slow link or a shell without the usual tools.',
+  },
+}
+
+const placeholders: Params = {
+  host: 'HOST',
+  user: 'USER',
+  dest: 'USER@HOST',
+  port: 'PORT',
+  key: 'KEY',
+  ssh: 'sudo ssh -i KEY',
+  uri: 'ssh-ng://USER@HOST',
+  scheme: 'ssh-ng',
+  system: 'SYSTEM',
+  program: 'nix-daemon',
+  address: 'ADDRESS',
+  dead: 'ADDRESS',
+  missing: 'NAME',
+  offered: 'NAMES',
+  available: '1.0 GiB',
+  minFree: '5.0 GiB',
+  path: '/nix/store',
+  where: 'FILE:LINE',
+  knownAs: 'HOST',
+  waitsFor: 'login',
+}
+
+/** One entry as Markdown, which reads well in a terminal too. */
+export const explain = (kind: Kind): string =>
+  [
+    `# ${kind}`,
+    '',
+    `> ${reasonOf(kind, placeholders)}`,
+    '',
+    `Side: ${sideOf(kind)}. Means: ${{ down: 'the builder is down', degraded: 'the builder is degraded', info: 'nothing is broken' }[stateOf(kind)]}.`,
+    '',
+    '## What it means',
+    '',
+    runbook[kind].means,
+    '',
+    '## How to see it',
+    '',
+    runbook[kind].look,
+    '',
+    '## How to mend it',
+    '',
+    hintOf(kind, placeholders),
+    '',
+  ].join('\n')
+
+/** The list of all pages. */
+export const runbookIndex = (): string =>
+  [
+    '# Runbooks',
+    '',
+    'One page for each kind of trouble, by whose side it is on. `builder-monitor explain KIND` prints the same.',
+    'Made from the code by `npm run docs`.',
+    ...(['client', 'network', 'remote', 'security', 'none'] as const).flatMap(side => [
+      '',
+      `## ${side}`,
+      '',
+      ...(Object.keys(kinds) as Kind[])
+        .filter(kind => sideOf(kind) === side)
+        .map(kind => `- [${kind}](${kind}.md): ${reasonOf(kind, placeholders)}`),
+    ]),
+    '',
+  ].join('\n')

@@ -1,0 +1,52 @@
+import { readFile, readdir } from 'node:fs/promises'
+import t from 'tap'
+import {
+  hintOf,
+  kindNames,
+  reasonOf,
+  sideOf,
+  stateOf,
+} from '../../src/diagnosis/kinds.ts'
+import { builderParams } from '../../src/diagnosis/params.ts'
+import { explain, runbookIndex } from '../../src/diagnosis/runbook.ts'
+import { aBuilder } from '../support/builders.ts'
+
+const pages = new URL('../../docs/runbooks/', import.meta.url)
+
+t.test(
+  'every kind has a sentence, a hint, a side and a page that is up to date',
+  async t => {
+    for (const kind of kindNames) {
+      const page = await readFile(new URL(`${kind}.md`, pages), 'utf8').catch(() => '')
+      t.equal(page, explain(kind), `${kind}; else: npm run docs`)
+      t.notMatch(page, /undefined|\bnull\b/, kind)
+    }
+    t.equal(await readFile(new URL('README.md', pages), 'utf8'), runbookIndex())
+    t.equal(
+      (await readdir(pages)).length,
+      kindNames.length + 1,
+      'and no page is left over',
+    )
+  },
+)
+
+t.test('sentences hold with nothing but what is known of every builder', async t => {
+  const params = builderParams(aBuilder({ port: 2222 }))
+  for (const kind of kindNames) {
+    t.notMatch(`${reasonOf(kind, params)} ${hintOf(kind, params)}`, /undefined/, kind)
+    t.ok(sideOf(kind) && stateOf(kind))
+  }
+})
+
+t.test('hints carry the port, the key and the user of the machine line', async t => {
+  const params = builderParams(aBuilder({ port: 2222 }))
+  t.match(hintOf('disk_full', params), 'sudo ssh -i /etc/nix/key -p 2222 nix@b1')
+  t.match(hintOf('auth_denied', params), 'ssh-copy-id -i /etc/nix/key nix@b1')
+})
+
+t.test('a hostile builder name cannot escape from a command to paste', async t => {
+  const params = builderParams(
+    aBuilder({ host: 'a; rm -rf /', user: '$(id)', sshKey: '/k`id`' }),
+  )
+  t.match(hintOf('disk_full', params), `-i '/k\`id\`' '$(id)@a; rm -rf /'`)
+})
