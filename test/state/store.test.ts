@@ -11,7 +11,16 @@ const monitor: MonitorState = {
   suspect: false,
   lastReloadOk: true,
   failuresByKind: {},
-  intervals: { login: 1, trust: 1, system: 1, disk: 1, memory: 1, canary: 1, direct: 1, slots: 1 },
+  intervals: {
+    login: 1,
+    trust: 1,
+    system: 1,
+    disk: 1,
+    memory: 1,
+    canary: 1,
+    direct: 1,
+    slots: 1,
+  },
   ready: false,
 }
 const newStore = () =>
