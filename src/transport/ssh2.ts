@@ -101,7 +101,8 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
         firstBytes,
         error,
         at,
-        connection: error === null ? connectionOf({ client, stream, closed }) : null,
+        connection:
+          error === null ? connectionOf({ client, stream, closed, gone }) : null,
       })
     }
     const onAbort = () => settle('timeout')
@@ -205,13 +206,15 @@ interface Login {
   readonly client: ssh2.Client
   readonly stream: Duplex
   readonly closed: Promise<string>
+  readonly gone: (reason: string) => void
 }
 
-const connectionOf = ({ client, stream, closed }: Login): Connection => {
+const connectionOf = ({ client, stream, closed, gone }: Login): Connection => {
   const gate = createGate(2)
   return {
     closed,
     close: () => {
+      gone('closed')
       client.destroy()
       // ssh2 leaves a stream alone that cannot be written to any more
       stream.destroy()

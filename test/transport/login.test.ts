@@ -13,6 +13,7 @@ import {
   rawServer,
   relay,
   sshServer,
+  testWith,
   until,
 } from './support.ts'
 
@@ -278,28 +279,24 @@ t.test('host keys: changed, unknown, and an alias', async t => {
   t.match(alias.outcome, { kind: 'host_key_unknown', params: { detail: /HostKeyAlias/ } })
 })
 
-t.test(
-  'asks for the host key type that is known',
-  { skip: !has('ssh-keygen') },
-  async t => {
-    const dir = t.testdir()
-    const rsa = join(dir, 'rsa')
-    execFileSync('ssh-keygen', ['-q', '-t', 'rsa', '-b', '2048', '-N', '', '-f', rsa])
-    const { port } = await sshServer(t, {
-      hostKeys: [hostKey.private, readFileSync(rsa, 'utf8')],
-    })
-    const pin = readFileSync(`${rsa}.pub`, 'utf8').trim()
-    t.match(await dialTo(t, port, { builder: { publicHostKey: pinOf(pin) } })(), {
-      outcome: {
-        status: 'ok',
-        value: { hostKey: { type: 'ssh-rsa', blob: blobOf(pin) } },
-      },
-    })
-    t.match(await dialTo(t, port)(), {
-      outcome: { status: 'ok', value: { hostKey: { type: 'ssh-ed25519' } } },
-    })
-  },
-)
+testWith(has('ssh-keygen'), 'asks for the host key type that is known', async t => {
+  const dir = t.testdir()
+  const rsa = join(dir, 'rsa')
+  execFileSync('ssh-keygen', ['-q', '-t', 'rsa', '-b', '2048', '-N', '', '-f', rsa])
+  const { port } = await sshServer(t, {
+    hostKeys: [hostKey.private, readFileSync(rsa, 'utf8')],
+  })
+  const pin = readFileSync(`${rsa}.pub`, 'utf8').trim()
+  t.match(await dialTo(t, port, { builder: { publicHostKey: pinOf(pin) } })(), {
+    outcome: {
+      status: 'ok',
+      value: { hostKey: { type: 'ssh-rsa', blob: blobOf(pin) } },
+    },
+  })
+  t.match(await dialTo(t, port)(), {
+    outcome: { status: 'ok', value: { hostKey: { type: 'ssh-ed25519' } } },
+  })
+})
 
 t.test('a server that closes right after the login, or refuses channels', async t => {
   const closing = await sshServer(t, { onReady: client => void client.end() })

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import ssh2, { type Connection as ServerConnection, type ServerChannel } from 'ssh2'
-import type { Test } from 'tap'
+import tap, { type Test } from 'tap'
 import { generateKey } from '../../src/demo/keys.ts'
 import type { Builder, Clock, Dial } from '../../src/model.ts'
 import { createDial } from '../../src/transport/dial.ts'
@@ -21,7 +21,7 @@ export const blobOf = (publicLine: string): string => publicLine.split(' ')[1] ?
 
 export const never = new AbortController().signal
 
-/** True where a program is there; some tests need the real ssh. */
+/** True where a program is there. */
 export const has = (program: string): boolean => {
   try {
     execFileSync('sh', ['-c', `command -v ${program} || command -v /usr/sbin/${program}`])
@@ -29,6 +29,16 @@ export const has = (program: string): boolean => {
   } catch {
     return false
   }
+}
+
+/** A test that needs what not every machine has: left out, and said so, where it is not there. */
+export const testWith = (
+  there: boolean,
+  name: string,
+  test: (t: Test) => Promise<void>,
+): void => {
+  if (there) void tap.test(name, test)
+  else tap.comment(`left out here: ${name}`)
 }
 
 export const clock: Clock = {

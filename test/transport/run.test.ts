@@ -1,0 +1,263 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import type { RunRequest } from '../../src/model.ts'
+import { createGate } from '../../src/transport/gate.ts'
+import { openProxy } from '../../src/transport/proxy.ts'
+import { createRun } from '../../src/transport/run.ts'
+import { dialTo, never, sshServer, until } from './support.ts'
+
+const run = createRun()
+const sh = (script: string, more: Partial<RunRequest> = {}) =>
+  run({ file: '/bin/sh', args: ['-c', script], signal: never, ...more })
+
+const directoryOf = (t: Test): string => {
+  const directory = mkdtempSync(join(tmpdir(), 'builder-monitor-test-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+const lives = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    // A zombie that nobody has waited for is gone too
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+/** The pid that a script has written, once it is there. */
+const pidIn = async (file: string): Promise<number> => {
+  await until(() => existsSync(file) && readFileSync(file, 'utf8').endsWith('\n'))
+  return Number(readFileSync(file, 'utf8'))
+}
+
+t.test('a program: output, code, signal, input', async t => {
+  t.match(await sh('echo out; echo err >&2; exit 3'), {
+    code: 3,
+    signal: null,
+    stdout: 'out\n',
+    stderr: 'err\n',
+    truncated: false,
+    spawnError: null,
+    aborted: false,
+  })
+  t.match(await sh('kill -9 $$'), { code: null, signal: 'SIGKILL' })
+  t.match(await sh('cat', { stdin: 'given' }), { stdout: 'given' })
+  t.match(await sh('cat; echo end'), { stdout: 'end\n' }, 'else nothing to read')
+  t.match(await sh('exit 0', { stdin: 'x'.repeat(1e6) }), { code: 0 }, 'input unread')
+  t.match(await sh('echo "$A-$B"', { env: { A: '1', B: undefined } }), { stdout: '1-\n' })
+})
+
+t.test('a program that cannot be started is a result', async t => {
+  const start = (more: Partial<RunRequest>) =>
+    run({ file: '/bin/true', args: [], signal: never, ...more })
+  t.match(await start({ file: '/nonexistent/x' }), { code: null, spawnError: 'ENOENT' })
+  t.match(await start({ file: '/etc' }), { spawnError: 'EACCES' })
+  t.match(await start({ cwd: '/nonexistent' }), { spawnError: 'ENOENT' })
+  t.match(await start({ args: ['a\0b'] }), { spawnError: 'ERR_INVALID_ARG_VALUE' })
+  t.match(await start({ args: ['x'.repeat(3e6)] }), { spawnError: 'E2BIG' })
+  const aborted = AbortSignal.abort(new Error('no'))
+  t.match(await start({ signal: aborted }), { code: null, aborted: true })
+})
+
+t.test('output is capped, and what is beyond is told', async t => {
+  const { stdout, stderr, truncated } = await sh(
+    'yes | head -c 1000000; echo short >&2',
+    {
+      maxBytes: 1000,
+    },
+  )
+  t.equal(stdout.length, 1000)
+  t.equal(stderr, 'short\n')
+  t.equal(truncated, true)
+  t.equal((await sh('printf 12345', { maxBytes: 5 })).truncated, false)
+})
+
+t.test('lines of stderr as they come', async t => {
+  const lines: string[] = []
+  await sh(`printf 'one\\ntw\\303' >&2; sleep 0.1; printf '\\274\\nlast' >&2`, {
+    onStderrLine: line => lines.push(line),
+  })
+  t.same(lines, ['one', 'twü', 'last'])
+  const long: string[] = []
+  await sh('yes x | tr -d "\\n" | head -c 300000 >&2; echo >&2; echo y >&2', {
+    onStderrLine: line => long.push(line),
+  })
+  t.same(
+    long.map(line => line.length),
+    [16_384, 1],
+  )
+})
+
+t.test('an abort ends the whole group', async t => {
+  const directory = directoryOf(t)
+  const abort = new AbortController()
+  const [child, stubborn] = [join(directory, 'child'), join(directory, 'stubborn')]
+  const running = sh(
+    `sleep 60 & echo $! > ${child}
+     sh -c 'trap "" TERM; echo $$ > ${stubborn}; while :; do sleep 0.1; done' &
+     wait`,
+    { signal: abort.signal },
+  )
+  const pids = [await pidIn(child), await pidIn(stubborn)]
+  const started = performance.now()
+  abort.abort(new Error('late'))
+  t.match(await running, { aborted: true })
+  t.ok(performance.now() - started < 2500)
+  await until(() => !pids.some(lives))
+})
+
+t.test('one that ignores SIGTERM is killed', async t => {
+  const abort = new AbortController()
+  const file = join(directoryOf(t), 'pid')
+  const running = sh(`trap '' TERM; echo $$ > ${file}; while :; do sleep 0.1; done`, {
+    signal: abort.signal,
+  })
+  const pid = await pidIn(file)
+  abort.abort(new Error('late'))
+  t.match(await running, { aborted: true, signal: 'SIGKILL' })
+  t.notOk(lives(pid))
+})
+
+t.test('what a program leaves behind goes with it', async t => {
+  const file = join(directoryOf(t), 'pid')
+  const started = performance.now()
+  const { code, stdout } = await sh(`sleep 60 & echo $! > ${file}; echo done`)
+  t.match({ code, stdout }, { code: 0, stdout: 'done\n' })
+  t.ok(performance.now() - started < 5000, 'does not wait for it')
+  const pid = await pidIn(file)
+  await until(() => !lives(pid))
+})
+
+t.test('the gate', async t => {
+  const gate = createGate(2)
+  const [a, b] = [await gate.enter(never), await gate.enter(never)]
+  const order: string[] = []
+  const abort = new AbortController()
+  const third = gate.enter(never).then(leave => (order.push('third'), leave))
+  const fourth = gate.enter(abort.signal)
+  const fifth = gate.enter(never).then(leave => (order.push('fifth'), leave))
+  await sleep(10)
+  t.same(order, [])
+  abort.abort(new Error('enough'))
+  await t.rejects(fourth, { message: 'enough' })
+  a()
+  a()
+  await third
+  t.same(order, ['third'], 'a place is given back once')
+  b()
+  await fifth
+  t.same(order, ['third', 'fifth'])
+  await t.rejects(gate.enter(AbortSignal.abort(new Error('no'))), { message: 'no' })
+})
+
+t.test('a login through a proxy, which ends with the connection', async t => {
+  const { port } = await sshServer(t)
+  const file = join(directoryOf(t), 'pid')
+  const relay = `const s=require("net").connect(+process.argv[1],"127.0.0.1");process.stdin.pipe(s).pipe(process.stdout)`
+  const proxyCommand = `sh -c 'echo $$ > ${file}; exec ${process.execPath} -e "$0" %p' '${relay}'`
+  const { outcome, connection } = await dialTo(t, port, { target: { proxyCommand } })()
+  t.match(outcome, {
+    status: 'ok',
+    value: { via: 'proxy ProxyCommand', phases: { tcp: undefined } },
+  })
+  const pid = await pidIn(file)
+  t.ok(lives(pid))
+  connection?.close()
+  await until(() => !lives(pid))
+  t.equal(await connection?.closed, 'closed')
+})
+
+t.test('a proxy that ends takes the connection with it', async t => {
+  const { port } = await sshServer(t, { exec: () => undefined })
+  const file = join(directoryOf(t), 'pid')
+  const relay = `const s=require("net").connect(+process.argv[1],"127.0.0.1");process.stdin.pipe(s).pipe(process.stdout)`
+  const proxyCommand = `sh -c 'echo $$ > ${file}; exec ${process.execPath} -e "$0" %p' '${relay}'`
+  const { connection } = await dialTo(t, port, { target: { proxyCommand } })()
+  process.kill(await pidIn(file))
+  t.ok(await connection?.closed)
+})
+
+t.test('a proxy that fails says why, and is ended when the login fails', async t => {
+  const through = async (proxyCommand: string) =>
+    (await dialTo(t, 22, { target: { proxyCommand } })()).outcome
+  t.match(
+    await through(
+      'sh -c "echo ssh: connect to host gate port 22: Connection refused >&2; exit 255"',
+    ),
+    {
+      status: 'failed',
+      kind: 'tcp_refused',
+      params: { detail: /the proxy says: .*Connection refused/ },
+    },
+  )
+  t.match(await through('/nonexistent/proxy %h %p'), {
+    status: 'failed',
+    kind: 'connection_lost',
+    params: { detail: /the proxy says: .*not found/ },
+  })
+  t.match(await through('echo hello'), { kind: 'not_ssh' })
+  const file = join(directoryOf(t), 'pid')
+  t.match(
+    await through(
+      `sh -c 'echo $$ > ${file}; trap "" TERM; printf "no\\rssh"; while :; do sleep 0.1; done'`,
+    ),
+    {
+      kind: 'not_ssh',
+    },
+  )
+  const pid = await pidIn(file)
+  await until(() => !lives(pid))
+})
+
+t.test('a stubborn proxy is killed', async t => {
+  const file = join(directoryOf(t), 'pid')
+  const proxy = openProxy(
+    `trap '' TERM; echo $$ > ${file}; while :; do sleep 0.1; done`,
+    'p',
+    {
+      PATH: process.env['PATH'],
+    },
+  )
+  const pid = await pidIn(file)
+  proxy.close()
+  proxy.close()
+  await until(() => !lives(pid))
+})
+
+t.test('after it all a process ends by itself', async t => {
+  const { port } = await sshServer(t)
+  const program = `
+    import { connect } from 'node:net'
+    const { createDial } = await import(${JSON.stringify(new URL('../../src/transport/dial.ts', import.meta.url).href)})
+    const { createRun } = await import(${JSON.stringify(new URL('../../src/transport/run.ts', import.meta.url).href)})
+    const clock = { now: Date.now, monotonic: () => performance.now(), sleep: () => Promise.resolve() }
+    const dial = createDial({ run: createRun(), clock, env: process.env, nix: () => ({ version: null, system: 'x' }),
+      resolve: () => ({ user: 'x', hostname: '127.0.0.1', port: ${port}, identityFiles: [], certificateFiles: [],
+        agent: null, userKnownHosts: [], globalKnownHosts: [], hostKeyAlias: null, strict: 'no', proxyJump: null,
+        proxyCommand: null, family: 0, connectTimeout: null }) })
+    const builder = { scheme: 'ssh-ng', host: '127.0.0.1', params: {}, storeUri: 'ssh-ng://x@127.0.0.1', user: 'x',
+      line: 'x', sshKey: null, publicHostKey: null, port: null }
+    const { outcome, connection } = await dial(builder, new AbortController().signal)
+    connection?.close()
+    console.log(outcome.kind)
+  `
+  const child = spawnChild(program)
+  const started = performance.now()
+  const { code, stdout } = await child
+  t.equal(stdout.trim(), 'auth_denied')
+  t.equal(code, 0)
+  t.ok(performance.now() - started < 9000)
+})
+
+/** Runs a module in a process of its own with this process's loader. */
+const spawnChild = (program: string) =>
+  run({
+    file: process.execPath,
+    args: [...process.execArgv, '--input-type=module', '-e', program],
+    signal: AbortSignal.timeout(30_000),
+  })
