@@ -23,7 +23,7 @@ const lab =
 const host = process.env['BENCH_HOST'] ?? `${process.env['LAB_NET'] ?? '10.88.0'}.3`
 const key = process.env['BENCH_KEY'] ?? join(lab, 'keys', 'id')
 const hostKey = process.env['BENCH_HOST_KEY'] ?? join(lab, 'keys', 'host_b3.pub')
-const rounds = Number(process.env["BENCH_ROUNDS"] ?? 5)
+const rounds = Number(process.env['BENCH_ROUNDS'] ?? 5)
 const sweepsPerRound = 100
 const pingsPerRound = 8
 

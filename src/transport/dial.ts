@@ -212,7 +212,7 @@ const dialWithSsh2 = async (
     }
     return { outcome: judged(login, value), connection: ready.connection }
   }
-  const proxyText = proxy?.stderr() ?? ''
+  const proxyText = (await proxy?.lastWords()) ?? ''
   proxy?.close()
   const red = nameFailure(login, result, proxyText)
   const outcome = { ...red, params: withPort(target, red.params), value } as const

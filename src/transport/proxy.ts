@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process'
 import { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { shellQuote } from '../nix/store-command.ts'
 import type { SshTarget } from './ssh-config.ts'
 
 /** A stream through a proxy, and what the proxy said on stderr. */
 export interface ProxyStream {
   readonly stream: Duplex
-  /** Capped; for classification when the stream ends early. */
-  readonly stderr: () => string
+  /** What it said, capped, once it is over or a moment has passed; for classification when the stream ends early. */
+  readonly lastWords: () => Promise<string>
   readonly name: string
   close(): void
 }
@@ -15,6 +16,8 @@ export interface ProxyStream {
 const maxStderr = 8 * 1024
 /** How long a proxy may take to obey SIGTERM. */
 const graceMs = 1500
+/** How long its stderr may come after its stdout. */
+const lastWordsMs = 250
 
 /**
  * The shell command of ProxyJump or ProxyCommand with ssh's tokens expanded, or null where there is no proxy. `options`
@@ -116,5 +119,12 @@ export const openProxy = (
   })
   stream.on('error', () => undefined)
   stream.on('close', close)
-  return { stream, stderr: () => stderr, name, close }
+  const over = new Promise<void>(resolve => child.once('close', () => resolve()))
+  const lastWords = async () => {
+    const moment = new AbortController()
+    await Promise.race([over, sleep(lastWordsMs, null, moment).catch(() => null)])
+    moment.abort()
+    return stderr
+  }
+  return { stream, lastWords, name, close }
 }
