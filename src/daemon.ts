@@ -108,6 +108,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     env: deps.env,
     nix,
     askLocalDaemon: deps.askLocalDaemon,
+    provesFeatures: () => current.canary.features,
     slots: {
       readLocks: deps.readSlotLocks,
       stuckAfterSeconds: () => current.slots.stuckAfterHours * 3600,

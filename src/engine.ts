@@ -32,6 +32,7 @@ export interface EngineDeps {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly nix: () => LocalNix
   readonly askLocalDaemon: CanaryDeps['askLocalDaemon']
+  readonly provesFeatures: CanaryDeps['provesFeatures']
   readonly slots: SlotsDeps
   /** Called when a kept connection breaks by itself. */
   readonly onLost?: (builder: Builder, reason: string) => void

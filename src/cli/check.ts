@@ -30,13 +30,20 @@ export const checkCommand = async (args: readonly string[], io: Io): Promise<num
   const { values, positionals } = parse(args, {
     canary: { type: 'boolean' },
     'canary-mode': { type: 'string' },
+    features: { type: 'boolean' },
     json: { type: 'boolean' },
   })
-  const mode = canaryMode(values['canary'] === true, values['canary-mode'])
+  const features = values['features'] === true
+  const mode = canaryMode(features || values['canary'] === true, values['canary-mode'])
   const run = createRun()
   const active = await readLocalBuilders(run, io.env, io.signal)
   const chosen = chooseBuilders(active, positionals)
-  const report = await checkOnce({ ...active, builders: chosen }, mode, io, run)
+  const report = await checkOnce(
+    { ...active, builders: chosen },
+    { mode, features },
+    io,
+    run,
+  )
   io.out(
     values['json'] === true
       ? `${JSON.stringify(report, null, 2)}\n`
@@ -78,7 +85,7 @@ const width = 16
 
 const checkOnce = async (
   active: ActiveBuilders,
-  mode: CanaryMode | null,
+  plan: { readonly mode: CanaryMode | null; readonly features: boolean },
   io: Io,
   run: ReturnType<typeof createRun>,
 ): Promise<Report> => {
@@ -118,6 +125,7 @@ const checkOnce = async (
     env: io.env,
     nix,
     askLocalDaemon: createAskLocalDaemon(io.env),
+    provesFeatures: () => plan.features,
     slots: {
       readLocks: createReadSlotLocks({
         env: io.env,
@@ -129,7 +137,7 @@ const checkOnce = async (
   const waiting = [...active.builders]
   const worker = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift())
-      await checkBuilder(engine, next, mode, io.signal)
+      await checkBuilder(engine, next, plan.mode, io.signal)
   }
   await Promise.all(Array.from({ length: width }, worker))
   engine.close()

@@ -12,6 +12,7 @@ export const helpText = `builder-monitor watches Nix remote builders from the si
 Options
   --json             check, status, builders: one JSON object
   --canary           check: prove each builder with a real build
+  --features         check: prove each advertised feature, too
   --canary-mode M    check: private (default; any user) or daemon (through the local nix-daemon)
   --config FILE      run, config check: instead of /etc/builder-monitor/config.json
   --listen ADDRESS   run, demo: serve HTTP here, host:port

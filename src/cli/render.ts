@@ -156,7 +156,7 @@ const tellers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string } 
 
 const canaryRun = (run: CanaryRun): string => {
   const caveat = run.systemProven ? '' : ' (no /bin/sh in its sandbox: system not proven)'
-  return `${run.system} built by ${run.builtBy ?? '?'} in ${seconds(run.durationSeconds)}${caveat}`
+  return `${run.system}${run.feature ? ` with ${run.feature}` : ''} built by ${run.builtBy ?? '?'} in ${seconds(run.durationSeconds)}${caveat}`
 }
 
 const verified = (hostKey: { verifiedBy: string } | null): string =>

@@ -22,7 +22,11 @@ export interface Config {
   readonly schedule: Readonly<Record<ScheduledProbe, string>>
   readonly jitter: number
   readonly concurrency: { readonly logins: number; readonly canaries: number }
-  readonly canary: { readonly enabled: boolean; readonly mode: 'private' | 'daemon' }
+  readonly canary: {
+    readonly enabled: boolean
+    readonly mode: 'private' | 'daemon'
+    readonly features: boolean
+  }
   readonly slots: { readonly stuckAfterHours: number }
   readonly keepConnections: boolean
   readonly builders: Readonly<Record<string, BuilderExceptions>>

@@ -87,6 +87,12 @@ export const configSchema = {
       default: {},
       properties: {
         enabled: { type: 'boolean', default: true, description: 'Send canary builds.' },
+        features: {
+          type: 'boolean',
+          default: false,
+          description:
+            'Prove each advertised feature by a build of its own; for kvm it opens /dev/kvm.',
+        },
         mode: {
           type: 'string',
           enum: ['private', 'daemon'],

@@ -21,6 +21,8 @@ import { createBuildWatch, type BuildWatch } from './canary-watch.ts'
 export type CanaryMode = 'private' | 'daemon'
 
 export interface CanaryDeps {
+  /** Whether each advertised feature is proven by a build of its own, too. */
+  readonly provesFeatures: () => boolean
   readonly env: Readonly<Record<string, string | undefined>>
   /** Whether the nix-daemon of this machine lets us aim a build. */
   readonly askLocalDaemon: (
@@ -40,7 +42,7 @@ const timeoutMs = 60_000
  */
 export const createCanaryProbe = (
   mode: CanaryMode,
-  { env, askLocalDaemon }: CanaryDeps,
+  { env, askLocalDaemon, provesFeatures }: CanaryDeps,
 ): Probe<'canary'> => ({
   name: 'canary',
   summary: 'a real build is done there, for each advertised system',
@@ -64,7 +66,10 @@ export const createCanaryProbe = (
     }
     const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-canary-'))
     try {
-      return await buildAll({ mode, env, directory }, context)
+      return await buildAll(
+        { mode, env, directory, provesFeatures: provesFeatures() },
+        context,
+      )
     } finally {
       await removeStore(directory, context)
     }
@@ -87,6 +92,7 @@ interface Workshop {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Holds the private store, home and temporary files; removed when the attempt ends. */
   readonly directory: string
+  readonly provesFeatures: boolean
 }
 
 /** Store paths are read-only directories: without write permission rm cannot empty them. */
@@ -128,23 +134,34 @@ const buildAll = async (
 
   const builds: OneBuild[] = []
   const systems = builder.systems.length ? builder.systems : [context.nix.system]
-  for (const system of systems) {
-    builds.push(await buildOne(workshop, context, nonce, system))
+  const features = workshop.provesFeatures ? builder.supportedFeatures : []
+  const wanted: Wanted[] = [
+    ...systems.map(system => ({ system })),
+    ...features.map(feature => ({ system: systems[0] ?? context.nix.system, feature })),
+  ]
+  for (const one of wanted) {
+    builds.push(await buildOne(workshop, context, nonce, one))
     if (context.signal.aborted) break
   }
   return summarizeBuilds(builds)
+}
+
+/** What one build is to prove: a system, or a feature on it. */
+interface Wanted {
+  readonly system: string
+  readonly feature?: string
 }
 
 const buildOne = async (
   workshop: Workshop,
   context: ProbeContext,
   nonce: string,
-  system: string,
+  wanted: Wanted,
 ): Promise<OneBuild> => {
-  const shell = await attempt(workshop, context, nonce, system, 'shell')
+  const shell = await attempt(workshop, context, nonce, wanted, 'shell')
   const noShell = /executing '\/bin\/sh': No such file or directory/.test(shell.evidence)
   return noShell && !context.signal.aborted
-    ? attempt(workshop, context, nonce, system, 'builtin')
+    ? attempt(workshop, context, nonce, wanted, 'builtin')
     : shell
 }
 
@@ -152,13 +169,13 @@ const attempt = async (
   workshop: Workshop,
   context: ProbeContext,
   nonce: string,
-  system: string,
+  { system, feature }: Wanted,
   by: 'shell' | 'builtin',
 ): Promise<OneBuild> => {
   const { builder, clock, signal } = context
   const started = clock.monotonic()
   const watch = createBuildWatch(() => (clock.monotonic() - started) / 1000)
-  const features = builder.mandatoryFeatures
+  const features = [...builder.mandatoryFeatures, ...(feature ? [feature] : [])]
   const expression = canaryExpression({ nonce, system, features, builder: by })
   const result = await nixBuild(
     workshop,
@@ -185,6 +202,7 @@ const attempt = async (
     evidence: verdict ? evidenceOf(seen.text || result.stderr) : '',
     run: {
       system,
+      ...(feature ? { feature } : {}),
       mode: workshop.mode,
       builtBy:
         hostName && hostName !== 'unknown' && hostName !== 'localhost'

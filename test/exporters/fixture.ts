@@ -33,6 +33,7 @@ export const now = 1_800_000_000
 // Only its samples are wanted; it never runs
 const canary = createCanaryProbe('private', {
   env: {},
+  provesFeatures: () => false,
   askLocalDaemon: async () => ({ answers: false, reason: 'a test' }),
 })
 
