@@ -1,3 +1,4 @@
+import { createClientWatch } from './client-watch.ts'
 import type { Config } from './config/config.ts'
 import { parseListen } from './config/config.ts'
 import { digestOf } from './config/watch.ts'
@@ -16,6 +17,7 @@ import type {
   Run,
   Timetable,
 } from './model.ts'
+import type { LookAtClient } from './probes/client/look.ts'
 import type { ReadSlotLocks } from './probes/slot-locks.ts'
 import { createPlanner, type Planner } from './schedule/planner.ts'
 import { createStore, type Store } from './state/store.ts'
@@ -36,6 +38,7 @@ export interface DaemonDeps {
   readonly run: Run
   readonly askLocalDaemon: EngineDeps['askLocalDaemon']
   readonly readSlotLocks: ReadSlotLocks
+  readonly lookAtClient: LookAtClient
   readonly clock: Clock
   readonly env: Readonly<Record<string, string | undefined>>
   readonly log: Log
@@ -143,7 +146,19 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     })
   }
 
+  const client = createClientWatch({
+    look: deps.lookAtClient,
+    store,
+    active: () => active,
+    log,
+    signal: stopping.signal,
+  })
+  const followClient = () =>
+    client.follow(deps.createTimetable(current.timeZone), current.schedule.client)
+  let endClient = followClient()
+
   const stops = [
+    () => endClient(),
     ...deps.exporters.flatMap(one => (one.start ? [one.start(store)] : [])),
     startSelfDoubt({
       store,
@@ -158,6 +173,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     active = next
     store.configure(next)
     planner.setBuilders(next.builders)
+    client.look()
     for (const [name, { builder }] of before)
       if (!store.read().builders.has(name)) engine.disconnect(builder)
     for (const builder of next.builders)
@@ -181,6 +197,8 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
         const old = planner
         planner = plan(current)
         void old.stop()
+        endClient()
+        endClient = followClient()
         store.monitor({ intervals: intervalsOf(current, deps) })
       }
     } else

@@ -70,6 +70,65 @@ export interface LocalNix {
   readonly version: string | null
   /** The `system` setting, for example `x86_64-linux`. */
   readonly system: string
+  /** Settings by name, as text; those that nobody told are absent. Only what findings and checks need. */
+  readonly settings?: Readonly<Record<string, LocalSetting>>
+  /** nix.conf of the system, and what it includes. */
+  readonly configFiles?: readonly string[]
+  /** Places of the builders list that this Nix reads otherwise than people do. */
+  readonly traps?: readonly Trap[]
+}
+
+export interface LocalSetting {
+  readonly value: string
+  /** null where Nix told the value and we do not know from where. */
+  readonly origin: Origin | null
+}
+
+/** `blank`: a line of blanks is a broken machine. `comment`: what follows `;` in a comment is a machine. */
+export interface Trap extends Origin {
+  readonly kind: 'blank' | 'comment'
+  /** What Nix takes for a machine line. */
+  readonly text: string
+}
+
+/** Advice about the configuration: nothing is broken by it now. */
+export interface Finding {
+  /** Absent where it is about this machine. */
+  readonly builder?: string
+  /** Closed set of diagnosis/lint.ts. */
+  readonly rule: string
+  readonly message: string
+  /** The exact line to write. */
+  readonly fix: string
+}
+
+export const clientChecks = [
+  'config',
+  'daemon',
+  'trust',
+  'ssh',
+  'identity',
+  'keys',
+  'disk',
+  'memory',
+  'network',
+] as const
+export type ClientCheck = (typeof clientChecks)[number]
+
+/** What a look at this machine found. `failed` means that it cannot send builds; `skipped` tells nothing. */
+export type ClientOutcome =
+  | { readonly status: 'ok' }
+  | {
+      readonly status: 'degraded' | 'failed' | 'skipped'
+      readonly kind: Kind
+      readonly params: Params
+    }
+
+/** Is this machine fit to send builds? */
+export interface ClientState {
+  /** Unix seconds. */
+  readonly at: number
+  readonly checks: Readonly<Record<ClientCheck, ClientOutcome>>
 }
 
 export const probeNames = [
@@ -139,6 +198,8 @@ export interface HostKeySeen {
   readonly fingerprint: string
   /** The key blob, base64: what a known_hosts line carries. */
   readonly blob: string
+  /** The host name under which ssh looks for the key, lower case and without a port. */
+  readonly knownAs?: string
   readonly verifiedBy: 'pinned' | 'known_hosts' | 'ca' | 'nothing'
 }
 
@@ -334,6 +395,10 @@ export interface Snapshot {
   readonly source: ActiveBuilders['source']
   readonly builders: ReadonlyMap<string, BuilderState>
   readonly problems: readonly Problem[]
+  /** The local Nix, as it was when the builders were read; absent before that. */
+  readonly nix?: LocalNix
+  /** The newest look at this machine itself; absent before the first. */
+  readonly client?: ClientState
   readonly monitor: MonitorState
 }
 

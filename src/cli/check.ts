@@ -5,6 +5,8 @@ import { createEngine, type Engine } from '../engine.ts'
 import type { ActiveBuilders, Builder, ProbeName, State } from '../model.ts'
 import type { CanaryMode } from '../probes/canary.ts'
 import { isReachedBySsh } from '../nix/store-uri.ts'
+import { createLookAtClient } from '../probes/client/look.ts'
+import { thisMachine } from '../probes/client/machine.ts'
 import { createReadSlotLocks } from '../probes/slot-locks.ts'
 import { createStore } from '../state/store.ts'
 import { createDial } from '../transport/dial.ts'
@@ -38,12 +40,7 @@ export const checkCommand = async (args: readonly string[], io: Io): Promise<num
   const run = createRun()
   const active = await readLocalBuilders(run, io.env, io.signal)
   const chosen = chooseBuilders(active, positionals)
-  const report = await checkOnce(
-    { ...active, builders: chosen },
-    { mode, features },
-    io,
-    run,
-  )
+  const report = await checkOnce(active, { chosen, mode, features }, io, run)
   io.out(
     values['json'] === true
       ? `${JSON.stringify(report, null, 2)}\n`
@@ -85,7 +82,11 @@ const width = 16
 
 const checkOnce = async (
   active: ActiveBuilders,
-  plan: { readonly mode: CanaryMode | null; readonly features: boolean },
+  plan: {
+    readonly chosen: readonly Builder[]
+    readonly mode: CanaryMode | null
+    readonly features: boolean
+  },
   io: Io,
   run: ReturnType<typeof createRun>,
 ): Promise<Report> => {
@@ -134,14 +135,21 @@ const checkOnce = async (
       stuckAfterSeconds: () => 24 * 3600,
     },
   })
-  const waiting = [...active.builders]
+  const look = createLookAtClient({
+    machine: thisMachine,
+    env: io.env,
+    askLocalDaemon: createAskLocalDaemon(io.env),
+    clock: systemClock,
+  })
+  const looked = look(active, io.signal).then(client => store.client(client))
+  const waiting = [...plan.chosen]
   const worker = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift())
       await checkBuilder(engine, next, plan.mode, io.signal)
   }
-  await Promise.all(Array.from({ length: width }, worker))
+  await Promise.all([looked, ...Array.from({ length: width }, worker)])
   engine.close()
-  return reportOf(store.read())
+  return reportOf(store.read(), new Set(plan.chosen.map(({ name }) => name)))
 }
 
 const telemetry: readonly ProbeName[] = ['system', 'disk', 'memory']

@@ -90,6 +90,8 @@ export const renderReport = (report: Report, paint: Paint): string =>
     ),
     '',
     ...report.builders.map(builder => renderBuilder(builder, paint)),
+    ...renderClient(report.client, paint),
+    ...renderFindings(report.findings, paint),
   ].join('\n')
 
 const renderBuilder = (builder: BuilderReport, paint: Paint): string => {
@@ -118,6 +120,41 @@ const renderBuilder = (builder: BuilderReport, paint: Paint): string => {
         lines.push(`    ${paint.dim(`| ${line.slice(0, 200)}`)}`)
   }
   return `${lines.join('\n')}\n`
+}
+
+/** Only what is wrong here: that this machine is well is no news. */
+const renderClient = ({ checks }: Report['client'], paint: Paint): string[] => {
+  const wrong = Object.entries(checks).filter(
+    ([, { status }]) => status === 'failed' || status === 'degraded',
+  )
+  if (wrong.length === 0) return []
+  return [
+    paint.bold('This machine'),
+    ...wrong.flatMap(([name, { status, reason = '', hint = '' }]) => [
+      `  ${paint.status(status, `${marks[status]} ${name.padEnd(7)}`)} ${reason}`,
+      `    ${paint.bold('mend')}  ${hint}`,
+    ]),
+    '',
+  ]
+}
+
+/** At most this many; --json has them all. */
+const shownFindings = 12
+
+const renderFindings = (findings: Report['findings'], paint: Paint): string[] => {
+  if (findings.length === 0) return []
+  const rest = findings.length - shownFindings
+  return [
+    paint.bold(findings.length === 1 ? 'One finding' : `${findings.length} findings`),
+    ...findings
+      .slice(0, shownFindings)
+      .flatMap(({ builder, rule, message, fix }) => [
+        `  ${builder === undefined ? '' : `${builder}: `}${message} ${paint.dim(`[${rule}]`)}`,
+        ...fix.split('\n').map(line => `    ${paint.bold('write')} ${line}`),
+      ]),
+    ...(rest > 0 ? [paint.dim(`  and ${rest} more: builder-monitor check --json`)] : []),
+    '',
+  ]
 }
 
 const rung = (name: ProbeName, probe: ProbeReport, paint: Paint): string => {

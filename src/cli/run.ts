@@ -7,6 +7,8 @@ import { createVerdictLog } from '../exporters/verdict-log.ts'
 import { createLog, logLevels, type LogLevel } from '../log.ts'
 import type { ActiveBuilders } from '../model.ts'
 import { samplesOf } from '../probes/index.ts'
+import { createLookAtClient } from '../probes/client/look.ts'
+import { thisMachine } from '../probes/client/machine.ts'
 import { createReadSlotLocks } from '../probes/slot-locks.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { createTimetable, cronFault } from '../schedule/timetable.ts'
@@ -84,6 +86,12 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     onLate: exporters.observeLateness,
     run: runLocal,
     askLocalDaemon: createAskLocalDaemon(io.env),
+    lookAtClient: createLookAtClient({
+      machine: thisMachine,
+      env: io.env,
+      askLocalDaemon: createAskLocalDaemon(io.env),
+      clock: systemClock,
+    }),
     readSlotLocks: createReadSlotLocks({
       env: io.env,
       monotonic: systemClock.monotonic,

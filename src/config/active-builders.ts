@@ -1,7 +1,7 @@
-import type { ActiveBuilders, Problem, Run } from '../model.ts'
+import type { ActiveBuilders, LocalSetting, Problem, Run } from '../model.ts'
 import { flavourOf } from '../nix/flavour.ts'
 import { nameBuilders } from '../nix/names.ts'
-import { stringSetting } from '../nix/settings.ts'
+import { stringSetting, type Settings } from '../nix/settings.ts'
 import { askNix } from './ask-nix.ts'
 import { readMachines } from './machine-files.ts'
 import {
@@ -55,7 +55,13 @@ export const readActiveBuilders = async (
       ...expanded.problems,
     ]),
     files: [...source.files],
-    nix: { version: answer.version, system },
+    nix: {
+      version: answer.version,
+      system,
+      settings: localSettings(answer.settings, files),
+      configFiles: files.system,
+      traps: expanded.traps,
+    },
   }
 }
 
@@ -64,6 +70,31 @@ const withOrigin = (told: string, written: Assigned): Assigned =>
   told === written.value
     ? written
     : { value: told, origin: { file: 'builders setting', line: 1 } }
+
+/** What findings and checks need of the local Nix. */
+const wanted = [
+  'builders',
+  'builders-use-substitutes',
+  'max-jobs',
+  'min-free',
+  'max-free',
+]
+
+/** As written where that is what holds, else as Nix told it. */
+const localSettings = (
+  told: Settings | null,
+  { settings }: NixFiles,
+): Readonly<Record<string, LocalSetting>> => {
+  const found = new Map<string, LocalSetting>()
+  for (const name of wanted) {
+    const value = told?.get(name)
+    const written = settings.get(name)
+    if (written) found.set(name, written)
+    else if (['string', 'number', 'boolean', 'bigint'].includes(typeof value))
+      found.set(name, { value: String(value), origin: null })
+  }
+  return Object.fromEntries(found)
+}
 
 const configProblems = (files: NixFiles, failure: string | null): readonly Problem[] => {
   if (failure === null || files.problems.some(problem => problem.stopsBuilds))

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
-import type { Origin, Problem } from '../model.ts'
+import type { Origin, Problem, Trap } from '../model.ts'
 import type { Flavour } from '../nix/flavour.ts'
 import { listConsequence, parseMachine, type Machine } from '../nix/machine-line.ts'
 import { piecesOf, type Piece } from '../nix/machines.ts'
-import { quote } from '../nix/text.ts'
+import { quote, trim } from '../nix/text.ts'
 import { type Assigned, tooDeep, tooLarge, tooManyLines, tooMuch } from './nix-files.ts'
 import { limits, type TextSource } from './text-source.ts'
 
@@ -11,6 +11,7 @@ import { limits, type TextSource } from './text-source.ts'
 export interface Machines {
   readonly machines: readonly (Machine & { readonly origin: Origin })[]
   readonly problems: readonly Problem[]
+  readonly traps: readonly Trap[]
 }
 
 /**
@@ -25,6 +26,7 @@ export const readMachines = async (
 ): Promise<Machines> => {
   const machines: (Machine & { readonly origin: Origin })[] = []
   const problems: Problem[] = []
+  const traps: Trap[] = []
   let isFull = false
 
   const expand = async (
@@ -42,8 +44,17 @@ export const readMachines = async (
       if (piece.text.length > limits.lineLength)
         problems.push({ ...origin, message: tooLong })
       else if (piece.kind === 'include') await include(piece.text, origin, above)
-      else machine(piece.text, origin)
+      else {
+        if (trim(piece.text) === '') trap('blank', piece.text, origin)
+        else if (piece.isInComment) trap('comment', piece.text, origin)
+        machine(piece.text, origin)
+      }
     }
+  }
+
+  const trap = (kind: Trap['kind'], text: string, origin: Origin) => {
+    if (traps.length < limits.problems)
+      traps.push({ ...origin, kind, text: trim(text).slice(0, 500) })
   }
 
   const machine = (text: string, origin: Origin): void => {
@@ -93,7 +104,7 @@ export const readMachines = async (
     ({ line }) => ({ file: builders.origin.file, line: builders.origin.line + line - 1 }),
     [],
   )
-  return { machines, problems }
+  return { machines, problems, traps }
 }
 
 const tooLong = `the line is longer than ${limits.lineLength} characters: it is not read by us`

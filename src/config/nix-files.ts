@@ -17,6 +17,8 @@ export interface Assigned {
 export interface NixFiles {
   /** The nix.conf of the system; it need not exist. */
   readonly main: string
+  /** `main` and what it includes, existing or not. */
+  readonly system: readonly string[]
   readonly settings: ReadonlyMap<string, Assigned>
   readonly problems: readonly Problem[]
 }
@@ -87,12 +89,14 @@ export const readNixFiles = async (
       stop(`the included file ${quote(path)} does not exist`)
   }
 
+  let system: readonly string[] = []
   for (const file of [main, ...userFiles(env, flavour)]) {
     const path = resolve('/', file)
     await include(path, { file: path, line: 1 }, true, [])
+    if (file === main) system = [...source.files]
   }
   if (env['NIX_CONFIG'] !== undefined) await apply(env['NIX_CONFIG'], 'NIX_CONFIG', [])
-  return { main, settings, problems }
+  return { main, system, settings, problems }
 }
 
 /** The `builders` value where no file sets one (globals.cc): NIX_REMOTE_SYSTEMS, or the machines file. */

@@ -51,7 +51,10 @@ export const kinds = {
   ssh_missing: {
     side: 'client',
     state: 'down',
-    reason: () => 'there is no ssh program in PATH, so neither Nix nor we can log in',
+    reason: p =>
+      p['whose']
+        ? `there is no ssh program in the PATH of ${p['whose']}, so it cannot log in`
+        : 'there is no ssh program in PATH, so neither Nix nor we can log in',
     hint: () =>
       'Install OpenSSH where nix-daemon finds it: sudo apt-get install openssh-client (NixOS: programs.ssh.package)',
   },
@@ -122,7 +125,63 @@ export const kinds = {
     hint: p =>
       `Close it: ${v(p, 'ssh')} -O exit ${v(p, 'dest')}; and set ControlMaster no for ${v(p, 'host')} in root's ~/.ssh/config`,
   },
+  client_daemon_down: {
+    side: 'client',
+    state: 'down',
+    reason: p => `nix-daemon of this machine does not answer${detail(p)}`,
+    hint: () => restartDaemon,
+  },
+  client_disk_full: {
+    side: 'client',
+    state: 'down',
+    reason: p =>
+      `this machine has no room for the results of builds: ${v(p, 'available')} left on ${v(p, 'path')}`,
+    hint: p => `sudo nix-collect-garbage -d; df -h ${v(p, 'path')}`,
+  },
+  client_offline: {
+    side: 'client',
+    state: 'down',
+    reason: () => 'this machine has no network address but its own',
+    hint: () => 'Bring the network up: ip address; ip route',
+  },
   // -------------------------------------------------------------------------------------- client, the rest
+  client_daemon_denied: {
+    side: 'client',
+    state: 'degraded',
+    reason: p => `nix-daemon of this machine does not let us in${detail(p)}`,
+    hint: () =>
+      'Builds of others are not hurt; to watch it add this user to allowed-users in /etc/nix/nix.conf (Debian: sudo usermod -aG nix-users builder-monitor)',
+  },
+  client_memory: {
+    side: 'client',
+    state: 'degraded',
+    reason: p =>
+      `this machine is short of memory: ${v(p, 'available')} of ${v(p, 'total')} left`,
+    hint: () => 'See what takes it: ps -eo rss,pid,args --sort=-rss | head',
+  },
+  machines_unused: {
+    side: 'client',
+    state: 'degraded',
+    reason: p =>
+      `${v(p, 'file')} lists builders, but the builders setting is empty, so none is used`,
+    hint: p =>
+      `Take the line builders = out of nix.conf (${v(p, 'where')}; NixOS: nix.distributedBuilds = true), then ${restartDaemon}`,
+  },
+  daemon_restart_needed: {
+    side: 'client',
+    state: 'degraded',
+    reason: p =>
+      `${v(p, 'file')} is newer than the running nix-daemon, which read it only once at its start`,
+    hint: () => restartDaemon,
+  },
+  parity_unknown: {
+    side: 'client',
+    state: 'info',
+    reason: p =>
+      `builds go out as root, whose ssh settings we may not read (${v(p, 'files')}), so root may log in otherwise than we do`,
+    hint: () =>
+      "Compare where it matters: sudo ssh -G BUILDER; or run builder-monitor with read access to root's .ssh",
+  },
   client_mismatch: {
     side: 'client',
     state: 'degraded',

@@ -1,14 +1,18 @@
 import type {
   BuilderState,
   Cause,
+  ClientCheck,
+  ClientOutcome,
+  Finding,
   Outcome,
   Problem,
   ProbeName,
   Snapshot,
   State,
 } from '../model.ts'
-import { probeNames } from '../model.ts'
+import { clientChecks, probeNames } from '../model.ts'
 import { configFault, worstState } from './diagnose.ts'
+import { lint } from './lint.ts'
 import { hintOf, reasonOf, sideOf, type Kind, type Side } from './kinds.ts'
 import { reproduceCommand } from './reproduce.ts'
 
@@ -20,7 +24,7 @@ export interface Report {
     readonly ready: boolean
     readonly checks: Readonly<Record<string, CheckReport>>
   }
-  readonly findings: readonly never[]
+  readonly findings: readonly Finding[]
   readonly problems: readonly Problem[]
 }
 
@@ -47,7 +51,7 @@ export interface CauseReport {
 }
 
 interface CheckReport {
-  readonly status: 'ok' | 'failed'
+  readonly status: ClientOutcome['status']
   readonly kind?: Kind
   readonly reason?: string
   readonly hint?: string
@@ -65,28 +69,66 @@ export const reportOf = (snapshot: Snapshot, names?: ReadonlySet<string>): Repor
   const builders = [...snapshot.builders.values()].filter(
     state => !names || names.has(state.builder.name),
   )
-  const fault = snapshot.problems.find(problem => problem.stopsBuilds)
   return {
     state: worstState(builders.map(state => state.verdict.state)),
     builders: builders.map(builderReport),
-    client: {
-      ready: !fault,
-      checks: { config: fault ? failedCheck(fault) : { status: 'ok' } },
-    },
-    findings: [],
+    client: clientReport(snapshot),
+    findings: findingsOf(snapshot, names),
     problems: snapshot.problems,
   }
 }
 
-const failedCheck = (problem: Problem): CheckReport => {
-  const { kind, params } = configFault(problem)
+/** Advice about the whole list, less what is about builders that were not asked for. */
+const findingsOf = (
+  { builders, nix }: Snapshot,
+  names?: ReadonlySet<string>,
+): readonly Finding[] =>
+  nix
+    ? lint({ builders: [...builders.values()], nix }).filter(
+        ({ builder }) => builder === undefined || !names || names.has(builder),
+      )
+    : []
+
+/** The checks of the newest look, where there was one; the builders list is judged as it is now. */
+export const clientOutcomes = ({
+  problems,
+  client,
+}: Pick<Snapshot, 'problems' | 'client'>): Readonly<
+  Partial<Record<ClientCheck, ClientOutcome>>
+> => {
+  const fault = problems.find(problem => problem.stopsBuilds)
+  const seen = client?.checks
+  const isMended = seen?.config.status === 'failed'
+  const config: ClientOutcome = fault
+    ? { status: 'failed', ...configFault(fault) }
+    : seen && !isMended
+      ? seen.config
+      : { status: 'ok' }
+  return { ...seen, config }
+}
+
+const clientReport = (snapshot: Snapshot): Report['client'] => {
+  const outcomes = clientOutcomes(snapshot)
   return {
-    status: 'failed',
-    kind,
-    reason: reasonOf(kind, params),
-    hint: hintOf(kind, params),
+    ready: Object.values(outcomes).every(({ status }) => status !== 'failed'),
+    checks: Object.fromEntries(
+      clientChecks.flatMap(name => {
+        const outcome = outcomes[name]
+        return outcome ? [[name, checkReport(outcome)]] : []
+      }),
+    ),
   }
 }
+
+const checkReport = (outcome: ClientOutcome): CheckReport =>
+  outcome.status === 'ok'
+    ? { status: 'ok' }
+    : {
+        status: outcome.status,
+        kind: outcome.kind,
+        reason: reasonOf(outcome.kind, outcome.params),
+        hint: hintOf(outcome.kind, outcome.params),
+      }
 
 export const builderReport = (state: BuilderState): BuilderReport => ({
   name: state.builder.name,

@@ -74,6 +74,46 @@ export const runbook: Readonly<Record<Kind, RunbookText>> = {
       'ssh_config shares connections (ControlMaster), and the master is stale or belongs to another login. Nix then reads a line that was not meant for it.',
     look: 'sudo ssh -O check HOST.',
   },
+  client_daemon_down: {
+    means:
+      'nix-daemon of this machine does not answer on its socket, so no user but root can start a build here, remote or not.',
+    look: 'systemctl status nix-daemon.socket nix-daemon.service; journalctl -u nix-daemon -n 50.',
+  },
+  client_disk_full: {
+    means:
+      'The results of remote builds are copied into the store of this machine. Without room for them a build ends with an error after all its work.',
+    look: 'df -h /nix/store /nix/var/nix /tmp.',
+  },
+  client_offline: {
+    means:
+      'No network interface of this machine has an address but those of the loopback. All builders seem to fail at once, and none of them is at fault.',
+    look: 'ip address; ip route.',
+  },
+  client_daemon_denied: {
+    means:
+      'nix-daemon of this machine runs but turns our user away: allowed-users leaves it out, or the socket belongs to a group that it is not in.',
+    look: 'nix config show allowed-users; ls -l /nix/var/nix/daemon-socket/socket.',
+  },
+  client_memory: {
+    means:
+      'This machine has little memory left. ssh, nix-daemon and the build hooks may be killed in the middle of a build that runs elsewhere.',
+    look: 'free -m; journalctl -k | grep -i oom.',
+  },
+  machines_unused: {
+    means:
+      'A machines file exists and lists builders, but the builders setting is empty, so Nix never asks them. NixOS writes it so with nix.distributedBuilds = false.',
+    look: 'nix config show builders; grep -rn builders /etc/nix/nix.conf.',
+  },
+  daemon_restart_needed: {
+    means:
+      'nix-daemon reads nix.conf once, when it starts; its workers are forks. What was changed since then holds for nobody who builds through the daemon. The machines file is read anew for each build and needs no restart.',
+    look: 'ls -l --time-sort /etc/nix; systemctl show nix-daemon -p ActiveEnterTimestamp.',
+  },
+  parity_unknown: {
+    means:
+      "Builds through nix-daemon log in as root, with root's keys, known_hosts and ssh_config. We run as another user and may not read them, so a login that works for us may fail for builds, and the other way round. The canary through the daemon is the proof.",
+    look: 'builder-monitor check --canary --canary-mode daemon, or the check with sudo.',
+  },
   client_mismatch: {
     means:
       "The builder works, but not from here as real builds go: root's key, known_hosts or ssh_config differ from ours, or the way through the local Nix is broken.",

@@ -7,6 +7,8 @@ export interface Piece {
   /** The path without `@`, or the machine line without its comment, blanks as they are. */
   readonly text: string
   readonly line: number
+  /** True where a `#` stands before it in the line: only the legacy order of cuts makes an element of it. */
+  readonly isInComment?: boolean
 }
 
 /**
@@ -34,10 +36,14 @@ function* piecesOfLine(
 ): Generator<Piece, void, undefined> {
   const isLegacy = flavour.splitting === 'legacy'
   // the legacy order makes a machine of what follows `;` in a comment, and a broken one of blanks
+  let isInComment = false
   for (const element of (isLegacy ? text : cutComment(text)).split(';')) {
+    const mark = isInComment ? { isInComment } : {}
+    isInComment ||= element.includes('#')
     const piece = isLegacy ? cutComment(element) : trim(element)
     if (piece === '') continue
-    if (piece.startsWith('@')) yield { kind: 'include', text: trim(piece.slice(1)), line }
-    else yield { kind: 'machine', text: piece, line }
+    if (piece.startsWith('@'))
+      yield { kind: 'include', text: trim(piece.slice(1)), line, ...mark }
+    else yield { kind: 'machine', text: piece, line, ...mark }
   }
 }

@@ -1,6 +1,7 @@
-import { open, readdir, readFile, readlink, realpath, stat } from 'node:fs/promises'
+import { open, readdir, readlink, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mainLock, slotFile } from '../nix/lock-names.ts'
+import { startTime } from './process.ts'
 import { deviceOf, mountDevice, parseLocks, type FileLock } from './file-locks.ts'
 
 /** Nix's own locks at one moment; nothing was locked to learn them. */
@@ -39,7 +40,6 @@ export interface SlotLocksDeps {
 }
 
 const maxBytes = 8 * 1024 * 1024
-const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Node runs on
 /** `/proc/self/ns/pid` of the first namespace (include/linux/proc_ns.h PROC_PID_INIT_INO). */
 const firstNamespace = 'pid:[4026531836]'
 
@@ -149,22 +149,6 @@ const readText = async (path: string): Promise<string | null> => {
     } finally {
       await file.close()
     }
-  } catch {
-    return null
-  }
-}
-
-const startTime = async (proc: string, pid: number): Promise<number | null> => {
-  try {
-    const [whole, booted] = await Promise.all([
-      readFile(join(proc, String(pid), 'stat'), 'utf8'),
-      readFile(join(proc, 'stat'), 'utf8'),
-    ])
-    // The name of the program stands in brackets and may hold anything
-    const fields = whole.slice(whole.lastIndexOf(')') + 2).split(' ')
-    const boot = Number(/^btime (\d+)$/m.exec(booted)?.[1])
-    const ticks = Number(fields[19])
-    return Number.isFinite(boot + ticks) ? boot + ticks / ticksPerSecond : null
   } catch {
     return null
   }

@@ -2,6 +2,7 @@ import type {
   ActiveBuilders,
   Builder,
   BuilderState,
+  ClientState,
   MonitorState,
   ProbeName,
   ProbeRecord,
@@ -29,6 +30,8 @@ export interface Store extends View {
   /** Judges everybody again, since time passed. */
   tick(): void
   monitor(change: Partial<MonitorState>): void
+  /** Takes over what a look at this machine itself found. */
+  client(client: ClientState): void
 }
 
 /** The one place where state changes: each change makes a new immutable snapshot. */
@@ -73,7 +76,12 @@ export const createStore = (
           return [builder.name, { ...state, ...judge(state, whole) }]
         }),
       )
-      publish({ builders, problems: active.problems, source: active.source })
+      publish({
+        builders,
+        problems: active.problems,
+        source: active.source,
+        nix: active.nix,
+      })
     },
     record: (builder, results) => {
       const known = snapshot.builders.get(builder.name)
@@ -100,6 +108,7 @@ export const createStore = (
       }
       if (changed) publish({ builders })
     },
+    client: client => publish({ client }),
     monitor: change => publish({ monitor: { ...snapshot.monitor, ...change } }),
   }
 }

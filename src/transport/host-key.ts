@@ -66,6 +66,8 @@ export const judgeHostKey = (policy: HostKeyPolicy, blob: string): HostKeyVerdic
     type,
     blob,
     fingerprint: fingerprintOf(blob),
+    // The last one is without the port
+    knownAs: policy.names.at(-1) ?? '',
     verifiedBy: 'nothing',
   }
   const shown = `it shows ${type} ${seen.fingerprint}`

@@ -1,0 +1,103 @@
+import type { BuilderState, ProbeName, ProbeValues } from '../model.ts'
+import { withField } from '../nix/edit-machine-line.ts'
+import type { BuilderFinding, LintContext } from './lint.ts'
+import { placeOf } from './lint-list.ts'
+
+/** Rules about what the builder told of its own settings. */
+export const lintBuilder = (context: LintContext): readonly BuilderFinding[] =>
+  rules.flatMap(rule => rule(context) ?? [])
+
+type Rule = (context: LintContext) => BuilderFinding | null
+
+const valueOf = <P extends ProbeName>(
+  { probes }: BuilderState,
+  probe: P,
+): ProbeValues[P] | null => {
+  const outcome = probes[probe]?.lastGood?.outcome
+  return outcome && 'value' in outcome ? (outcome.value ?? null) : null
+}
+
+const mib = 2 ** 20
+const gib = 2 ** 30
+
+const tooManyJobs: Rule = ({ builder, state }) => {
+  const system = valueOf(state, 'system')
+  if (!system) return null
+  const limits = [
+    { count: system.maxJobs ?? 0, words: `its max-jobs is ${system.maxJobs}` },
+    { count: system.buildUsers ?? 0, words: `it has ${system.buildUsers} build users` },
+  ].filter(({ count }) => count > 0)
+  const [least] = limits.sort((a, b) => a.count - b.count)
+  if (!least || builder.maxJobs <= least.count) return null
+  return {
+    rule: 'max_jobs_above_remote',
+    message: `the line promises ${builder.maxJobs} slots, and ${least.words} (${placeOf(builder)})`,
+    fix: withField(builder.line, 4, String(least.count)),
+  }
+}
+
+/** Room for a large build: a tenth of the store, between 1 and 50 GiB. */
+const sensibleMinFree = (sizeBytes: number): number =>
+  Math.round(Math.min(50 * gib, Math.max(gib, sizeBytes / 10), sizeBytes / 4) / mib) * mib
+
+const minFree: Rule = ({ builder, state }) => {
+  const system = valueOf(state, 'system')
+  const disk = valueOf(state, 'disk')
+  if (!disk || system?.minFree === null || system?.minFree === undefined) return null
+  const { sizeBytes } = disk.store
+  const wanted = sensibleMinFree(sizeBytes)
+  const lines = `min-free = ${wanted}\nmax-free = ${3 * wanted}`
+  if (system.minFree === 0)
+    return {
+      rule: 'min_free_off',
+      message: `garbage is never collected by itself there (min-free is 0); write into nix.conf on ${builder.host ?? builder.name}`,
+      fix: lines,
+    }
+  if (system.minFree >= 512 * mib || system.minFree >= sizeBytes / 20) return null
+  return {
+    rule: 'min_free_tiny',
+    message: `min-free of ${Math.round(system.minFree / mib)} MiB protects nothing: one build needs more; write into nix.conf on ${builder.host ?? builder.name}`,
+    fix: lines,
+  }
+}
+
+/** gc.cc autoGC frees nothing where there already is more than max-free. */
+const maxFree: Rule = ({ builder, state }) => {
+  const system = valueOf(state, 'system')
+  if (!system?.minFree || system.maxFree === null || system.maxFree > system.minFree)
+    return null
+  return {
+    rule: 'max_free_below_min_free',
+    message: `max-free (${system.maxFree}) is not above min-free (${system.minFree}), so a garbage collection ends before it frees anything of use; write into nix.conf on ${builder.host ?? builder.name}`,
+    fix: `max-free = ${3 * system.minFree}`,
+  }
+}
+
+/** A root login opens the store itself; its builds are in the session's cgroup (not in nix-daemon.service). */
+const rootLogin: Rule = ({ builder, state }) => {
+  const memory = valueOf(state, 'memory')
+  if (builder.user !== 'root' || memory?.daemonBytes == null) return null
+  if (memory.daemonLimitBytes === null) return null
+  return {
+    rule: 'root_login',
+    message: `builds of a root login do not run in nix-daemon.service, so its memory limit does not hold for them; log in as a user of trusted-users (${placeOf(builder)})`,
+    fix: withField(
+      builder.line,
+      1,
+      builder.storeUri.replace('://root@', '://remotebuild@'),
+    ),
+  }
+}
+
+const memoryMax: Rule = ({ builder, state }) => {
+  const memory = valueOf(state, 'memory')
+  if (memory?.daemonBytes == null || memory.daemonLimitBytes !== null) return null
+  if (builder.user === 'root') return null
+  return {
+    rule: 'memory_max_unset',
+    message: `nix-daemon has no memory limit, so one build can take the whole machine down; on ${builder.host ?? builder.name}: sudo systemctl edit nix-daemon.service`,
+    fix: '[Service]\nMemoryMax=90%',
+  }
+}
+
+const rules: readonly Rule[] = [tooManyJobs, minFree, maxFree, rootLogin, memoryMax]

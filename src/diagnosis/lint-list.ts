@@ -1,0 +1,100 @@
+import type { Builder, BuilderState, Finding, LocalNix } from '../model.ts'
+import { withField } from '../nix/edit-machine-line.ts'
+
+/** Rules that need the whole list: what one machine line means beside the others. */
+export const lintList = (
+  states: readonly BuilderState[],
+  nix: LocalNix,
+): readonly Finding[] => {
+  const builders = states.map(({ builder }) => builder)
+  return [...duplicates(builders), ...hidden(states, nix)]
+}
+
+/** The same account of the same machine for the same builds. */
+const duplicates = (builders: readonly Builder[]): Finding[] => {
+  const first = new Map<string, Builder>()
+  return builders.flatMap(builder => {
+    if (builder.host === null) return []
+    const keys = builder.systems.map(system =>
+      JSON.stringify([
+        builder.host,
+        builder.port ?? builder.params['port'] ?? 22,
+        builder.user,
+        builder.params['remote-store'] ?? '',
+        system,
+        [...builder.mandatoryFeatures].sort(),
+      ]),
+    )
+    const before = keys.map(key => first.get(key)).find(Boolean)
+    for (const key of keys) if (!first.has(key)) first.set(key, builder)
+    if (!before) return []
+    const sum =
+      before.storeUri === builder.storeUri
+        ? 'they share their slots'
+        : `together they take up to ${before.maxJobs + builder.maxJobs} builds at once`
+    return [
+      {
+        builder: builder.name,
+        rule: 'duplicate_machine',
+        message: `${builder.host} is listed twice for the same builds, and ${sum}; take this line out (${placeOf(builder)}; the other: ${placeOf(before)})`,
+        fix: before.line,
+      },
+    ]
+  })
+}
+
+/** Mandatory features that no build can meet, or that leave a system without a builder for ordinary builds. */
+const hidden = (states: readonly BuilderState[], nix: LocalNix): Finding[] =>
+  states.flatMap(({ builder, probes }) => {
+    const { mandatoryFeatures } = builder
+    if (mandatoryFeatures.length === 0) return []
+    const outcome = probes.system?.lastGood?.outcome
+    const system = outcome && 'value' in outcome ? outcome.value : undefined
+    const refused = mandatoryFeatures.filter(feature =>
+      system?.missingFeatures.includes(feature),
+    )
+    const alone = builder.systems.filter(
+      name =>
+        name !== nix.system &&
+        !states.some(
+          other =>
+            other.builder.mandatoryFeatures.length === 0 &&
+            other.builder.systems.includes(name),
+        ),
+    )
+    const names = mandatoryFeatures.join(' and ')
+    const why =
+      refused.length > 0
+        ? `only builds that require ${names} go there, and it refuses those that require ${refused.join(', ')}`
+        : alone.length > 0
+          ? `only builds that require ${names} go there, and no other builder takes ordinary builds for ${alone.join(', ')}`
+          : isOnly(states, builder)
+            ? `only builds that require ${names} go there, so ordinary builds have no builder at all`
+            : null
+    return why === null
+      ? []
+      : [
+          {
+            builder: builder.name,
+            rule: 'mandatory_hides',
+            message: `${why} (${placeOf(builder)})`,
+            fix: withoutMandatory(builder, refused),
+          },
+        ]
+  })
+
+const isOnly = (states: readonly BuilderState[], builder: Builder): boolean =>
+  states.every(
+    other =>
+      other.builder.mandatoryFeatures.length > 0 ||
+      !other.builder.systems.some(system => builder.systems.includes(system)),
+  )
+
+const withoutMandatory = (builder: Builder, refused: readonly string[]): string => {
+  const all = new Set([...builder.supportedFeatures, ...builder.mandatoryFeatures])
+  const features = [...all].filter(feature => !refused.includes(feature))
+  return withField(withField(builder.line, 6, features.join(',') || '-'), 7, '-')
+}
+
+/** `file:line` of a machine line. */
+export const placeOf = ({ origin }: Builder): string => `${origin.file}:${origin.line}`

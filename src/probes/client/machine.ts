@@ -1,0 +1,73 @@
+import { constants } from 'node:fs'
+import { access, readFile, stat, statfs } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
+import systeminformation from 'systeminformation'
+import { findDaemon, type DaemonProcess } from '../process.ts'
+
+/** What the checks ask this machine; tests play it. */
+export interface Machine {
+  readonly uid: number
+  /** Bytes; null where the system does not tell. */
+  memory(): Promise<{ readonly available: number; readonly total: number } | null>
+  /** Bytes that an unprivileged user may use on the filesystem of a path; null where there is no such path. */
+  space(path: string): Promise<number | null>
+  /** Is there an address besides those of this machine alone? */
+  hasNetwork(): boolean
+  daemon(): Promise<DaemonProcess | null>
+  /** Null where the path does not exist; a code where we may not look. */
+  look(path: string): Promise<Looked | { readonly code: string } | null>
+  canRead(path: string): Promise<boolean>
+  canExecute(path: string): Promise<boolean>
+  readText(path: string): Promise<string | null>
+}
+
+export interface Looked {
+  readonly mode: number
+  readonly uid: number
+  /** Unix seconds. */
+  readonly mtime: number
+}
+
+/** This machine. The one place that knows systeminformation. */
+export const thisMachine: Machine = {
+  uid: process.getuid?.() ?? 0,
+  memory: async () => {
+    try {
+      const { available, total } = await systeminformation.mem()
+      return total > 0 ? { available, total } : null
+    } catch {
+      return null
+    }
+  },
+  space: async path => {
+    try {
+      const { bavail, bsize } = await statfs(path)
+      return bavail * bsize
+    } catch {
+      return null
+    }
+  },
+  hasNetwork: () =>
+    Object.values(networkInterfaces()).some(addresses =>
+      addresses?.some(({ internal }) => !internal),
+    ),
+  daemon: () => findDaemon(),
+  look: async path => {
+    try {
+      const { mode, uid, mtimeMs } = await stat(path)
+      return { mode, uid, mtime: mtimeMs / 1000 }
+    } catch (error) {
+      const { code = 'EIO' } = error as NodeJS.ErrnoException
+      return code === 'ENOENT' || code === 'ENOTDIR' ? null : { code }
+    }
+  },
+  canRead: path => can(path, constants.R_OK),
+  canExecute: path => can(path, constants.X_OK),
+  readText: path => readFile(path, 'utf8').catch(() => null),
+}
+
+const can = (path: string, mode: number): Promise<boolean> =>
+  access(path, mode).then(
+    () => true,
+    () => false,
+  )

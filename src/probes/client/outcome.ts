@@ -1,0 +1,21 @@
+import type { ActiveBuilders, ClientOutcome } from '../../model.ts'
+import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import type { CanaryDeps } from '../canary.ts'
+import type { Machine } from './machine.ts'
+
+/** What the checks of one look share. */
+export interface ClientContext {
+  readonly active: ActiveBuilders
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly machine: Machine
+  /** What the local nix-daemon says; asked once. */
+  readonly daemon: Awaited<ReturnType<CanaryDeps['askLocalDaemon']>>
+}
+
+export const ok: ClientOutcome = { status: 'ok' }
+
+export const found = (
+  status: 'degraded' | 'failed' | 'skipped',
+  kind: Kind,
+  params: Params = {},
+): ClientOutcome => ({ status, kind, params })

@@ -1,0 +1,60 @@
+import { join } from 'node:path'
+import type { ClientOutcome } from '../../model.ts'
+import { isReachedBySsh } from '../../nix/store-uri.ts'
+import { found, ok, type ClientContext } from './outcome.ts'
+
+const reached = ({ active }: ClientContext) => active.builders.filter(isReachedBySsh)
+
+/** Is there an ssh program, for us and in the PATH of nix-daemon, which runs it for real builds? */
+export const checkSsh = async (context: ClientContext): Promise<ClientOutcome> => {
+  const { active, env, machine, daemon } = context
+  if (active.source === 'demo' || reached(context).length === 0)
+    return found('skipped', 'not_asked', { detail: 'no builder is reached by ssh' })
+  const has = async (path: string | undefined) => {
+    for (const directory of (path ?? '').split(':').filter(Boolean))
+      if (await machine.canExecute(join(directory, 'ssh'))) return true
+    return false
+  }
+  if (!(await has(env['PATH']))) return found('failed', 'ssh_missing')
+  const path = daemon.answers ? (await machine.daemon())?.path : null
+  return path && !(await has(path))
+    ? found('failed', 'ssh_missing', { whose: 'nix-daemon' })
+    : ok
+}
+
+/** Builds of a daemon go out as root: may we see what root's ssh would do? */
+export const checkIdentity = async (context: ClientContext): Promise<ClientOutcome> => {
+  const { machine, daemon } = context
+  if (reached(context).length === 0 || context.active.source === 'demo')
+    return found('skipped', 'not_asked', { detail: 'no builder is reached by ssh' })
+  if (machine.uid === 0 || !daemon.answers) return ok
+  const directory = process.platform === 'darwin' ? '/var/root/.ssh' : '/root/.ssh'
+  const files = [join(directory, 'known_hosts'), join(directory, 'config')]
+  const hidden: string[] = []
+  for (const file of files)
+    if ((await machine.look(file)) !== null && !(await machine.canRead(file)))
+      hidden.push(file)
+  return hidden.length > 0
+    ? found('skipped', 'parity_unknown', { files: hidden.join(', ') })
+    : ok
+}
+
+/** The keys of the machine lines, with the checks of ssh itself (authfile.c sshkey_perm_ok). */
+export const checkKeys = async (context: ClientContext): Promise<ClientOutcome> => {
+  const { machine } = context
+  const keys = new Set(
+    reached(context).flatMap(({ sshKey }) => (sshKey?.startsWith('/') ? [sshKey] : [])),
+  )
+  for (const key of keys) {
+    const seen = await machine.look(key)
+    if (seen === null) return found('degraded', 'key_missing', { key })
+    // What we may not see we do not judge: it is root's
+    if ('code' in seen) continue
+    if (seen.uid === machine.uid && (seen.mode & 0o077) !== 0)
+      return found('degraded', 'key_permissions', {
+        key,
+        detail: `mode ${(seen.mode & 0o777).toString(8)}`,
+      })
+  }
+  return ok
+}

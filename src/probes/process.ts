@@ -1,0 +1,71 @@
+import { readFile, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
+const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Node runs on
+
+/** The fields of /proc/PID/stat after the name of the program (proc(5)); null where there is no such process. */
+const statFields = async (
+  proc: string,
+  pid: number,
+): Promise<readonly string[] | null> => {
+  const whole = await read(join(proc, String(pid), 'stat'))
+  // The name stands in brackets and may hold anything
+  return whole?.slice(whole.lastIndexOf(')') + 2).split(' ') ?? null
+}
+
+/** Unix time at which a process began (field 22); null where it cannot be told. */
+export const startTime = async (proc: string, pid: number): Promise<number | null> => {
+  const fields = await statFields(proc, pid)
+  const booted = await read(join(proc, 'stat'))
+  const boot = Number(/^btime (\d+)$/m.exec(booted ?? '')?.[1])
+  const ticks = Number(fields?.[19])
+  return Number.isFinite(boot + ticks) ? boot + ticks / ticksPerSecond : null
+}
+
+/** The running nix-daemon of this machine. */
+export interface DaemonProcess {
+  readonly pid: number
+  /** Unix seconds. */
+  readonly startedAt: number
+  /** PATH of its environment; null where we may not read that. */
+  readonly path: string | null
+}
+
+/**
+ * The newest nix-daemon that listens: neither the workers that it forks for each client, often under its very words, nor
+ * the `--stdio` ones of ssh logins. Null where there is none, or no /proc.
+ */
+export const findDaemon = async (proc = '/proc'): Promise<DaemonProcess | null> => {
+  const pids = (await readdir(proc).catch(() => [])).filter(name => /^\d+$/.test(name))
+  const found = await Promise.all(
+    pids.map(async pid => {
+      const name = await read(join(proc, pid, 'comm'))
+      if (!/^(?:nix-daemon|nix|determinate-nixd|lix-daemon)\n?$/.test(name ?? ''))
+        return []
+      const args = (await read(join(proc, pid, 'cmdline')))?.split('\0') ?? []
+      if (!isListener(args)) return []
+      const startedAt = await startTime(proc, Number(pid))
+      if (startedAt === null) return []
+      const environment = await read(join(proc, pid, 'environ'))
+      const path = environment?.split('\0').find(entry => entry.startsWith('PATH='))
+      const parent = Number((await statFields(proc, Number(pid)))?.[1])
+      return [{ pid: Number(pid), parent, startedAt, path: path?.slice(5) ?? null }]
+    }),
+  )
+  const all = found.flat()
+  const listeners = all.filter(({ parent }) => !all.some(({ pid }) => pid === parent))
+  const [newest] = listeners.sort((a, b) => b.startedAt - a.startedAt)
+  return newest
+    ? { pid: newest.pid, startedAt: newest.startedAt, path: newest.path }
+    : null
+}
+
+const isListener = ([program = '', ...args]: readonly string[]): boolean => {
+  const name = program.split(/[/ ]/).findLast(Boolean) ?? ''
+  if (/^\d+$/.test(name) || /^\d+$/.test(args[0] ?? '')) return false
+  if (args.includes('--stdio')) return false
+  return /(?:nix-daemon|determinate-nixd|lix-daemon)$/.test(name) || args[0] === 'daemon'
+}
+
+const read = (path: string): Promise<string | null> =>
+  readFile(path, 'utf8').catch(() => null)
