@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { checkCommand } from './cli/check.ts'
+import { setMaxListeners } from 'node:events'
 import { buildersCommand } from './cli/builders.ts'
 import { configCommand } from './cli/config.ts'
 import { explainCommand } from './cli/explain.ts'
@@ -24,6 +25,8 @@ const commands: Readonly<Record<string, Command>> = {
 
 const main = async (argv: readonly string[]): Promise<number> => {
   const stop = new AbortController()
+  // As many builders as there are listen to it
+  setMaxListeners(0, stop.signal)
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => stop.abort(new Error(signal)))
   const io: Io = {

@@ -1,7 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type {
   Builder,
   CanaryValue,
@@ -16,9 +13,8 @@ import { classify } from '../diagnosis/messages.ts'
 import { evidenceOf, oneLine } from '../diagnosis/text.ts'
 import { canaryExpression, seedExpression } from './canary-derivation.ts'
 import { summarizeBuilds, type OneBuild } from './canary-summary.ts'
+import { openWorkshop, type CanaryMode, type Workshop } from './canary-workshop.ts'
 import { createBuildWatch, type BuildWatch } from './canary-watch.ts'
-
-export type CanaryMode = 'private' | 'daemon'
 
 export interface CanaryDeps {
   /** Whether each advertised feature is proven by a build of its own, too. */
@@ -64,14 +60,11 @@ export const createCanaryProbe = (
           },
         }
     }
-    const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-canary-'))
+    const workshop = await openWorkshop(mode, env, context)
     try {
-      return await buildAll(
-        { mode, env, directory, provesFeatures: provesFeatures() },
-        context,
-      )
+      return await buildAll(workshop, context, provesFeatures())
     } finally {
-      await removeStore(directory, context)
+      await workshop.remove()
     }
   },
   samples: canarySamples,
@@ -87,41 +80,15 @@ export const canarySamples = (value: CanaryValue, builder: Builder): readonly Sa
       value: run.outcome === 'ok' ? 1 : 0,
     }))
 
-interface Workshop {
-  readonly mode: CanaryMode
-  readonly env: Readonly<Record<string, string | undefined>>
-  /** Holds the private store, home and temporary files; removed when the attempt ends. */
-  readonly directory: string
-  readonly provesFeatures: boolean
-}
-
-/** Store paths are read-only directories: without write permission rm cannot empty them. */
-const removeStore = async (directory: string, { run }: ProbeContext): Promise<void> => {
-  const still = new AbortController()
-  await run({
-    file: 'chmod',
-    args: ['-R', 'u+w', directory],
-    signal: still.signal,
-    maxBytes: 1024,
-  })
-  await rm(directory, { recursive: true, force: true })
-}
-
 const buildAll = async (
   workshop: Workshop,
   context: ProbeContext,
+  provesFeatures: boolean,
 ): Promise<Outcome<CanaryValue>> => {
   const { builder } = context
-  await Promise.all(
-    ['home', 'tmp', 'conf'].map(name => mkdir(join(workshop.directory, name))),
-  )
   const nonce = `${Math.floor(context.clock.now())}-${randomBytes(8).toString('hex')}`
-  const seeded = await nixBuild(workshop, context, seedExpression(nonce), [
-    '--max-jobs',
-    '1',
-    '--builders',
-    '',
-  ])
+  const locally = ['--max-jobs', '1', '--builders', '']
+  const seeded = await workshop.build(seedExpression(nonce), locally)
   if (seeded.code !== 0)
     return {
       status: context.signal.aborted ? 'skipped' : 'failed',
@@ -134,7 +101,7 @@ const buildAll = async (
 
   const builds: OneBuild[] = []
   const systems = builder.systems.length ? builder.systems : [context.nix.system]
-  const features = workshop.provesFeatures ? builder.supportedFeatures : []
+  const features = provesFeatures ? builder.supportedFeatures : []
   const wanted: Wanted[] = [
     ...systems.map(system => ({ system })),
     ...features.map(feature => ({ system: systems[0] ?? context.nix.system, feature })),
@@ -177,15 +144,13 @@ const attempt = async (
   const watch = createBuildWatch(() => (clock.monotonic() - started) / 1000)
   const features = [...builder.mandatoryFeatures, ...(feature ? [feature] : [])]
   const expression = canaryExpression({ nonce, system, features, builder: by })
-  const result = await nixBuild(
-    workshop,
-    context,
+  const result = await workshop.build(
     expression,
     ['--max-jobs', '0', '--builders', builder.line],
     line => watch.line(line),
   )
   const seen = watch.seen()
-  const out = result.code === 0 ? await readOutput(workshop, result.stdout, by) : null
+  const out = result.code === 0 ? await workshop.readOutput(result.stdout, by) : null
   const hostName =
     by === 'shell'
       ? out?.startsWith(`${nonce} `)
@@ -217,24 +182,6 @@ const attempt = async (
   }
 }
 
-/** What the output says: the line that the shell wrote, or where the builtin's symlink points. */
-const readOutput = async (
-  { mode, directory }: Workshop,
-  stdout: string,
-  by: 'shell' | 'builtin',
-): Promise<string | null> => {
-  const path = stdout.trim().split('\n').at(-1) ?? ''
-  if (!/^\/nix\/store\/[\w+.?=-]+$/.test(path)) return null
-  const file = mode === 'private' ? join(directory, 'store', path) : path
-  try {
-    return by === 'shell'
-      ? (await readFile(file, 'utf8')).trim().slice(0, 300)
-      : await readlink(join(file, 'manifest.nix'))
-  } catch {
-    return null
-  }
-}
-
 const nameFailure = (
   result: RunResult,
   watch: BuildWatch,
@@ -261,65 +208,3 @@ const nameFailure = (
 }
 
 const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? ''
-
-const sshOptions =
-  '-oBatchMode=yes -oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=3'
-
-const nixBuild = (
-  { mode, env, directory }: Workshop,
-  context: ProbeContext,
-  expression: string,
-  args: readonly string[],
-  onStderrLine?: (line: string) => void,
-): Promise<RunResult> => {
-  const store = join(directory, 'store')
-  const home = {
-    // Its own: a failed connection leaves nix-PID directories behind, and HOME may not be ours
-    HOME: join(directory, 'home'),
-    TMPDIR: join(directory, 'tmp'),
-    NIX_SSHOPTS: [env['NIX_SSHOPTS'], sshOptions].filter(Boolean).join(' '),
-  }
-  const privately = {
-    NIX_CONF_DIR: join(directory, 'conf'),
-    NIX_USER_CONF_FILES: '',
-    NIX_CONFIG: undefined,
-    NIX_REMOTE: undefined,
-    NIX_STATE_DIR: undefined,
-    NIX_STORE_DIR: undefined,
-  }
-  const own = mode === 'private' ? privately : { NIX_REMOTE: 'daemon' }
-  return context.run({
-    file: 'nix-build',
-    args: [
-      '--no-out-link',
-      ...(mode === 'private'
-        ? [
-            '--store',
-            store,
-            '--option',
-            'sandbox',
-            'false',
-            '--option',
-            'build-users-group',
-            '',
-          ]
-        : []),
-      ...args,
-      '--option',
-      'substitute',
-      'false',
-      '--option',
-      'post-build-hook',
-      '',
-      '--log-format',
-      'internal-json',
-      '-v',
-      '-E',
-      expression,
-    ],
-    env: { ...env, ...home, ...own },
-    cwd: directory,
-    signal: context.signal,
-    ...(onStderrLine ? { onStderrLine } : {}),
-  })
-}

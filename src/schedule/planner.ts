@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import type { Builder, Timetable } from '../model.ts'
 
 /** Work that is done for each builder at the times of cron expressions. */
@@ -46,6 +47,8 @@ const maxPhaseSeconds = 300
 /** Runs jobs over builders: spread out, never overlapping itself, never more than `width` side by side. */
 export const createPlanner = (jobs: readonly Job[], deps: PlannerDeps): Planner => {
   const stopped = new AbortController()
+  // Each job that runs listens to it
+  setMaxListeners(0, stopped.signal)
   const lines = new Map(
     jobs.map(job => [job.name, createLine(job, deps, stopped.signal)]),
   )

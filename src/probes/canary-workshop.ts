@@ -1,0 +1,108 @@
+import { mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ProbeContext, RunResult } from '../model.ts'
+
+/** `private`: a store of our own, any user. `daemon`: through the local nix-daemon, the identity of real builds. */
+export type CanaryMode = 'private' | 'daemon'
+
+/** Where canaries are made: a directory of their own that is gone afterwards, and the nix-build that works in it. */
+export interface Workshop {
+  readonly mode: CanaryMode
+  /** Runs nix-build on an expression; stderr is internal-json. */
+  build(
+    expression: string,
+    args: readonly string[],
+    onStderrLine?: (line: string) => void,
+  ): Promise<RunResult>
+  /** What the output says: the line that a shell wrote, or where the builtin's symlink points; null without one. */
+  readOutput(stdout: string, by: 'shell' | 'builtin'): Promise<string | null>
+  remove(): Promise<void>
+}
+
+export const openWorkshop = async (
+  mode: CanaryMode,
+  env: Readonly<Record<string, string | undefined>>,
+  context: ProbeContext,
+): Promise<Workshop> => {
+  const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-canary-'))
+  await Promise.all(['home', 'tmp', 'conf'].map(name => mkdir(join(directory, name))))
+  return {
+    mode,
+    build: (expression, args, onStderrLine) =>
+      context.run({
+        file: 'nix-build',
+        args: [
+          ...commonArgs,
+          ...(mode === 'private' ? privateArgs(directory) : []),
+          ...args,
+          '-E',
+          expression,
+        ],
+        env: { ...env, ...ownHome(env, directory), ...ownNix(mode, directory) },
+        cwd: directory,
+        signal: context.signal,
+        ...(onStderrLine ? { onStderrLine } : {}),
+      }),
+    readOutput: async (stdout, by) => {
+      const path = stdout.trim().split('\n').at(-1) ?? ''
+      if (!/^\/nix\/store\/[\w+.?=-]+$/.test(path)) return null
+      const file = mode === 'private' ? join(directory, 'store', path) : path
+      try {
+        return by === 'shell'
+          ? (await readFile(file, 'utf8')).trim().slice(0, 300)
+          : await readlink(join(file, 'manifest.nix'))
+      } catch {
+        return null
+      }
+    },
+    remove: () => remove(directory, context),
+  }
+}
+
+const commonArgs = [
+  '--no-out-link',
+  ...['--option', 'substitute', 'false'],
+  // A user's hook would upload every canary
+  ...['--option', 'post-build-hook', ''],
+  ...['--log-format', 'internal-json', '-v'],
+]
+
+const privateArgs = (directory: string): string[] => [
+  ...['--store', join(directory, 'store')],
+  ...['--option', 'sandbox', 'false'],
+  ...['--option', 'build-users-group', ''],
+]
+
+const sshOptions =
+  '-oBatchMode=yes -oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=3'
+
+/** Its own: a failed connection leaves nix-PID directories behind, and HOME may not be ours. */
+const ownHome = (
+  env: Readonly<Record<string, string | undefined>>,
+  directory: string,
+) => ({
+  HOME: join(directory, 'home'),
+  TMPDIR: join(directory, 'tmp'),
+  NIX_SSHOPTS: [env['NIX_SSHOPTS'], sshOptions].filter(Boolean).join(' '),
+})
+
+/** A private canary must not depend on what this machine's nix.conf says; the daemon's does on purpose. */
+const ownNix = (mode: CanaryMode, directory: string) =>
+  mode === 'daemon'
+    ? { NIX_REMOTE: 'daemon' }
+    : {
+        NIX_CONF_DIR: join(directory, 'conf'),
+        NIX_USER_CONF_FILES: '',
+        NIX_CONFIG: undefined,
+        NIX_REMOTE: undefined,
+        NIX_STATE_DIR: undefined,
+        NIX_STORE_DIR: undefined,
+      }
+
+/** Store paths are read-only directories: without write permission rm cannot empty them. */
+const remove = async (directory: string, { run }: ProbeContext): Promise<void> => {
+  const args = ['-R', 'u+w', directory]
+  await run({ file: 'chmod', args, signal: new AbortController().signal, maxBytes: 1024 })
+  await rm(directory, { recursive: true, force: true })
+}
