@@ -182,6 +182,18 @@ t.test('a proxy that ends takes the connection with it', async t => {
   t.ok(await connection?.closed)
 })
 
+t.test('a proxy that only closes its output is over too', async t => {
+  const { port } = await sshServer(t, { exec: () => undefined })
+  const file = join(directoryOf(t), 'pid')
+  const relay = `const s=require("net").connect(+process.argv[1],"127.0.0.1");process.stdin.pipe(s);s.on("data",d=>process.stdout.write(d));process.on("SIGUSR2",()=>{s.removeAllListeners("data");require("fs").closeSync(1)})`
+  const proxyCommand = `sh -c 'echo $$ > ${file}; exec ${process.execPath} -e "$0" %p' '${relay}'`
+  const { connection } = await dialTo(t, port, { target: { proxyCommand } })()
+  const pid = await pidIn(file)
+  process.kill(pid, 'SIGUSR2')
+  t.ok(await connection?.closed)
+  await until(() => !lives(pid))
+})
+
 t.test('a proxy that fails says why, and is ended when the login fails', async t => {
   const through = async (proxyCommand: string) =>
     (await dialTo(t, 22, { target: { proxyCommand } })()).outcome
