@@ -38,7 +38,7 @@ LAB_SANDBOX=${LAB_SANDBOX:-false}   # false | true | relaxed
 LAB_NODES=${LAB_NODES:-b1:bookworm:1 b2:trixie:2 b3:forky:3 c1:bookworm:101 c2:trixie:102 c3:forky:103 s1:bookworm+systemd:11 s2:trixie+systemd:12 s3:forky+systemd:13}
 LAB_UP=${LAB_UP:-b1 b2 b3 c1 c2 c3}
 # more names for each node (NAME.NODE), so that one machines file can name one builder many times
-LAB_ALIASES=${LAB_ALIASES:-v1 v2 v3 v4 v5 v6 v7 v8 v9 v10 v11 v12 v13 v14 v15 v16 v17 v18 v19 v20 v21 v22 v23 v24 v25 v26 v27 v28 v29 v30 v31 v32 v33 v34 v35 v36 v37 v38 v39 v40}
+LAB_ALIASES=${LAB_ALIASES:-v1 v2 v3 v4 v5 v6 v7 v8 v9 v10 v11 v12 v13 v14 v15 v16 v17 v18 v19 v20 v21 v22 v23 v24 v25 v26 v27 v28 v29 v30 v31 v32 v33 v34 v35 v36 v37 v38 v39 v40 v41 v42 v43 v44 v45 v46 v47 v48 v49 v50 v51 v52 v53 v54 v55 v56 v57 v58 v59 v60}
 
 NODES=$LAB_DIR/nodes KEYS=$LAB_DIR/keys SHARE=$LAB_DIR/share TOOLS=$LAB_DIR/tools
 SELF=$(readlink -f "${BASH_SOURCE[0]}")

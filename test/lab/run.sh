@@ -2,7 +2,24 @@
 # `npm run test:lab`: starts the real fleet and runs the tests that need it (or only the test files that are named).
 # Debian, as root. Installs by apt what is missing, none of which is a service; what is one (prometheus) is unpacked
 # into $LAB_DIR, not installed. LAB_KEEP=1 leaves the fleet up; a fleet that was up before stays up.
+#
+#   --score      only the table of faults: what was injected against what was answered (every run prints it)
+#   --all        each fault on all versions of Nix; without it on one, another one each day (LAB_TURN=0, 1 or 2)
+#   --rows WORDS only the rows whose name matches
+#   --calm 10m   besides, watch the healthy fleet under load for so long: no verdict may change
 set -euo pipefail
+files=()
+while (($#)); do
+  case $1 in
+    --score) files+=(test/lab/check.test.ts); export LAB_SCORE=1 ;;
+    --all) export LAB_ALL=1 ;;
+    --rows) export LAB_ROWS=$2; shift ;;
+    --calm) export LAB_CALM=$2; shift ;;
+    --*) echo "unknown option $1: --score, --all, --rows WORDS, --calm 10m" >&2; exit 1 ;;
+    *) files+=("$1") ;;
+  esac
+  shift
+done
 cd "$(dirname "$(readlink -f "$0")")/../.."
 lab=test/lab/lab.sh
 export LAB_DIR=${LAB_DIR:-${TMPDIR:-/tmp}/builder-lab} LAB=1
@@ -30,7 +47,14 @@ bash $lab up
 bash $lab status
 echo "the fleet is up after $((SECONDS - start)) s"
 
-files=("$@"); ((${#files[@]})) || files=(test/lab/*.test.ts)
+((${#files[@]})) || { [[ ${LAB_CALM:-} && ${LAB_SCORE:-} ]] || files=(test/lab/*.test.ts); }
+[[ ${LAB_CALM:-} ]] && files+=(test/lab/calm.ts)
+rm -f "$LAB_DIR"/{score,calm}.txt
+rc=0
 # one file after the other: they break the same builders
 PATH=$PATH:$LAB_DIR/tools/usr/bin node node_modules/tap/dist/esm/run.mjs run --disable-coverage --jobs=1 --timeout=900 \
-  --reporter="${LAB_REPORTER:-terse}" "${files[@]}" </dev/null
+  --reporter="${LAB_REPORTER:-terse}" "${files[@]}" </dev/null || rc=$?
+for report in score calm; do
+  [[ ! -e $LAB_DIR/$report.txt ]] || { echo; cat "$LAB_DIR/$report.txt"; }
+done
+exit $rc

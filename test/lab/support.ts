@@ -10,6 +10,8 @@ import type { ProbeName, State } from '../../src/model.ts'
 const script = fileURLToPath(new URL('lab.sh', import.meta.url))
 const labDir =
   process.env['LAB_DIR'] || join(process.env['TMPDIR'] || '/tmp', 'builder-lab')
+export const keysDir = join(labDir, 'keys')
+export const scoreFile = join(labDir, 'score.txt')
 export const labNet = process.env['LAB_NET'] || '10.88.0'
 
 /** The builders with the Nix that each of them runs. */
@@ -79,10 +81,12 @@ export interface Line {
   readonly key?: string
   readonly features?: string
   readonly hostKey?: string
+  /** Parameters of the store URI. */
+  readonly query?: string
 }
 
 export const uriOf = (line: Line) =>
-  `${line.scheme}://${line.user ?? 'remotebuild'}@${line.host}`
+  `${line.scheme}://${line.user ?? 'remotebuild'}@${line.host}${line.query ? `?${line.query}` : ''}`
 export const machineLine = (line: Line): string =>
   [
     uriOf(line),
@@ -119,6 +123,9 @@ export interface BuilderAnswer {
 export interface ProbeAnswer {
   readonly status: 'ok' | 'degraded' | 'failed' | 'busy' | 'skipped'
   readonly kind?: string
+  readonly durationSeconds: number
+  /** Unix seconds of its end. */
+  readonly at: number
   readonly value?: unknown
 }
 export interface CanaryRunAnswer {
@@ -134,6 +141,10 @@ export interface CheckOptions {
   readonly env?: Readonly<Record<string, string>>
   /** More lines of nix.conf. */
   readonly config?: string
+  /** More lines of the machines file, as they are. */
+  readonly extra?: readonly string[]
+  /** The user who asks; root by default. */
+  readonly as?: string
 }
 export interface Check extends Ran {
   readonly answer: Answer
@@ -157,12 +168,20 @@ export const shared = async () => {
 export const check = async (options: CheckOptions): Promise<Check> => {
   const dir = await shared()
   try {
-    const text = options.lines.map(line => `${machineLine(line)}\n`).join('')
+    const text = [...options.lines.map(machineLine), ...(options.extra ?? [])]
+      .map(line => `${line}\n`)
+      .join('')
+    const { as } = options
+    const env = {
+      ...(as && { HOME: `/home/${as}`, USER: as, LOGNAME: as }),
+      ...options.env,
+    }
     await writeFile(join(dir.outside, 'machines'), text)
     const ran = await lab(
       [
         ...['client', options.client, 'timeout', '--kill-after=5', '150'],
-        ...['env', ...Object.entries(options.env ?? {}).map(([k, v]) => `${k}=${v}`)],
+        ...(as ? ['runuser', '-u', as, '--'] : []),
+        ...['env', ...Object.entries(env).map(([k, v]) => `${k}=${v}`)],
         ...['node', '/lab/project/dist/main.js'],
         ...(options.args ?? ['check', '--canary', '--json']),
       ],

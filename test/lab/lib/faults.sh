@@ -15,6 +15,11 @@ garbage-close   the same, but it closes the connection then
 binary          something on port 22 sends random bytes without end
 hostkey         sshd restarts with another host key
 kex             sshd offers only a key exchange that nobody speaks any more
+kex-pq          sshd offers only the post-quantum key exchange sntrup761x25519
+hostcert        sshd shows a host certificate too
+hostcert-late   the same, and it has expired
+user-ca         sshd lets in whom the authority has signed
+rsa-host        sshd has an RSA host key and no other
 penalties       OpenSSH >= 9.8: PerSourcePenalties on (as by default there)
 no-auth         remotebuild's authorized keys are empty
 nologin         remotebuild's shell is nologin
@@ -27,6 +32,12 @@ daemon-freeze   SIGSTOP nix-daemon (accepts by backlog, never answers)
 daemon-crash    nix-daemon and nix-store end in the middle of the handshake
 not-allowed     allowed-users and trusted-users of nix.conf do not name remotebuild
 no-sh           sandbox = true without a /bin/sh in it
+users-busy      every build user is taken
+no-jobs         max-jobs = 0 in nix.conf
+build-timeout   builds are slow, and nix.conf has a time-out of 3 s
+build-oom       a build eats memory under a memory limit, and the kernel kills it
+build-fills     a build fills the disk while it runs
+gc-run          nix-collect-garbage runs over and over
 gc-lock         the garbage collector's lock is held
 disk-full       /nix has no free block
 inodes-full     /nix has no free inode
@@ -131,6 +142,11 @@ NFT
     tarpit | garbage | garbage-close | binary) fake_listener "$n" "$f" ;;
     hostkey) sshd_stop "$n"; in_node "$n" sh -c "cp /lab/keys/newhost_$n /etc/ssh/ssh_host_ed25519_key; chmod 600 /etc/ssh/ssh_host_ed25519_key"; sshd_start "$n" ;;
     kex) sshd_with "$n" "$SSHD_USUAL"$'\n''KexAlgorithms diffie-hellman-group1-sha1' ;;
+    kex-pq) sshd_with "$n" "$SSHD_USUAL"$'\n''KexAlgorithms sntrup761x25519-sha512@openssh.com' ;;
+    hostcert) sshd_with "$n" "$SSHD_USUAL"$'\n'"HostCertificate /lab/keys/host_$n-cert.pub" ;;
+    hostcert-late) sshd_with "$n" "$SSHD_USUAL"$'\n'"HostCertificate /lab/keys/host_$n-late-cert.pub" ;;
+    user-ca) sshd_with "$n" "$SSHD_USUAL"$'\n''TrustedUserCAKeys /lab/keys/ca.pub' ;;
+    rsa-host) sshd_with "$n" "$SSHD_USUAL"$'\n''HostKey /lab/keys/rsa_host'$'\n''HostKeyAlgorithms rsa-sha2-512,rsa-sha2-256' ;;
     penalties)
       in_node "$n" sshd -t -o PerSourcePenalties=no 2>/dev/null || die "$n: its sshd knows no PerSourcePenalties"
       sshd_with "$n" "$SSHD_USUAL"$'\n''PerSourcePenalties yes' ;;
@@ -147,6 +163,14 @@ NFT
         printf "#!/bin/sh\nhead -c 4 >/dev/null\nexit 1\n" >$f; chmod 755 $f; done' ;;
     not-allowed) daemon_with "$n" $'allowed-users = root\ntrusted-users = root' ;;
     no-sh) daemon_with "$n" $'sandbox = true\nsandbox-paths =\nextra-sandbox-paths =' ;;
+    no-jobs) daemon_with "$n" 'max-jobs = 0' ;;
+    build-timeout) builds_do "$n" '/bin/sleep 20'; daemon_with "$n" 'timeout = 3' ;;
+    build-oom) builds_do "$n" 'exec /usr/bin/tail /dev/zero'; memory_limit "$n" 64 ;;
+    build-fills) in_node "$n" sh -c ': >>/nix/.fill; chmod 666 /nix/.fill'; builds_do "$n" '/bin/cat /dev/zero >>/nix/.fill 2>/dev/null' ;;
+    users-busy) aux "$n" nsenter -t "$(pid_of "$n")" -m -- bash -c 'cd /nix/var/nix; mkdir -p userpool; cd userpool
+        for u in $(getent group nixbld | cut -d: -f4 | tr , " "); do exec {f}>>"$(id -u "$u")"; flock -x $f; done; touch .taken; exec sleep infinity'
+      wait_for 5 in_node "$n" test -e /nix/var/nix/userpool/.taken || die "$n: the build users were not taken" ;;
+    gc-run) aux "$n" nsenter -t "$(pid_of "$n")" -m -u -i -n -p -C -- env -i "PATH=$CLEAN_PATH" HOME=/root bash -c 'while :; do nix-collect-garbage; done' ;;
     gc-lock) aux "$n" nsenter -t "$(pid_of "$n")" -m -- bash -c 'exec 3>>/nix/var/nix/gc.lock; flock -x 3; exec sleep infinity'
       wait_for 5 gc_locked "$n" || die "$n: the lock was not taken" ;;
     disk-full) in_node "$n" sh -c 'dd if=/dev/zero of=/nix/.fill bs=64k conv=notrunc oflag=append 2>/dev/null; dd if=/dev/zero of=/nix/.fill2 bs=4k conv=notrunc oflag=append 2>/dev/null; test "$(df --output=avail /nix | tail -1)" -eq 0' ;;
@@ -165,6 +189,35 @@ NFT
     *) die "no such fault: $f" ;;
   esac
 }
+builds_do() { # NODE COMMANDS : what every build does before its own script
+  in_node "$1" bash -c 'cd /usr/bin; [ -e sh.lab-off ] || cp -P sh sh.lab-off
+    printf "#!/bin/dash\ncase \$(/usr/bin/id -un) in nixbld*) %s ;; esac\nexec /bin/dash \"\$@\"\n" "$1" >sh.lab-new
+    chmod 755 sh.lab-new; mv -f sh.lab-new sh' - "$2"
+}
+CGM=$(findmnt -rn -t cgroup -O memory -o TARGET 2>/dev/null | head -n 1) || true
+memory_of() { printf '%s/lab-%s-%s' "$CGM" "$LAB_BRIDGE" "$1"; }
+memory_limit() { # NODE MEGABYTES : nix-daemon and all that it starts, by cgroup v1 or v2
+  local n=$1 c p
+  if [[ $CGM ]]; then
+    c=$(memory_of "$n"); mkdir -p "$c"
+    echo $(($2 * 1048576)) >"$c/memory.limit_in_bytes"
+    p=$(outer_pid "$n" nix-daemon) || die "$n: where is its nix-daemon?"
+    echo "$p" >"$c/cgroup.procs"
+  else
+    in_node "$n" sh -c "echo $(($2 * 1048576)) >/sys/fs/cgroup/system.slice/nix-daemon.service/memory.max" ||
+      die "this machine has no memory controller that the lab may use"
+  fi
+}
+memory_free() { # NODE
+  local c p
+  [[ $CGM ]] && c=$(memory_of "$1") && [[ -d $c ]] || return 0
+  for p in $(cat "$c/cgroup.procs"); do echo "$p" >"$CGM/cgroup.procs" 2>/dev/null || true; done
+  rmdir "$c" 2>/dev/null || true
+}
+outer_pid() { # NODE NAME : the pid, out here, of the node's service (the child of PID 1 of that name)
+  local p; p=$(pid_of "$1")
+  pgrep -x -P "$p" "$2" | head -n 1 | grep .
+}
 forget_neighbour() { # IP : else packets go to its old hardware address for some seconds more
   local n
   ip neigh flush to "$1" dev "$LAB_BRIDGE" 2>/dev/null || true
@@ -179,7 +232,7 @@ heal() { # NODE
   local n=$1
   pid_of "$n" >/dev/null || { (start_node "$n"); return; }
   spec "$n"
-  aux_stop "$n"
+  aux_stop "$n"; memory_free "$n"
   in_net "$n" sh -c "ip link set eth0 up; ip route del blackhole $LAB_NET.0/25; ip route del blackhole $LAB_NET.128/25; tc qdisc del dev eth0 root" 2>/dev/null || true
   tc qdisc del dev "$(veth "$n")" root 2>/dev/null || true
   svc_kill "$n" ssh CONT || true; svc_kill "$n" nix-daemon CONT || true
@@ -189,6 +242,7 @@ heal() { # NODE
     again=0
     nft delete table inet lab 2>/dev/null
     pkill -KILL -u remotebuild
+    rm -f /nix/var/nix/userpool/.taken
     cd /usr/bin; for f in *.lab-off; do [ -e "$f" ] && mv -f "$f" "${f%.lab-off}"; done
     chmod 755 $(readlink -f nix nix-daemon nix-store | sort -u); cd /
     sed -i "/^echo Welcome to the builder/d" ~remotebuild/.bashrc

@@ -13,7 +13,9 @@ spec() { # NODE -> sets suite ip init
 }
 all_nodes() { local s; for s in $LAB_NODES; do printf '%s\n' "${s%%:*}"; done; }
 # Names of a node that carry a fault of their own: nobody knows the host key of unknown.NODE (nor of
-# pinned.NODE and mispinned.NODE, whose machine lines say it), that of changed.NODE is known to be another, that of revoked.NODE is revoked; twice.NODE has two addresses, and the first is nobody's.
+# pinned.NODE and mispinned.NODE, whose machine lines say it), that of changed.NODE is known to be another, that of
+# revoked.NODE is revoked; twice.NODE has two addresses, and the first is nobody's; for cert.NODE only an authority is
+# known, for rsa.NODE a key of each type, for rsaonly.NODE an RSA key alone.
 names_of() { # NODE : the names whose host key is known
   local a
   printf '%s twice.%s' "$1" "$1"
@@ -23,7 +25,7 @@ hosts_file() ( # DEAD : an address that nobody has
   echo "127.0.0.1 localhost"
   for s in $(all_nodes); do
     spec "$s"
-    printf '%s %s' "$ip" "$s"; for a in $LAB_ALIASES unknown pinned mispinned changed revoked; do printf ' %s.%s' "$a" "$s"; done; echo
+    printf '%s %s' "$ip" "$s"; for a in $LAB_ALIASES unknown pinned mispinned changed revoked cert rsa rsaonly; do printf ' %s.%s' "$a" "$s"; done; echo
     printf '%s twice.%s\n%s twice.%s\n' "$1" "$s" "$ip" "$s"
   done
   echo "$LAB_NET.254 coordinator"
@@ -34,6 +36,9 @@ known_hosts() (
     printf '%s %s\n' "$(names_of "$n" | tr ' ' ,),$ip" "$(cut -d' ' -f1,2 "$KEYS/host_$n.pub")"
     printf 'changed.%s %s\n' "$n" "$(cut -d' ' -f1,2 "$KEYS/newhost_$n.pub")"
     printf '@revoked revoked.%s %s\n' "$n" "$(cut -d' ' -f1,2 "$KEYS/host_$n.pub")"
+    printf '@cert-authority cert.%s %s\n' "$n" "$(cut -d' ' -f1,2 "$KEYS/ca.pub")"
+    printf 'rsa.%s %s\n' "$n" "$(cut -d' ' -f1,2 "$KEYS/host_$n.pub")"
+    printf 'rsa.%s,rsaonly.%s %s\n' "$n" "$n" "$(cut -d' ' -f1,2 "$KEYS/rsa_host.pub")"
   done
 )
 veth() { printf '%s-%s' "$LAB_BRIDGE" "$1"; }
@@ -166,6 +171,7 @@ stop_node() { # NODE
   fi
   aux_stop "$n"
   ip link del "$(veth "$n")" 2>/dev/null || true
+  memory_free "$n"
   cgroup_drop "$n" || true
   rm -f "$d/pid" "$d/pid.unshare"
 }

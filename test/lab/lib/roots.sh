@@ -74,10 +74,28 @@ make_keys() {
   [[ -e $KEYS/locked ]] || { cp "$KEYS/id" "$KEYS/locked"; ssh-keygen -q -p -P '' -N secret -f "$KEYS/locked" >/dev/null; }
   [[ -e $KEYS/open ]] || { cp "$KEYS/id" "$KEYS/open"; chmod 644 "$KEYS/open"; }
   [[ -e $KEYS/notakey ]] || { echo 'this is not a private key' >"$KEYS/notakey"; chmod 600 "$KEYS/notakey"; }
+  # pub: a public key in the place of a private one; ca: signs hosts and users; signed, late: keys that only their
+  # certificates let in, and that of `late` is expired
+  [[ -e $KEYS/pub ]] || { cp "$KEYS/id.pub" "$KEYS/pub"; chmod 600 "$KEYS/pub"; }
+  for k in ca signed late; do
+    [[ -e $KEYS/$k ]] || ssh-keygen -q -t ed25519 -N '' -C "lab-$k" -f "$KEYS/$k"
+  done
+  [[ -e $KEYS/signed-cert.pub ]] || ssh-keygen -q -s "$KEYS/ca" -I signed -n remotebuild "$KEYS/signed.pub"
+  [[ -e $KEYS/late-cert.pub ]] || ssh-keygen -q -s "$KEYS/ca" -I late -n remotebuild -V 20200101:20200102 "$KEYS/late.pub"
+  [[ -e $KEYS/rsa_host ]] || ssh-keygen -q -t rsa -b 2048 -N '' -C host-rsa -f "$KEYS/rsa_host"
   for n in $(all_nodes); do
     [[ -e $KEYS/host_$n ]] || ssh-keygen -q -t ed25519 -N '' -C "host-$n" -f "$KEYS/host_$n"
+    [[ -e $KEYS/host_$n-cert.pub ]] || sign_host "$n"
     [[ -e $KEYS/newhost_$n ]] || ssh-keygen -q -t ed25519 -N '' -C "newhost-$n" -f "$KEYS/newhost_$n"
   done
   known_hosts >"$KEYS/known_hosts"
+  cp "$KEYS/known_hosts" "$KEYS/known_hosts.hashed"; chmod 644 "$KEYS/known_hosts.hashed"
+  ssh-keygen -q -H -f "$KEYS/known_hosts.hashed" >/dev/null 2>&1; rm -f "$KEYS/known_hosts.hashed.old"
   exec 9>&-
+}
+sign_host() { # NODE : one certificate that is valid, and one that has expired
+  local k=$KEYS/host_$1
+  cp "$k.pub" "$k-late.pub"
+  ssh-keygen -q -s "$KEYS/ca" -I "$1" -h -n "$1,cert.$1" -V 20200101:20200102 "$k-late.pub"
+  ssh-keygen -q -s "$KEYS/ca" -I "$1" -h -n "$1,cert.$1" "$k.pub"
 }

@@ -1,0 +1,95 @@
+/** What is wrong, or only unusual, where builds are sent from. */
+import { always, down, healthy, type Expected, type From, type Row } from './row.ts'
+
+const nodeClients = ['c3', 'c1'] as const
+const plain: From = {
+  as: 'plain',
+  before: 'install -o plain -g plain -m 600 /lab/keys/id /home/plain/lab-key',
+}
+const ownKey = () => ({ key: '/home/plain/lab-key' })
+const daemonMode = ['check', '--canary-mode', 'daemon', '--json']
+
+const withoutCanary =
+  (kind: string): Expected['also'] & object =>
+  (t, builder) => {
+    const { status, kind: found } = builder.probes.canary ?? {}
+    t.strictSame([status, found], ['skipped', kind], `${builder.name}: no canary`)
+  }
+const malformed = down('config_invalid', 'client', /builder-monitor builders/)
+
+export const clientRows: readonly Row[] = [
+  {
+    name: 'an option that ssh does not know in NIX_SSHOPTS',
+    from: { env: { NIX_SSHOPTS: '-o NoSuchOption=1' } },
+    expect: always(down('config_invalid', 'client', /NIX_SSHOPTS/)),
+  },
+  {
+    name: 'an ssh_config that ssh cannot read',
+    from: {
+      env: { NIX_SSHOPTS: '-F /lab/share/bad_ssh_config' },
+      before: 'printf "Host *\\n  Prot 22\\n" >/lab/share/bad_ssh_config',
+    },
+    expect: always(down('config_invalid', 'client', /ssh/)),
+  },
+  {
+    name: 'a malformed line beside good ones',
+    from: { extra: ['ssh-ng://remotebuild@b1 x86_64-linux /lab/keys/id many'] },
+    expect: always(malformed),
+  },
+  {
+    name: 'no local nix',
+    from: {
+      env: { PATH: '/lab/bin:/lab/share/nonix' },
+      before:
+        'mkdir -p /lab/share/nonix; ln -sf /usr/bin/ssh /usr/bin/sh /lab/share/nonix/',
+    },
+    expect: always({
+      state: 'healthy',
+      kind: null,
+      also: (t, builder, where) => {
+        withoutCanary('no_local_nix')(t, builder, where)
+        t.equal(builder.probes.direct?.status, 'ok', `${builder.name}: asked directly`)
+        t.ok(builder.proven, `${builder.name} is proven`)
+      },
+    }),
+  },
+  {
+    name: 'no ssh program',
+    from: {
+      env: { PATH: '/lab/bin:/lab/share/nossh' },
+      before:
+        'mkdir -p /lab/share/nossh; ln -sf /usr/bin/sh /usr/bin/nix* /usr/bin/chmod /lab/share/nossh/',
+    },
+    expect: always(down('ssh_missing', 'client', /openssh-client/)),
+  },
+  {
+    name: 'an unprivileged user with a key of its own',
+    clients: nodeClients,
+    from: plain,
+    line: ownKey,
+    expect: always(healthy),
+  },
+  {
+    name: 'a key that this user may not read',
+    clients: nodeClients,
+    from: plain,
+    expect: always(down('key_unreadable', 'client', /who may read it/)),
+  },
+  {
+    name: 'a canary through the local nix-daemon',
+    clients: nodeClients,
+    from: { args: daemonMode },
+    expect: always(healthy),
+  },
+  {
+    name: 'a canary through a local nix-daemon that does not trust us',
+    clients: nodeClients,
+    from: { ...plain, args: daemonMode },
+    line: ownKey,
+    expect: always({
+      state: 'healthy',
+      kind: null,
+      also: withoutCanary('client_untrusted'),
+    }),
+  },
+]

@@ -1,0 +1,19 @@
+import { certificateRows } from './certificates.ts'
+import { clientRows } from './client.ts'
+import { jumpRows } from './jump.ts'
+import { lineRows } from './lines.ts'
+import { nixRows } from './nix.ts'
+import { reachRows } from './reach.ts'
+import type { Row } from './row.ts'
+import { storeRows } from './store.ts'
+
+/** Every fault there is, each with its one right answer. */
+export const rows: readonly Row[] = [
+  ...lineRows,
+  ...jumpRows,
+  ...clientRows,
+  ...reachRows,
+  ...certificateRows,
+  ...nixRows,
+  ...storeRows,
+]

@@ -1,0 +1,186 @@
+/** What the machine line gets wrong. */
+import type { LoginValue } from '../../../src/model.ts'
+import { labNet, nodes } from '../support.ts'
+import {
+  always,
+  down,
+  healthy,
+  healthyAnd,
+  hostKeyOf,
+  type Expected,
+  type Row,
+} from './row.ts'
+
+const withoutShell: NonNullable<Expected['also']> = (t, builder) => {
+  for (const probe of ['disk', 'memory'] as const) {
+    const { status, kind } = builder.probes[probe] ?? {}
+    t.equal(status, 'skipped', `${builder.name}: ${probe} is skipped, not failed`)
+    t.match(kind, /^(forced_command|no_shell)$/, `${builder.name}: and says why`)
+  }
+}
+
+export const lineRows: readonly Row[] = [
+  { name: 'a healthy builder', line: () => ({}), expect: always(healthy) },
+  {
+    name: 'a pinned host key that is right',
+    line: ({ node }) => ({ host: `pinned.${node}`, hostKey: hostKeyOf(node) }),
+    expect: always(
+      healthyAnd((t, builder) => {
+        const login = builder.probes.login?.value as LoginValue | undefined
+        t.equal(login?.hostKey?.verifiedBy, 'pinned', `${builder.name}: the pin decided`)
+      }),
+    ),
+  },
+  {
+    name: 'a pinned host key that is wrong',
+    line: ({ node }) => ({
+      host: `mispinned.${node}`,
+      hostKey: hostKeyOf(node, 'newhost'),
+    }),
+    expect: always(down('host_key_mismatch', 'security', /field 8.*base64 -w0/)),
+  },
+  // Nix hands the pin to ssh as UserKnownHostsFile, and GlobalKnownHostsFile still counts
+  {
+    name: 'a wrong pin where ssh_known_hosts has the right key',
+    line: ({ node }) => ({ hostKey: hostKeyOf(node, 'newhost') }),
+    expect: always(healthy),
+  },
+  {
+    name: 'a key that the builder does not accept',
+    line: () => ({ key: '/lab/keys/wrong' }),
+    expect: ({ node }) =>
+      down(
+        'auth_denied',
+        'client',
+        new RegExp(`ssh-copy-id -i /lab/keys/wrong remotebuild@\\S*${node}`),
+      ),
+  },
+  {
+    name: 'a key with a passphrase',
+    line: () => ({ key: '/lab/keys/locked' }),
+    expect: always(
+      down('key_encrypted', 'client', /ssh-keygen -p .*\/lab\/keys\/locked/),
+    ),
+  },
+  {
+    name: 'a key that does not exist',
+    line: () => ({ key: '/lab/keys/nosuch' }),
+    expect: always(down('key_missing', 'client', /ssh-keygen -t .*\/lab\/keys\/nosuch/)),
+  },
+  {
+    name: 'a key file that is no key',
+    line: () => ({ key: '/lab/keys/notakey' }),
+    expect: always(
+      down('key_unreadable', 'client', /ssh-keygen -y -f \/lab\/keys\/notakey/),
+    ),
+  },
+  {
+    name: 'a key that others may read',
+    line: () => ({ key: '/lab/keys/open' }),
+    expect: always(down('key_permissions', 'client', /chmod 600 \/lab\/keys\/open/)),
+  },
+  {
+    name: 'an unknown host key',
+    line: ({ node }) => ({ host: `unknown.${node}` }),
+    expect: always(
+      down('host_key_unknown', 'client', /ssh-keygen -lf.*unknown\.b\d true.*field 8/s),
+    ),
+  },
+  {
+    name: 'another host key in known_hosts',
+    line: ({ node }) => ({ host: `changed.${node}` }),
+    expect: ({ node }) =>
+      down('host_key_changed', 'security', new RegExp(`ssh-keygen -R changed\\.${node}`)),
+  },
+  {
+    name: 'a revoked host key',
+    line: ({ node }) => ({ host: `revoked.${node}` }),
+    expect: always(down('host_key_revoked', 'security', /new host key.*ssh-keygen -A/)),
+  },
+  {
+    name: 'a user that the builder does not trust',
+    line: () => ({ user: 'plain' }),
+    expect: always(down('not_trusted', 'remote', /add plain to trusted-users/)),
+  },
+  {
+    name: 'a user that may not use the daemon',
+    line: () => ({ user: 'outsider' }),
+    expect: always(down('daemon_denied', 'remote', /usermod -aG nix-users outsider/)),
+  },
+  {
+    name: 'a user that does not exist',
+    line: () => ({ user: 'nobodyhome' }),
+    expect: always(down('auth_denied', 'client', /authorized_keys/)),
+  },
+  {
+    name: 'a user without a login shell',
+    line: () => ({ user: 'noshell' }),
+    expect: always(down('nologin', 'remote', /usermod -s \S+ noshell/)),
+  },
+  {
+    name: 'a forced command for ssh-ng',
+    line: () => ({ user: 'forced' }),
+    expect: ({ scheme }) =>
+      scheme === 'ssh-ng'
+        ? healthyAnd(withoutShell)
+        : down('protocol_mismatch', 'remote', /ssh-ng:\/\/ for nix-daemon --stdio/),
+  },
+  {
+    name: 'a forced command for ssh',
+    line: () => ({ user: 'forcedserve' }),
+    expect: ({ scheme }) =>
+      scheme === 'ssh'
+        ? healthyAnd(withoutShell)
+        : down('protocol_mismatch', 'remote', /ssh:\/\/ for nix-store --serve/),
+  },
+  {
+    name: 'a feature that the builder has not',
+    line: () => ({ features: 'big-parallel,lab-nope' }),
+    expect: always({
+      state: 'degraded',
+      kind: 'feature_missing',
+      side: 'remote',
+      hint: /lab-nope out of the machine line.*system-features/,
+    }),
+  },
+  {
+    name: 'a system that the builder has not',
+    line: () => ({ systems: 'riscv64-linux' }),
+    expect: always(down('system_missing', 'remote', /extra-platforms = riscv64-linux/)),
+  },
+  {
+    name: 'one system of two that the builder has not',
+    line: () => ({ systems: 'x86_64-linux,riscv64-linux' }),
+    expect: always({
+      state: 'degraded',
+      kind: 'system_missing',
+      side: 'remote',
+      hint: /extra-platforms = riscv64-linux/,
+    }),
+  },
+  {
+    name: 'a first address that is dead',
+    line: ({ node }) => ({ host: `twice.${node}` }),
+    expect: always({
+      state: 'degraded',
+      kind: 'dead_address',
+      side: 'network',
+      hint: /getent ahosts twice\.b\d/,
+    }),
+  },
+  {
+    name: 'a name without an address',
+    line: ({ node }) => ({ host: `nowhere-${node}.invalid` }),
+    expect: always(down('dns', 'client', /getent ahosts nowhere-/)),
+  },
+  {
+    name: 'an address that nobody has',
+    line: ({ node }) => ({ host: `${labNet}.19${nodes.indexOf(node)}` }),
+    expect: always(down('tcp_unreachable', 'network', /ip route get/)),
+  },
+  {
+    name: 'a public key in the place of the private one',
+    line: () => ({ key: '/lab/keys/pub' }),
+    expect: always(down('key_unreadable', 'client', /ssh-keygen -y -f \/lab\/keys\/pub/)),
+  },
+]

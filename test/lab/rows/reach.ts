@@ -1,0 +1,153 @@
+/** Between us and the login: the network, what listens there, and sshd. */
+import { inNode } from '../support.ts'
+import {
+  always,
+  degraded,
+  down,
+  healthy,
+  healthyThroughOpenssh,
+  hostKeyOf,
+  type Expected,
+  type Row,
+} from './row.ts'
+
+const restart = /systemctl (re)?start/
+const throttled: Expected = {
+  state: 'unknown',
+  kind: 'sshd_throttled',
+  side: 'remote',
+  hint: /MaxStartups/,
+}
+
+export const reachRows: readonly Row[] = [
+  {
+    name: 'sshd stopped',
+    faults: ['sshd-stop'],
+    expect: always(down('tcp_refused', 'remote', /systemctl start sshd/)),
+  },
+  {
+    name: "sshd's listener killed with a session alive",
+    faults: ['session', 'sshd-listener'],
+    expect: always(down('tcp_refused', 'remote', /systemctl start sshd/)),
+    during: async node => {
+      const alive = await inNode(node, 'pgrep -u remotebuild -f lab-session | wc -l')
+      return Number(alive) > 0 ? null : `the session on ${node} is not alive any more`
+    },
+  },
+  {
+    name: 'sshd frozen',
+    faults: ['sshd-freeze'],
+    expect: always(down('banner_timeout', 'remote', restart)),
+  },
+  {
+    name: 'sshd turning logins away',
+    faults: ['sshd-throttle'],
+    expect: always(throttled),
+  },
+  {
+    name: 'a black hole',
+    faults: ['blackhole'],
+    expect: always(down('tcp_timeout', 'network', /ping/)),
+  },
+  {
+    name: 'a link that is down',
+    faults: ['link-down'],
+    expect: always(down('tcp_unreachable', 'network', /ip route get/)),
+  },
+  {
+    name: 'a firewall that rejects',
+    faults: ['reject'],
+    expect: always(down('tcp_unreachable', 'network', /ip route get/)),
+  },
+  {
+    name: 'a tarpit',
+    faults: ['tarpit'],
+    expect: always(down('banner_timeout', 'remote', restart)),
+  },
+  {
+    name: 'a web server on the port',
+    faults: ['garbage'],
+    expect: always(down('not_ssh', 'remote', /Check host and port.*nc /)),
+  },
+  {
+    name: 'a web server on the port that hangs up',
+    faults: ['garbage-close'],
+    expect: always(down('not_ssh', 'remote', /Check host and port.*nc /)),
+  },
+  {
+    name: 'random bytes on the port',
+    faults: ['binary'],
+    expect: always(down('not_ssh', 'remote', /Check host and port.*nc /)),
+  },
+  {
+    name: 'a new host key',
+    faults: ['hostkey'],
+    expect: ({ node }) =>
+      down('host_key_changed', 'security', new RegExp(`ssh-keygen -R ${node}`)),
+  },
+  {
+    name: 'a new host key where the old one is pinned',
+    faults: ['hostkey'],
+    line: ({ node }) => ({ hostKey: hostKeyOf(node) }),
+    expect: always(down('host_key_mismatch', 'security', /field 8.*base64 -w0/)),
+  },
+  {
+    name: 'no common key exchange',
+    faults: ['kex'],
+    expect: always(down('kex_mismatch', 'remote', /Update the older side/)),
+  },
+  {
+    name: 'no authorized key',
+    faults: ['no-auth'],
+    expect: always(down('auth_denied', 'client', /ssh-copy-id -i \/lab\/keys\/id/)),
+  },
+  {
+    name: 'a host key that ssh is told to accept unseen',
+    from: {
+      env: {
+        NIX_SSHOPTS: '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null',
+      },
+    },
+    line: ({ node }) => ({ host: `unknown.${node}` }),
+    expect: always(degraded('host_key_unpinned', 'security', /field 8/)),
+  },
+  // ssh2 cannot, OpenSSH can
+  {
+    name: 'a key exchange that only OpenSSH knows',
+    faults: ['kex-pq'],
+    expect: always(healthyThroughOpenssh),
+  },
+  {
+    name: 'an RSA host key that is known',
+    faults: ['rsa-host'],
+    line: ({ node }) => ({ host: `rsaonly.${node}` }),
+    expect: always(healthy),
+  },
+  {
+    name: 'an RSA host key, and an Ed25519 one in known_hosts too',
+    faults: ['rsa-host'],
+    line: ({ node }) => ({ host: `rsa.${node}` }),
+    expect: always(healthy),
+  },
+  {
+    name: 'an RSA host key where only an Ed25519 one is known',
+    faults: ['rsa-host'],
+    expect: always(down('host_key_unknown', 'client', /ssh-keygen -lf/)),
+  },
+  {
+    name: 'penalties for failed logins',
+    faults: ['penalties'],
+    on: ['b3'], // OpenSSH 9.8 and later
+    before: node =>
+      `for i in 1 2 3 4 5 6 7 8; do ssh -o BatchMode=yes -o IdentitiesOnly=yes -i /lab/keys/wrong remotebuild@${node} true; done; true`,
+    expect: always({
+      ...throttled,
+      or: down('sshd_closed', 'remote', /PerSourcePenaltyExemptList/),
+    }),
+  },
+  {
+    name: 'a link of 64 kbit/s',
+    faults: ['slow'],
+    expect: always(healthy),
+  },
+]

@@ -1,0 +1,52 @@
+/** Where the builds live. */
+import type { CanaryValue } from '../../../src/model.ts'
+import { always, down, type Row } from './row.ts'
+
+export const storeRows: readonly Row[] = [
+  {
+    name: 'a full store',
+    faults: ['disk-full'],
+    expect: always(down('disk_full', 'remote', /nix-collect-garbage/)),
+  },
+  {
+    name: 'a store without inodes',
+    faults: ['inodes-full'],
+    expect: always(down('inodes_full', 'remote', /nix-collect-garbage.*df -i/)),
+  },
+  {
+    name: 'a store below min-free',
+    faults: ['low-space'],
+    expect: always({
+      state: 'degraded',
+      kind: 'below_min_free',
+      side: 'remote',
+      hint: /nix-collect-garbage/,
+    }),
+  },
+  {
+    name: 'a read-only store',
+    faults: ['store-ro'],
+    expect: always(down('store_read_only', 'remote', /remount,rw/)),
+  },
+  {
+    name: 'a sandbox without /bin/sh',
+    faults: ['no-sh'],
+    expect: always({
+      state: 'healthy',
+      kind: null,
+      also: (t, builder) => {
+        const { runs } = (builder.probes.canary?.value ?? { runs: [] }) as CanaryValue
+        t.equal(
+          runs[0]?.systemProven,
+          false,
+          `${builder.name}: it says what is not proven`,
+        )
+      },
+    }),
+  },
+  {
+    name: 'a disk that fills during the build',
+    faults: ['build-fills'],
+    expect: always(down('disk_full', 'remote', /nix-collect-garbage/)),
+  },
+]
