@@ -56,6 +56,23 @@ const primary: readonly Rule[] = [
     'tcp_unreachable',
     m => ({ address: m[1] ?? '', detail: m[3] ?? '' }),
   ],
+  // The same, said by a jump host (ssh -W)
+  [/open failed: connect failed: Connection refused/, 'tcp_refused', detail],
+  [
+    /open failed: connect failed: (?:Connection|Operation) timed out/,
+    'tcp_timeout',
+    detail,
+  ],
+  [
+    /open failed: connect failed: (?:No route to host|Network is unreachable|Host is down)/,
+    'tcp_unreachable',
+    detail,
+  ],
+  [
+    /open failed: connect failed: (?:Name or service not known|Temporary failure in name resolution|No address associated with hostname)/,
+    'dns',
+    detail,
+  ],
   // --- sshd
   [
     /Exceeded MaxStartups|Not allowed at this time|Session open refused by peer/,

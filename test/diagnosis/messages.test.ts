@@ -26,6 +26,22 @@ const printed: readonly [kind: string, text: string][] = [
   ],
   ['tcp_unreachable', 'ssh: connect to host 10.88.0.2 port 22: No route to host'],
   [
+    'tcp_refused',
+    'channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\nkex_exchange_identification: Connection closed by remote host',
+  ],
+  [
+    'tcp_timeout',
+    'channel 0: open failed: connect failed: Connection timed out\nstdio forwarding failed',
+  ],
+  [
+    'tcp_unreachable',
+    'channel 0: open failed: connect failed: No route to host\nstdio forwarding failed',
+  ],
+  [
+    'dns',
+    'channel 0: open failed: connect failed: Name or service not known\nstdio forwarding failed',
+  ],
+  [
     'build_failed',
     "building '/nix/store/H-canary.drv' on 'ssh-ng://x'...\nto-stdout\nerror: build of '/nix/store/H-canary.drv' on 'ssh-ng://x' failed: builder for '/nix/store/H-canary.drv' failed with exit code 7;\n       last 2 log lines:",
   ],

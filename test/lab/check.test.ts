@@ -35,6 +35,7 @@ const holds = (t: Test, { builder, expected, where }: Asked) => {
     found: saidBy(builder),
     reason: cause?.reason,
     evidence: cause?.evidence,
+    login: right ? undefined : builder.probes.login,
   })
   if (right?.hint)
     t.match(cause?.hint ?? 'no hint', right.hint, `${label}: the hint names the mend`)

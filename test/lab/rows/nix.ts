@@ -62,7 +62,7 @@ export const nixRows: readonly Row[] = [
   {
     name: 'max-jobs = 0 on the builder',
     faults: ['no-jobs'],
-    expect: always(healthy),
+    expect: always(down('build_failed', 'remote', /journalctl/)),
   },
   {
     name: 'builds that are too slow for a timeout of the builder',
