@@ -93,11 +93,12 @@ t.test('the daemon: down, frozen, not for us, or none by choice', async t => {
   const daemon = (reason: string, played: Played = {}) =>
     check('daemon', played, activeOf(), silent(reason))
   t.match(await daemon('ECONNREFUSED'), { status: 'failed', kind: 'client_daemon_down' })
-  t.match(await daemon('ENOENT'), {
+  t.match(await daemon('ENOENT', { uid: 1000 }), {
     status: 'failed',
     kind: 'client_daemon_down',
     params: { detail: '/nix/var/nix/daemon-socket/socket: ENOENT' },
   })
+  t.match(await daemon('ENOENT', { uid: 0 }), { status: 'skipped' }, 'root needs none')
   t.match(await daemon('no answer within 5 s'), { status: 'failed' })
   t.match(await daemon('ENOENT', { files: {} }), { status: 'skipped', kind: 'not_asked' })
   t.match(await daemon('EACCES'), { status: 'degraded', kind: 'client_daemon_denied' })
