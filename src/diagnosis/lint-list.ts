@@ -16,14 +16,14 @@ const duplicates = (builders: readonly Builder[]): Finding[] => {
   return builders.flatMap(builder => {
     if (builder.host === null) return []
     const keys = builder.systems.map(system =>
-      JSON.stringify([
+      [
         builder.host,
         builder.port ?? builder.params['port'] ?? 22,
         builder.user,
         builder.params['remote-store'] ?? '',
         system,
-        [...builder.mandatoryFeatures].sort(),
-      ]),
+        ...[...builder.mandatoryFeatures].sort(),
+      ].join(' '),
     )
     const before = keys.map(key => first.get(key)).find(Boolean)
     for (const key of keys) if (!first.has(key)) first.set(key, builder)

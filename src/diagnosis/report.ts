@@ -79,7 +79,7 @@ export const reportOf = (snapshot: Snapshot, names?: ReadonlySet<string>): Repor
 }
 
 /** Advice about the whole list, less what is about builders that were not asked for. */
-const findingsOf = (
+export const findingsOf = (
   { builders, nix }: Snapshot,
   names?: ReadonlySet<string>,
 ): readonly Finding[] =>

@@ -51,6 +51,14 @@ export const families = [
     presence: 'always',
   },
   {
+    name: 'nix_builder_lint_findings',
+    type: 'gauge',
+    group: 'builder',
+    labels: ['builder'],
+    help: 'Open findings about the configuration of this builder; which ones: builder-monitor status.',
+    presence: 'always',
+  },
+  {
     name: 'nix_builder_up',
     type: 'gauge',
     group: 'builder',
@@ -311,7 +319,7 @@ export const families = [
     type: 'gauge',
     group: 'fleet',
     labels: ['check'],
-    help: '1 if this machine is fit to send builds, by check.',
+    help: '1 if this machine is fit to send builds, by check; absent for a check that told nothing.',
     presence: 'always',
   },
   {
@@ -472,7 +480,6 @@ export type FamilyName = (typeof families)[number]['name']
 
 /** Names of the contract that later work fills. */
 export const notYet: readonly (readonly [family: string, waitsFor: string])[] = [
-  ['nix_builder_lint_findings', 'the rules for machine lines'],
   ['nix_builder_withdrawn', 'the published machines file'],
   [
     'nix_builder_credential_expiry_timestamp_seconds',

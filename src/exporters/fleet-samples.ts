@@ -1,4 +1,5 @@
 import { probeNames, type BuilderState, type Sample, type Snapshot } from '../model.ts'
+import { clientOutcomes, findingsOf } from '../diagnosis/report.ts'
 import { isKind, kindNames, stateOf } from '../diagnosis/kinds.ts'
 import { freshUntil, valueOf, type Moment } from './builder-samples.ts'
 import type { FamilyName } from './families.ts'
@@ -9,14 +10,11 @@ export const readFleet = (
   version: string,
   now: number,
 ): readonly Sample[] => {
-  const { monitor, problems } = snapshot
+  const { monitor } = snapshot
   return [
     ...available(snapshot, { now, intervals: monitor.intervals }),
-    sample(
-      'nix_client_ready',
-      { check: 'config' },
-      problems.some(problem => problem.stopsBuilds) ? 0 : 1,
-    ),
+    ...clientReady(snapshot),
+    ...findings(snapshot),
     sample('builder_monitor_build_info', { version }, 1),
     ...probeNames.map(probe =>
       sample(
@@ -40,6 +38,23 @@ const sample = (family: FamilyName, labels: Sample['labels'], value: number): Sa
   labels,
   value,
 })
+
+/** A check that told nothing has no series; a degraded one does not keep builds here. */
+const clientReady = (snapshot: Snapshot): Sample[] =>
+  Object.entries(clientOutcomes(snapshot)).flatMap(([check, { status }]) =>
+    status === 'skipped'
+      ? []
+      : [sample('nix_client_ready', { check }, status === 'failed' ? 0 : 1)],
+  )
+
+const findings = (snapshot: Snapshot): Sample[] => {
+  const counts = new Map([...snapshot.builders.keys()].map(name => [name, 0]))
+  for (const { builder } of findingsOf(snapshot))
+    if (builder !== undefined) counts.set(builder, (counts.get(builder) ?? 0) + 1)
+  return [...counts].map(([builder, count]) =>
+    sample('nix_builder_lint_findings', { builder }, count),
+  )
+}
 
 /** All kinds that can make a builder down or degraded, and any other that was counted nevertheless. */
 const failures = (counts: Snapshot['monitor']['failuresByKind']): Sample[] =>

@@ -37,8 +37,6 @@ export const metricsDoc = (): string =>
     '|---|---|',
     ...notYet.map(([name, waitsFor]) => `| \`${name}\` | ${waitsFor} |`),
     '',
-    'So are the checks of `nix_client_ready` other than `config`.',
-    '',
   ].join('\n')
 
 const row = ({ name, type, labels, help, presence }: Family): string =>

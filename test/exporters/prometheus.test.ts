@@ -6,6 +6,8 @@ import { metricsDoc } from '../../src/exporters/metrics-doc.ts'
 import { createPrometheusExporter } from '../../src/exporters/prometheus.ts'
 import { kindNames, stateOf as kindState } from '../../src/diagnosis/kinds.ts'
 import {
+  clientChecks,
+  type ClientState,
   probeNames,
   type CanaryRun,
   type Result,
@@ -669,4 +671,28 @@ t.test('a fleet that is empty is served all the same', async t => {
   t.strictSame(values('builder_monitor_build_info', { version: '1.2.3' }), [1])
   t.strictSame(values('builder_monitor_suspect'), [0])
   t.notOk(lines.some(({ name }) => name.startsWith('nix_builder_')))
+})
+
+t.test('this machine is told by check, and findings by builder', async t => {
+  const checks = {
+    ...Object.fromEntries(clientChecks.map(name => [name, { status: 'ok' as const }])),
+    ssh: { status: 'failed' as const, kind: 'ssh_missing' as const, params: {} },
+    memory: { status: 'degraded' as const, kind: 'client_memory' as const, params: {} },
+    trust: { status: 'skipped' as const, kind: 'client_untrusted' as const, params: {} },
+  } as ClientState['checks']
+  const bad = builderOf('bad', { maxJobs: 0 })
+  const { scrape } = await start(
+    t,
+    snapshotOf([stateOf(builderOf('good'), {}), stateOf(bad, {})], {
+      client: { at: now, checks },
+      nix: { version: '2.34.8', system: 'x86_64-linux' },
+    }),
+  )
+  const { values } = await scrape()
+  t.same(values('nix_client_ready', { check: 'ssh' }), [0])
+  t.same(values('nix_client_ready', { check: 'memory' }), [1])
+  t.same(values('nix_client_ready', { check: 'config' }), [1])
+  t.same(values('nix_client_ready', { check: 'trust' }), [], 'which told nothing')
+  t.same(values('nix_builder_lint_findings', { builder: 'good' }), [0])
+  t.same(values('nix_builder_lint_findings', { builder: 'bad' }), [1])
 })
