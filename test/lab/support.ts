@@ -8,7 +8,7 @@ import type { Side } from '../../src/diagnosis/kinds.ts'
 import type { ProbeName, State } from '../../src/model.ts'
 
 const script = fileURLToPath(new URL('lab.sh', import.meta.url))
-const labDir =
+export const labDir =
   process.env['LAB_DIR'] || join(process.env['TMPDIR'] || '/tmp', 'builder-lab')
 export const keysDir = join(labDir, 'keys')
 export const scoreFile = join(labDir, 'score.txt')

@@ -5,6 +5,7 @@ sshd-stop       nothing listens on port 22: connection refused
 sshd-listener   sshd's listener is killed, sessions go on (start one with the fault: `session`)
 sshd-freeze     SIGSTOP sshd's listener: the kernel accepts, no banner comes
 sshd-throttle   MaxStartups 1 and one login that never ends: sshd turns others away
+sshd-crowd      many come and go, and sshd drops some logins at random
 session         somebody logs in and stays, as remotebuild
 link-down       eth0 of the node is down: "No route to host" after ARP fails
 blackhole       node answers no packet at all: connect times out, sessions stall
@@ -124,6 +125,9 @@ fault() { # NODE FAULT
       # the one place: until the login that asked whether sshd is up has ended, we are turned away ourselves
       aux "$n" bash -c "while exec 3<>/dev/tcp/$ip/22; do read -r -u 3 line; [[ \$line == SSH-* ]] && exec sleep infinity; sleep 0.1; done"
       wait_for 5 turned_away "$ip" || die "$n: sshd turns nobody away" ;;
+    sshd-crowd)
+      sshd_with "$n" $'MaxStartups 2:30:8'
+      aux "$n" bash -c "one() { exec 3<>/dev/tcp/$ip/22; sleep 1.\$((RANDOM % 10)); }; while :; do (one) 2>/dev/null & (one) 2>/dev/null & wait; sleep 0.\$((RANDOM % 10)); done" ;;
     session)
       aux "$n" ssh -o BatchMode=yes -o "UserKnownHostsFile=$KEYS/known_hosts" -i "$KEYS/id" "remotebuild@$ip" 'sleep infinity; : lab-session'
       wait_for 5 logged_in "$n" || { cat "$NODES/$n/log/aux.log" >&2; die "$n: nobody could log in"; } ;;
