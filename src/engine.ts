@@ -127,6 +127,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
   const engine: Engine = {
     login: async (builder, signal) => {
       let connection: Connection | null = null
+      let isOver = false
       const login = await attempt({
         probe: 'login',
         timeoutMs: loginTimeoutMs,
@@ -137,10 +138,13 @@ export const createEngine = (deps: EngineDeps): Engine => {
           if (!isReachedBySsh(builder))
             return { status: 'skipped', kind: 'not_remote', params: {} }
           const dialled = await deps.dial(builder, deadline)
-          connection = dialled.connection
+          // A dial that did not obey its deadline must not leave a connection that nobody knows
+          if (isOver) dialled.connection?.close()
+          else connection = dialled.connection
           return dialled.outcome
         },
       })
+      isOver = true
       keep(builder, connection)
       const remote = connections.get(builder.name)
       const others = remote

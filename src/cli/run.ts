@@ -129,7 +129,7 @@ const keepRunning = async (
   const [address] = daemon.addresses
   if (fleet)
     io.err(
-      `No builder is configured here, so this is a demo fleet of five. Look at http://${address}/ and http://${address}/metrics\n`,
+      `No builder is configured here, so this is a demo fleet. Look at http://${address}/ and http://${address}/metrics\n`,
     )
   else if (io.isTerminal)
     io.err(`Watching. Look at http://${address}/ and http://${address}/metrics\n`)

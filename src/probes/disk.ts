@@ -18,11 +18,12 @@ export const diskProbe: TelemetryProbe<'disk'> = {
   summary: 'free bytes and inodes of store, build directory and state, against min-free',
   // GNU and busybox stat agree on -f -c; elsewhere df has to do
   script: `
+limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
 space() {
   [ -d "$2" ] || return 0
   echo "== $1 $2"
   case $(uname -s) in
-    Linux) stat -f -c 'statfs %a %b %S %d %c' "$2" 2>/dev/null || df -Pk "$2" 2>/dev/null | tail -n 1 ;;
+    Linux) $limit stat -f -c 'statfs %a %b %S %d %c' "$2" 2>/dev/null || $limit df -Pk "$2" 2>/dev/null | tail -n 1 ;;
     *) df -Pk "$2" 2>/dev/null | tail -n 1; df -i "$2" 2>/dev/null | tail -n 1 | sed 's/^/inodes /' ;;
   esac
 }

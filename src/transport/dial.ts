@@ -76,11 +76,13 @@ export const createDial = (deps: DialDeps): Dial => {
     const login = await prepare(builder, command, target)
     const viaOpenssh =
       !deps.resolve && (opensshUntil.get(builder.line) ?? 0) > deps.clock.now()
-    if (viaOpenssh || (needsCertificate(login.policy) && !deps.resolve)) {
+    // Certificates and security keys: a try of ssh2 would only be one more failed login
+    const onlyOpenssh =
+      !deps.resolve && (needsCertificate(login.policy) || login.identities.opensshOnly)
+    if (viaOpenssh || onlyOpenssh) {
       const answer = await confirm(login, deps, signal, {})
-      if (answer.connection) return answer
+      if (answer.connection || onlyOpenssh) return answer
       opensshUntil.delete(builder.line)
-      if (needsCertificate(login.policy)) return answer
     }
     const dialled = await dialWithSsh2(login, deps, signal)
     if (dialled.outcome.status === 'ok' || dialled.outcome.status === 'degraded') {

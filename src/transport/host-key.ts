@@ -37,12 +37,20 @@ export const hostKeyPolicy = (
 ): HostKeyPolicy => {
   const names = lookupNames(target.hostKeyAlias ?? target.hostname, target.port)
   const speaksOfUs = (entry: KnownHost) => names.some(name => matchesHost(entry, name))
+  const speaks = (pinned ? files.global : [...files.user, ...files.global]).filter(
+    speaksOfUs,
+  )
+  // ssh asks for the bare name only where [host]:port has no key at all (sshconnect.c check_host_key)
+  const exact = speaks.filter(entry => matchesHost(entry, names[0] ?? ''))
+  const hasExact = exact.some(entry => entry.marker === null)
   return {
     names,
     strict: target.strict,
     pinned: (pinned?.lines ?? []).filter(speaksOfUs),
     pinnedAs: pinned?.as ?? null,
-    known: (pinned ? files.global : [...files.user, ...files.global]).filter(speaksOfUs),
+    known: hasExact
+      ? [...exact, ...speaks.filter(entry => entry.marker === 'revoked')]
+      : speaks,
   }
 }
 

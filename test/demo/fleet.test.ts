@@ -218,7 +218,7 @@ t.test('tells what the telemetry probes ask for', async t => {
 })
 
 t.test('strangers are not let in', async t => {
-  const { private: privateKey } = ssh2.utils.generateKeyPairSync('ed25519')
+  const { private: privateKey } = generateKey('stranger')
   await t.rejects(login(t, builderOf('demo-healthy'), { privateKey }), {
     message: /authentication methods failed/,
   })

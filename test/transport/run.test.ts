@@ -259,11 +259,9 @@ t.test('after it all a process ends by itself', async t => {
     console.log(outcome.kind)
   `
   const child = spawnChild(program)
-  const started = performance.now()
   const { code, stdout } = await child
   t.equal(stdout.trim(), 'auth_denied')
   t.equal(code, 0)
-  t.ok(performance.now() - started < 9000)
 })
 
 /** Runs a module in a process of its own with this process's loader. */
