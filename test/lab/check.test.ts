@@ -66,7 +66,7 @@ void t.test('every fault is named', async t => {
     await t.test(row.name, t => {
       for (const one of asked.filter(one => one.row === row)) holds(t, one)
       for (const { runs, complaints } of injected.filter(one => one.row === row)) {
-        t.strictSame(complaints, [], 'the fault held')
+        t.strictSame(complaints, [], 'the fault was made and held')
         for (const { client, exit, asked } of runs) {
           const states = new Set(asked.map(({ builder }) => builder.state))
           if (states.size === 1)

@@ -176,6 +176,11 @@ export const inject = async ({ row, on }: Plan): Promise<Injected> => {
       complaints: said.filter(each => each !== null),
       seconds: (performance.now() - started) / 1000,
     }
+  } catch (error) {
+    // one fault that cannot be made hides no other row
+    const complaints = [error instanceof Error ? error.message : String(error)]
+    const seconds = (performance.now() - started) / 1000
+    return { row, runs: [], asked: [], complaints, seconds }
   } finally {
     await Promise.all(on.map(heal))
   }

@@ -85,8 +85,8 @@ export interface Line {
   readonly query?: string
 }
 
-export const uriOf = (line: Line) =>
-  `${line.scheme}://${line.user ?? 'remotebuild'}@${line.host}${line.query ? `?${line.query}` : ''}`
+export const uriOf = ({ scheme, user = 'remotebuild', host, query }: Line) =>
+  `${scheme}://${user && `${user}@`}${host}${query ? `?${query}` : ''}`
 export const machineLine = (line: Line): string =>
   [
     uriOf(line),

@@ -178,7 +178,7 @@ NFT
     gc-lock) aux "$n" nsenter -t "$(pid_of "$n")" -m -- bash -c 'exec 3>>/nix/var/nix/gc.lock; flock -x 3; exec sleep infinity'
       wait_for 5 gc_locked "$n" || die "$n: the lock was not taken" ;;
     disk-full) in_node "$n" sh -c 'dd if=/dev/zero of=/nix/.fill bs=64k conv=notrunc oflag=append 2>/dev/null; dd if=/dev/zero of=/nix/.fill2 bs=4k conv=notrunc oflag=append 2>/dev/null; test "$(df --output=avail /nix | tail -1)" -eq 0' ;;
-    inodes-full) in_node "$n" sh -c 'mount -o "remount,nr_inodes=$(($(df --output=iused /nix | tail -1)))" /nix && test "$(df --output=iavail /nix | tail -1)" -eq 0' ;;
+    inodes-full) wait_for 5 no_inodes "$n" || die "$n still has inodes" ;;
     low-space) in_node "$n" sh -c 'rm -f /nix/.fill; fallocate -l $(($(df --output=avail -B1 /nix | tail -1) - '$((LAB_STORE_MB * 1048576 / 16))')) /nix/.fill' ;;
     store-ro) in_node "$n" sh -c 'pkill -KILL -x nix-store; mount -o remount,ro /nix' ;;
     slow | slow:*) local r=${f#slow}; r=${r#:}; r=${r:-64kbit}
@@ -228,6 +228,9 @@ forget_neighbour() { # IP : else packets go to its old hardware address for some
   for n in $(all_nodes); do
     pid_of "$n" >/dev/null && in_net "$n" ip neigh flush to "$1" dev eth0 2>/dev/null || true
   done
+}
+no_inodes() { # files come and go: what is counted may be wrong a moment later
+  in_node "$1" sh -c 'mount -o "remount,nr_inodes=$(($(df --output=iused /nix | tail -1)))" /nix && test "$(df --output=iavail /nix | tail -1)" -eq 0' 2>/dev/null
 }
 turned_away() { [[ $(timeout 1 bash -c "exec 3<>/dev/tcp/$1/22 && head -c 4 <&3" 2>/dev/null) != "SSH-" ]]; }
 gc_locked() { ! in_node "$1" flock -n /nix/var/nix/gc.lock true; }

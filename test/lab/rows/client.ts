@@ -92,4 +92,19 @@ export const clientRows: readonly Row[] = [
       also: withoutCanary('client_untrusted'),
     }),
   },
+  {
+    name: 'this machine itself as a builder',
+    clients: nodeClients,
+    on: ['b1'], // which takes no part
+    line: () => ({ host: 'localhost', user: '', key: '-' }),
+    expect: always({
+      state: 'healthy',
+      kind: null,
+      also: (t, { name, proven, probes }) => {
+        t.equal(probes.login?.kind, 'not_remote', `${name}: no ssh is needed`)
+        t.equal(probes.canary?.status, 'ok', `${name}: only the canary looks`)
+        t.ok(proven, `${name} is proven`)
+      },
+    }),
+  },
 ]
