@@ -75,9 +75,8 @@ export const scoreOf = (asked: readonly Asked[]): Score => {
       ),
     ),
   ]
-  const late = asked.filter(
-    ({ row, seconds }) => !row.isLong && seconds > patienceSeconds,
-  )
+  const hurried = asked.filter(({ row }) => !row.isLong)
+  const late = hurried.filter(({ seconds }) => seconds > patienceSeconds)
   const slowest = asked.toSorted((a, b) => b.seconds - a.seconds).slice(0, 10)
   const confused = groupBy(
     asked.filter(one => !isNamed(one)),
@@ -101,7 +100,7 @@ export const scoreOf = (asked: readonly Asked[]): Score => {
       ([what, all]) =>
         `  ${all.length} x ${what}; ${[...new Set(all.map(place))].join('; ')}`,
     ),
-    `answers within ${patienceSeconds} s: ${asked.length - late.length} of ${asked.length}`,
+    `answers within ${patienceSeconds} s: ${hurried.length - late.length} of ${hurried.length}; ${asked.length - hurried.length} more wait as long as a canary may`,
     `named ${named} of ${asked.length} (${byRow.size} rows)`,
   ].join('\n')
   return { named, of: asked.length, late: late.length, text }

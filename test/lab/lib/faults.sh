@@ -169,18 +169,18 @@ NFT
     no-sh) daemon_with "$n" $'sandbox = true\nsandbox-paths =\nextra-sandbox-paths =' ;;
     no-jobs) daemon_with "$n" 'max-jobs = 0' ;;
     build-timeout) builds_do "$n" '/bin/sleep 20'; daemon_with "$n" 'timeout = 3' ;;
-    build-oom) builds_do "$n" 'exec /usr/bin/tail /dev/zero'; memory_limit "$n" 64 ;;
+    build-oom) builds_do "$n" 'echo 1000 >/proc/self/oom_score_adj; exec /usr/bin/tail /dev/zero'; memory_limit "$n" 128 ;;
     build-fills) in_node "$n" sh -c ': >>/nix/.fill; chmod 666 /nix/.fill'; builds_do "$n" '/bin/cat /dev/zero >>/nix/.fill 2>/dev/null' ;;
     users-busy) aux "$n" nsenter -t "$(pid_of "$n")" -m -- bash -c 'cd /nix/var/nix; mkdir -p userpool; cd userpool
         for u in $(getent group nixbld | cut -d: -f4 | tr , " "); do exec {f}>>"$(id -u "$u")"; flock -x $f; done; touch .taken; exec sleep infinity'
       wait_for 5 in_node "$n" test -e /nix/var/nix/userpool/.taken || die "$n: the build users were not taken" ;;
-    gc-run) aux "$n" nsenter -t "$(pid_of "$n")" -m -u -i -n -p -C -- env -i "PATH=$CLEAN_PATH" HOME=/root bash -c 'while :; do nix-collect-garbage; done' ;;
+    gc-run) aux "$n" nsenter -t "$(pid_of "$n")" -m -- env -i "LAB_AUX=$n" "PATH=$CLEAN_PATH" HOME=/root bash -c 'while :; do nix-collect-garbage; done' ;;
     gc-lock) aux "$n" nsenter -t "$(pid_of "$n")" -m -- bash -c 'exec 3>>/nix/var/nix/gc.lock; flock -x 3; exec sleep infinity'
       wait_for 5 gc_locked "$n" || die "$n: the lock was not taken" ;;
     disk-full) in_node "$n" sh -c 'dd if=/dev/zero of=/nix/.fill bs=64k conv=notrunc oflag=append 2>/dev/null; dd if=/dev/zero of=/nix/.fill2 bs=4k conv=notrunc oflag=append 2>/dev/null; test "$(df --output=avail /nix | tail -1)" -eq 0' ;;
     inodes-full) wait_for 5 no_inodes "$n" || die "$n still has inodes" ;;
     low-space) in_node "$n" sh -c 'rm -f /nix/.fill; fallocate -l $(($(df --output=avail -B1 /nix | tail -1) - '$((LAB_STORE_MB * 1048576 / 16))')) /nix/.fill' ;;
-    store-ro) in_node "$n" sh -c 'pkill -KILL -x nix-store; mount -o remount,ro /nix' ;;
+    store-ro) wait_for 5 read_only "$n" || die "$n: something still writes to /nix" ;;
     slow | slow:*) local r=${f#slow}; r=${r#:}; r=${r:-64kbit}
       in_net "$n" tc qdisc replace dev eth0 root tbf rate "$r" burst 2kb limit 1mb
       tc qdisc replace dev "$(veth "$n")" root tbf rate "$r" burst 2kb limit 1mb ;;
@@ -232,6 +232,7 @@ forget_neighbour() { # IP : else packets go to its old hardware address for some
 no_inodes() { # files come and go: what is counted may be wrong a moment later
   in_node "$1" sh -c 'mount -o "remount,nr_inodes=$(($(df --output=iused /nix | tail -1)))" /nix && test "$(df --output=iavail /nix | tail -1)" -eq 0' 2>/dev/null
 }
+read_only() { in_node "$1" sh -c 'pkill -KILL -x nix-store; mount -o remount,ro /nix' 2>/dev/null; }
 turned_away() { [[ $(timeout 1 bash -c "exec 3<>/dev/tcp/$1/22 && head -c 4 <&3" 2>/dev/null) != "SSH-" ]]; }
 gc_locked() { ! in_node "$1" flock -n /nix/var/nix/gc.lock true; }
 
