@@ -38,6 +38,8 @@ export const createBuildWatch = (now: () => number): BuildWatch => {
     Record<'connect' | 'accepted' | 'uploaded' | 'built' | 'done', number>
   > = {}
   const open = new Map<string, 'upload' | 'download'>()
+  /** Activities that wait; Nix announces the upload lock even where it is free. */
+  const waits = new Map<string, Kind>()
   const say = (line: string) => {
     if (line && text.length < maxText) text += `${line}\n`
   }
@@ -58,9 +60,13 @@ export const createBuildWatch = (now: () => number): BuildWatch => {
       at.built ??= now()
       stage = 'download'
     }
-    waitsFor = waiting(event.text) ?? waitsFor
+    const what = waiting(event.text)
+    if (what) waits.set(event.id, what)
+    // Something begins: what was announced in passing is over
+    else waitsFor = null
   }
   const stop = (id: string) => {
+    waits.delete(id)
     const what = open.get(id)
     if (what === 'upload') {
       at.uploaded ??= now()
@@ -92,7 +98,7 @@ export const createBuildWatch = (now: () => number): BuildWatch => {
       return {
         machine,
         text,
-        waitsFor,
+        waitsFor: [...waits.values()].at(-1) ?? waitsFor,
         stage: stages[stage],
         phases: Object.fromEntries(known),
       }
@@ -102,7 +108,12 @@ export const createBuildWatch = (now: () => number): BuildWatch => {
 
 const waiting = (text: string): Kind | null => {
   if (/^waiting for the upload lock/.test(text)) return 'upload_lock'
-  if (/waiting for a machine to build/.test(text)) return 'slots_full'
+  if (
+    /waiting for a machine to build|waiting for a free build user ID|waiting for UID/.test(
+      text,
+    )
+  )
+    return 'slots_full'
   if (/waiting for the big garbage collector lock|running auto-GC/.test(text))
     return 'gc_wait'
   return null

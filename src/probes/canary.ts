@@ -8,7 +8,7 @@ import type {
   RunResult,
   Sample,
 } from '../model.ts'
-import type { Kind, Params } from '../diagnosis/kinds.ts'
+import { stateOf, type Kind, type Params } from '../diagnosis/kinds.ts'
 import { classify } from '../diagnosis/messages.ts'
 import { evidenceOf, oneLine } from '../diagnosis/text.ts'
 import { canaryExpression, seedExpression } from './canary-derivation.ts'
@@ -202,6 +202,8 @@ const nameFailure = (
       params: { detail: 'Nix reports success, but the output is not from this builder' },
     }
   const told = classify(seen.text) ?? classify(result.stderr)
+  // Turned away by a crowd at sshd, or held up: nobody's fault
+  if (told && stateOf(told.kind) === 'info') return { ...told, busy: true }
   return (
     told ?? { kind: 'unclassified', params: { detail: oneLine(lastLine(result.stderr)) } }
   )

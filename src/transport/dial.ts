@@ -359,7 +359,8 @@ const confirm = async (
       connection,
     }
   }
-  const told = classify(answer.stderr)
+  const told =
+    (await expiredInstead(login, deps, signal, classify(answer.stderr))) ?? null
   const evidence = evidenceOf(answer.stderr)
   const kind = betterKind(red.kind, told?.kind)
   const params = {
@@ -378,6 +379,33 @@ const confirm = async (
     } as Outcome<LoginValue>,
     connection: null,
   }
+}
+
+/** sshd only says no to a certificate that is not valid any more; the certificate itself tells. */
+const expiredInstead = async (
+  { identities, target }: Login,
+  { run, clock, env }: DialDeps,
+  signal: AbortSignal,
+  told: ReturnType<typeof classify>,
+): Promise<ReturnType<typeof classify>> => {
+  if (told?.kind !== 'auth_denied') return told
+  for (const file of [...identities.certificates, ...target.certificateFiles]) {
+    const shown = await run({ file: 'ssh-keygen', args: ['-L', '-f', file], env, signal })
+    const until = validUntil(shown.stdout)
+    if (until !== null && until < clock.now())
+      return {
+        ...told,
+        kind: 'certificate_expired',
+        params: { detail: `${file} was valid until ${new Date(until).toISOString()}` },
+      }
+  }
+  return told
+}
+
+/** Unix milliseconds of the end in `Valid: from ... to ...` (ssh-keygen prints local time); null for `forever`. */
+const validUntil = (text: string): number | null => {
+  const until = Date.parse(/Valid: from \S+ to (\S+)/.exec(text)?.[1] ?? '')
+  return Number.isNaN(until) ? null : until
 }
 
 /** What we looked at ourselves (key files, known_hosts lines) is finer than ssh's words, where they do not contradict. */

@@ -19,6 +19,8 @@ export interface Identities {
   readonly problems: readonly IdentityProblem[]
   /** Files that only OpenSSH can use (security keys, certificates). */
   readonly opensshOnly: boolean
+  /** Certificates beside the keys. */
+  readonly certificates: readonly string[]
 }
 
 /** Tells whether ssh2 can use a key: null when it can, else why not. */
@@ -38,6 +40,7 @@ export const readIdentities = async (
   const usable: Identity[] = []
   const problems: IdentityProblem[] = []
   let opensshOnly = false
+  const certificates: string[] = []
   // ssh drops a missing -i file and goes on to its defaults, so it is not in the list that ssh -G printed
   const all = lineKey && !files.includes(lineKey) ? [lineKey, ...files] : files
   for (const path of all) {
@@ -60,10 +63,14 @@ export const readIdentities = async (
     else if (fault === 'unsupported') opensshOnly = true
     else {
       usable.push({ path, key: read.key })
-      if (await exists(`${path}-cert.pub`)) opensshOnly = true
+      const certificate = `${path}-cert.pub`
+      if (await exists(certificate)) {
+        opensshOnly = true
+        certificates.push(certificate)
+      }
     }
   }
-  return { usable, problems, opensshOnly }
+  return { usable, problems, opensshOnly, certificates }
 }
 
 const exists = async (path: string): Promise<boolean> =>

@@ -17,7 +17,7 @@ const maxStderr = 8 * 1024
 /** How long a proxy may take to obey SIGTERM. */
 const graceMs = 1500
 /** How long its stderr may come after its stdout. */
-const lastWordsMs = 250
+const lastWordsMs = 1500
 
 /**
  * The shell command of ProxyJump or ProxyCommand with ssh's tokens expanded, or null where there is no proxy. `options`

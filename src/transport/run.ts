@@ -115,7 +115,8 @@ export const createRun = (): Run => request =>
     }
     child.on('exit', (code, name) => {
       // Wait for the pipes a moment: 'close' comes at once unless a grandchild holds them
-      const late = setTimeout(() => done(code, name), 250)
+      // A starved loop rings the timer before it reads the pipes: one more turn of the poll phase first
+      const late = setTimeout(() => setImmediate(() => done(code, name)), 1000)
       child.on('close', () => {
         clearTimeout(late)
         done(code, name)

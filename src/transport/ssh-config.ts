@@ -50,7 +50,14 @@ export const resolveTarget = async (
       },
       evidence: result.stderr,
     }
-  return { status: 'ok', value: parseTarget(result.stdout, env) }
+  const target = parseTarget(result.stdout, env)
+  return target.hostname
+    ? { status: 'ok', value: target }
+    : {
+        status: 'failed',
+        kind: 'internal',
+        params: { detail: 'ssh -G printed no host name' },
+      }
 }
 
 const firstLine = (text: string): string => text.trim().split('\n')[0] ?? ''
