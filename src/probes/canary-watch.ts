@@ -5,6 +5,8 @@ import { activities, parseNixEvent, type NixEvent } from '../nix/internal-json.t
 /** Follows one nix-build by its log: who builds, how long each phase takes, what it waits for, what it says. */
 export interface BuildWatch {
   line(line: string): void
+  /** From now on nothing counts: a nix-build that is being ended closes all that it waited for. */
+  readonly freeze: () => void
   seen(): {
     /** The machine that Nix says it builds on; the remote's own nested start names none. */
     readonly machine: string | null
@@ -74,8 +76,13 @@ export const createBuildWatch = (now: () => number): BuildWatch => {
     }
     if (what === 'download') at.done ??= now()
   }
+  let isFrozen = false
   return {
+    freeze: () => {
+      isFrozen = true
+    },
     line: line => {
+      if (isFrozen) return
       const event = parseNixEvent(line)
       if (!event) return
       if (event.type === 'start') start(event)

@@ -142,6 +142,7 @@ const attempt = async (
   const { builder, clock, signal } = context
   const started = clock.monotonic()
   const watch = createBuildWatch(() => (clock.monotonic() - started) / 1000)
+  signal.addEventListener('abort', watch.freeze, { once: true })
   const features = [...builder.mandatoryFeatures, ...(feature ? [feature] : [])]
   const expression = canaryExpression({ nonce, system, features, builder: by })
   const result = await workshop.build(
