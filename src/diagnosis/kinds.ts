@@ -431,6 +431,13 @@ export const kinds = {
     hint: p =>
       `Take the system out of the machine line, or enable emulation on ${v(p, 'host')} (boot.binfmt.emulatedSystems)`,
   },
+  builds_disabled: {
+    side: 'remote',
+    state: 'down',
+    reason: p => `max-jobs is 0 on ${v(p, 'host')}, so it starts no build`,
+    hint: p =>
+      `On ${v(p, 'host')}: write max-jobs = auto into /etc/nix/nix.conf (NixOS: nix.settings.max-jobs = "auto"); ${restartDaemon}`,
+  },
   system_missing: {
     side: 'remote',
     state: 'down',

@@ -260,13 +260,21 @@ const maxLine = 2000
 /**
  * Names what ssh's and Nix's words mean: the first line that says something definite wins over what follows, and
  * definite words win over vague ones. Exit codes are not asked, they decide nothing. Null where no line says anything.
+ * `speaker` is `remote` where no word is of the Nix of this machine, which says some things of itself.
  */
-export const classify = (text: string): Classified | null => {
+export const classify = (
+  text: string,
+  speaker: 'client' | 'remote' = 'client',
+): Classified | null => {
   const lines = cleanText(text.slice(0, maxText), maxText)
     .split('\n')
     .map(line => line.slice(0, maxLine).trim())
     .filter(Boolean)
-  const structured = missingByBlock(lines)
+  const failedAt = lines.findIndex(line =>
+    /build of '[^']*' on '[^']*' failed/.test(line),
+  )
+  const said = speaker === 'remote' ? lines : failedAt < 0 ? [] : lines.slice(failedAt)
+  const structured = buildsDisabled(said) ?? missingByBlock(said)
   for (const tier of [primary, null, vague, secondary]) {
     const found = tier ? firstMatch(lines, tier) : structured
     if (!found) continue
@@ -325,28 +333,32 @@ const mismatch = (wantedSystem = '', wanted = '', haveSystem = '', have = ''): P
   }
 }
 
+/** max-jobs = 0 over there. Here it is what a canary asks for, so that only words of the remote count. */
+const buildsDisabled = (said: readonly string[]): Classified | null => {
+  const line = said
+    .slice(0, 4)
+    .find(each => /[uU]nable to start any build|local builds are disabled/.test(each))
+  return line === undefined ? null : { kind: 'builds_disabled', params: {}, line }
+}
+
 /** Nix from 2.30 on spreads the same over lines; only trusted where a remote said it (`build of ... on ... failed`). */
 const missingByBlock = (lines: readonly string[]): Classified | null => {
-  const from = lines.findIndex(line => /build of '[^']*' on '[^']*' failed/.test(line))
-  if (from < 0) return null
   const value = (pattern: RegExp): string =>
-    lines
-      .slice(from)
-      .map(line => pattern.exec(line)?.[1])
-      .find(Boolean) ?? ''
+    lines.map(line => pattern.exec(line)?.[1]).find(Boolean) ?? ''
+  const [line = ''] = lines
   const required = value(/Required features: \{([^}]*)\}/)
   if (required)
     return {
       kind: 'feature_missing',
       params: mismatch('', required, '', value(/Available features: \{([^}]*)\}/)),
-      line: lines[from] ?? '',
+      line,
     }
   const system = value(/Required system: '?([\w-]+)/)
   if (system)
     return {
       kind: 'system_missing',
       params: { missing: system, offered: value(/Current system: '?([\w-]+)/) },
-      line: lines[from] ?? '',
+      line,
     }
   return null
 }

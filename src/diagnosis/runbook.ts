@@ -280,6 +280,11 @@ export const runbook: Readonly<Record<Kind, RunbookText>> = {
       'The builder advertises a system whose programs it cannot run: emulation (binfmt) is missing.',
     look: 'ls /proc/sys/fs/binfmt_misc on the builder.',
   },
+  builds_disabled: {
+    means:
+      'max-jobs in the builder\'s nix.conf is 0. There it does not limit how many builds are taken (each comes over a connection of its own), but 0 forbids every one of them: "unable to start any build", "local builds are disabled". Often a nix.conf of a client was copied to the builder.',
+    look: 'grep -r max-jobs /etc/nix on the builder; nix config show max-jobs (before 2.20: nix show-config).',
+  },
   system_missing: {
     means:
       "The machine line advertises a system that the builder's Nix does not build. Nix sends builds there, and they fail.",

@@ -71,7 +71,7 @@ const nameFailure = (
 ): Failure => {
   const program = command.split(' ')[0] ?? 'nix-daemon'
   if (error instanceof NixError) {
-    const told = classify(error.message)
+    const told = classify(error.message, 'remote')
     return failure(
       told?.kind ?? 'unclassified',
       told?.params ?? { detail: oneLine(error.message) },

@@ -139,7 +139,7 @@ const judge = ({
   { readonly status: 'built' } | Extract<Outcome<never>, { status: 'failed' }> => {
   if (result.isSuccess) return { status: 'built' }
   const text = `${result.message}\n${log}`
-  const told = classify(text)
+  const told = classify(text, 'remote')
   return {
     status: 'failed',
     kind: told?.kind ?? 'build_failed',

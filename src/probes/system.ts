@@ -137,6 +137,9 @@ const judge = (value: SystemValue, builder: Builder): Outcome<SystemValue> => {
       ? { status: 'failed', kind: 'system_missing', params, value }
       : { status: 'degraded', kind: 'system_missing', params, value }
   }
+  // Degraded: what nix.conf says now may not be what the running daemon has read; the canary knows
+  if (value.maxJobs === 0)
+    return { status: 'degraded', kind: 'builds_disabled', params: {}, value }
   if (value.missingFeatures.length > 0)
     return {
       status: 'degraded',

@@ -46,6 +46,18 @@ const printed: readonly [kind: string, text: string][] = [
     "building '/nix/store/H-canary.drv' on 'ssh-ng://x'...\nto-stdout\nerror: build of '/nix/store/H-canary.drv' on 'ssh-ng://x' failed: builder for '/nix/store/H-canary.drv' failed with exit code 7;\n       last 2 log lines:",
   ],
   [
+    'builds_disabled',
+    "error: build of '/nix/store/H.drv' on 'ssh://b1' failed: error: unable to start any build; either increase '--max-jobs' or enable remote builds.\nerror: builder for '/nix/store/H.drv' failed with exit code 1",
+  ],
+  [
+    'builds_disabled',
+    "error: build of '/nix/store/H.drv' on 'ssh-ng://b2' failed: error:\n       Unable to start any build;\n       either increase '--max-jobs' or enable remote builds.",
+  ],
+  [
+    'builds_disabled',
+    "error: build of '/nix/store/H.drv' on 'ssh://b3' failed: Cannot build '/nix/store/H.drv'.\n       Reason: local builds are disabled (max-jobs = 0)\n       Hint: set 'max-jobs' to a non-zero value\nerror: Cannot build '/nix/store/H.drv'.\n       Reason: builder failed with exit code 1.",
+  ],
+  [
     'build_timeout',
     "error: build of '/nix/store/H.drv' on 'ssh-ng://x' failed: building of '/nix/store/H.drv!out' from in-memory derivation timed out after 3 seconds\nerror: builder for '/nix/store/H.drv' failed with exit code 1",
   ],
@@ -188,6 +200,16 @@ t.test('names the missing feature, not those that are there', async t => {
     "build of 'x' on 'y' failed: error: a 's' with features {a, b} is required to build 'x', but I am a 's' with features {b, c}",
   )
   t.same(found?.params, { missing: 'a', offered: 'b, c' })
+})
+
+t.test('what this Nix says of itself is not said of the builder', async t => {
+  const own =
+    "error: Cannot build 'x'.\n Reason: local builds are disabled (max-jobs = 0)\n Reason: missing system features\n Required features: {a}"
+  t.equal(classify(own)?.kind, 'unclassified')
+  t.equal(classify(own, 'remote')?.kind, 'builds_disabled')
+  t.equal(classify("Required system: 's'", 'remote')?.kind, 'system_missing')
+  const late = `build of 'x' on 'y' failed: error\n${'and more\n'.repeat(5)}unable to start any build`
+  t.equal(classify(late)?.kind, 'build_failed', 'another build, later')
 })
 
 t.test('text that says nothing has no kind', async t => {

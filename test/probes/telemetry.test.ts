@@ -69,6 +69,11 @@ t.test('system of a Debian builder', async t => {
   })
 })
 
+t.test('system: max-jobs of 0 starts no build', async t => {
+  const off = debian.system.replace('max-jobs 2', 'max-jobs 0')
+  t.match(parse(systemProbe, off), { status: 'degraded', kind: 'builds_disabled' })
+})
+
 t.test('system: what is advertised and not there', async t => {
   const missing = parse(systemProbe, debian.system, {
     builder: { systems: ['x86_64-linux', 'aarch64-linux'] },
