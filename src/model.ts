@@ -37,6 +37,8 @@ export interface Builder {
   readonly origin: Origin
   /** The machine line itself, one line, ready for `--builders`. */
   readonly line: string
+  /** The key of the machine in a TOML list of Lix; absent where it is written as a line. */
+  readonly tomlName?: string
 }
 
 /** Where something was read: a file (or `NIX_CONFIG`, `builders` setting ...) and a 1-based line. */

@@ -6,6 +6,7 @@ import { piecesOf, type Piece } from '../nix/machines.ts'
 import { quote, trim } from '../nix/text.ts'
 import { type Assigned, tooDeep, tooLarge, tooManyLines, tooMuch } from './nix-files.ts'
 import { limits, type TextSource } from './text-source.ts'
+import { readTomlMachines } from './toml-machines.ts'
 
 /** The machines of a `builders` value, its `@files` included. */
 export interface Machines {
@@ -19,6 +20,25 @@ export interface Machines {
  * are all there, though Nix uses none of them while one line is malformed. Never rejects.
  */
 export const readMachines = async (
+  builders: Assigned,
+  source: TextSource,
+  flavour: Flavour,
+  system: string,
+): Promise<Machines> => {
+  if (flavour.tables === 'none') return readLines(builders, source, flavour, system)
+  const toml = await readTomlMachines(builders, source, flavour, system)
+  if (toml.kind === 'toml') return toml.list
+  const lines = await readLines(builders, source, flavour, system)
+  if (!toml.problem || !isMeantAsToml(lines)) return lines
+  return { machines: [], problems: [toml.problem], traps: [] }
+}
+
+/** Read as lines, TOML that misses its quotes has machines with the system `=` (Lix machines.rs get_machines). */
+const isMeantAsToml = ({ machines, problems }: Machines): boolean =>
+  machines.some(({ systems }) => systems.includes('=')) ||
+  problems.some(problem => problem.stopsBuilds)
+
+const readLines = async (
   builders: Assigned,
   source: TextSource,
   flavour: Flavour,

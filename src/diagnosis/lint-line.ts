@@ -1,5 +1,5 @@
 import type { HostKeySeen } from '../model.ts'
-import { withField } from '../nix/edit-machine-line.ts'
+import { rewrite } from '../nix/edit-machine-line.ts'
 import { isReachedBySsh, isSshScheme } from '../nix/store-uri.ts'
 import type { BuilderFinding, LintContext } from './lint.ts'
 import { placeOf } from './lint-list.ts'
@@ -22,7 +22,7 @@ const unpinned: Rule = ({ builder, state }) => {
   return {
     rule: 'host_key_unpinned',
     message: `the host key is not pinned; it is verified by ${seen.verifiedBy} now: ${seen.type} ${seen.fingerprint} (${placeOf(builder)})`,
-    fix: withField(builder.line, 8, base64Line(seen)),
+    fix: rewrite(builder, { 8: base64Line(seen) }),
   }
 }
 
@@ -57,7 +57,7 @@ const portIgnored: Rule = ({ builder, flavour }) => {
     message: flavour.lix
       ? `Lix ${flavour.version} knows no port after the host (${placeOf(builder)})`
       : `Nix ${flavour.version} takes :${port} for a part of the host name; name the port in root's ~/.ssh/config (Host ${builder.host}, Port ${port}) and here only the host (${placeOf(builder)})`,
-    fix: withField(builder.line, 1, flavour.lix ? `${bare}${joint}port=${port}` : bare),
+    fix: rewrite(builder, { 1: flavour.lix ? `${bare}${joint}port=${port}` : bare }),
   }
 }
 
@@ -68,7 +68,7 @@ const noSlots: Rule = ({ builder, state }) => {
   return {
     rule: 'max_jobs_zero',
     message: `maxJobs 0 does not drain a builder: builds that only it could take wait for ever; take the line out, or give it slots (${placeOf(builder)})`,
-    fix: withField(builder.line, 4, String(told || 1)),
+    fix: rewrite(builder, { 4: String(told || 1) }),
   }
 }
 
@@ -80,7 +80,7 @@ const slashInHost: Rule = ({ builder }) => {
   return {
     rule: 'slash_in_host',
     message: `without a scheme, ${builder.storeUri} is a local directory, not a host (${placeOf(builder)})`,
-    fix: withField(builder.line, 1, `ssh-ng://${host}`),
+    fix: rewrite(builder, { 1: `ssh-ng://${host}` }),
   }
 }
 
@@ -94,7 +94,7 @@ const pathAfterHost: Rule = ({ builder, flavour }) => {
     message: flavour.authorities
       ? `a path after the host is no part of a store URI (${placeOf(builder)})`
       : `Nix ${flavour.version ?? ''} takes the path for a part of the host name (${placeOf(builder)})`,
-    fix: withField(builder.line, 1, `${found[1]}${found[2]}`),
+    fix: rewrite(builder, { 1: `${found[1]}${found[2]}` }),
   }
 }
 

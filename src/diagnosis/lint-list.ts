@@ -1,5 +1,5 @@
 import type { Builder, BuilderState, Finding, LocalNix } from '../model.ts'
-import { withField } from '../nix/edit-machine-line.ts'
+import { rewrite } from '../nix/edit-machine-line.ts'
 
 /** Rules that need the whole list: what one machine line means beside the others. */
 export const lintList = (
@@ -93,7 +93,7 @@ const isOnly = (states: readonly BuilderState[], builder: Builder): boolean =>
 const withoutMandatory = (builder: Builder, refused: readonly string[]): string => {
   const all = new Set([...builder.supportedFeatures, ...builder.mandatoryFeatures])
   const features = [...all].filter(feature => !refused.includes(feature))
-  return withField(withField(builder.line, 6, features.join(',') || '-'), 7, '-')
+  return rewrite(builder, { 6: features.join(',') || '-', 7: '-' })
 }
 
 /** `file:line` of a machine line. */

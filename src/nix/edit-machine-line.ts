@@ -1,9 +1,50 @@
+import type { Builder } from '../model.ts'
+import { tomlKeys } from './machine-table.ts'
 import { words } from './text.ts'
 
-/** A machine line with one field (1 to 8) written anew; what it has not yet becomes `-`. */
-export const withField = (line: string, field: number, value: string): string => {
+/** New values for fields of a machine, in the form that a machine line has them; `-` is the default. */
+export type Fields = Partial<Record<keyof typeof tomlKeys, string>>
+
+/**
+ * What to write for a machine with these fields written anew, in the grammar in which it is written now: the whole
+ * line, or the keys of its table in a TOML list.
+ */
+export const rewrite = (
+  { line, tomlName }: Pick<Builder, 'line' | 'tomlName'>,
+  fields: Fields,
+): string => (tomlName === undefined ? newLine(line, fields) : newKeys(tomlName, fields))
+
+const given = (fields: Fields): readonly (readonly [keyof typeof tomlKeys, string])[] =>
+  ([1, 2, 3, 4, 5, 6, 7, 8] as const).flatMap(field => {
+    const value = fields[field]
+    return value === undefined ? [] : [[field, value] as const]
+  })
+
+const newLine = (line: string, fields: Fields): string => {
   const columns = [...words(line)]
-  while (columns.length < field) columns.push('-')
-  columns[field - 1] = value
+  for (const [field, value] of given(fields)) {
+    while (columns.length < field) columns.push('-')
+    columns[field - 1] = value
+  }
   return columns.join(' ')
 }
+
+const newKeys = (name: string, fields: Fields): string => {
+  const key = /^[A-Za-z0-9_-]+$/.test(name) ? name : JSON.stringify(name)
+  const keys = given(fields).map(([field, value]) => {
+    const text = value === '-' ? '' : value
+    return `${tomlKeys[field]} = ${tomlValue(field, text)}`
+  })
+  return [`[machines.${key}]`, ...keys].join('\n')
+}
+
+const tomlValue = (field: keyof typeof tomlKeys, text: string): string => {
+  if (field === 4 || field === 5) return text || '1'
+  if (field === 2 || field === 6 || field === 7)
+    return `[${text.split(',').filter(Boolean).map(quoted).join(', ')}]`
+  // the table has the key line itself where a machine line has its base64
+  return quoted(field === 8 ? Buffer.from(text, 'base64').toString().trim() : text)
+}
+
+/** A basic string of TOML; JSON's escapes are among its own. */
+const quoted = (text: string): string => JSON.stringify(text)

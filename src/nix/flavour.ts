@@ -56,6 +56,8 @@ export interface Flavour {
   readonly joinsByNewline: boolean
   /** NIX_CONFIG_HOME is read (2.25, not Lix). */
   readonly configHome: boolean
+  /** TOML machines lists: `strict` in Lix 2.95, `lenient` (a shape that is wrong may be lines) from 2.96 on. */
+  readonly tables: 'none' | 'strict' | 'lenient'
 }
 
 /** What this version understands; the newest where it is not known. */
@@ -78,6 +80,12 @@ export const flavourOf = (version: string | null): Flavour => {
     suffixes: nix(23),
     joinsByNewline: nix(24),
     configHome: nix(25),
+    tables:
+      !lix || !atLeast(version, 2, 95)
+        ? 'none'
+        : atLeast(version, 2, 96)
+          ? 'lenient'
+          : 'strict',
   }
 }
 

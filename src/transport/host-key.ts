@@ -96,7 +96,7 @@ export const judgeHostKey = (policy: HostKeyPolicy, blob: string): HostKeyVerdic
     return deny(seen, 'host_key_mismatch', {
       detail: `pinned ${other.type} ${fingerprintOf(other.blob)}, ${shown}`,
     })
-  // A known key of another type contradicts nothing for ssh: it calls the shown one unknown
+  // A known key of another type is judged by the real ssh, which alone knows what it negotiated
   const same = plain(policy.known).find(k => k.type === type)
   if (same)
     return deny(seen, 'host_key_changed', {

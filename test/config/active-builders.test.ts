@@ -457,3 +457,61 @@ t.test('real files are read to the limit', async t => {
   await t.rejects(readTextFile(dir, 10), { code: 'EISDIR' })
   t.equal(await readTextFile('/dev/null', 10), '')
 })
+
+t.test("Lix's TOML lists, where Lix reads them", async t => {
+  const toml =
+    '# fleet\n[machines.a]\nuri = "ssh://a"\n\n[machines."b c"]\nuri = "ssh://b"\njobs = 3\n'
+  const lix = async (version: string, builders: string, files: Files = {}) => {
+    const run = nixOf(version, settings({ builders }))
+    return read({ run, files })
+  }
+  for (const version of ['2.95.0', '2.96.0-dev']) {
+    const answer = await lix(version, '@/m.toml', { '/m.toml': toml })
+    t.same(told(answer), ['a /m.toml:2', 'b /m.toml:5'], version)
+    t.same(answer.problems, [])
+    t.ok(answer.files.includes('/m.toml'), 'and the file is watched')
+    t.same(told(await lix(version, toml)), [
+      'a builders setting:2',
+      'b builders setting:5',
+    ])
+    const lines = await lix(version, '@/m', { '/m': 'ssh://a\nssh-ng://b x\n' })
+    t.same(told(lines), ['a /m:1', 'b /m:2'], 'lines are still lines')
+    t.same((await lix(version, '@/none')).problems, [], 'a missing file is an empty one')
+    t.match((await lix(version, toml.replace('3', '-3'))).problems, [
+      { line: 5, stopsBuilds: true, message: /`jobs` of machine 'b c'/ },
+    ])
+  }
+  const older = await lix('2.94.0', '@/m.toml', { '/m.toml': toml })
+  t.match(
+    older.builders.map(builder => builder.tomlName ?? 'a line'),
+    ['a line'],
+    'older Lix takes it for lines',
+  )
+  const broken = { '/m': toml.replace('"ssh://a"', 'ssh://a'), '/m.toml': '= 5' }
+  t.match((await lix('2.95.0', '@/m.toml', broken)).problems, [
+    { file: '/m.toml', line: 1, stopsBuilds: true, message: /this is no TOML/ },
+  ])
+  t.match(
+    (await lix('2.96.0', '@/m', broken)).problems,
+    [{ file: '/m', line: 3, stopsBuilds: true, message: /this is no TOML/ }],
+    'quotes forgotten: meant as TOML all the same',
+  )
+  t.match((await lix('2.96.0', '@/none.toml')).problems, [
+    { stopsBuilds: true, message: /none\.toml' cannot be read \(ENOENT\)/ },
+  ])
+})
+
+t.test('a TOML list without end is read up to the limits', async t => {
+  const many = Array.from(
+    { length: 30_000 },
+    (_, i) => `[machines.m${i}]\nuri="ssh://m${i}"`,
+  )
+  const started = process.cpuUsage()
+  const large = await read({
+    run: nixOf('2.95.0', settings({ builders: '@/m' })),
+    files: { '/m': many.join('\n') },
+  })
+  t.ok(large.builders.length > 10_000 && large.builders.length <= 20_000)
+  t.match(large.problems.at(-1)?.message, /more than|larger than/)
+  t.ok(cpuMs(started) < 10_000, 'in a reasonable time')
+})

@@ -10,7 +10,7 @@ import type {
   ProbeName,
   ProbeRecords,
 } from '../../src/model.ts'
-import { withField } from '../../src/nix/edit-machine-line.ts'
+import { rewrite } from '../../src/nix/edit-machine-line.ts'
 import { parseMachine } from '../../src/nix/machine-line.ts'
 import { flavourOf } from '../../src/nix/flavour.ts'
 import { aResult } from '../support/builders.ts'
@@ -136,11 +136,17 @@ t.test('slots: none, and more than the builder has', async t => {
   t.match(one(good.replace(' 4 ', ' 0 '), { system }), [
     { rule: 'max_jobs_zero', fix: good },
   ])
-  t.match(one(good.replace(' 4 ', ' 8 '), { system }), [
-    { rule: 'max_jobs_above_remote', message: /promises 8.*max-jobs is 4/, fix: good },
-  ])
+  t.same(
+    one(good.replace(' 4 ', ' 8 '), { system: { ...system, maxJobs: 1 } }),
+    [],
+    'max-jobs over there counts by connection and limits nothing',
+  )
   t.match(one(good, { system: { ...system, buildUsers: 2 } }), [
-    { message: /it has 2 build users/, fix: good.replace(' 4 ', ' 2 ') },
+    {
+      rule: 'max_jobs_above_build_users',
+      message: /it has 2 build users/,
+      fix: good.replace(' 4 ', ' 2 '),
+    },
   ])
   t.same(one(good, { system: { ...system, maxJobs: null, buildUsers: null } }), [])
   t.same(one(good, { system: { ...system, maxJobs: 0 } }), [], 'never advises 0')
@@ -305,8 +311,8 @@ t.test('mandatory features that hide a machine', async t => {
 })
 
 t.test('writes one field of a line', async t => {
-  t.equal(withField('ssh://a', 4, '2'), 'ssh://a - - 2')
-  t.equal(withField('ssh://a  x\t- 1', 1, 'ssh://b'), 'ssh://b x - 1')
+  t.equal(rewrite({ line: 'ssh://a' }, { 4: '2' }), 'ssh://a - - 2')
+  t.equal(rewrite({ line: 'ssh://a  x\t- 1' }, { 1: 'ssh://b' }), 'ssh://b x - 1')
 })
 
 t.test('a thousand builders take little time', async t => {
