@@ -30,7 +30,13 @@ t.test('tells what each version tells', async t => {
   const magic = word(0x6478696f)
   const cases = [
     [0x126, [text('2.34.8'), word(2)], '1.35', '2.34.8', false],
+    // Lix 2.94 and later take no less than 1.35, and Determinate sends the version that it is based on
+    [0x123, [text('2.95.3'), word(1)], '1.35', '2.95.3', true],
+    [0x126, [text('2.35.2'), word(1)], '1.35', '2.35.2', true],
     [0x123, [text('2.93.3'), word(0)], '1.35', '2.93.3', null],
+    // 2.3, 2.6 and 2.7
+    [0x120, [], '1.32', null, null],
+    [0x121, [text('2.7.0')], '1.33', '2.7.0', null],
     [0x122, [text('2.8.0')], '1.34', '2.8.0', null],
     [0x115, [], '1.21', null, null],
   ] as const
