@@ -281,6 +281,7 @@ const intervalsOf = (config: Config, deps: DaemonDeps): Record<ProbeName, number
     system: of('system'),
     disk: of('disk'),
     memory: of('memory'),
+    locks: of('disk'),
     canary: of('canary'),
     direct: of('canary'),
     slots: of('slots'),

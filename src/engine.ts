@@ -13,6 +13,7 @@ import type {
   Run,
   TelemetryProbe,
 } from './model.ts'
+import { heldUpBy } from './diagnosis/held-up.ts'
 import { reasonOf, type Kind, type Params } from './diagnosis/kinds.ts'
 import { isReachedBySsh } from './nix/store-uri.ts'
 import { builderParams } from './diagnosis/params.ts'
@@ -124,6 +125,24 @@ export const createEngine = (deps: EngineDeps): Engine => {
     durationSeconds: 0,
   })
 
+  /** A build that hangs without a word: the builder's locks, asked at once, may tell what it waits for. */
+  const afterSilence = async (
+    builder: Builder,
+    result: Result,
+    signal: AbortSignal,
+  ): Promise<Result> => {
+    const { outcome } = result
+    if (outcome.status !== 'failed' || !outcome.params['hangs']) return result
+    const asked = clock.now() / 1000
+    await engine.telemetry(builder, ['locks'], signal)
+    const locks = store.read().builders.get(builder.name)?.probes.locks?.last
+    if (!locks || locks.at < asked || locks.outcome.status !== 'ok') return result
+    const heldUp = heldUpBy(locks.outcome.value, clock.now() / 1000)
+    return heldUp === null
+      ? result
+      : { ...result, outcome: withParams(heldUp, builderParams(builder)) }
+  }
+
   const engine: Engine = {
     login: async (builder, signal) => {
       let connection: Connection | null = null
@@ -168,7 +187,11 @@ export const createEngine = (deps: EngineDeps): Engine => {
     },
 
     prove: async (builder, mode, signal) => {
-      const found = await probe(builder, createCanaryProbe(mode, deps), noRemote, signal)
+      const found = await afterSilence(
+        builder,
+        await probe(builder, createCanaryProbe(mode, deps), noRemote, signal),
+        signal,
+      )
       const before = store.read().builders.get(builder.name)?.probes.canary
       const result =
         mode === 'daemon' && before?.streak.good ? asClientFinding(found) : found
@@ -180,7 +203,11 @@ export const createEngine = (deps: EngineDeps): Engine => {
         (outcome.status === 'skipped' && outcome.kind === 'no_local_nix')
       const remote = connections.get(builder.name)
       if (!open || !remote) return
-      const direct = await probe(builder, directProbe, remote, signal)
+      const direct = await afterSilence(
+        builder,
+        await probe(builder, directProbe, remote, signal),
+        signal,
+      )
       if (!signal.aborted) store.record(builder, [direct])
     },
 

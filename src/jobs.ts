@@ -38,7 +38,7 @@ const canaryRetryMs = 60_000
 /** With less than this above min-free the canary itself would start a garbage collection. */
 const canaryHeadroomBytes = 64 * 1024 * 1024
 const daySeconds = 86_400
-const readings: readonly ProbeName[] = ['system', 'disk', 'memory']
+const readings: readonly ProbeName[] = ['system', 'disk', 'memory', 'locks']
 
 /** The work of the daemon: what is done for a builder when its turn comes, and what follows from what was found. */
 export const createJobs = (deps: JobDeps): readonly Job[] => {
@@ -61,7 +61,8 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       exclusive: builder => builder.name,
       run: async (builder, due, signal) => {
         if (exceptionsOf(deps, builder)?.drained) return
-        const names = readings.filter(name => due.has(name))
+        // What is locked has no schedule of its own
+        const names = readings.filter(name => due.has(name === 'locks' ? 'disk' : name))
         await deps.engine.telemetry(builder, names, signal)
       },
     },

@@ -139,6 +139,7 @@ export const probeNames = [
   'system',
   'disk',
   'memory',
+  'locks',
   'canary',
   'direct',
   'slots',
@@ -271,6 +272,22 @@ export interface MemoryValue {
   readonly daemonOomKills: number | null
 }
 
+/** What builds wait for on the builder itself, whoever sends them. */
+export interface LocksValue {
+  /** Who holds the garbage collector's lock for itself alone; null while nobody does, as far as we may see. */
+  readonly collector: null | {
+    readonly pid: number
+    /** Its command line; null where we may not read it. */
+    readonly program: string | null
+    readonly runsForSeconds: number | null
+    /** Unix time of the first of our looks, in a row, that saw it. */
+    readonly seenSince: number
+  }
+  readonly buildUsersHeld: number
+  /** null where they are made when needed, or their number is not known. */
+  readonly buildUsers: number | null
+}
+
 export interface CanaryRun {
   readonly system: string
   readonly feature?: string
@@ -316,6 +333,7 @@ export interface ProbeValues {
   readonly system: SystemValue
   readonly disk: DiskValue
   readonly memory: MemoryValue
+  readonly locks: LocksValue
   readonly canary: CanaryValue
   readonly direct: CanaryValue
   readonly slots: SlotsValue

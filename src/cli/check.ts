@@ -108,6 +108,7 @@ const checkOnce = async (
         system: 0,
         disk: 0,
         memory: 0,
+        locks: 0,
         canary: 0,
         direct: 0,
         slots: 0,
@@ -152,7 +153,7 @@ const checkOnce = async (
   return reportOf(store.read(), new Set(plan.chosen.map(({ name }) => name)))
 }
 
-const telemetry: readonly ProbeName[] = ['system', 'disk', 'memory']
+const telemetry: readonly ProbeName[] = ['system', 'disk', 'memory', 'locks']
 
 /** Climbs the ladder: what needs a failed rung is skipped, not red. */
 const checkBuilder = async (

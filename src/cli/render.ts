@@ -185,6 +185,8 @@ const tellers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string } 
     return `${gib(store.availableBytes)} free on ${store.path}${minFree === null ? '' : limit}`
   },
   memory: v => `${gib(v.availableBytes ?? 0)} of ${gib(v.sizeBytes ?? 0)} available`,
+  locks: ({ collector, buildUsersHeld, buildUsers }) =>
+    `${buildUsersHeld}${buildUsers === null ? '' : ` of ${buildUsers}`} build users taken${collector ? `, the garbage collector runs (process ${collector.pid})` : ''}`,
   canary: v => v.runs.map(canaryRun).join('; '),
   direct: v => v.runs.map(canaryRun).join('; '),
   slots: v =>

@@ -27,6 +27,7 @@ const factsOf = (section: string, builder: DemoBuilder, now: number): string => 
   if (section === 'system') return lines(systemFacts(builder, now))
   if (section === 'disk') return lines(diskFacts(builder))
   if (section === 'memory') return lines(memoryFacts(builder, now))
+  if (section === 'locks') return lines(['== clock', `now ${Math.floor(now / 1000)}`])
   return ''
 }
 

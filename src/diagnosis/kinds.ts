@@ -191,9 +191,14 @@ export const kinds = {
   slots_full: {
     side: 'client',
     state: 'info',
-    reason: p => `all slots of ${v(p, 'host')} are taken`,
-    hint: () =>
-      'Nothing to mend: builds wait for a free slot; raise maxJobs in the machine line if the builder can do more',
+    reason: p =>
+      p['users']
+        ? `all ${p['users']} build users of ${v(p, 'host')} are taken`
+        : `all slots of ${v(p, 'host')} are taken`,
+    hint: p =>
+      p['users']
+        ? `Nothing to mend: builds wait for a free build user; if ${v(p, 'host')} can do more at once, give the group nixbld there more users (NixOS: nix.nrBuildUsers)`
+        : 'Nothing to mend: builds wait for a free slot; raise maxJobs in the machine line if the builder can do more',
   },
   slot_stuck: {
     side: 'client',
@@ -415,7 +420,9 @@ export const kinds = {
     state: 'down',
     reason: p => `a tiny build on ${v(p, 'host')} did not end in time${detail(p)}`,
     hint: p =>
-      `See what it waits for on ${v(p, 'host')}: ps -ef | grep nix; sudo journalctl -u nix-daemon -n 50`,
+      p['pid']
+        ? `End it on ${v(p, 'host')} if it does not move: ps -o pid,stat,lstart,time,args -p ${p['pid']}; sudo kill ${p['pid']}`
+        : `See what it waits for on ${v(p, 'host')}: ps -ef | grep nix; sudo journalctl -u nix-daemon -n 50`,
   },
   oom: {
     side: 'remote',
@@ -481,8 +488,11 @@ export const kinds = {
   gc_wait: {
     side: 'remote',
     state: 'info',
-    reason: p => `a garbage collection on ${v(p, 'host')} holds builds up`,
-    hint: () => 'Nothing to mend; it ends by itself',
+    reason: p => `a garbage collection on ${v(p, 'host')} holds builds up${detail(p)}`,
+    hint: p =>
+      p['pid']
+        ? `It should end by itself; see on ${v(p, 'host')} whether it moves: ps -o pid,stat,lstart,time,args -p ${p['pid']}`
+        : 'Nothing to mend; it ends by itself',
   },
   forced_command: {
     side: 'remote',

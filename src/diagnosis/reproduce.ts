@@ -20,6 +20,8 @@ export const reproduceCommand = (builder: Builder, probe: Cause['probe']): strin
       return `${login} 'cat /proc/meminfo /proc/pressure/memory'`
     case 'system':
       return `${login} nix --extra-experimental-features nix-command show-config`
+    case 'locks':
+      return `${login} grep FLOCK /proc/locks`
     case 'slots':
       return 'sudo lslocks -o PID,TYPE,PATH | grep current-load'
     case 'canary':

@@ -283,6 +283,22 @@ export const families = [
     presence: 'fresh',
   },
   {
+    name: 'nix_builder_build_users_held',
+    type: 'gauge',
+    group: 'builder',
+    labels: ['builder'],
+    help: `Build users taken on the builder by builds of all clients; ${scheduled}.`,
+    presence: 'fresh',
+  },
+  {
+    name: 'nix_builder_gc_lock_held_since_timestamp_seconds',
+    type: 'gauge',
+    group: 'builder',
+    labels: ['builder'],
+    help: `Since when one process was seen to hold the lock of the garbage collector; absent while none does; ${scheduled}.`,
+    presence: 'fresh',
+  },
+  {
     name: 'nix_builder_slots_held',
     type: 'gauge',
     group: 'builder',

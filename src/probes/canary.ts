@@ -10,6 +10,7 @@ import type {
 } from '../model.ts'
 import { stateOf, type Kind, type Params } from '../diagnosis/kinds.ts'
 import { classify } from '../diagnosis/messages.ts'
+import { ownLine } from '../nix/edit-machine-line.ts'
 import { evidenceOf, oneLine } from '../diagnosis/text.ts'
 import { canaryExpression, seedExpression } from './canary-derivation.ts'
 import { summarizeBuilds, type OneBuild } from './canary-summary.ts'
@@ -147,7 +148,12 @@ const attempt = async (
   const expression = canaryExpression({ nonce, system, features, builder: by })
   const result = await workshop.build(
     expression,
-    ['--max-jobs', '0', '--builders', builder.line],
+    [
+      '--max-jobs',
+      '0',
+      '--builders',
+      workshop.mode === 'private' ? ownLine(builder) : builder.line,
+    ],
     line => watch.line(line),
   )
   const seen = watch.seen()
@@ -195,7 +201,10 @@ const nameFailure = (
     if (seen.waitsFor) return { kind: seen.waitsFor, params: {}, busy: true }
     const told = classify(seen.text)
     if (told && told.kind !== 'build_failed') return told
-    return { kind: 'build_timeout', params: { detail: `it hangs ${seen.stage}` } }
+    return {
+      kind: 'build_timeout',
+      params: { detail: `it hangs ${seen.stage}`, hangs: seen.stage },
+    }
   }
   if (result.code === 0)
     return {

@@ -8,7 +8,7 @@ import { openServe } from '../nix/serve.ts'
 import { storeCommand } from '../nix/store-command.ts'
 import { openWorker } from '../nix/worker.ts'
 import { summarizeBuilds, type OneBuild } from './canary-summary.ts'
-import { converse } from './converse.ts'
+import { converse, type Failure } from './converse.ts'
 
 const timeoutMs = 30_000
 /** A build log may be longer than a handshake. */
@@ -47,13 +47,13 @@ const attempt = async (
   const { builder, clock } = context
   const started = clock.monotonic()
   const derivation = directDerivation(system, builder.mandatoryFeatures, by)
-  const asked = await converse(context, storeCommand(builder), (channel, signal) =>
-    builder.scheme === 'ssh'
-      ? buildByServe(channel, derivation, signal)
-      : buildByWorker(channel, derivation, signal),
-  )
+  let isAsked = false
+  const asked = await converse(context, storeCommand(builder), (channel, signal) => {
+    const build = builder.scheme === 'ssh' ? buildByServe : buildByWorker
+    return build(channel, derivation, signal, () => (isAsked = true))
+  })
   const verdict: Outcome<never> | { readonly status: 'built' } =
-    'status' in asked ? asked : judge(asked.value)
+    'status' in asked ? (isAsked ? inTheBuild(asked) : asked) : judge(asked.value)
   const run: CanaryRun = {
     system,
     mode: 'direct',
@@ -72,6 +72,16 @@ const attempt = async (
     evidence: 'evidence' in verdict ? (verdict.evidence ?? '') : '',
   }
 }
+
+/** A daemon that shook hands is not frozen: the build that it was asked for hangs. */
+const inTheBuild = (failure: Failure): Failure =>
+  failure.kind === 'daemon_frozen'
+    ? {
+        ...failure,
+        kind: 'build_timeout',
+        params: { detail: 'it hangs while building', hangs: 'while building' },
+      }
+    : failure
 
 const script =
   'case " $requiredSystemFeatures " in *" kvm "*) test -w /dev/kvm || exit 8;; esac; echo "$nonce" > $out'
@@ -111,8 +121,10 @@ const buildByWorker = async (
   channel: Channel,
   derivation: Derivation,
   signal: AbortSignal,
+  onAsked: () => void,
 ): Promise<Built> => {
   const worker = await openWorker(channel, { signal, limits: wireLimits })
+  onAsked()
   const result = await worker.buildDerivation(derivation)
   return { result, log: worker.log() }
 }
@@ -121,8 +133,10 @@ const buildByServe = async (
   channel: Channel,
   derivation: Derivation,
   signal: AbortSignal,
+  onAsked: () => void,
 ): Promise<Built> => {
   const serve = await openServe(channel, { signal, limits: wireLimits })
+  onAsked()
   const seconds = timeoutMs / 1000
   const result = await serve.buildDerivation(derivation, {
     maxSilentSeconds: seconds,

@@ -9,6 +9,7 @@ import type {
 import { canarySamples } from './canary.ts'
 import { directProbe } from './direct.ts'
 import { diskProbe } from './disk.ts'
+import { locksProbe } from './locks.ts'
 import { memoryProbe } from './memory.ts'
 import { slotsSamples } from './slots.ts'
 import { systemProbe } from './system.ts'
@@ -22,6 +23,7 @@ export const telemetryProbes: readonly TelemetryProbe<ProbeName>[] = [
   systemProbe,
   diskProbe,
   memoryProbe,
+  locksProbe,
 ] as readonly TelemetryProbe<ProbeName>[]
 
 type ToSamples = (value: unknown, builder: Builder) => readonly Sample[]
@@ -32,6 +34,7 @@ const samplers = {
   system: systemProbe.samples,
   disk: diskProbe.samples,
   memory: memoryProbe.samples,
+  locks: locksProbe.samples,
   canary: canarySamples,
   direct: directProbe.samples,
   slots: slotsSamples,

@@ -15,6 +15,7 @@ const intervals = {
   system: 300,
   disk: 30,
   memory: 30,
+  locks: 30,
   canary: 1800,
   slots: 15,
   direct: 1800,

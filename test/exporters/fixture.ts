@@ -9,6 +9,7 @@ import {
   type BuilderState,
   type CanaryValue,
   type DiskValue,
+  type LocksValue,
   type LoginValue,
   type MemoryValue,
   type Outcome,
@@ -136,6 +137,16 @@ export const memoryValue: MemoryValue = {
   daemonLimitBytes: 60e9,
   daemonOomKills: 0,
 }
+export const locksValue: LocksValue = {
+  collector: {
+    pid: 77,
+    program: 'nix-store --gc',
+    runsForSeconds: 90,
+    seenSince: now - 60,
+  },
+  buildUsersHeld: 3,
+  buildUsers: 32,
+}
 export const canaryValue: CanaryValue = {
   runs: [
     {
@@ -162,6 +173,7 @@ const values = {
   system: systemValue,
   disk: diskValue,
   memory: memoryValue,
+  locks: locksValue,
   canary: canaryValue,
   slots: slotsValue,
 } satisfies Partial<ProbeValues>
@@ -240,6 +252,7 @@ export const snapshotOf = (
       system: 300,
       disk: 30,
       memory: 30,
+      locks: 30,
     },
     ready: true,
   },

@@ -11,6 +11,7 @@ import type {
 } from '../../src/model.ts'
 import { diskProbe, humanBytes } from '../../src/probes/disk.ts'
 import { telemetryProbes } from '../../src/probes/index.ts'
+import { locksProbe } from '../../src/probes/locks.ts'
 import { memoryProbe } from '../../src/probes/memory.ts'
 import { systemProbe } from '../../src/probes/system.ts'
 import {
@@ -67,6 +68,56 @@ t.test('system of a Debian builder', async t => {
       notAdvertisedFeatures: ['benchmark'],
     },
   })
+})
+
+const locked = `== clock
+now 1795384652
+btime 1795380636
+== files
+74 9 /nix/var/nix/gc.lock
+74 20 /nix/var/nix/userpool/997
+74 21 /nix/var/nix/userpool/998
+== mounts
+217 210 0:74 / /nix rw,relatime - tmpfs nix rw,size=262144k
+== locks
+1: FLOCK  ADVISORY  WRITE 26 00:4a:20 0 EOF
+2: FLOCK  ADVISORY  WRITE 25 00:4a:9 0 EOF
+3: -> FLOCK  ADVISORY  WRITE 27 00:4a:21 0 EOF
+4: FLOCK  ADVISORY  WRITE 28 00:4b:21 0 EOF
+== process 25
+stat 25 (nix) store) S 1 25 25 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 301600 0
+args nix-store --gc 
+`
+
+t.test('locks: who collects garbage, and the build users', async t => {
+  const last = { system: { buildUsers: 10 } }
+  t.same(parse(locksProbe, locked, { last }), {
+    status: 'ok',
+    value: {
+      collector: {
+        pid: 25,
+        program: 'nix-store --gc',
+        runsForSeconds: 1000,
+        seenSince: 1795384652.2,
+      },
+      buildUsersHeld: 1,
+      buildUsers: 10,
+    },
+  })
+  const before = { pid: 25, program: null, runsForSeconds: null, seenSince: 5 }
+  const again = (collector: typeof before) =>
+    parse(locksProbe, locked, { last: { locks: { collector } } })
+  t.match(again(before), { value: { collector: { seenSince: 5 }, buildUsers: null } })
+  t.match(again({ ...before, pid: 24 }), {
+    value: { collector: { seenSince: 1795384652.2 } },
+  })
+  const elsewhere = locked.replace('74 9 /', '75 9 /').replace(' 0:74 ', ' 0:75 ')
+  t.match(parse(locksProbe, elsewhere), { value: { collector: null } }, 'another disk')
+  const slots = locked.replaceAll('userpool/99', 'userpool2/slot-')
+  t.match(parse(locksProbe, slots, { last }), {
+    value: { buildUsersHeld: 1, buildUsers: null },
+  })
+  t.match(parse(locksProbe, ''), { status: 'skipped', kind: 'not_told' }, 'Darwin')
 })
 
 t.test('system: max-jobs of 0 starts no build', async t => {
@@ -362,7 +413,7 @@ t.test('the script runs in a real sh and all sections come back', async t => {
   })
   t.equal(status, 0)
   const sections = splitSections(stdout, 'c0ffee')
-  t.same([...sections.keys()], ['system', 'disk', 'memory', 'end'])
+  t.same([...sections.keys()], ['system', 'disk', 'memory', 'locks', 'end'])
   t.match(sections.get('system'), /^time \d+\nkernel \S+ \S+ \S+\nnix/)
   t.match(parse(memoryProbe, sections.get('memory') ?? ''), { status: 'ok' })
 })

@@ -17,6 +17,7 @@ const monitor: MonitorState = {
     system: 1,
     disk: 1,
     memory: 1,
+    locks: 1,
     canary: 1,
     direct: 1,
     slots: 1,

@@ -171,11 +171,11 @@ NFT
     build-timeout) builds_do "$n" '/bin/sleep 20'; daemon_with "$n" 'timeout = 3' ;;
     build-oom) builds_do "$n" 'echo 1000 >/proc/self/oom_score_adj; exec /usr/bin/tail /dev/zero'; memory_limit "$n" 128 ;;
     build-fills) in_node "$n" sh -c ': >>/nix/.fill; chmod 666 /nix/.fill'; builds_do "$n" '/bin/cat /dev/zero >>/nix/.fill 2>/dev/null' ;;
-    users-busy) aux "$n" nsenter -t "$(pid_of "$n")" -m -- bash -c 'cd /nix/var/nix; mkdir -p userpool; cd userpool
-        for u in $(getent group nixbld | cut -d: -f4 | tr , " "); do exec {f}>>"$(id -u "$u")"; flock -x $f; done; touch .taken; exec sleep infinity'
-      wait_for 5 in_node "$n" test -e /nix/var/nix/userpool/.taken || die "$n: the build users were not taken" ;;
+    users-busy) holds "$n" 'cd /nix/var/nix; mkdir -p userpool; cd userpool
+        for u in $(getent group nixbld | cut -d: -f4 | tr , " "); do flock -x "$(id -u "$u")" sleep infinity & done; wait'
+      wait_for 5 users_taken "$n" || die "$n: the build users were not taken" ;;
     gc-run) aux "$n" nsenter -t "$(pid_of "$n")" -m -- env -i "LAB_AUX=$n" "PATH=$CLEAN_PATH" HOME=/root bash -c 'while :; do nix-collect-garbage; done' ;;
-    gc-lock) aux "$n" nsenter -t "$(pid_of "$n")" -m -- bash -c 'exec 3>>/nix/var/nix/gc.lock; flock -x 3; exec sleep infinity'
+    gc-lock) holds "$n" 'exec flock -x /nix/var/nix/gc.lock sleep infinity'
       wait_for 5 gc_locked "$n" || die "$n: the lock was not taken" ;;
     disk-full) in_node "$n" sh -c 'dd if=/dev/zero of=/nix/.fill bs=64k conv=notrunc oflag=append 2>/dev/null; dd if=/dev/zero of=/nix/.fill2 bs=4k conv=notrunc oflag=append 2>/dev/null; test "$(df --output=avail /nix | tail -1)" -eq 0' ;;
     inodes-full) wait_for 5 no_inodes "$n" || die "$n still has inodes" ;;
@@ -193,6 +193,10 @@ NFT
     *) die "no such fault: $f" ;;
   esac
 }
+holds() { # NODE COMMANDS : inside of the node's PID namespace, where /proc/locks shows who holds a lock
+  in_node "$1" sh -c 'mkdir -p /run/lab; setsid sh -c "$1" >/dev/null 2>&1 </dev/null & echo $! >>/run/lab/holders' - "$2"
+}
+users_taken() { in_node "$1" sh -c 'cd /nix/var/nix/userpool && for u in [0-9]*; do ! flock -n "$u" true || exit 1; done' 2>/dev/null; }
 builds_do() { # NODE COMMANDS : what every build does before its own script
   in_node "$1" bash -c 'cd /usr/bin; [ -e sh.lab-off ] || cp -P sh sh.lab-off
     printf "#!/bin/dash\ncase \$(/usr/bin/id -un) in nixbld*) %s ;; esac\nexec /bin/dash \"\$@\"\n" "$1" >sh.lab-new
@@ -250,7 +254,7 @@ heal() { # NODE
     again=0
     nft delete table inet lab 2>/dev/null
     pkill -KILL -u remotebuild
-    rm -f /nix/var/nix/userpool/.taken
+    for p in $(cat /run/lab/holders 2>/dev/null); do kill -KILL -- "-$p"; done; rm -f /run/lab/holders
     cd /usr/bin; for f in *.lab-off; do [ -e "$f" ] && mv -f "$f" "${f%.lab-off}"; done
     chmod 755 $(readlink -f nix nix-daemon nix-store | sort -u); cd /
     sed -i "/^echo Welcome to the builder/d" ~remotebuild/.bashrc

@@ -1,0 +1,125 @@
+import type { LocksValue, Outcome, TelemetryProbe } from '../model.ts'
+import { oneLine } from '../diagnosis/text.ts'
+import { blocks, count, keyed } from './facts.ts'
+import { deviceOf, mountDevice, parseLocks } from './file-locks.ts'
+
+/**
+ * What builds of every client wait for over there: the garbage collector's lock and the build users, as /proc/locks
+ * tells anybody who may log in. Takes no lock itself. Where there is no /proc/locks (Darwin), or the directory of the
+ * state may not be looked at, it says nothing. Lock files: gc.cc, user-lock.cc (2.8, 2.26 and 2.34).
+ */
+export const locksProbe: TelemetryProbe<'locks'> = {
+  name: 'locks',
+  summary:
+    'whether the garbage collector holds builds up, and how many build users are taken',
+  script: `
+[ -r /proc/locks ] || return 0
+state=/nix/var/nix
+echo "== clock"
+echo "now $(date +%s)"
+grep '^btime ' /proc/stat
+echo "== files"
+stat -c '%d %i %n' $state/gc.lock $state/userpool/[0-9]* $state/userpool2/slot-* 2>/dev/null | head -n 2000
+echo "== mounts"
+grep -E '^[^ ]+ [^ ]+ [^ ]+ [^ ]+ /(nix[^ ]*)? ' /proc/self/mountinfo | cut -c 1-300
+echo "== locks"
+grep 'FLOCK .* WRITE ' /proc/locks | head -n 2000
+inode=$(stat -c %i $state/gc.lock 2>/dev/null) || return 0
+for pid in $(sed -n "s/^[0-9]*: FLOCK  *[A-Z]*  *WRITE  *\\([0-9]*\\) [0-9a-f]*:[0-9a-f]*:$inode .*/\\1/p" /proc/locks | head -n 3); do
+  echo "== process $pid"
+  echo "stat $(cat /proc/$pid/stat 2>/dev/null)"
+  echo "args $(tr '\\0' ' ' </proc/$pid/cmdline 2>/dev/null | cut -c 1-200)"
+done
+true
+`,
+  parse: (output, context) => {
+    const found = blocks(output)
+    const clock = keyed(found.get('clock') ?? '')
+    const now = count(clock.get('now'))
+    if (now === null) return notTold
+    const held = new Map(
+      parseLocks(found.get('locks') ?? '').flatMap(({ file, pid, waits }) =>
+        waits ? [] : [[file, pid] as const],
+      ),
+    )
+    const files = lockFiles(found.get('files') ?? '', found.get('mounts') ?? '')
+    const holderOf = ({ names }: LockFile) =>
+      names.map(name => held.get(name)).find(pid => pid !== undefined)
+    const pid = files
+      .filter(({ path }) => path.endsWith('/gc.lock'))
+      .map(holderOf)
+      .find(Boolean)
+    const users = files.filter(
+      file => !file.path.endsWith('/gc.lock') && holderOf(file) !== undefined,
+    )
+    const before = context.last('locks')?.collector
+    const value: LocksValue = {
+      collector:
+        pid === undefined
+          ? null
+          : {
+              pid,
+              ...processOf(found.get(`process ${pid}`), now, count(clock.get('btime'))),
+              seenSince: before?.pid === pid ? before.seenSince : context.receivedAt,
+            },
+      buildUsersHeld: users.length,
+      // With auto-allocate-uids there are more than builds can ask for
+      buildUsers: users.some(({ path }) => path.includes('/userpool2/'))
+        ? null
+        : (context.last('system')?.buildUsers ?? null),
+    }
+    return { status: 'ok', value }
+  },
+  samples: ({ buildUsersHeld, collector }, { name: builder }) => [
+    {
+      family: 'nix_builder_build_users_held',
+      labels: { builder },
+      value: buildUsersHeld,
+    },
+    ...(collector
+      ? [
+          {
+            family: 'nix_builder_gc_lock_held_since_timestamp_seconds',
+            labels: { builder },
+            value: collector.seenSince,
+          },
+        ]
+      : []),
+  ],
+}
+
+const notTold: Outcome<never> = {
+  status: 'skipped',
+  kind: 'not_told',
+  params: { detail: 'no /proc/locks' },
+}
+
+interface LockFile {
+  readonly path: string
+  /** `major:minor:inode`, each way in which /proc/locks may write it. */
+  readonly names: readonly string[]
+}
+
+const lockFiles = (text: string, mounts: string): readonly LockFile[] =>
+  text.split('\n').flatMap(line => {
+    const [, device, inode, path] = /^(\d{1,20}) (\d{1,20}) (\S{1,200})$/.exec(line) ?? []
+    if (device === undefined || path === undefined) return []
+    const devices = [deviceOf(BigInt(device)), mountDevice(mounts, path) ?? []].flat()
+    return [{ path, names: devices.map(each => `${each}:${inode}`) }]
+  })
+
+const ticksPerSecond = 100
+
+const processOf = (text: string | undefined, now: number, boot: number | null) => {
+  const facts = keyed(text ?? '')
+  const stat = facts.get('stat') ?? ''
+  // The name stands in brackets and may hold anything; field 22 is the start, in ticks since boot (proc(5))
+  const ticks = count(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+  return {
+    program: oneLine(facts.get('args') ?? '', 80) || null,
+    runsForSeconds:
+      ticks === null || boot === null
+        ? null
+        : Math.max(0, now - boot - ticks / ticksPerSecond),
+  }
+}
