@@ -1,0 +1,65 @@
+# services.builderMonitor of nix-darwin: the same options, a launchd daemon.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.services.builderMonitor;
+  common = import ./common.nix { inherit lib cfg; };
+in
+{
+  options.services.builderMonitor = import ./options.nix {
+    inherit lib pkgs cfg;
+    defaultUser = "root";
+    userText = ''
+      The user to run as. launchd cannot lend keys to a daemon as systemd does, so the daemon runs as root unless another
+      account is named here: one that exists and can read the keys of the builders.
+    '';
+  };
+
+  config = lib.mkIf cfg.enable {
+    services.builderMonitor.settings = common.settings;
+
+    environment.systemPackages = [ cfg.package ];
+    environment.etc."builder-monitor/config.json".source = cfg.configFile;
+
+    launchd.daemons.builder-monitor = {
+      # Apple's ssh, which is nix-daemon's too
+      path = [
+        config.nix.package
+        "/usr/bin"
+        "/bin"
+        "/usr/sbin"
+        "/sbin"
+      ];
+      serviceConfig = {
+        # by its store path, so that a changed configuration is a changed daemon, which is started anew
+        ProgramArguments = common.commandWith "${cfg.configFile}";
+        UserName = cfg.user;
+        RunAtLoad = true;
+        # 0 is a stop that was asked for; launchd waits ten seconds between starts
+        KeepAlive.SuccessfulExit = false;
+        ProcessType = "Background";
+        StandardOutPath = "/var/log/builder-monitor.log";
+        StandardErrorPath = "/var/log/builder-monitor.log";
+      };
+    };
+
+    nix.settings.trusted-users = lib.mkIf cfg.canary.trusted [ cfg.user ];
+
+    assertions = common.assertions ++ [
+      {
+        assertion =
+          cfg.canary.mode == "daemon"
+          -> cfg.canary.trusted || cfg.user == "root" || lib.elem cfg.user (config.nix.settings.trusted-users or [ ]);
+        message = ''
+          services.builderMonitor.canary.mode is "daemon", but nix-daemon does not trust the user ${cfg.user}. Set
+          services.builderMonitor.canary.trusted = true (it makes that user root-equivalent), or leave the mode at
+          "private".
+        '';
+      }
+    ];
+  };
+}

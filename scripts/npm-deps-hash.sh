@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The hash of the production dependencies, as nix/package.nix installs them: prints it; --write puts it into
+# nix/npm-deps.nix (do so after every change of package-lock.json); --check fails where that holds another one. Needs npm
+# and a real Nix (any since 2.4).
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+held=nix/npm-deps.nix
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+cp .npmrc package.json package-lock.json "$work"
+(cd "$work" && HOME=$work npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+rm -f "$work/node_modules/.package-lock.json"
+hash=$(nix --extra-experimental-features nix-command hash path "$work/node_modules")
+[[ $hash == sha256-* ]] || { echo "npm-deps-hash: nix hash path said '$hash', which is no sha256" >&2; exit 1; }
+case ${1:-} in
+  '') printf '%s\n' "$hash" ;;
+  --write) printf '# Of the production dependencies. Written by scripts/npm-deps-hash.sh --write\n"%s"\n' "$hash" >"$held" ;;
+  --check)
+    grep -qF "\"$hash\"" "$held" || {
+      echo "$held holds another hash than $hash: package-lock.json has changed. Run scripts/npm-deps-hash.sh --write" >&2
+      exit 1
+    } ;;
+  *) echo "npm-deps-hash: unknown option $1: --write, --check, or none" >&2; exit 2 ;;
+esac

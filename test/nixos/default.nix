@@ -1,0 +1,166 @@
+# Evaluates nix/*.nix for test/lab/nixos.test.ts. `lib` may be the one of nixpkgs.
+{
+  lib ? import ./lib.nix,
+  tools ? [ ],
+  # Configurations as JSON: { NAME = { nixos or darwin: { ... } }; }
+  cases ? "{}",
+}:
+let
+  pkgs = import ./pkgs.nix { inherit lib tools; };
+
+  evaluate =
+    module: configuration:
+    lib.evalModules {
+      modules = [
+        ./surroundings.nix
+        module
+        { config = configuration; }
+      ];
+      specialArgs = { inherit pkgs lib; };
+    };
+
+  shown =
+    { config, ... }:
+    let
+      cfg = config.services.builderMonitor;
+    in
+    {
+      failed = map (a: a.message) (lib.filter (a: !a.assertion) config.assertions);
+      inherit (config) warnings;
+      inherit (cfg) settings;
+      inherit (cfg.prometheus or { scrapeConfig = null; }) scrapeConfig;
+      service = config.systemd.services.builder-monitor or null;
+      launchd = config.launchd.daemons.builder-monitor or null;
+      users = config.users.users;
+      groups = config.users.groups;
+      ports = config.networking.firewall.allowedTCPPorts;
+      trusted = config.nix.settings.trusted-users;
+      etc = config.environment.etc;
+      packages = config.environment.systemPackages;
+      scraped = config.services.prometheus.scrapeConfigs;
+      rules = map toString config.services.prometheus.ruleFiles;
+    };
+
+  caseOf =
+    case:
+    if case ? darwin then
+      evaluate ../../nix/darwin.nix case.darwin
+    else
+      evaluate ../../nix/module.nix case.nixos;
+
+  # "[Section]" and lines, as NixOS writes a unit of its attributes.
+  unitText =
+    service:
+    let
+      word = value: if value == true then "true" else if value == false then "false" else toString value;
+      lines =
+        set:
+        lib.concatMap (
+          name:
+          let
+            value = set.${name};
+          in
+          map (one: "${name}=${word one}") (if builtins.isList value then value else [ value ])
+        ) (lib.attrNames set);
+      joined = name: values: lib.optional (values != [ ]) "${name}=${lib.concatStringsSep " " values}";
+    in
+    lib.concatStringsSep "\n" (
+      [
+        "[Unit]"
+        "Description=${service.description}"
+      ]
+      ++ joined "Documentation" service.documentation
+      ++ joined "After" service.after
+      ++ joined "Wants" service.wants
+      ++ lines service.unitConfig
+      ++ [
+        ""
+        "[Service]"
+      ]
+      ++ lines service.serviceConfig
+      ++ [
+        ""
+        "[Install]"
+      ]
+      ++ joined "WantedBy" service.wantedBy
+      ++ [ "" ]
+    );
+
+  # Options for people, flat: { name, type, default, example, description, readOnly }.
+  optionsOf =
+    loc: options:
+    lib.concatMap (
+      name:
+      let
+        option = options.${name};
+        here = loc ++ [ name ];
+        text = value: if value ? _type && value ? text then value.text else asNix value;
+      in
+      if name == "_module" || name == "_freeformOptions" then
+        [ ]
+      else if !lib.isOption option then
+        optionsOf here option
+      else
+        [
+          {
+            name = lib.concatStringsSep "." here;
+            type = option.type.description;
+            inherit (option) description;
+            default =
+              if option ? defaultText then
+                text option.defaultText
+              else if option ? default then
+                text option.default
+              else
+                null;
+            example = if option ? example then text option.example else null;
+            readOnly = option.readOnly or false;
+          }
+        ]
+        ++ optionsOf here (option.type.sub here)
+    ) (lib.attrNames options);
+
+  # A value in Nix's own words, on one line.
+  asNix =
+    value:
+    if builtins.isAttrs value then
+      if value == { } then
+        "{ }"
+      else
+        "{ ${lib.concatStringsSep " " (lib.mapAttrsToList (n: v: "${n} = ${asNix v};") value)} }"
+    else if builtins.isList value then
+      if value == [ ] then "[ ]" else "[ ${lib.concatStringsSep " " (map asNix value)} ]"
+    else
+      builtins.toJSON value;
+
+  flake = (import ../../flake.nix).outputs {
+    self = { };
+    nixpkgs = {
+      inherit lib;
+      legacyPackages = lib.genAttrs (import ../../flake.nix).systems or [ builtins.currentSystem ] (_: pkgs);
+    };
+  };
+in
+rec {
+  evaluated = lib.mapAttrs (_: case: shown (caseOf case)) (builtins.fromJSON cases);
+  units = lib.mapAttrs (_: case: unitText case.service) evaluated;
+
+  package = pkgs.callPackage ../../nix/package.nix { };
+  # the configuration files of the cases, which are checked while they are built
+  configFiles = lib.mapAttrs (
+    _: case: (caseOf case).config.services.builderMonitor.configFile
+  ) (builtins.fromJSON cases);
+
+  options =
+    let
+      of = module: optionsOf [ ] { services.builderMonitor = (evaluate module { }).options.services.builderMonitor; };
+    in
+    {
+      nixos = of ../../nix/module.nix;
+      darwin = of ../../nix/darwin.nix;
+    };
+
+  service = import ../../nix/service.nix;
+  vm = import ../../nix/tests/vm.nix { inherit pkgs lib; };
+  inherit flake;
+}

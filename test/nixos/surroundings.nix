@@ -1,0 +1,64 @@
+# The options of NixOS and nix-darwin that the modules read and set, without what these systems do with them.
+{ lib, pkgs, ... }:
+let
+  inherit (lib) mkOption types;
+  ofType = type: default: mkOption { inherit type default; };
+  anything = ofType (types.attrsOf types.anything) { };
+  list = ofType (types.listOf types.anything) [ ];
+in
+{
+  options = {
+    assertions = list;
+    warnings = ofType (types.listOf types.str) [ ];
+    environment.systemPackages = ofType (types.listOf types.package) [ ];
+    environment.etc = anything;
+    systemd.services = mkOption {
+      default = { };
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            description = ofType types.str "";
+            documentation = ofType (types.listOf types.str) [ ];
+            after = ofType (types.listOf types.str) [ ];
+            wants = ofType (types.listOf types.str) [ ];
+            wantedBy = ofType (types.listOf types.str) [ ];
+            path = list;
+            reloadTriggers = list;
+            unitConfig = anything;
+            serviceConfig = anything;
+          };
+        }
+      );
+    };
+    launchd.daemons = mkOption {
+      default = { };
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            path = list;
+            serviceConfig = anything;
+          };
+        }
+      );
+    };
+    users.users = anything;
+    users.groups = anything;
+    networking.firewall.allowedTCPPorts = ofType (types.listOf types.port) [ ];
+    programs.ssh.package = ofType types.package pkgs.openssh;
+    services.prometheus.scrapeConfigs = list;
+    services.prometheus.ruleFiles = ofType (types.listOf types.path) [ ];
+    nix.enable = ofType types.bool true;
+    nix.package = ofType types.package pkgs.nix;
+    nix.distributedBuilds = ofType types.bool false;
+    nix.settings.trusted-users = ofType (types.listOf types.str) [ "root" ];
+    nix.buildMachines = mkOption {
+      default = [ ];
+      type = types.listOf (
+        types.submodule {
+          options.hostName = mkOption { type = types.str; };
+          options.sshKey = ofType (types.nullOr types.str) null;
+        }
+      );
+    };
+  };
+}
