@@ -185,6 +185,14 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
   adopt(active)
 
   const reload = async (): Promise<boolean> => {
+    store.monitor({ reloading: true })
+    try {
+      return await readAnew()
+    } finally {
+      store.monitor({ reloading: false })
+    }
+  }
+  const readAnew = async (): Promise<boolean> => {
     const loaded = await deps.loadConfig()
     store.monitor({ lastReloadOk: loaded.ok })
     if (loaded.ok) {

@@ -6,6 +6,7 @@ import { configCommand } from './cli/config.ts'
 import { explainCommand } from './cli/explain.ts'
 import { helpText } from './cli/help.ts'
 import { demoCommand, runCommand } from './cli/run.ts'
+import { reloadCommand } from './cli/reload.ts'
 import { statusCommand } from './cli/status.ts'
 import { version } from './version.ts'
 import { UsageError, type Io } from './cli/io.ts'
@@ -17,6 +18,7 @@ const commands: Readonly<Record<string, Command>> = {
   run: runCommand,
   check: checkCommand,
   status: statusCommand,
+  reload: reloadCommand,
   builders: buildersCommand,
   config: configCommand,
   demo: demoCommand,

@@ -27,6 +27,8 @@ export interface Builder {
   readonly params: Readonly<Record<string, string>>
   readonly systems: readonly string[]
   readonly sshKey: string | null
+  /** The copy of that key which systemd gave us; absent where the key itself is read. */
+  readonly credential?: string
   /** Slots; an unsigned 32-bit number, 0 means never free. */
   readonly maxJobs: number
   readonly speedFactor: number
@@ -274,6 +276,8 @@ export interface MemoryValue {
 
 /** What builds wait for on the builder itself, whoever sends them. */
 export interface LocksValue {
+  /** Unix time of the look. */
+  readonly at: number
   /** Who holds the garbage collector's lock for itself alone; null while nobody does, as far as we may see. */
   readonly collector: null | {
     readonly pid: number
@@ -318,6 +322,9 @@ export interface SlotsValue {
     readonly pid: number
     /** Unix time. */
     readonly since: number
+    /** Whether it still has an ssh, and the processor time of both; looked at where a slot is held for long. */
+    readonly hasSsh?: boolean
+    readonly cpuSeconds?: number
   }[]
   readonly oldestSince: number | null
   /** Who copies inputs to the builder, and who waits to. */
@@ -427,6 +434,8 @@ export interface MonitorState {
   readonly startedAt: number
   readonly suspect: boolean
   readonly lastReloadOk: boolean
+  /** True while the configuration is being read anew. */
+  readonly reloading?: boolean
   /** Failed attempts by kind, all builders, since start. */
   readonly failuresByKind: Readonly<Partial<Record<Kind, number>>>
   /** Interval of each probe in seconds. */
@@ -506,8 +515,8 @@ export interface RunRequest {
   readonly args: readonly string[]
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly cwd?: string
-  /** Text for standard input; without it the child reads from /dev/null. */
-  readonly stdin?: string
+  /** For standard input; without it the child reads from /dev/null. */
+  readonly stdin?: string | Uint8Array
   readonly signal: AbortSignal
   /** Cap for each of stdout and stderr, bytes; what is beyond is dropped and `truncated` is set. */
   readonly maxBytes?: number

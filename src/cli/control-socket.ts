@@ -1,5 +1,6 @@
+import { request } from 'node:http'
 import { join } from 'node:path'
-import type { Io } from './io.ts'
+import { UsageError, type Io } from './io.ts'
 
 /**
  * Where the daemon can be asked: in RUNTIME_DIRECTORY of systemd, for root in /run, for others in their
@@ -15,3 +16,43 @@ export const controlSocketPath = (env: Io['env'], uid: number): string | null =>
       : env['XDG_RUNTIME_DIR'] && join(env['XDG_RUNTIME_DIR'], 'builder-monitor'))
   return directory ? join(directory, 'control.sock') : null
 }
+
+const maxBytes = 64 * 1024 * 1024
+
+/** The socket that `--socket` names, or the usual one. Throws UsageError where there is no usual one. */
+export const controlSocketOf = (option: string | boolean | undefined, io: Io): string => {
+  if (typeof option === 'string') return option
+  const socket = controlSocketPath(io.env, process.getuid?.() ?? 0)
+  if (socket) return socket
+  throw new UsageError(
+    'there is no runtime directory to look for the daemon in; name its socket with --socket',
+  )
+}
+
+/** Asks the running daemon. Rejects with UsageError where it cannot be reached, or says too much or nothing. */
+export const askDaemon = (
+  socketPath: string,
+  method: 'GET' | 'POST',
+  path: string,
+  timeoutMs: number,
+): Promise<{ readonly status: number; readonly body: string }> =>
+  new Promise((resolve, reject) => {
+    const asked = request({ socketPath, path, method, timeout: timeoutMs }, response => {
+      let body = ''
+      response.setEncoding('utf8')
+      response.on('data', (text: string) => {
+        body += text
+        if (body.length > maxBytes) asked.destroy(new Error('the answer is too long'))
+      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
+    })
+    asked.on('timeout', () => asked.destroy(new Error('no answer in time')))
+    asked.on('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        new UsageError(
+          `the daemon cannot be reached at ${socketPath} (${error.code ?? error.message}); is it running? systemctl status builder-monitor`,
+        ),
+      ),
+    )
+    asked.end()
+  })

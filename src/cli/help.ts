@@ -4,6 +4,7 @@ export const helpText = `builder-monitor watches Nix remote builders from the si
   builder-monitor run                       the daemon: status page and /metrics on 127.0.0.1:10922
   builder-monitor check [BUILDER...]        look at every builder once and say what is wrong
   builder-monitor status [BUILDER...]       the same from the running daemon
+  builder-monitor reload                    the running daemon reads its configuration and the builders anew
   builder-monitor builders                  the active builders as Nix sees them
   builder-monitor config check [FILE]       check our own configuration
   builder-monitor explain KIND              what a kind means, how to see it, how to mend it
@@ -17,7 +18,7 @@ Options
   --config FILE      run, config check: instead of /etc/builder-monitor/config.json
   --listen ADDRESS   run, demo: serve HTTP here, host:port
   --log-level LEVEL  run, demo: debug, info, warn, error or silent
-  --socket PATH      status: the daemon's control socket
+  --socket PATH      status, reload: the daemon's control socket
   --version, --help
 
 Exit codes of check and status: 0 healthy, 1 degraded, 2 down, 3 unknown, usage or no builder.

@@ -2,6 +2,7 @@ import { loadConfig, type Config } from '../config/config.ts'
 import { startDaemon, type DaemonDeps } from '../daemon.ts'
 import { demoTarget } from '../demo/target.ts'
 import { startDemoFleet, type DemoFleet } from '../demo/fleet.ts'
+import { takeCredentials } from '../config/credentials.ts'
 import { createExporters } from '../exporters/index.ts'
 import { createVerdictLog } from '../exporters/verdict-log.ts'
 import { createLog, logLevels, type LogLevel } from '../log.ts'
@@ -49,11 +50,13 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
   }
   const log = createLog(logLevel(values['log-level']) ?? loaded.config.logLevel)
   const runLocal = createRun()
+  const credentials = await takeCredentials(io.env)
+  const { env } = credentials
   let files: readonly string[] = []
   const readLocal = async (signal: AbortSignal) => {
-    const active = await readLocalBuilders(runLocal, io.env, signal)
+    const active = await readLocalBuilders(runLocal, env, signal)
     files = active.files
-    return active
+    return credentials.give(active)
   }
   const wantsDemo =
     demo ||
@@ -65,6 +68,10 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     version,
     samplesOf,
     files: () => files,
+    run: runLocal,
+    env: io.env,
+    pid: process.pid,
+    monotonic: systemClock.monotonic,
   })
   const config =
     fleet && values['demo-builders'] === undefined
@@ -77,7 +84,7 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
       createDial({
         run: runLocal,
         clock: systemClock,
-        env: io.env,
+        env,
         nix,
         ...(fleet ? { resolve: demoTarget } : {}),
       }),
@@ -88,7 +95,7 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     askLocalDaemon: createAskLocalDaemon(io.env),
     lookAtClient: createLookAtClient({
       machine: thisMachine,
-      env: io.env,
+      env,
       askLocalDaemon: createAskLocalDaemon(io.env),
       clock: systemClock,
     }),
@@ -97,7 +104,7 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
       monotonic: systemClock.monotonic,
     }),
     clock: systemClock,
-    env: io.env,
+    env,
     log,
     controlSocket: controlSocketPath(io.env, process.getuid?.() ?? 0),
     // A newcomer shall see every state within 15 seconds

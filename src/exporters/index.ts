@@ -1,6 +1,7 @@
 import { apiExporter } from './api.ts'
 import type { Exporter } from './exporter.ts'
 import { createPageExporter, type PageOptions } from './page.ts'
+import { createSystemdExporter, type SystemdOptions } from './systemd.ts'
 import { createPrometheusExporter, type PrometheusOptions } from './prometheus.ts'
 
 export interface Exporters {
@@ -10,10 +11,18 @@ export interface Exporters {
 }
 
 /** The ways out, in one list: a new exporter is one more line here. */
-export const createExporters = (options: PrometheusOptions & PageOptions): Exporters => {
+export const createExporters = (
+  options: PrometheusOptions & PageOptions & SystemdOptions,
+): Exporters => {
   const prometheus = createPrometheusExporter(options)
+  const systemd = createSystemdExporter(options)
   return {
-    all: [createPageExporter(options), prometheus, apiExporter],
+    all: [
+      createPageExporter(options),
+      prometheus,
+      apiExporter,
+      ...(systemd ? [systemd] : []),
+    ],
     observeLateness: (job, seconds) => prometheus.observeLateness(job, seconds),
   }
 }

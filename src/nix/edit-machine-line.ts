@@ -14,6 +14,13 @@ export const rewrite = (
   fields: Fields,
 ): string => (tomlName === undefined ? newLine(line, fields) : newKeys(tomlName, fields))
 
+/** The line for a nix-build of our own, which reads our copy of the key. */
+export const ownLine = ({
+  line,
+  credential,
+}: Pick<Builder, 'line' | 'credential'>): string =>
+  credential === undefined ? line : newLine(line, { 3: credential })
+
 const given = (fields: Fields): readonly (readonly [keyof typeof tomlKeys, string])[] =>
   ([1, 2, 3, 4, 5, 6, 7, 8] as const).flatMap(field => {
     const value = fields[field]

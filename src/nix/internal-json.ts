@@ -61,3 +61,13 @@ export const parseNixEvent = (line: string): NixEvent | null => {
 }
 
 const string = (value: unknown): string => (typeof value === 'string' ? value : '')
+
+/** What a person would have read instead of internal-json: messages, logs of builds and plain words. */
+export const plainText = (stderr: string): string =>
+  stderr
+    .split('\n')
+    .flatMap(line => {
+      const event = parseNixEvent(line)
+      return event && event.type !== 'start' && event.type !== 'stop' ? [event.text] : []
+    })
+    .join('\n')

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ProbeContext, RunResult } from '../model.ts'
+import { builtSeed, importedSeed } from './canary-derivation.ts'
 
 /** `private`: a store of our own, any user. `daemon`: through the local nix-daemon, the identity of real builds. */
 export type CanaryMode = 'private' | 'daemon'
@@ -9,6 +10,13 @@ export type CanaryMode = 'private' | 'daemon'
 /** Where canaries are made: a directory of their own that is gone afterwards, and the nix-build that works in it. */
 export interface Workshop {
   readonly mode: CanaryMode
+  /**
+   * Makes the unsigned path that canaries need, and gives its expression. The private store imports it: building there
+   * would need user namespaces, which hardened machines and services refuse.
+   */
+  seed(
+    nonce: string,
+  ): Promise<{ readonly expression: string } | { readonly failure: RunResult }>
   /** Runs nix-build on an expression; stderr is internal-json. */
   build(
     expression: string,
@@ -27,23 +35,43 @@ export const openWorkshop = async (
 ): Promise<Workshop> => {
   const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-canary-'))
   await Promise.all(['home', 'tmp', 'conf'].map(name => mkdir(join(directory, name))))
+  const common = {
+    env: { ...env, ...ownHome(env, directory), ...ownNix(mode, directory) },
+    cwd: directory,
+    signal: context.signal,
+  }
+  const build: Workshop['build'] = (expression, args, onStderrLine) =>
+    context.run({
+      ...common,
+      file: 'nix-build',
+      args: [
+        ...commonArgs,
+        ...(mode === 'private' ? privateArgs(directory) : []),
+        ...args,
+        '-E',
+        expression,
+      ],
+      ...(onStderrLine ? { onStderrLine } : {}),
+    })
   return {
     mode,
-    build: (expression, args, onStderrLine) =>
-      context.run({
-        file: 'nix-build',
-        args: [
-          ...commonArgs,
-          ...(mode === 'private' ? privateArgs(directory) : []),
-          ...args,
-          '-E',
-          expression,
-        ],
-        env: { ...env, ...ownHome(env, directory), ...ownNix(mode, directory) },
-        cwd: directory,
-        signal: context.signal,
-        ...(onStderrLine ? { onStderrLine } : {}),
-      }),
+    build,
+    seed: async nonce => {
+      const built = builtSeed(nonce)
+      const imported = importedSeed(nonce)
+      const result =
+        mode === 'daemon'
+          ? await build(built, ['--max-jobs', '1', '--builders', ''])
+          : await context.run({
+              ...common,
+              file: 'nix-store',
+              args: ['--import', ...privateArgs(directory)],
+              stdin: imported.archive,
+            })
+      return result.code === 0
+        ? { expression: mode === 'daemon' ? built : imported.expression }
+        : { failure: result }
+    },
     readOutput: async (stdout, by) => {
       const path = stdout.trim().split('\n').at(-1) ?? ''
       if (!/^\/nix\/store\/[\w+.?=-]+$/.test(path)) return null

@@ -11,8 +11,9 @@ import type {
 import { stateOf, type Kind, type Params } from '../diagnosis/kinds.ts'
 import { classify } from '../diagnosis/messages.ts'
 import { ownLine } from '../nix/edit-machine-line.ts'
+import { plainText } from '../nix/internal-json.ts'
 import { evidenceOf, oneLine } from '../diagnosis/text.ts'
-import { canaryExpression, seedExpression } from './canary-derivation.ts'
+import { canaryExpression, type CanaryRequest } from './canary-derivation.ts'
 import { summarizeBuilds, type OneBuild } from './canary-summary.ts'
 import { openWorkshop, type CanaryMode, type Workshop } from './canary-workshop.ts'
 import { createBuildWatch, type BuildWatch } from './canary-watch.ts'
@@ -88,17 +89,18 @@ const buildAll = async (
 ): Promise<Outcome<CanaryValue>> => {
   const { builder } = context
   const nonce = `${Math.floor(context.clock.now())}-${randomBytes(8).toString('hex')}`
-  const locally = ['--max-jobs', '1', '--builders', '']
-  const seeded = await workshop.build(seedExpression(nonce), locally)
-  if (seeded.code !== 0)
+  const seed = await workshop.seed(nonce)
+  if ('failure' in seed) {
+    const { stderr } = seed.failure
     return {
       status: context.signal.aborted ? 'skipped' : 'failed',
       kind: context.signal.aborted ? 'not_told' : 'hook_broken',
       params: {
-        detail: `the local nix-build cannot make a seed: ${oneLine(lastLine(seeded.stderr))}`,
+        detail: `the local Nix cannot make what the canary needs: ${oneLine(lastLine(plainText(stderr)))}`,
       },
-      evidence: evidenceOf(seeded.stderr),
+      evidence: evidenceOf(plainText(stderr)),
     }
+  }
 
   const builds: OneBuild[] = []
   const systems = builder.systems.length ? builder.systems : [context.nix.system]
@@ -108,11 +110,14 @@ const buildAll = async (
     ...features.map(feature => ({ system: systems[0] ?? context.nix.system, feature })),
   ]
   for (const one of wanted) {
-    builds.push(await buildOne(workshop, context, nonce, one))
+    builds.push(await buildOne(workshop, context, { nonce, seed: seed.expression }, one))
     if (context.signal.aborted) break
   }
   return summarizeBuilds(builds)
 }
+
+/** What all builds of one canary have in common. */
+type Needs = Pick<CanaryRequest, 'nonce' | 'seed'>
 
 /** What one build is to prove: a system, or a feature on it. */
 interface Wanted {
@@ -123,20 +128,20 @@ interface Wanted {
 const buildOne = async (
   workshop: Workshop,
   context: ProbeContext,
-  nonce: string,
+  needs: Needs,
   wanted: Wanted,
 ): Promise<OneBuild> => {
-  const shell = await attempt(workshop, context, nonce, wanted, 'shell')
+  const shell = await attempt(workshop, context, needs, wanted, 'shell')
   const noShell = /executing '\/bin\/sh': No such file or directory/.test(shell.evidence)
   return noShell && !context.signal.aborted
-    ? attempt(workshop, context, nonce, wanted, 'builtin')
+    ? attempt(workshop, context, needs, wanted, 'builtin')
     : shell
 }
 
 const attempt = async (
   workshop: Workshop,
   context: ProbeContext,
-  nonce: string,
+  { nonce, seed }: Needs,
   { system, feature }: Wanted,
   by: 'shell' | 'builtin',
 ): Promise<OneBuild> => {
@@ -145,7 +150,7 @@ const attempt = async (
   const watch = createBuildWatch(() => (clock.monotonic() - started) / 1000)
   signal.addEventListener('abort', watch.freeze, { once: true })
   const features = [...builder.mandatoryFeatures, ...(feature ? [feature] : [])]
-  const expression = canaryExpression({ nonce, system, features, builder: by })
+  const expression = canaryExpression({ nonce, seed, system, features, builder: by })
   const result = await workshop.build(
     expression,
     [
@@ -215,7 +220,10 @@ const nameFailure = (
   // Turned away by a crowd at sshd, or held up: nobody's fault
   if (told && stateOf(told.kind) === 'info') return { ...told, busy: true }
   return (
-    told ?? { kind: 'unclassified', params: { detail: oneLine(lastLine(result.stderr)) } }
+    told ?? {
+      kind: 'unclassified',
+      params: { detail: oneLine(lastLine(plainText(result.stderr))) },
+    }
   )
 }
 

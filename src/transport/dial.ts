@@ -26,7 +26,7 @@ import { readIdentities, type Identities } from './identities.ts'
 import { parseKnownHosts, type KnownHost } from './known-hosts.ts'
 import { askOpenssh, opensshConnection } from './openssh.ts'
 import { openProxy, proxyShellCommand, type ProxyStream } from './proxy.ts'
-import { sshCommand, type SshCommand } from './ssh-command.ts'
+import { keyFileOf, sshCommand, type SshCommand } from './ssh-command.ts'
 import { resolveTarget, type SshTarget } from './ssh-config.ts'
 import { checkKey, loginWithSsh2, type Ssh2Login } from './ssh2.ts'
 
@@ -122,11 +122,7 @@ const prepare = async (
   const [user, global, identities] = await Promise.all([
     readKnownHosts(target.userKnownHosts),
     readKnownHosts(target.globalKnownHosts),
-    readIdentities(
-      target.identityFiles,
-      builder.sshKey ?? builder.params['ssh-key'] ?? null,
-      checkKey,
-    ),
+    readIdentities(target.identityFiles, keyFileOf(builder), checkKey),
   ])
   const policy = hostKeyPolicy(target, pinned, { user, global })
   return { builder, command, target, policy, identities, pinnedLine }

@@ -37,6 +37,10 @@ export const splitSshOpts = (text: string, quoting: boolean): string[] => {
   return words
 }
 
+/** The private key that a machine line names, or our copy of it; null where it names none. */
+export const keyFileOf = ({ credential, sshKey, params }: Builder): string | null =>
+  credential ?? sshKey ?? params['ssh-key'] ?? null
+
 /** Null where this Nix does not reach the store by ssh. */
 export const sshCommand = (
   builder: Builder,
@@ -48,7 +52,7 @@ export const sshCommand = (
   if (!where) return null
   const quoting = !flavour.lix && atLeast(nix.version, 2, 26)
   const options = splitSshOpts(nixSshOpts ?? '', quoting)
-  const key = builder.sshKey ?? builder.params['ssh-key']
+  const key = keyFileOf(builder)
   if (key) options.push('-i', key)
   if (builder.params['compress'] === 'true' || builder.params['compress'] === '1')
     options.push('-C')

@@ -1,0 +1,20 @@
+import { concat, list, text, word } from './wire-writer.ts'
+
+/** EXPORT_MAGIC of export-import.cc. */
+const exportMagic = 0x4558494e
+
+/**
+ * One regular file as `nix-store --export` writes a path without references and deriver (export-import.cc exportPath;
+ * the archive is that of archive.cc). `nix-store --import` takes it unsigned into a store that is the caller's own.
+ */
+export const exportFile = (path: string, contents: string): Buffer =>
+  concat(
+    word(1),
+    ...['nix-archive-1', '(', 'type', 'regular', 'contents', contents, ')'].map(text),
+    word(exportMagic),
+    text(path),
+    list([]),
+    text(''),
+    word(0),
+    word(0),
+  )
