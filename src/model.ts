@@ -194,6 +194,19 @@ export interface LoginValue {
   readonly transport: 'ssh2' | 'openssh'
   /** Addresses that did not answer before the one that did. */
   readonly deadAddresses: readonly string[]
+  /** `host:port` that ssh connects to, with the jump host behind which it is: the same for lines of one host. */
+  readonly endpoint: string
+  /** SSH certificates: ours that ssh would offer, and those of hosts as far as they were presented to the real ssh. */
+  readonly certificates: readonly CertificateSeen[]
+}
+
+export interface CertificateSeen {
+  readonly role: 'user' | 'host'
+  /** The file, `agent`, or `sshd` for what a host presented. */
+  readonly source: string
+  /** Unix seconds; null where it is valid from the beginning, or for ever. */
+  readonly validFrom: number | null
+  readonly validUntil: number | null
 }
 
 export interface HostKeySeen {
@@ -235,6 +248,8 @@ export interface SystemValue {
   readonly clockOffsetSeconds: number | null
   /** Unix time. */
   readonly bootedAt: number | null
+  /** Unix time at which we noticed that it had been restarted; null while that never was. */
+  readonly restartSeenAt: number | null
   readonly kernel: string | null
   /** False where allowed-users and trusted-users both leave our user out; null when not told. */
   readonly mayConnect: boolean | null

@@ -5,6 +5,7 @@ import {
   type ProbeValues,
   type State,
 } from '../model.ts'
+import { firstToEnd, isoTime } from '../diagnosis/notes.ts'
 import type { BuilderReport, ProbeReport, Report } from '../diagnosis/report.ts'
 
 /** Paints text, or leaves it as it is. */
@@ -78,7 +79,20 @@ export const headline = (report: Report): string => {
     report.builders.find(b => b.state === 'down') ?? report.builders.find(b => b.cause)
   const noun = count === 1 ? 'builder' : 'builders'
   const first = `${able} of ${count} ${noun} can take work.`
-  return worst?.cause ? `${first} ${worst.name}: ${worst.cause.reason}.` : first
+  if (!worst?.cause) return first
+  const group = groupOf(report, worst.name)
+  return group
+    ? `${first} ${group.builders.length} hang on ${group.parent}: ${worst.cause.reason}.`
+    : `${first} ${worst.name}: ${worst.cause.reason}.`
+}
+
+const groupOf = ({ shared }: Report, name: string) =>
+  shared.find(({ builders }) => builders.includes(name))
+
+/** Who of those that are shown tells the cause that this one shares; null where it shares none. */
+const spokesmanOf = (report: Report, name: string): string | null => {
+  const names = groupOf(report, name)?.builders ?? []
+  return names.find(one => report.builders.some(builder => builder.name === one)) ?? null
 }
 
 /** The whole report for people: headline, problems, then a ladder for each builder. */
@@ -89,12 +103,19 @@ export const renderReport = (report: Report, paint: Paint): string =>
       paint.status('failed', `  ✘ ${p.file}:${p.line}: ${p.message}`),
     ),
     '',
-    ...report.builders.map(builder => renderBuilder(builder, paint)),
+    ...report.builders.map(builder =>
+      renderBuilder(builder, spokesmanOf(report, builder.name), paint),
+    ),
     ...renderClient(report.client, paint),
     ...renderFindings(report.findings, paint),
   ].join('\n')
 
-const renderBuilder = (builder: BuilderReport, paint: Paint): string => {
+/** `first` is the builder that tells a shared cause for all. */
+const renderBuilder = (
+  builder: BuilderReport,
+  first: string | null,
+  paint: Paint,
+): string => {
   const proof =
     builder.state === 'healthy' && !builder.proven
       ? paint.dim(' (not proven by a build)')
@@ -109,7 +130,11 @@ const renderBuilder = (builder: BuilderReport, paint: Paint): string => {
     if (probe) lines.push(rung(name, probe, paint))
   }
   const { cause } = builder
-  if (cause) {
+  if (cause && first !== null && first !== builder.name)
+    lines.push(
+      `    ${paint.bold('why')}   the same cause as ${first} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
+    )
+  else if (cause) {
     lines.push(
       `    ${paint.bold('why')}   ${cause.reason} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
     )
@@ -119,6 +144,8 @@ const renderBuilder = (builder: BuilderReport, paint: Paint): string => {
       for (const line of cause.evidence.split('\n').slice(0, 8))
         lines.push(`    ${paint.dim(`| ${line.slice(0, 200)}`)}`)
   }
+  for (const note of builder.notes)
+    lines.push(`    ${paint.bold('note')}  ${note.reason} ${paint.dim(`[${note.kind}]`)}`)
   return `${lines.join('\n')}\n`
 }
 
@@ -175,7 +202,7 @@ const told = (name: ProbeName, value: unknown): string => {
 
 const tellers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string } = {
   login: v =>
-    `${v.via ?? 'ssh'}, host key ${verified(v.hostKey)}${v.transport === 'openssh' ? ', through OpenSSH' : ''}`,
+    `${v.via ?? 'ssh'}, host key ${verified(v.hostKey)}${v.transport === 'openssh' ? ', through OpenSSH' : ''}${validity(v)}`,
   trust: v =>
     `Nix ${v.nixVersion ?? 'of unknown version'}, ${v.trusted === null ? 'trust not told' : 'trusted'}, ${v.protocol} protocol ${v.protocolVersion}`,
   system: v =>
@@ -204,6 +231,11 @@ const verified = (hostKey: { verifiedBy: string } | null): string =>
       ? 'not verified'
       : `verified by ${hostKey.verifiedBy}`
     : 'verified by ssh'
+
+const validity = ({ certificates }: ProbeValues['login']): string => {
+  const first = firstToEnd(certificates)
+  return first ? `, certificate valid until ${isoTime(first.validUntil)}` : ''
+}
 
 const gib = (bytes: number): string =>
   bytes >= 2 ** 30

@@ -10,6 +10,7 @@ export const demoTarget = (builder: Builder) => ({
   port: builder.port ?? 22,
   identityFiles: builder.sshKey === null ? [] : [builder.sshKey],
   certificateFiles: [],
+  identitiesOnly: true,
   agent: null,
   userKnownHosts: [],
   globalKnownHosts: [],

@@ -1,12 +1,15 @@
 import type {
   BuilderState,
   Cause,
+  CertificateSeen,
   Diagnosis,
   ProbeName,
   Problem,
   ProbeRecords,
+  Result,
 } from '../model.ts'
 import type { Kind } from './kinds.ts'
+import { offsetWords } from './notes.ts'
 
 /** From the first rung to the last: what stands earlier explains what stands later. */
 const ladder: readonly ProbeName[] = [
@@ -53,7 +56,7 @@ export const diagnose = (
         ? disk.cause
         : isShutOut(probes, worst.cause)
           ? { ...worst.cause, kind: 'daemon_denied' as const }
-          : worst.cause
+          : (blameClock(probes, worst.cause) ?? worst.cause)
     return { state: worst.down ? 'down' : 'degraded', cause }
   }
   if (login.last.outcome.status === 'busy')
@@ -69,6 +72,25 @@ const isShutOut = ({ system }: ProbeRecords, { kind }: Cause): boolean => {
   const value = outcome && 'value' in outcome ? outcome.value : undefined
   return kind === 'daemon_crash' && value?.mayConnect === false
 }
+
+/** sshd judges certificates by its own clock, and says no more than no. */
+const blameClock = ({ login, system }: ProbeRecords, cause: Cause): Cause | null => {
+  const at = login?.conclusive?.at
+  const certificates = valueOf(login?.conclusive)?.certificates ?? []
+  const offset = valueOf(system?.lastGood)?.clockOffsetSeconds ?? 0
+  if (cause.kind !== 'auth_denied' || at === undefined || offset === 0) return null
+  const isValid = ({ validFrom, validUntil }: CertificateSeen, time: number) =>
+    time >= (validFrom ?? -Infinity) && time < (validUntil ?? Infinity)
+  const hurt = certificates.find(
+    one => one.role === 'user' && isValid(one, at) && !isValid(one, at + offset),
+  )
+  if (!hurt) return null
+  const detail = `${offsetWords(offset)}, and by it ${hurt.source} is not valid`
+  return { ...cause, kind: 'clock_skew', params: { ...cause.params, detail } }
+}
+
+const valueOf = <T>(result: Result<T> | null | undefined): T | undefined =>
+  result && 'value' in result.outcome ? result.outcome.value : undefined
 
 interface Suspect {
   readonly down: boolean

@@ -550,6 +550,13 @@ export const kinds = {
     reason: p => `an SSH certificate for ${v(p, 'host')} is expired${detail(p)}`,
     hint: () => 'Have it signed again: ssh-keygen -L -f CERTIFICATE shows its validity',
   },
+  certificate_expires: {
+    side: 'security',
+    state: 'info',
+    reason: p => `an SSH certificate for ${v(p, 'host')} ends soon${detail(p)}`,
+    hint: () =>
+      'Have it signed again before that: ssh-keygen -L -f CERTIFICATE shows its validity',
+  },
   host_key_unpinned: {
     side: 'security',
     state: 'degraded',
@@ -625,6 +632,12 @@ export const isKind = (text: string): text is Kind => Object.hasOwn(kinds, text)
 export const sideOf = (kind: Kind): Side => kinds[kind].side
 export const stateOf = (kind: Kind): KindState => kinds[kind].state
 
-/** The sentence of a kind, first letter as written in the table. */
-export const reasonOf = (kind: Kind, params: Params): string => kinds[kind].reason(params)
+/**
+ * The sentence of a kind, first letter as written in the table. With a parameter `jump` it is about that jump host, in
+ * whose name all other parameters are.
+ */
+export const reasonOf = (kind: Kind, params: Params): string => {
+  const reason = kinds[kind].reason(params)
+  return params['jump'] ? `behind the jump host ${params['jump']}: ${reason}` : reason
+}
 export const hintOf = (kind: Kind, params: Params): string => kinds[kind].hint(params)

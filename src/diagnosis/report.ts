@@ -14,7 +14,9 @@ import { clientChecks, probeNames } from '../model.ts'
 import { configFault, worstState } from './diagnose.ts'
 import { lint } from './lint.ts'
 import { hintOf, reasonOf, sideOf, type Kind, type Side } from './kinds.ts'
+import { notesOf } from './notes.ts'
 import { reproduceCommand } from './reproduce.ts'
+import { sharedCauses, type SharedCause } from './shared.ts'
 
 /** What `check --json`, `status --json` and `/api/v1/builders` print. Text is clean, not escaped. */
 export interface Report {
@@ -24,6 +26,8 @@ export interface Report {
     readonly ready: boolean
     readonly checks: Readonly<Record<string, CheckReport>>
   }
+  /** Causes that several builders have in common. */
+  readonly shared: readonly SharedCause[]
   readonly findings: readonly Finding[]
   readonly problems: readonly Problem[]
 }
@@ -37,6 +41,8 @@ export interface BuilderReport {
   readonly proven: boolean
   readonly flapping: boolean
   readonly cause: CauseReport | null
+  /** Worth knowing; changes no state. */
+  readonly notes: readonly NoteReport[]
   readonly probes: Readonly<Partial<Record<ProbeName, ProbeReport>>>
 }
 
@@ -48,6 +54,12 @@ export interface CauseReport {
   readonly hint: string
   readonly reproduce: string
   readonly evidence: string | null
+}
+
+export interface NoteReport {
+  readonly kind: Kind
+  readonly reason: string
+  readonly hint: string
 }
 
 interface CheckReport {
@@ -71,8 +83,9 @@ export const reportOf = (snapshot: Snapshot, names?: ReadonlySet<string>): Repor
   )
   return {
     state: worstState(builders.map(state => state.verdict.state)),
-    builders: builders.map(builderReport),
+    builders: builders.map(state => builderReport(state, snapshot.at)),
     client: clientReport(snapshot),
+    shared: sharedCauses(new Map(builders.map(state => [state.builder.name, state]))),
     findings: findingsOf(snapshot, names),
     problems: snapshot.problems,
   }
@@ -130,7 +143,8 @@ const checkReport = (outcome: ClientOutcome): CheckReport =>
         hint: hintOf(outcome.kind, outcome.params),
       }
 
-export const builderReport = (state: BuilderState): BuilderReport => ({
+/** `now` in Unix seconds. */
+export const builderReport = (state: BuilderState, now: number): BuilderReport => ({
   name: state.builder.name,
   storeUri: state.builder.storeUri,
   state: state.verdict.state,
@@ -138,6 +152,11 @@ export const builderReport = (state: BuilderState): BuilderReport => ({
   proven: state.verdict.proven,
   flapping: state.verdict.flapping,
   cause: state.verdict.cause ? causeReport(state, state.verdict.cause) : null,
+  notes: notesOf(state, now).map(({ kind, params }) => ({
+    kind,
+    reason: reasonOf(kind, params),
+    hint: hintOf(kind, params),
+  })),
   probes: Object.fromEntries(
     probeNames.flatMap(name => {
       const record = state.probes[name]

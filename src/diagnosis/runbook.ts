@@ -353,6 +353,11 @@ export const runbook: Readonly<Record<Kind, RunbookText>> = {
       'An SSH certificate, of the host or of our user, is not valid any more (or not yet).',
     look: 'ssh-keygen -L -f CERTIFICATE.',
   },
+  certificate_expires: {
+    means:
+      'An SSH certificate, of our user or of the host, ends within three days. After that nobody gets in with it. Certificates of hosts are only seen where the login goes through OpenSSH, which is where they decide.',
+    look: 'ssh-keygen -L -f CERTIFICATE; nix_builder_credential_expiry_timestamp_seconds has the time.',
+  },
   host_key_unpinned: {
     means:
       "ssh is configured to accept any host key (StrictHostKeyChecking no), so nobody would notice another machine in the builder's place.",

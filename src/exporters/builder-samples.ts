@@ -10,6 +10,7 @@ import {
   type Sample,
 } from '../model.ts'
 import { sideOf } from '../diagnosis/kinds.ts'
+import { firstToEnd } from '../diagnosis/notes.ts'
 import { oneLine } from '../diagnosis/text.ts'
 import type { FamilyName } from './families.ts'
 
@@ -131,6 +132,7 @@ export const readProbe = <P extends ProbeName>(
     const login = record as ProbeRecord<LoginValue> | undefined
     measure(login?.conclusive, result => phases(builder, result))
     measure(login?.lastGood, result => hostKey(builder, result))
+    measure(login?.conclusive, result => credentials(builder, result))
   }
   return { samples, validUntil }
 }
@@ -154,6 +156,20 @@ const hostKey = (builder: Builder, result: Result<LoginValue>): Sample[] => {
   return [
     sample('nix_builder_host_key_pinned', { builder: builder.name }, isPinned ? 1 : 0),
   ]
+}
+
+/** A login that failed for its certificate tells of it all the same. */
+const credentials = (builder: Builder, result: Result<LoginValue>): Sample[] => {
+  const first = firstToEnd(valueOf(result)?.certificates ?? [])
+  return first === null
+    ? []
+    : [
+        sample(
+          'nix_builder_credential_expiry_timestamp_seconds',
+          { builder: builder.name },
+          first.validUntil,
+        ),
+      ]
 }
 
 const measured = (

@@ -179,6 +179,14 @@ export const families = [
     presence: 'fresh',
   },
   {
+    name: 'nix_builder_credential_expiry_timestamp_seconds',
+    type: 'gauge',
+    group: 'builder',
+    labels: ['builder'],
+    help: `First expiry among the user certificates that ssh would offer and, where the login goes through OpenSSH, the host certificates that were presented; absent where none ends; ${scheduled}.`,
+    presence: 'fresh',
+  },
+  {
     name: 'nix_builder_clock_offset_seconds',
     type: 'gauge',
     group: 'builder',
@@ -497,10 +505,6 @@ export type FamilyName = (typeof families)[number]['name']
 /** Names of the contract that later work fills. */
 export const notYet: readonly (readonly [family: string, waitsFor: string])[] = [
   ['nix_builder_withdrawn', 'the published machines file'],
-  [
-    'nix_builder_credential_expiry_timestamp_seconds',
-    'reading user and host certificates',
-  ],
   ['builder_monitor_machines_file_fail_open', 'the published machines file'],
   ['builder_monitor_notifications_failed_total', 'notifications'],
 ]

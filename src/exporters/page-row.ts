@@ -40,6 +40,12 @@ export const rowOf = (
       <td data-name="since">${change(report, context)}</td>
     </tr>
     ${report.cause ? causeRow(report, report.cause) : null}
+    ${report.notes.map(
+      ({ reason, hint }) =>
+        html`<tr class="cause">
+          <td colspan="7"><p class="quiet">${capital(reason)}. ${hint}</p></td>
+        </tr>`,
+    )}
   </tbody>`
 }
 

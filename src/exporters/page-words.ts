@@ -1,4 +1,4 @@
-import type { BuilderReport } from '../diagnosis/report.ts'
+import type { BuilderReport, Report } from '../diagnosis/report.ts'
 import type { State } from '../model.ts'
 import { html, type Html } from './html.ts'
 
@@ -29,7 +29,7 @@ export const byUrgency = (a: BuilderReport, b: BuilderReport): number =>
 
 /** The one sentence of the page: how many can take work, and what is wrong with the first that cannot. */
 export const headlineOf = (
-  builders: readonly BuilderReport[],
+  { builders, shared }: Pick<Report, 'builders' | 'shared'>,
   isReady: boolean,
   now: number,
 ): string => {
@@ -45,7 +45,9 @@ export const headlineOf = (
   const first = `${able} of ${count} ${noun} can take work.`
   if (!worst?.cause) return first
   const what = worst.cause.kind.replaceAll('_', ' ')
-  return `${first} ${worst.name}: ${what}, for ${duration(now - worst.since)}.`
+  const group = shared.find(one => one.builders.includes(worst.name))
+  const who = group ? `${group.builders.length} hang on ${group.parent}` : worst.name
+  return `${first} ${who}: ${what}, for ${duration(now - worst.since)}.`
 }
 
 /** For the title and the tab: the worst, with its count. */

@@ -65,7 +65,7 @@ const renderPage = (
               html` <span>demo fleet, nothing of it is yours</span>`
             }
           </p>
-          <h1>${headlineOf(report.builders, ready, time)}</h1>
+          <h1>${headlineOf(report, ready, time)}</h1>
         </header>
         <main id="builders">
           ${suspect && html`<p class="note">The monitor distrusts itself for the moment (a sleep, a jump of the clock, or most builders failed at once), so verdicts hold until everybody was looked at again.</p>`}

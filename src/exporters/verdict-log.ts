@@ -1,8 +1,10 @@
+import { reasonOf } from '../diagnosis/kinds.ts'
+import { notesOf, type Note } from '../diagnosis/notes.ts'
 import type { Log } from '../log.ts'
 import type { BuilderState, Snapshot, View } from '../model.ts'
 import type { Exporter } from './exporter.ts'
 
-/** One line in the log for each change of a verdict. */
+/** One line in the log for each change of a verdict, and for what else comes up. */
 export const createVerdictLog = (log: Log): Exporter => ({
   name: 'verdict log',
   start: (view: View) => view.subscribe(logChanges(log)),
@@ -10,8 +12,11 @@ export const createVerdictLog = (log: Log): Exporter => ({
 
 const logChanges = (log: Log) => {
   let before: ReadonlyMap<string, BuilderState> = new Map()
-  return ({ builders }: Snapshot) => {
-    for (const [name, { verdict }] of builders) {
+  return ({ builders, at }: Snapshot) => {
+    for (const [name, state] of builders) {
+      if (before.get(name) === state) continue
+      logNews(log, before.get(name), state, at)
+      const { verdict } = state
       const old = before.get(name)?.verdict
       if (old?.state === verdict.state || (!old && verdict.state === 'unknown')) continue
       const fields = {
@@ -28,3 +33,25 @@ const logChanges = (log: Log) => {
     before = builders
   }
 }
+
+/** What is worth knowing, once when it comes up. */
+const logNews = (
+  log: Log,
+  before: BuilderState | undefined,
+  state: BuilderState,
+  now: number,
+): void => {
+  const known = new Set(before ? notesOf(before, now).map(keyOf) : [])
+  for (const note of notesOf(state, now)) {
+    if (known.has(keyOf(note))) continue
+    const { kind, params } = note
+    log.info(
+      { builder: state.builder.name, kind, reason: reasonOf(kind, params) },
+      'noted',
+    )
+  }
+}
+
+/** Only a restart is news each time; a clock that is off by another second is not. */
+const keyOf = ({ kind, params }: Note): string =>
+  kind === 'rebooted' ? `${kind} ${params['detail']}` : kind

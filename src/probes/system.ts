@@ -39,6 +39,11 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
       const value = parseInteger(facts.get(`set.${name}`) ?? '', flavourOf(null))
       return value === null ? null : Number(value)
     }
+    const offset =
+      remoteTime === null
+        ? null
+        : clockOffset(remoteTime, context.sentAt, context.receivedAt)
+    const bootedAt = count(facts.get('boot'))
     const value: SystemValue = {
       nixVersion,
       systems,
@@ -49,11 +54,13 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
       cores: count(facts.get('set.cores')),
       minFree: bytes('min-free'),
       maxFree: bytes('max-free'),
-      clockOffsetSeconds:
-        remoteTime === null
-          ? null
-          : clockOffset(remoteTime, context.sentAt, context.receivedAt),
-      bootedAt: count(facts.get('boot')),
+      clockOffsetSeconds: offset,
+      bootedAt,
+      restartSeenAt: restartSeenAt(
+        { bootedAt, clockOffsetSeconds: offset },
+        context.last('system'),
+        context.receivedAt,
+      ),
       kernel: oneLine(facts.get('kernel') ?? '', 80) || null,
       mayConnect: mayConnect(facts),
       ...compare(context.builder, systems, features),
@@ -101,6 +108,22 @@ const clockOffset = (remote: number, sentAt: number, receivedAt: number): number
   if (remote + 1 < sentAt) return remote + 1 - sentAt
   if (remote > receivedAt) return remote - receivedAt
   return 0
+}
+
+/** Boot times are told in whole seconds, and drift with the clock. */
+const sameBootSeconds = 30
+
+/** A boot time moves with its clock too (proc(5) btime): what counts is when that was by ours. */
+const restartSeenAt = (
+  now: Pick<SystemValue, 'bootedAt' | 'clockOffsetSeconds'>,
+  last: SystemValue | null,
+  at: number,
+): number | null => {
+  const [boot, before] = [now, last].map(value =>
+    value?.bootedAt == null ? null : value.bootedAt - (value.clockOffsetSeconds ?? 0),
+  )
+  if (boot == null || before == null) return last?.restartSeenAt ?? null
+  return boot - before > sameBootSeconds ? at : (last?.restartSeenAt ?? null)
 }
 
 const compare = (

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type {
   Builder,
+  CertificateSeen,
   Clock,
   Connection,
   Dial,
@@ -15,6 +16,7 @@ import { storeCommand } from '../nix/store-command.ts'
 import { classify } from '../diagnosis/messages.ts'
 import { evidenceOf, oneLine } from '../diagnosis/text.ts'
 import { reach } from './addresses.ts'
+import { readUserCertificates, seen } from './credentials.ts'
 import {
   hostKeyPolicy,
   judgeHostKey,
@@ -25,6 +27,8 @@ import {
 import { readIdentities, type Identities } from './identities.ts'
 import { parseKnownHosts, type KnownHost } from './known-hosts.ts'
 import { askOpenssh, opensshConnection } from './openssh.ts'
+import { blameJump, isFaultOfJump, type JumpFault } from './jump-fault.ts'
+import { createJumps, type Jumps } from './jumps.ts'
 import { openProxy, proxyShellCommand, type ProxyStream } from './proxy.ts'
 import { keyFileOf, sshCommand, type SshCommand } from './ssh-command.ts'
 import { resolveTarget, type SshTarget } from './ssh-config.ts'
@@ -58,6 +62,14 @@ const opensshMemoryMs = 3_600_000
  */
 export const createDial = (deps: DialDeps): Dial => {
   const opensshUntil = new Map<string, number>()
+  const jumps = createJumps<JumpFault>(deps.clock.monotonic)
+  const remember = (builder: Builder, dialled: Dialled): Dialled => {
+    const { outcome } = dialled
+    const isUp = outcome.status === 'ok' || outcome.status === 'degraded'
+    if (isUp && outcome.value.transport === 'openssh')
+      opensshUntil.set(builder.line, deps.clock.now() + opensshMemoryMs)
+    return dialled
+  }
 
   return async (builder, signal) => {
     const command = sshCommand(builder, deps.nix(), deps.env['NIX_SSHOPTS'])
@@ -73,25 +85,45 @@ export const createDial = (deps: DialDeps): Dial => {
       return { outcome: withoutValue(resolved), connection: null }
 
     const target = resolved.value
-    const login = await prepare(builder, command, target)
+    const login = await prepare(builder, command, target, deps, signal)
     const viaOpenssh =
       !deps.resolve && (opensshUntil.get(builder.line) ?? 0) > deps.clock.now()
-    // Certificates and security keys: a try of ssh2 would only be one more failed login
-    const onlyOpenssh =
-      !deps.resolve && (needsCertificate(login.policy) || login.identities.opensshOnly)
-    if (viaOpenssh || onlyOpenssh) {
-      const answer = await confirm(login, deps, signal, {})
-      if (answer.connection || onlyOpenssh) return answer
-      opensshUntil.delete(builder.line)
+    const onlyOpenssh = !deps.resolve && needsOpenssh(login)
+    const way = await enter(jumps, target)
+    if (typeof way !== 'function')
+      return { outcome: withValue(way.fault, loginValue(login)), connection: null }
+    const trip = { deps, signal, tell: way }
+    try {
+      if (viaOpenssh || onlyOpenssh) {
+        const answer = await confirm(login, trip, {})
+        if (answer.connection || onlyOpenssh) return answer
+        opensshUntil.delete(builder.line)
+      }
+      return remember(builder, await dialWithSsh2(login, trip))
+    } finally {
+      way(null)
     }
-    const dialled = await dialWithSsh2(login, deps, signal)
-    if (dialled.outcome.status === 'ok' || dialled.outcome.status === 'degraded') {
-      if (dialled.outcome.value.transport === 'openssh')
-        opensshUntil.set(builder.line, deps.clock.now() + opensshMemoryMs)
-    }
-    return dialled
   }
 }
+
+type Way = Awaited<ReturnType<Jumps<JumpFault>['enter']>>
+
+const enter = async (jumps: Jumps<JumpFault>, { proxyJump }: SshTarget): Promise<Way> =>
+  proxyJump === null ? () => undefined : jumps.enter(proxyJump)
+
+/** One dial on its way. */
+interface Trip {
+  readonly deps: DialDeps
+  readonly signal: AbortSignal
+  /** Tells those who wait whether the jump host is at fault. */
+  readonly tell: (fault: JumpFault | null) => void
+}
+
+/** Certificates and security keys: a try of ssh2 would only be one more failed login. */
+const needsOpenssh = ({ policy, identities, certificates }: Login): boolean =>
+  needsCertificate(policy) ||
+  identities.opensshOnly.length > 0 ||
+  certificates.some(({ source }) => source !== 'agent')
 
 /** All that is known before the first packet. */
 interface Login {
@@ -100,6 +132,8 @@ interface Login {
   readonly target: SshTarget
   readonly policy: HostKeyPolicy
   readonly identities: Identities
+  /** Ours, as ssh would offer them. */
+  readonly certificates: readonly CertificateSeen[]
   /** Nix's temporary known_hosts file for a pinned key. */
   readonly pinnedLine: string | null
 }
@@ -108,6 +142,8 @@ const prepare = async (
   builder: Builder,
   command: SshCommand,
   target: SshTarget,
+  { run, env, resolve }: DialDeps,
+  signal: AbortSignal,
 ): Promise<Login> => {
   const pinnedKey =
     builder.publicHostKey ?? builder.params['base64-ssh-public-host-key'] ?? null
@@ -119,13 +155,15 @@ const prepare = async (
     pinnedLine === null
       ? null
       : { lines: parseKnownHosts(pinnedLine, 'the machine line'), as: command.pinnedAs }
-  const [user, global, identities] = await Promise.all([
+  const lineKey = keyFileOf(builder)
+  const [user, global, identities, certificates] = await Promise.all([
     readKnownHosts(target.userKnownHosts),
     readKnownHosts(target.globalKnownHosts),
-    readIdentities(target.identityFiles, keyFileOf(builder), checkKey),
+    readIdentities(target.identityFiles, lineKey, checkKey),
+    resolve ? [] : readUserCertificates({ target, lineKey, run, env, signal }),
   ])
   const policy = hostKeyPolicy(target, pinned, { user, global })
-  return { builder, command, target, policy, identities, pinnedLine }
+  return { builder, command, target, policy, identities, certificates, pinnedLine }
 }
 
 const readKnownHosts = async (files: readonly string[]): Promise<KnownHost[]> => {
@@ -140,12 +178,9 @@ const readKnownHosts = async (files: readonly string[]): Promise<KnownHost[]> =>
   return read.flat()
 }
 
-const dialWithSsh2 = async (
-  login: Login,
-  deps: DialDeps,
-  signal: AbortSignal,
-): Promise<Dialled> => {
+const dialWithSsh2 = async (login: Login, trip: Trip): Promise<Dialled> => {
   const { target } = login
+  const { deps, signal, tell } = trip
   const phases: Phases = {}
   let deadAddresses: string[] = []
   let via: string
@@ -175,7 +210,7 @@ const dialWithSsh2 = async (
       return failed(
         reached.kind,
         withPort(target, reached.params),
-        loginValue(phases, null),
+        loginValue(login, phases),
       )
     deadAddresses = reached.dead
       .filter(d => d.seconds >= costlySeconds)
@@ -194,12 +229,12 @@ const dialWithSsh2 = async (
     timeouts: { bannerMs: proxy ? bannerMs + 3000 : bannerMs, totalMs },
     signal,
   })
+  // Who heard anything came through
+  if (result.stage !== 'banner') tell(null)
   addPhases(phases, result)
   const value: LoginValue = {
-    phases,
-    via,
+    ...loginValue(login, phases, via),
     hostKey: result.verdict?.seen ?? null,
-    transport: 'ssh2',
     deadAddresses,
   }
   if (result.connection) {
@@ -213,8 +248,12 @@ const dialWithSsh2 = async (
   const proxyText = (await proxy?.lastWords()) ?? ''
   proxy?.close()
   const red = nameFailure(login, result, proxyText)
+  if (isFaultOfJump(target, proxyText)) {
+    const fault = await blame(login, trip, strip(red))
+    return { outcome: withValue(fault, value), connection: null }
+  }
   const outcome = { ...red, params: withPort(target, red.params), value } as const
-  if (red.confirm && !deps.resolve) return confirm(login, deps, signal, outcome)
+  if (red.confirm && !deps.resolve) return confirm(login, trip, outcome)
   return { outcome: strip(outcome), connection: null }
 }
 
@@ -223,17 +262,45 @@ const withoutValue = ({
   ...failure
 }: Extract<Outcome<unknown>, { status: 'failed' }>): Outcome<LoginValue> => failure
 
+const blame = async (
+  { target, command }: Login,
+  { deps: { run, env }, signal, tell }: Trip,
+  fault: JumpFault,
+): Promise<JumpFault> => {
+  const blamed = await blameJump(fault, target.proxyJump ?? '', {
+    sshOptions: command.options,
+    resolve: jump => resolveTarget(jump, run, env, signal),
+  })
+  tell(blamed)
+  return blamed
+}
+
+/** A busy sshd leaves nothing to show but that. */
+const withValue = (fault: JumpFault, value: LoginValue): Outcome<LoginValue> =>
+  fault.status === 'failed'
+    ? { ...fault, status: 'failed', value }
+    : { ...fault, status: 'busy' }
+
 const withPort = (target: SshTarget, params: Params): Params => ({
   ...params,
   port: String(target.port),
 })
 
-const loginValue = (phases: Phases, via: string | null): LoginValue => ({
+const loginValue = (
+  { target, certificates }: Login,
+  phases: Phases = {},
+  via: string | null = null,
+): LoginValue => ({
   phases,
   via,
   hostKey: null,
   transport: 'ssh2',
   deadAddresses: [],
+  endpoint: [
+    `${target.hostname}:${target.port}`,
+    ...(target.proxyJump === null ? [] : [target.proxyJump]),
+  ].join(' behind '),
+  certificates,
 })
 
 const failed = (kind: Kind, params: Params, value: LoginValue): Dialled => ({
@@ -328,18 +395,16 @@ const firstKey = (login: Login): Params => {
   return path ? { key: path } : { detail: 'there is no private key to offer' }
 }
 
-const strip = ({
-  confirm: _,
-  ...outcome
-}: Red & { value: LoginValue }): Outcome<LoginValue> => outcome
+const strip = <T extends Red>({ confirm: _, ...outcome }: T): Omit<T, 'confirm'> =>
+  outcome
 
 /** Asks the real ssh; where it logs in, the builder is watched through it. `red` is what ssh2 saw. */
 const confirm = async (
   login: Login,
-  deps: DialDeps,
-  signal: AbortSignal,
+  trip: Trip,
   red: Partial<Red & { value: LoginValue }>,
 ): Promise<Dialled> => {
+  const { deps, signal, tell } = trip
   const answer = await askOpenssh(
     login.command,
     login.pinnedLine,
@@ -347,16 +412,23 @@ const confirm = async (
     deps.env,
     signal,
   )
-  const value: LoginValue = red.value ?? loginValue({}, null)
+  const before: LoginValue = red.value ?? loginValue(login)
+  const value = {
+    ...before,
+    certificates: [
+      ...before.certificates,
+      ...answer.hostCertificates.map(one => seen(one, 'sshd')),
+    ],
+  }
   if (answer.loggedIn) {
+    tell(null)
     const connection = opensshConnection(login.command, login.pinnedLine, deps.env)
     return {
       outcome: { status: 'ok', value: { ...value, transport: 'openssh' } },
       connection,
     }
   }
-  const told =
-    (await expiredInstead(login, deps, signal, classify(answer.stderr))) ?? null
+  const told = expiredInstead(login, deps.clock, classify(answer.stderr))
   const evidence = evidenceOf(answer.stderr)
   const kind = betterKind(red.kind, told?.kind)
   const params = {
@@ -365,43 +437,33 @@ const confirm = async (
     port: String(login.target.port),
   }
   const status = kind === 'sshd_throttled' ? 'busy' : 'failed'
-  return {
-    outcome: {
-      status,
-      kind,
-      params,
-      value,
-      ...(evidence ? { evidence } : {}),
-    } as Outcome<LoginValue>,
-    connection: null,
-  }
+  const outcome = { status, kind, params, ...(evidence ? { evidence } : {}) } as const
+  // Nothing came out of the proxy, so that ssh does not even know whom it speaks with
+  const endedEarly = /UNKNOWN port 65535/.test(answer.stderr)
+  const fault =
+    endedEarly && isFaultOfJump(login.target, answer.stderr)
+      ? await blame(login, trip, outcome)
+      : outcome
+  return { outcome: withValue(fault, value), connection: null }
 }
 
 /** sshd only says no to a certificate that is not valid any more; the certificate itself tells. */
-const expiredInstead = async (
-  { identities, target }: Login,
-  { run, clock, env }: DialDeps,
-  signal: AbortSignal,
+const expiredInstead = (
+  { certificates }: Login,
+  clock: Clock,
   told: ReturnType<typeof classify>,
-): Promise<ReturnType<typeof classify>> => {
+): ReturnType<typeof classify> => {
   if (told?.kind !== 'auth_denied') return told
-  for (const file of [...identities.certificates, ...target.certificateFiles]) {
-    const shown = await run({ file: 'ssh-keygen', args: ['-L', '-f', file], env, signal })
-    const until = validUntil(shown.stdout)
-    if (until !== null && until < clock.now())
-      return {
-        ...told,
-        kind: 'certificate_expired',
-        params: { detail: `${file} was valid until ${new Date(until).toISOString()}` },
-      }
+  const expired = certificates.find(
+    ({ validUntil }) => validUntil !== null && validUntil * 1000 < clock.now(),
+  )
+  if (expired?.validUntil == null) return told
+  const until = new Date(expired.validUntil * 1000).toISOString()
+  return {
+    ...told,
+    kind: 'certificate_expired',
+    params: { detail: `${expired.source} was valid until ${until}` },
   }
-  return told
-}
-
-/** Unix milliseconds of the end in `Valid: from ... to ...` (ssh-keygen prints local time); null for `forever`. */
-const validUntil = (text: string): number | null => {
-  const until = Date.parse(/Valid: from \S+ to (\S+)/.exec(text)?.[1] ?? '')
-  return Number.isNaN(until) ? null : until
 }
 
 /** What we looked at ourselves (key files, known_hosts lines) is finer than ssh's words, where they do not contradict. */

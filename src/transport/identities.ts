@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { open, stat } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import type { Kind, Params } from '../diagnosis/kinds.ts'
 
 /** A private key that can be offered. The key itself never leaves the transport room. */
@@ -17,10 +17,8 @@ export interface Identities {
   readonly usable: readonly Identity[]
   /** In the order of the files; the machine line's own key first. */
   readonly problems: readonly IdentityProblem[]
-  /** Files that only OpenSSH can use (security keys, certificates). */
-  readonly opensshOnly: boolean
-  /** Certificates beside the keys. */
-  readonly certificates: readonly string[]
+  /** Keys that only OpenSSH can use: security keys. */
+  readonly opensshOnly: readonly string[]
 }
 
 /** Tells whether ssh2 can use a key: null when it can, else why not. */
@@ -39,8 +37,7 @@ export const readIdentities = async (
 ): Promise<Identities> => {
   const usable: Identity[] = []
   const problems: IdentityProblem[] = []
-  let opensshOnly = false
-  const certificates: string[] = []
+  const opensshOnly: string[] = []
   // ssh drops a missing -i file and goes on to its defaults, so it is not in the list that ssh -G printed
   const all = lineKey && !files.includes(lineKey) ? [lineKey, ...files] : files
   for (const path of all) {
@@ -53,6 +50,10 @@ export const readIdentities = async (
       } else problem('key_unreadable', read.error)
       continue
     }
+    if (isSecurityKey(read.key)) {
+      opensshOnly.push(path)
+      continue
+    }
     if (read.uid === process.getuid?.() && read.mode & 0o077) {
       problem('key_permissions', `mode ${(read.mode & 0o777).toString(8)}`)
       continue
@@ -60,26 +61,20 @@ export const readIdentities = async (
     const fault = checkKey(read.key)
     if (fault === 'encrypted') problem('key_encrypted')
     else if (fault === 'invalid') problem('key_unreadable', 'not a private key')
-    else if (fault === 'unsupported') opensshOnly = true
-    else {
-      usable.push({ path, key: read.key })
-      const certificate = `${path}-cert.pub`
-      if (await exists(certificate)) {
-        opensshOnly = true
-        certificates.push(certificate)
-      }
-    }
+    else if (fault === 'unsupported') opensshOnly.push(path)
+    else usable.push({ path, key: read.key })
   }
-  return { usable, problems, opensshOnly, certificates }
+  return { usable, problems, opensshOnly }
 }
 
-const exists = async (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
+/** The public half stands for a security key whose handle an agent holds; it may be read by others. */
+const isSecurityKey = (key: Buffer): boolean =>
+  /^sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com [A-Za-z0-9+/]/.test(
+    key.toString('latin1', 0, 60),
   )
 
-const readKey = async (
+/** Reads a small file that ought to be a key or a certificate; a code where that cannot be. */
+export const readKey = async (
   path: string,
 ): Promise<{ key: Buffer; mode: number; uid: number } | { error: string }> => {
   try {

@@ -3,13 +3,17 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Channel, Connection, Run } from '../model.ts'
+import { presentedCertificates, type Certificate } from './certificate.ts'
 import { createGate } from './gate.ts'
 import type { SshCommand } from './ssh-command.ts'
 
 export interface OpensshAnswer {
   /** True when the real ssh logged in. */
   readonly loggedIn: boolean
+  /** Without what only `-v` says. */
   readonly stderr: string
+  /** Certificates that hosts presented. */
+  readonly hostCertificates: readonly Certificate[]
 }
 
 /** How long ssh may take to obey SIGTERM. */
@@ -64,16 +68,33 @@ export const askOpenssh = (
         ...safeOptions(8),
         '-oPermitLocalCommand=yes',
         '-oLocalCommand=echo started',
+        // Only so does ssh tell which certificate the host presented
+        '-v',
         '--',
         command.destination,
         'exit 0',
       ],
-      env,
+      env: { ...env, TZ: 'UTC' },
       signal,
-      maxBytes: 16 * 1024,
+      maxBytes: 64 * 1024,
     })
-    return { loggedIn: stdout.startsWith('started'), stderr }
+    return {
+      loggedIn: stdout.startsWith('started'),
+      stderr: withoutVerbosity(stderr),
+      hostCertificates: presentedCertificates(stderr),
+    }
   })
+
+const withoutVerbosity = (stderr: string): string =>
+  stderr
+    .split('\n')
+    .filter(
+      line =>
+        !/^(?:debug[123]: |OpenSSH_\S+ |OpenSSH_\S+,|Authenticated to |Transferred: |Bytes per second: )/.test(
+          line,
+        ),
+    )
+    .join('\n')
 
 /** A connection whose every channel is an ssh of its own. Slower and dearer, for builders that ssh2 cannot reach. */
 export const opensshConnection = (

@@ -39,8 +39,7 @@ export const proxyShellCommand = (
     return `exec ${target.proxyCommand.replace(/%([hprn%])/g, (_, t: string) => tokens[t] ?? '')}`
   }
   if (!target.proxyJump) return null
-  const hops = target.proxyJump.split(',')
-  const last = hops.pop()!
+  const { before, user, port, host } = lastHop(target.proxyJump)
   const options = [
     '-oBatchMode=yes',
     `-oConnectTimeout=${connectTimeout}`,
@@ -48,21 +47,14 @@ export const proxyShellCommand = (
   ]
   const config = configFile(sshOptions)
   const same = config === null ? [] : ['-F', config]
-  const via = hops.length ? ['-J', hops.join(',')] : []
-  const uri = /^(?:([^@]+)@)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(
-    last.replace(/^ssh:\/\//, ''),
-  )
-  const user = uri?.[1] ? ['-l', uri[1]] : []
-  const port = uri?.[3] ? ['-p', uri[3]] : []
-  const host = (uri?.[2] ?? last).replace(/^\[|\]$/g, '')
   const forward = `[${target.hostname}]:${target.port}`
   return [
     'exec ssh',
     ...options,
     ...same,
-    ...via,
-    ...user,
-    ...port,
+    ...(before ? ['-J', before] : []),
+    ...(user === null ? [] : ['-l', user]),
+    ...(port === null ? [] : ['-p', port]),
     '-W',
     forward,
     '--',
@@ -72,7 +64,29 @@ export const proxyShellCommand = (
     .join(' ')
 }
 
-const configFile = (options: readonly string[]): string | null => {
+/** The words of ProxyJump: `[user@]host[:port]`, several with commas between them (ssh_config(5)). */
+export const lastHop = (
+  proxyJump: string,
+): {
+  readonly before: string
+  readonly user: string | null
+  readonly host: string
+  readonly port: string | null
+} => {
+  const hops = proxyJump.split(',')
+  const last = hops.pop()!
+  const uri = /^(?:([^@]+)@)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(
+    last.replace(/^ssh:\/\//, ''),
+  )
+  return {
+    before: hops.join(','),
+    user: uri?.[1] ?? null,
+    host: (uri?.[2] ?? last).replace(/^\[|\]$/g, ''),
+    port: uri?.[3] ?? null,
+  }
+}
+
+export const configFile = (options: readonly string[]): string | null => {
   const at = options.findIndex(option => option.startsWith('-F'))
   return at < 0 ? null : options[at]!.slice(2) || (options[at + 1] ?? null)
 }

@@ -10,6 +10,8 @@ export interface SshTarget {
   readonly port: number
   readonly identityFiles: readonly string[]
   readonly certificateFiles: readonly string[]
+  /** True where of an agent only the keys of the identity files count. */
+  readonly identitiesOnly: boolean
   /** Path of an agent socket, or null for none. */
   readonly agent: string | null
   readonly userKnownHosts: readonly string[]
@@ -27,7 +29,7 @@ export interface SshTarget {
 
 /** Asks the real ssh, so that aliases, Include, Match and every default mean what they mean to Nix. */
 export const resolveTarget = async (
-  command: SshCommand,
+  command: Pick<SshCommand, 'destination' | 'options'>,
   run: Run,
   env: Readonly<Record<string, string | undefined>>,
   signal: AbortSignal,
@@ -88,6 +90,7 @@ export const parseTarget = (
     port: Number(one('port') ?? 22),
     identityFiles: (options.get('identityfile') ?? []).map(expandHome),
     certificateFiles: (options.get('certificatefile') ?? []).map(expandHome),
+    identitiesOnly: one('identitiesonly') === 'yes',
     agent: agentSocket(one('identityagent'), env),
     userKnownHosts: files('userknownhostsfile'),
     globalKnownHosts: files('globalknownhostsfile'),

@@ -90,6 +90,15 @@ export const loginValue: LoginValue = {
   },
   transport: 'ssh2',
   deadAddresses: [],
+  endpoint: '192.0.2.7:22',
+  certificates: [
+    {
+      role: 'user',
+      source: '/etc/nix/key-cert.pub',
+      validFrom: null,
+      validUntil: now + 30 * 86_400,
+    },
+  ],
 }
 export const trustValue: TrustValue = {
   protocol: 'worker',
@@ -110,6 +119,7 @@ export const systemValue: SystemValue = {
   maxFree: 20 * 2 ** 30,
   clockOffsetSeconds: 0,
   bootedAt: now - 864_000,
+  restartSeenAt: null,
   kernel: 'Linux 6.12',
   missingSystems: [],
   missingFeatures: [],

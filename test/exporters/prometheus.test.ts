@@ -462,6 +462,27 @@ t.test('who verified the host key', async t => {
   }
 })
 
+t.test('the certificate that ends first, also where it keeps us out', async t => {
+  const ends = (validUntil: number | null) =>
+    ({ role: 'user', source: '/k-cert.pub', validFrom: null, validUntil }) as const
+  const exported = async (ends: (typeof loginValue)['certificates'], isUp = true) => {
+    const value = { ...loginValue, certificates: ends }
+    const params = {}
+    const login = recordOf(
+      'login',
+      isUp
+        ? { status: 'ok', value }
+        : { status: 'failed', kind: 'certificate_expired', params, value },
+    )
+    const { scrape } = await start(t, snapshotOf([stateOf(builderOf('b'), { login })]))
+    return (await scrape()).values('nix_builder_credential_expiry_timestamp_seconds')
+  }
+  t.strictSame(await exported([]), [])
+  t.strictSame(await exported([ends(null)]), [], 'one that never ends')
+  t.strictSame(await exported([ends(null), ends(now + 90), ends(now + 80)]), [now + 80])
+  t.strictSame(await exported([ends(now - 5)], false), [now - 5])
+})
+
 t.test('a canary that failed is a 0, also where it never came to a build', async t => {
   const builder = builderOf('b', { systems: ['x86_64-linux', 'i686-linux'] })
   const before = ok('canary', now - 100)

@@ -26,7 +26,7 @@ import {
 
 t.setTimeout(900_000)
 
-const holds = (t: Test, { builder, expected, where }: Asked) => {
+const holds = (t: Test, { builder, expected, where, whole }: Asked) => {
   const { cause } = builder
   const label = `${where.scheme} from ${where.client} to Nix ${builders[where.node]}`
   const right = rightAnswer(builder, expected)
@@ -39,7 +39,7 @@ const holds = (t: Test, { builder, expected, where }: Asked) => {
   })
   if (right?.hint)
     t.match(cause?.hint ?? 'no hint', right.hint, `${label}: the hint names the mend`)
-  right?.also?.(t, builder, where)
+  right?.also?.(t, builder, where, whole)
 }
 
 const exitOf: Readonly<Partial<Record<State, number>>> = {

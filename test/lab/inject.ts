@@ -12,6 +12,7 @@ import {
   nodes,
   schemes,
   shared,
+  type Answer,
   type BuilderAnswer,
   type Check,
   type Client,
@@ -25,6 +26,8 @@ export interface Asked {
   readonly where: Where
   readonly expected: Expected
   readonly builder: BuilderAnswer
+  /** All that was answered in the same run. */
+  readonly whole: Answer
   /** To the whole answer; where many rows were asked at once, from the first probe of this builder to its last. */
   readonly seconds: number
 }
@@ -110,7 +113,7 @@ const ask = async (
     const asked = wanted.map(({ row, where, line, expected }) => {
       const builder = ran.of(line)
       const seconds = row.faults ? ran.seconds : probeSeconds(builder)
-      return { row, where, expected, builder, seconds }
+      return { row, where, expected, builder, whole: ran.answer, seconds }
     })
     return { ran, asked }
   } finally {

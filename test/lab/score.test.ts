@@ -25,6 +25,13 @@ const asked = (builder: BuilderAnswer, more: Partial<Asked> = {}): Asked => ({
   where,
   expected: refused,
   builder,
+  whole: {
+    state: 'down',
+    builders: [],
+    problems: [],
+    shared: [],
+    client: { checks: {} },
+  },
   seconds: 1,
   ...more,
 })

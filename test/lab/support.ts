@@ -103,12 +103,31 @@ export interface Answer {
   readonly state: State
   readonly builders: readonly BuilderAnswer[]
   readonly problems: readonly unknown[]
+  readonly shared: readonly {
+    readonly parent: string
+    readonly reason: string
+    readonly builders: readonly string[]
+  }[]
+  readonly client: {
+    readonly checks: Readonly<
+      Record<
+        string,
+        {
+          readonly status: string
+          readonly kind?: string
+          readonly reason?: string
+          readonly hint?: string
+        }
+      >
+    >
+  }
 }
 export interface BuilderAnswer {
   readonly name: string
   readonly storeUri: string
   readonly state: State
   readonly proven: boolean
+  readonly notes?: readonly { readonly kind: string; readonly reason: string }[]
   readonly cause: null | {
     readonly probe: ProbeName
     readonly kind: string

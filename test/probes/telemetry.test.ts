@@ -6,6 +6,7 @@ import type {
   Outcome,
   ProbeName,
   ProbeValues,
+  SystemValue,
   TelemetryContext,
   TelemetryProbe,
 } from '../../src/model.ts'
@@ -184,6 +185,29 @@ t.test('a clock that is off, to the round trip', async t => {
   t.equal(off('990'), -9)
   t.equal(off('1010'), 1010 - 1000.2)
   t.equal(off('soon'), null)
+})
+
+t.test('a restart is noticed by our clock, and remembered', async t => {
+  const read = (remote: number, boot: number, last: SystemValue | null, at: number) => {
+    const outcome = parse(
+      systemProbe,
+      `time ${remote}\nboot ${boot}\nset.system x86_64-linux`,
+      { at, last: last ? { system: last } : {} },
+    )
+    if (outcome.status !== 'ok') throw new Error(outcome.status)
+    return outcome.value as SystemValue
+  }
+  const first = read(10_000, 5000, null, 10_000)
+  t.equal(first.restartSeenAt, null, 'the first look knows no before')
+  t.equal(read(10_300, 5001, first, 10_300).restartSeenAt, null, 'seconds are rounded')
+  const stepped = read(13_900, 8600, first, 10_300)
+  t.equal(stepped.clockOffsetSeconds, 13_900 - 10_300.2)
+  t.equal(stepped.restartSeenAt, null, 'its clock was set, it was not restarted')
+  const restarted = read(10_300, 10_200, first, 10_300)
+  t.equal(restarted.restartSeenAt, 10_300.2)
+  const later = read(10_600, 10_200, restarted, 10_600)
+  t.equal(later.restartSeenAt, 10_300.2, 'noticed once')
+  t.equal(read(10_900, 10_800, later, 10_900).restartSeenAt, 10_900.2, 'and again')
 })
 
 t.test('disk of a Debian builder', async t => {

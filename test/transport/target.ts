@@ -7,6 +7,7 @@ export const aTarget = (change: Partial<SshTarget> = {}): SshTarget => ({
   port: 22,
   identityFiles: [],
   certificateFiles: [],
+  identitiesOnly: false,
   agent: null,
   userKnownHosts: [],
   globalKnownHosts: [],

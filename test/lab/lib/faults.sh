@@ -19,6 +19,7 @@ kex             sshd offers only a key exchange that nobody speaks any more
 kex-pq          sshd offers only the post-quantum key exchange sntrup761x25519
 hostcert        sshd shows a host certificate too
 hostcert-late   the same, and it has expired
+hostcert-soon   the same, and it ends tomorrow
 user-ca         sshd lets in whom the authority has signed
 rsa-host        sshd has an RSA host key and no other
 penalties       OpenSSH >= 9.8: PerSourcePenalties on (as by default there)
@@ -149,6 +150,7 @@ NFT
     kex-pq) sshd_with "$n" "$SSHD_USUAL"$'\n''KexAlgorithms sntrup761x25519-sha512@openssh.com' ;;
     hostcert) sshd_with "$n" "$SSHD_USUAL"$'\n'"HostCertificate /lab/keys/host_$n-cert.pub" ;;
     hostcert-late) sshd_with "$n" "$SSHD_USUAL"$'\n'"HostCertificate /lab/keys/host_$n-late-cert.pub" ;;
+    hostcert-soon) sshd_with "$n" "$SSHD_USUAL"$'\n'"HostCertificate /lab/keys/host_$n-soon-cert.pub" ;;
     user-ca) sshd_with "$n" "$SSHD_USUAL"$'\n''TrustedUserCAKeys /lab/keys/ca.pub' ;;
     rsa-host) sshd_with "$n" "$SSHD_USUAL"$'\n''HostKey /lab/keys/rsa_host'$'\n''HostKeyAlgorithms rsa-sha2-512,rsa-sha2-256' ;;
     penalties)

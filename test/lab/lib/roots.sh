@@ -75,17 +75,20 @@ make_keys() {
   [[ -e $KEYS/open ]] || { cp "$KEYS/id" "$KEYS/open"; chmod 644 "$KEYS/open"; }
   [[ -e $KEYS/notakey ]] || { echo 'this is not a private key' >"$KEYS/notakey"; chmod 600 "$KEYS/notakey"; }
   # pub: a public key in the place of a private one; ca: signs hosts and users; signed, late: keys that only their
-  # certificates let in, and that of `late` is expired
+  # certificates let in: that of `late` is expired, that of `soon` ends tomorrow
   [[ -e $KEYS/pub ]] || { cp "$KEYS/id.pub" "$KEYS/pub"; chmod 600 "$KEYS/pub"; }
-  for k in ca signed late; do
+  for k in ca signed late soon; do
     [[ -e $KEYS/$k ]] || ssh-keygen -q -t ed25519 -N '' -C "lab-$k" -f "$KEYS/$k"
   done
   [[ -e $KEYS/signed-cert.pub ]] || ssh-keygen -q -s "$KEYS/ca" -I signed -n remotebuild "$KEYS/signed.pub"
   [[ -e $KEYS/late-cert.pub ]] || ssh-keygen -q -s "$KEYS/ca" -I late -n remotebuild -V 20200101:20200102 "$KEYS/late.pub"
+  ssh-keygen -q -s "$KEYS/ca" -I soon -n remotebuild -V -1h:+1d "$KEYS/soon.pub"
   [[ -e $KEYS/rsa_host ]] || ssh-keygen -q -t rsa -b 2048 -N '' -C host-rsa -f "$KEYS/rsa_host"
   for n in $(all_nodes); do
     [[ -e $KEYS/host_$n ]] || ssh-keygen -q -t ed25519 -N '' -C "host-$n" -f "$KEYS/host_$n"
     [[ -e $KEYS/host_$n-cert.pub ]] || sign_host "$n"
+    cp "$KEYS/host_$n.pub" "$KEYS/host_$n-soon.pub"
+    ssh-keygen -q -s "$KEYS/ca" -I "$n" -h -n "$n,cert.$n" -V -1h:+1d "$KEYS/host_$n-soon.pub"
     [[ -e $KEYS/newhost_$n ]] || ssh-keygen -q -t ed25519 -N '' -C "newhost-$n" -f "$KEYS/newhost_$n"
   done
   known_hosts >"$KEYS/known_hosts"

@@ -1,5 +1,26 @@
 /** SSH certificates: ssh2 knows none, OpenSSH does. */
-import { always, down, healthy, healthyThroughOpenssh, type Row } from './row.ts'
+import type { LoginValue } from '../../../src/model.ts'
+import {
+  always,
+  down,
+  healthy,
+  healthyAnd,
+  healthyThroughOpenssh,
+  type Expected,
+  type Row,
+} from './row.ts'
+
+/** Healthy, and said to end tomorrow. */
+const endsTomorrow = (role: 'user' | 'host'): Expected =>
+  healthyAnd((t, builder) => {
+    const value = builder.probes.login?.value as LoginValue | undefined
+    const left =
+      (value?.certificates.find(one => one.role === role)?.validUntil ?? 0) -
+      Date.now() / 1000
+    t.ok(left > 3600 && left < 25 * 3600, `${builder.name}: ${left} s are left`)
+    const noted = builder.notes?.some(({ kind }) => kind === 'certificate_expires')
+    t.ok(noted, `${builder.name}: and that is noted`)
+  })
 
 const cert = ({ node }: { readonly node: string }) => ({ host: `cert.${node}` })
 
@@ -31,6 +52,18 @@ export const certificateRows: readonly Row[] = [
     faults: ['user-ca'],
     line: () => ({ key: '/lab/keys/signed' }),
     expect: always(healthyThroughOpenssh),
+  },
+  {
+    name: 'a user certificate that ends tomorrow',
+    faults: ['user-ca'],
+    line: () => ({ key: '/lab/keys/soon' }),
+    expect: always(endsTomorrow('user')),
+  },
+  {
+    name: 'a host certificate that ends tomorrow',
+    faults: ['hostcert-soon'],
+    line: cert,
+    expect: always(endsTomorrow('host')),
   },
   {
     name: 'a user certificate that has expired',

@@ -46,8 +46,8 @@ export const clientRows: readonly Row[] = [
     expect: always({
       state: 'healthy',
       kind: null,
-      also: (t, builder, where) => {
-        withoutCanary('no_local_nix')(t, builder, where)
+      also: (t, builder, where, whole) => {
+        withoutCanary('no_local_nix')(t, builder, where, whole)
         t.equal(builder.probes.direct?.status, 'ok', `${builder.name}: asked directly`)
         t.ok(builder.proven, `${builder.name} is proven`)
       },

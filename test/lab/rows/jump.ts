@@ -1,6 +1,6 @@
 /** What ssh_config says: hosts behind other hosts, and known_hosts of other kinds. */
 import { labNet, nodes, type Node } from '../support.ts'
-import { always, down, healthy, type Row } from './row.ts'
+import { always, down, healthy, type Expected, type Row } from './row.ts'
 
 /** The host to jump over: another builder than the one behind it. */
 const over = (node: Node): Node => nodes[(nodes.indexOf(node) + 1) % nodes.length] ?? 'b1'
@@ -16,6 +16,23 @@ const jump =
     ...words(over(node)),
   ]
 const key = 'IdentityFile /lab/keys/id'
+
+/** The jump host is at fault, which is told once for both builders behind it. */
+const sharedBy = (expected: Expected): Expected => ({
+  ...expected,
+  also: (t, { name, cause }, { node }, { shared }) => {
+    const group = shared.find(({ builders }) => builders.includes(name))
+    t.match(group?.parent, /^the jump host jump\./, `${name}: the parent is named`)
+    t.equal(group?.builders.length, 2, `${name}: shared with the other scheme of ${node}`)
+    t.match(cause?.reason, /^behind the jump host jump\./, `${name}: and in its reason`)
+  },
+})
+/** The jump host is well, and not to blame. */
+const ofItsOwn = (expected: Expected): Expected => ({
+  ...expected,
+  also: (t, { name, cause }) =>
+    t.notMatch(cause?.reason, /jump host/, `${name}: the jump host is not to blame`),
+})
 
 export const jumpRows: readonly Row[] = [
   {
@@ -33,12 +50,12 @@ export const jumpRows: readonly Row[] = [
   {
     name: 'a jump host that nobody has',
     ssh: jump(over => [key, `HostName ${labNet}.20${nodes.indexOf(over)}`]),
-    expect: always(down('tcp_unreachable', 'network', /ip route get/)),
+    expect: always(sharedBy(down('tcp_unreachable', 'network', /ip route get/))),
   },
   {
     name: 'a jump host without sshd',
     ssh: jump(over => [key, `HostName ${over}`, 'Port 23']),
-    expect: always(down('tcp_refused', 'remote', /systemctl start sshd/)),
+    expect: always(sharedBy(down('tcp_refused', 'remote', /systemctl start sshd/))),
   },
   {
     name: 'a jump host that does not accept the key',
@@ -47,12 +64,14 @@ export const jumpRows: readonly Row[] = [
       `HostName ${over}`,
       `HostKeyAlias ${over}`,
     ]),
-    expect: always(down('auth_denied', 'client', /authorized_keys/)),
+    expect: always(
+      sharedBy(down('auth_denied', 'client', /ssh-copy-id .*\/wrong jump\./)),
+    ),
   },
   {
     name: 'a jump host with an unknown host key',
     ssh: jump(over => [key, `HostName ${over}`, `HostKeyAlias unknown.${over}`]),
-    expect: always(down('host_key_unknown', 'client', /ssh-keygen -lf/)),
+    expect: always(sharedBy(down('host_key_unknown', 'client', /ssh-keygen -lf/))),
   },
   {
     name: 'a dead builder behind a jump host',
@@ -63,7 +82,7 @@ export const jumpRows: readonly Row[] = [
         host,
       ),
     ],
-    expect: always(down('tcp_refused', 'remote', /systemctl start sshd/)),
+    expect: always(ofItsOwn(down('tcp_refused', 'remote', /systemctl start sshd/))),
   },
   {
     name: 'known_hosts with hashed names',

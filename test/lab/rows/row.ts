@@ -6,6 +6,7 @@ import type { Side } from '../../../src/diagnosis/kinds.ts'
 import type { CanaryValue, State } from '../../../src/model.ts'
 import {
   keysDir,
+  type Answer,
   type BuilderAnswer,
   type Client,
   type Line,
@@ -24,7 +25,7 @@ export interface Expected {
   /** Another answer that is as right: what cannot be told apart, or what a race decides. */
   readonly or?: Expected
   /** More that has to hold. */
-  readonly also?: (t: Test, builder: BuilderAnswer, where: Where) => void
+  readonly also?: (t: Test, builder: BuilderAnswer, where: Where, whole: Answer) => void
 }
 export interface Where {
   readonly client: Client
@@ -92,9 +93,9 @@ export const healthy: Expected = {
 /** Healthy, and `more` holds as well. */
 export const healthyAnd = (more: NonNullable<Expected['also']>): Expected => ({
   ...healthy,
-  also: (t, builder, where) => {
-    healthy.also?.(t, builder, where)
-    more(t, builder, where)
+  also: (t, builder, where, whole) => {
+    healthy.also?.(t, builder, where, whole)
+    more(t, builder, where, whole)
   },
 })
 /** Watched through OpenSSH, which knows what ssh2 does not. */
