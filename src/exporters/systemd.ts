@@ -112,9 +112,9 @@ export const isProbing = (
 const reloads = ({ monitor }: Snapshot): boolean => monitor.reloading === true
 
 const statusOf = (snapshot: Snapshot): string => {
-  const { builders } = reportOf(snapshot)
+  const { builders, shared } = reportOf(snapshot)
   const text = headlineOf(
-    builders.toSorted(byUrgency),
+    { builders: builders.toSorted(byUrgency), shared },
     snapshot.monitor.ready,
     snapshot.at,
   )
