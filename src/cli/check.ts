@@ -1,3 +1,5 @@
+import { loadConfig } from '../config/config.ts'
+import { cronFault } from '../schedule/timetable.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { instantVerdict } from '../diagnosis/verdict.ts'
 import { reportOf, type Report } from '../diagnosis/report.ts'
@@ -12,6 +14,7 @@ import { createStore } from '../state/store.ts'
 import { createDial } from '../transport/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createRun } from '../transport/run.ts'
+import { configPath } from './config.ts'
 import { UsageError, type Io } from './io.ts'
 import { nearest } from '../diagnosis/nearest.ts'
 import { readLocalBuilders } from './local-nix.ts'
@@ -32,15 +35,27 @@ export const checkCommand = async (args: readonly string[], io: Io): Promise<num
   const { values, positionals } = parse(args, {
     canary: { type: 'boolean' },
     'canary-mode': { type: 'string' },
+    config: { type: 'string' },
     features: { type: 'boolean' },
     json: { type: 'boolean' },
   })
   const features = values['features'] === true
   const mode = canaryMode(features || values['canary'] === true, values['canary-mode'])
+  const { path, named } = configPath(values['config'], io.env)
+  const loaded = await loadConfig(path, !named, cronFault)
+  if (!loaded.ok && named) throw new UsageError(loaded.errors.join('\n'))
+  // Whoever may not read the daemon's configuration shall be able to look all the same
+  if (!loaded.ok) io.err(`${loaded.errors.join('\n')}\nso the defaults hold\n`)
+  const stuckAfterHours = loaded.ok ? loaded.config.slots.stuckAfterHours : 24
   const run = createRun()
   const active = await readLocalBuilders(run, io.env, io.signal)
   const chosen = chooseBuilders(active, positionals)
-  const report = await checkOnce(active, { chosen, mode, features }, io, run)
+  const report = await checkOnce(
+    active,
+    { chosen, mode, features, stuckAfterHours },
+    io,
+    run,
+  )
   io.out(
     values['json'] === true
       ? `${JSON.stringify(report, null, 2)}\n`
@@ -86,6 +101,7 @@ const checkOnce = async (
     readonly chosen: readonly Builder[]
     readonly mode: CanaryMode | null
     readonly features: boolean
+    readonly stuckAfterHours: number
   },
   io: Io,
   run: ReturnType<typeof createRun>,
@@ -133,7 +149,7 @@ const checkOnce = async (
         env: io.env,
         monotonic: systemClock.monotonic,
       }),
-      stuckAfterSeconds: () => 24 * 3600,
+      stuckAfterSeconds: () => plan.stuckAfterHours * 3600,
     },
   })
   const look = createLookAtClient({

@@ -15,7 +15,7 @@ Options
   --canary           check: prove each builder with a real build
   --features         check: prove each advertised feature, too
   --canary-mode M    check: private (default; any user) or daemon (through the local nix-daemon)
-  --config FILE      run, config check: instead of /etc/builder-monitor/config.json
+  --config FILE      run, check, config check: instead of /etc/builder-monitor/config.json
   --listen ADDRESS   run, demo: serve HTTP here, host:port
   --log-level LEVEL  run, demo: debug, info, warn, error or silent
   --socket PATH      status, reload: the daemon's control socket

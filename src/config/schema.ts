@@ -112,7 +112,8 @@ export const configSchema = {
           exclusiveMinimum: 0,
           maximum: 8760,
           default: 24,
-          description: 'A slot that is held for longer than this is called stuck.',
+          description:
+            'A slot that is held for longer than this, and surely without a build, is called stuck.',
         },
       },
     },

@@ -204,7 +204,7 @@ export const kinds = {
     side: 'client',
     state: 'degraded',
     reason: p =>
-      `slot ${v(p, 'slots')} of ${v(p, 'host')} is held for ${v(p, 'hours')} hours by process ${v(p, 'pid')}`,
+      `slot ${v(p, 'slots')} of ${v(p, 'host')} is held for ${v(p, 'hours')} hours by process ${v(p, 'pid')} without a build${detail(p)}`,
     hint: p =>
       `See what it waits for, and end it if nothing builds: ps -o pid,lstart,args -p ${v(p, 'pid')}; sudo kill ${v(p, 'pid')}`,
   },

@@ -54,6 +54,7 @@ true
     )
     const before = context.last('locks')?.collector
     const value: LocksValue = {
+      at: context.receivedAt,
       collector:
         pid === undefined
           ? null

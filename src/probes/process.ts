@@ -22,6 +22,48 @@ export const startTime = async (proc: string, pid: number): Promise<number | nul
   return Number.isFinite(boot + ticks) ? boot + ticks / ticksPerSecond : null
 }
 
+/** A build hook and the connection that it holds. */
+export interface HookProcess {
+  /** Is there an ssh among its descendants? */
+  readonly hasSsh: boolean
+  /** Time that it and they have used of the processors. */
+  readonly cpuSeconds: number
+}
+
+/** What /proc tells anybody of a hook; null where it is gone, or hidden from us (hidepid). */
+export const findHook = async (
+  pid: number,
+  proc = '/proc',
+): Promise<HookProcess | null> => {
+  const own = await statFields(proc, pid)
+  if (!own) return null
+  const names = (await readdir(proc).catch(() => [])).filter(name => /^\d+$/.test(name))
+  const all = await Promise.all(
+    names.map(async name => ({
+      pid: Number(name),
+      fields: (await statFields(proc, Number(name))) ?? [],
+    })),
+  )
+  const below = new Set([pid])
+  // A child may stand before its parent
+  for (let before = 0; before < below.size;) {
+    before = below.size
+    for (const one of all) if (below.has(Number(one.fields[1]))) below.add(one.pid)
+  }
+  const family = all.filter(one => below.has(one.pid))
+  const programs = await Promise.all(
+    family.map(one => read(join(proc, String(one.pid), 'comm'))),
+  )
+  const ticks = family.reduce(
+    (sum, { fields }) => sum + Number(fields[11] ?? 0) + Number(fields[12] ?? 0),
+    0,
+  )
+  return {
+    hasSsh: programs.some(name => name?.trim() === 'ssh'),
+    cpuSeconds: ticks / ticksPerSecond,
+  }
+}
+
 /** The running nix-daemon of this machine. */
 export interface DaemonProcess {
   readonly pid: number

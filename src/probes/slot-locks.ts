@@ -1,7 +1,7 @@
 import { open, readdir, readlink, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mainLock, slotFile } from '../nix/lock-names.ts'
-import { startTime } from './process.ts'
+import { findHook, startTime, type HookProcess } from './process.ts'
 import { deviceOf, mountDevice, parseLocks, type FileLock } from './file-locks.ts'
 
 /** Nix's own locks at one moment; nothing was locked to learn them. */
@@ -19,6 +19,8 @@ export interface SlotLocks {
   readonly stat: (names: readonly string[]) => Promise<ReadonlyMap<string, LockFile>>
   /** Unix time at which a process began; null where it cannot be told. */
   readonly startOf: (pid: number) => Promise<number | null>
+  /** Whether a hook still has a connection; null where that cannot be told. */
+  readonly hookOf: (pid: number) => Promise<HookProcess | null>
 }
 
 export interface LockFile {
@@ -98,6 +100,7 @@ const read = async ({
     chooser: chooser?.pid ?? null,
     stat: statAll,
     startOf,
+    hookOf: pid => findHook(pid, proc),
   }
 }
 

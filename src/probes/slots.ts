@@ -1,10 +1,10 @@
-import type { Builder, Outcome, Probe, Sample, SlotsValue } from '../model.ts'
+import type { Builder, LocksValue, Outcome, Probe, Sample, SlotsValue } from '../model.ts'
 import { lockNames } from '../nix/lock-names.ts'
 import type { ReadSlotLocks, SlotLocks } from './slot-locks.ts'
 
 export interface SlotsDeps {
   readonly readLocks: ReadSlotLocks
-  /** Seconds after which a held slot is called stuck. */
+  /** Seconds after which a slot that is held without a build is called stuck. */
   readonly stuckAfterSeconds: () => number
 }
 
@@ -13,12 +13,22 @@ export const createSlotsProbe = (deps: SlotsDeps): Probe<'slots'> => ({
   name: 'slots',
   summary: 'slots that this machine holds, since when, and the upload lock',
   timeoutMs: 3000,
-  run: async ({ builder, clock }) => {
+  run: async ({ builder, clock, last }) => {
     const locks = await deps.readLocks()
     if ('unreadable' in locks)
       return { status: 'skipped', kind: 'not_told', params: { detail: locks.unreadable } }
-    const value = await slotsOf(locks, builder.storeUri, builder.maxJobs)
-    return judge(value, clock.now() / 1000, deps.stuckAfterSeconds())
+    const now = clock.now() / 1000
+    const oldest = now - deps.stuckAfterSeconds()
+    const seen = await slotsOf(locks, builder.storeUri, builder.maxJobs)
+    const held = await Promise.all(
+      seen.held.map(async slot => {
+        const hook = slot.since < oldest ? await locks.hookOf(slot.pid) : null
+        return { ...slot, ...hook }
+      }),
+    )
+    const value = { ...seen, held }
+    const known = { before: last('slots'), remote: last('locks'), now }
+    return judge(value, oldest, known)
   },
   samples: slotsSamples,
 })
@@ -83,25 +93,57 @@ export const slotsOf = async (
   }
 }
 
-const judge = (
-  value: SlotsValue,
-  now: number,
-  stuckAfterSeconds: number,
-): Outcome<SlotsValue> => {
-  const stuck = value.held.filter(({ since }) => now - since > stuckAfterSeconds)
+/** Older news of the builder say nothing about now. */
+const freshSeconds = 900
+
+interface Known {
+  readonly before: SlotsValue | null
+  readonly remote: LocksValue | null
+  readonly now: number
+}
+
+type Held = SlotsValue['held'][number]
+
+/** Age alone is no fault: a build may take days. Stuck is what is old and surely builds nothing. */
+const judge = (value: SlotsValue, oldest: number, known: Known): Outcome<SlotsValue> => {
+  const stuck = value.held.flatMap(slot => {
+    const why = slot.since < oldest ? idle(slot, value, known) : null
+    return why ? [{ slot, why }] : []
+  })
   const [first] = stuck
   if (!first) return { status: 'ok', value }
-  const oldest = stuck.reduce((a, b) => (b.since < a.since ? b : a), first)
+  const { slot, why } = stuck.reduce(
+    (a, b) => (b.slot.since < a.slot.since ? b : a),
+    first,
+  )
   return {
     status: 'degraded',
     kind: 'slot_stuck',
     value,
     params: {
-      slots: stuck.map(({ slot }) => slot).join(', '),
-      hours: String(Math.floor((now - oldest.since) / 3600)),
-      pid: String(oldest.pid),
+      slots: stuck.map(one => one.slot.slot).join(', '),
+      hours: String(Math.floor((known.now - slot.since) / 3600)),
+      pid: String(slot.pid),
+      detail: why,
     },
   }
+}
+
+/** How we know that a hook builds nothing; null where it may. */
+const idle = (slot: Held, { upload }: SlotsValue, known: Known): string | null => {
+  if (slot.hasSsh === undefined) return null
+  if (!slot.hasSsh) return 'it has no ssh any more'
+  const { before, remote, now } = known
+  // Whoever uploads, or waits to, has no build there yet
+  if (upload.holder === slot.pid || upload.waiting.includes(slot.pid)) return null
+  const hadUsed = before?.held.find(
+    ({ pid, slot: number }) => pid === slot.pid && number === slot.slot,
+  )?.cpuSeconds
+  const moves = hadUsed === undefined || hadUsed !== slot.cpuSeconds
+  const isFresh = remote !== null && now - remote.at < freshSeconds
+  return !moves && isFresh && remote.buildUsers && remote.buildUsersHeld === 0
+    ? 'nothing builds over there'
+    : null
 }
 
 /** Are all slots of the builder held, so that another build would have to wait? */

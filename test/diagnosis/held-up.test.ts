@@ -3,7 +3,7 @@ import { heldUpBy } from '../../src/diagnosis/held-up.ts'
 import { hintOf, reasonOf } from '../../src/diagnosis/kinds.ts'
 import type { LocksValue } from '../../src/model.ts'
 
-const free: LocksValue = { collector: null, buildUsersHeld: 0, buildUsers: 10 }
+const free: LocksValue = { at: 1000, collector: null, buildUsersHeld: 0, buildUsers: 10 }
 const collector = {
   pid: 77,
   program: 'nix-store --gc',

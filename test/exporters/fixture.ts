@@ -148,6 +148,7 @@ export const memoryValue: MemoryValue = {
   daemonOomKills: 0,
 }
 export const locksValue: LocksValue = {
+  at: now,
   collector: {
     pid: 77,
     program: 'nix-store --gc',

@@ -43,14 +43,23 @@ for (const [client, nix] of clients)
     await writeFile(join(dir.outside, 'machines'), lines.map(l => `${l}\n`).join(''))
     await writeFile(join(dir.outside, 'builds.nix'), builds(4))
     const config = { NIX_CONFIG: `builders = @${dir.inside}/machines` }
-    const slots = async () => {
+    const look = async () => {
       const ran = await lab(
-        ['client', client, 'node', '/lab/project/dist/main.js', 'check', '--json'],
+        [
+          ...['client', client, 'node', '/lab/project/dist/main.js', 'check', '--json'],
+          ...['--config', `${dir.inside}/config.json`],
+        ],
         config,
       )
       const answer = JSON.parse(ran.stdout) as Answer
-      return answer.builders.map(({ probes }) => probes.slots?.value as SlotsValue)
+      return answer.builders.map(({ probes }) => probes.slots)
     }
+    const slots = async () => (await look()).map(probe => probe?.value as SlotsValue)
+    // a moment, so that every real build of this test is an old one
+    await writeFile(
+      join(dir.outside, 'config.json'),
+      JSON.stringify({ slots: { stuckAfterHours: 0.0005 } }),
+    )
     const before = await slots()
     t.same(
       before.map(({ held }) => held),
@@ -75,6 +84,14 @@ for (const [client, nix] of clients)
       t.equal(configured, 2)
       t.ok(held.length >= 1, 'Nix spreads them over the builders')
     }
+    const old = await waitFor('builds that are old', 20, async () => {
+      const seen = await look()
+      const held = seen.flatMap(probe => (probe?.value as SlotsValue).held)
+      return held.length === 4 && held.every(({ hasSsh }) => hasSsh !== undefined)
+        ? seen
+        : null
+    })
+    for (const probe of old) t.match(probe, { status: 'ok' }, 'a long build is not stuck')
     const ran = await build
     t.equal(ran.exit, 0, ran.stderr.slice(-1000))
     t.same(
@@ -82,4 +99,16 @@ for (const [client, nix] of clients)
       [[], [], []],
       'and they are free again',
     )
+
+    // The same lock, held by what has no connection
+    const file = `/nix/var/nix/current-load/ssh-ng:__remotebuild@b3-0`
+    const hook = atClient(client, `timeout 30 flock -x ${file} sleep 29`)
+    const stuck = await waitFor('a stuck slot', 25, async () => {
+      const seen = await look()
+      return seen.some(probe => probe?.status === 'degraded') ? seen : null
+    })
+    t.match(stuck[2], { status: 'degraded', kind: 'slot_stuck' })
+    t.match(stuck.slice(0, 2), [{ status: 'ok' }, { status: 'ok' }])
+    await atClient(client, `fuser -k -KILL ${file} || pkill -x flock`)
+    await hook
   })

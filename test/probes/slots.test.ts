@@ -5,7 +5,13 @@ import { mkdir, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Builder, Outcome, ProbeContext, SlotsValue } from '../../src/model.ts'
+import type {
+  Builder,
+  LocksValue,
+  Outcome,
+  ProbeContext,
+  SlotsValue,
+} from '../../src/model.ts'
 import { lockNames, renderedUri, slotFile } from '../../src/nix/lock-names.ts'
 import { deviceOf, mountDevice, parseLocks } from '../../src/probes/file-locks.ts'
 import { createReadSlotLocks } from '../../src/probes/slot-locks.ts'
@@ -22,12 +28,14 @@ const look = async (
   options: Parameters<typeof createReadSlotLocks>[0],
   builder: Partial<Builder>,
   now = Date.now(),
+  last: { readonly slots?: SlotsValue; readonly locks?: Partial<LocksValue> } = {},
 ): Promise<Outcome<SlotsValue>> =>
   createSlotsProbe({
     readLocks: createReadSlotLocks(options),
     stuckAfterSeconds: () => 3600,
   }).run({
     builder: aBuilder(builder),
+    last: name => ((last as Record<string, unknown>)[name] ?? null) as never,
     clock: { now: () => now, monotonic: () => 0, sleep: async () => undefined },
   } as Partial<ProbeContext> as ProbeContext)
 
@@ -194,17 +202,82 @@ t.test('a hook that only chooses a machine holds nothing', async t => {
   t.match(valueOf(await look(p.options, uri)).held, [{ slot: 0, pid: 10 }])
 })
 
-t.test('a slot that is held too long is stuck', async t => {
+/** A process of the /proc that we play. */
+const playProcess = async (
+  { options }: Awaited<ReturnType<typeof play>>,
+  {
+    pid,
+    parent = 1,
+    name,
+    ticks = 0,
+  }: Record<'pid', number> & {
+    readonly parent?: number
+    readonly name: string
+    readonly ticks?: number
+  },
+) => {
+  const directory = join(options.proc, String(pid))
+  await mkdir(directory, { recursive: true })
+  const fields = [
+    parent,
+    ...Array.from({ length: 9 }, () => 0),
+    ticks,
+    0,
+    0,
+    0,
+    0,
+    0,
+    1,
+    0,
+    0,
+  ]
+  await writeFile(join(directory, 'stat'), `${pid} (${name}) S ${fields.join(' ')} 0`)
+  await writeFile(join(directory, 'comm'), `${name}\n`)
+}
+
+t.test('a slot that is held too long without a build is stuck', async t => {
   const at = 1_700_000_000
-  const p = await play(t, ['ssh-ng:__nix@b1-0'])
+  const p = await play(t, ['ssh-ng:__nix@b1-0', 'ssh-ng:__nix@b1.upload-lock'])
   await p.touch('ssh-ng:__nix@b1-0', at - 2 * 3600 - 5)
   await p.lock([['ssh-ng:__nix@b1-0', 10]])
-  t.match(await look(p.options, uri, at * 1000), {
-    status: 'degraded',
-    kind: 'slot_stuck',
-    params: { slots: '0', hours: '2', pid: '10' },
+  const see = (last = {}, now = at) => look(p.options, uri, now * 1000, last)
+  t.match(await see(), { status: 'ok' }, 'a hook that is hidden may build')
+
+  await playProcess(p, { pid: 10, name: 'build-remote' })
+  await playProcess(p, { pid: 9, parent: 12, name: 'ssh' })
+  await playProcess(p, { pid: 11, parent: 10, name: 'sshd' })
+  const stuck = { status: 'degraded', kind: 'slot_stuck' }
+  t.match(await see(), {
+    ...stuck,
+    params: { slots: '0', hours: '2', pid: '10', detail: 'it has no ssh any more' },
   })
-  t.match(await look(p.options, uri, (at - 3700) * 1000), { status: 'ok' })
+  t.match(await see({}, at - 3700), { status: 'ok' }, 'not for long')
+
+  await playProcess(p, { pid: 12, parent: 11, name: 'sh', ticks: 50 })
+  const first = await see()
+  t.match(first, { status: 'ok', value: { held: [{ hasSsh: true, cpuSeconds: 0.5 }] } })
+  const slots = valueOf(first)
+  const idle = { at: at - 60, buildUsers: 10, buildUsersHeld: 0 }
+  t.match(await see({ slots, locks: idle }), {
+    ...stuck,
+    params: { detail: 'nothing builds over there' },
+  })
+  for (const [why, last] of Object.entries({
+    'somebody builds there': { slots, locks: { ...idle, buildUsersHeld: 1 } },
+    'it has no build users': { slots, locks: { ...idle, buildUsers: null } },
+    'old news': { slots, locks: { ...idle, at: at - 3600 } },
+    'the first look': { locks: idle },
+    'no news': { slots },
+  }))
+    t.match(await see(last), { status: 'ok' }, why)
+  await p.lock([
+    ['ssh-ng:__nix@b1-0', 10],
+    ['ssh-ng:__nix@b1.upload-lock', 10],
+  ])
+  t.match(await see({ slots, locks: idle }), { status: 'ok' }, 'it uploads')
+  await p.lock([['ssh-ng:__nix@b1-0', 10]])
+  await playProcess(p, { pid: 12, parent: 11, name: 'sh', ticks: 51 })
+  t.match(await see({ slots, locks: idle }), { status: 'ok' }, 'it moves')
 })
 
 t.test('the age of a lock is no more than that of its process', async t => {

@@ -95,6 +95,7 @@ t.test('locks: who collects garbage, and the build users', async t => {
   t.same(parse(locksProbe, locked, { last }), {
     status: 'ok',
     value: {
+      at: 1795384652.2,
       collector: {
         pid: 25,
         program: 'nix-store --gc',
