@@ -21,11 +21,15 @@ let
 
   machines = config.nix.buildMachines;
   machineKeys = lib.unique (lib.filter (key: key != null) (map (machine: machine.sshKey) machines));
-  keyless = lib.filter (machine: machine.sshKey == null) machines;
-  keys = lib.unique (machineKeys ++ cfg.keyFiles);
+  # a machine without a key of its own: nix-daemon's ssh then offers root's default keys
+  rootKeys = lib.optionals (lib.any (machine: machine.sshKey == null) machines) [
+    "/root/.ssh/id_ecdsa"
+    "/root/.ssh/id_ed25519"
+    "/root/.ssh/id_rsa"
+  ];
+  keys = lib.unique (machineKeys ++ rootKeys ++ cfg.keyFiles);
   lent = lib.filter (key: credentials.isUsable key && !credentials.isInStore key) keys;
   idsOf = map credentials.idOf;
-  hostNames = list: lib.concatStringsSep ", " (map (machine: machine.hostName) list);
 
   isTrusted =
     cfg.canary.trusted || cfg.user == "root" || lib.elem cfg.user (config.nix.settings.trusted-users or [ ]);
@@ -65,7 +69,7 @@ in
         example = [ "/etc/nix/builder_ed25519" ];
         description = ''
           Private keys of builders besides those that `nix.buildMachines` names (the `sshKey` of each is found without
-          this), as paths on the running machine. systemd reads them as root and lends the daemon copies
+          this; where one names none, root's default keys are meant), as paths on the running machine. systemd reads them as root and lends the daemon copies
           (`LoadCredential=`) when it starts: nothing enters the Nix store, and after a key was changed the service
           wants a restart. Certificates (`KEY-cert.pub`) that only root can read belong here too.
         '';
@@ -125,7 +129,10 @@ in
         // credentials.serviceConfig (credentials.ofKeys lent // credentials.sshFiles)
         // {
           ExecStart = lib.escapeShellArgs (common.commandWith "/etc/builder-monitor/config.json");
-          ExecReload = "${lib.getExe' pkgs.coreutils "kill"} -HUP $MAINPID";
+          ExecReload = lib.escapeShellArgs [
+            (lib.getExe cfg.package)
+            "reload"
+          ];
           User = cfg.user;
           Group = cfg.group;
         };
@@ -155,11 +162,6 @@ in
       lib.optional (machines != [ ] && !config.nix.distributedBuilds) ''
         services.builderMonitor: nix.buildMachines names builders, but nix.distributedBuilds is off, so Nix uses none
         of them and there is nothing to watch. Set nix.distributedBuilds = true.
-      ''
-      ++ lib.optional (keyless != [ ] && cfg.keyFiles == [ ] && cfg.user != "root") ''
-        services.builderMonitor: nix.buildMachines gives no sshKey for ${hostNames keyless}. Nix then logs in with
-        root's own keys, which the daemon cannot read. Name them in services.builderMonitor.keyFiles, for instance
-        /root/.ssh/id_ed25519.
       ''
       ++ lib.optional (lib.any credentials.isInStore keys) ''
         services.builderMonitor: a private key of a builder is in the Nix store (${lib.concatStringsSep ", " (lib.filter credentials.isInStore keys)}),

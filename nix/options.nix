@@ -129,8 +129,8 @@ in
         aimed at one builder.
 
         The trade: a trusted user is root-equivalent. It can make the nix-daemon run what it likes as root on this
-        machine. Without it builder-monitor is no weaker than what its keys let it do; but know that these, the keys of
-        the builders, are as good as root on every builder that trusts the account they log in to.
+        machine. Without it the service can do no more than the keys of the builders allow, which is much: they are as
+        good as root on every builder that trusts the account they log in to.
       '';
     };
   };

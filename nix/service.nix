@@ -1,6 +1,6 @@
 # The systemd service of builder-monitor as pure data: nothing of it depends on NixOS, so that it can be compared with
-# systemd/builder-monitor.service, which must say the same. The module adds what only it knows: ExecStart, User, Group,
-# LoadCredential and SetCredential.
+# systemd/builder-monitor.service, which must say the same. The module adds what only it knows: ExecStart, ExecReload,
+# User, Group, LoadCredential and SetCredential.
 #
 # Credentials. Keys of builders belong to root; the daemon is another user. PID 1 reads them and lends copies:
 #
@@ -8,7 +8,8 @@
 #
 # The id of a file is its path without the leading slash, every other slash a dash. Two files of root's ssh, which decide
 # how nix-daemon's ssh connects, have ids of their own: ssh-known_hosts and ssh-config. Where the daemon cannot read a
-# file itself, it reads $CREDENTIALS_DIRECTORY/ID. systemd refuses to start a unit whose LoadCredential= names a missing
+# file itself, it reads $CREDENTIALS_DIRECTORY/ID. Root's default keys, lent where a machine names none, are
+# root-.ssh-id_ed25519 and its like. systemd refuses to start a unit whose LoadCredential= names a missing
 # file, unless a SetCredential= with the same id offers a value in its place, so each has one: a newline. A credential of
 # white space only means "was not there when the service was started". Credentials are read once: after a change of a
 # key, restart.
@@ -27,20 +28,21 @@
 
   serviceConfig = {
     Type = "notify";
-    NotifyAccess = "main";
-    WatchdogSec = "60s";
+    # Node cannot send datagrams to a unix socket, so systemd-notify does it: the message comes from a child
+    NotifyAccess = "all";
+    # Fed as long as probes are made, not as long as the process breathes
+    WatchdogSec = "120s";
     TimeoutStartSec = "60s";
-    TimeoutStopSec = "30s";
+    TimeoutStopSec = "15s";
     Restart = "on-failure";
     RestartSec = "5s";
     # 78: the configuration is bad, and is as bad at the next start
     RestartPreventExitStatus = 78;
-    ExecReload = "/bin/kill -HUP $MAINPID";
 
     StateDirectory = "builder-monitor";
     StateDirectoryMode = "0750";
     RuntimeDirectory = "builder-monitor";
-    RuntimeDirectoryMode = "0750";
+    RuntimeDirectoryMode = "0755";
     WorkingDirectory = "%S/builder-monitor";
     # nix and ssh want a home
     Environment = [ "HOME=%S/builder-monitor" ];
@@ -54,10 +56,10 @@
     AmbientCapabilities = "";
     NoNewPrivileges = true;
     LockPersonality = true;
-    # V8 compiles JavaScript: it needs pages that are written and then executed
-    MemoryDenyWriteExecute = false;
+    # Missing: MemoryDenyWriteExecute. V8 compiles JavaScript into pages that it writes and then executes
     DevicePolicy = "closed";
     PrivateDevices = true;
+    PrivateMounts = true;
     # The workshop of private canaries is in /tmp
     PrivateTmp = true;
     PrivateUsers = true;
@@ -87,7 +89,7 @@
     SystemCallErrorNumber = "EPERM";
     SystemCallFilter = [
       "@system-service"
-      "~@privileged"
+      "~@privileged @resources"
       # nix-build settles the owner of what it puts into the canary's own store
       "@chown"
     ];

@@ -133,13 +133,19 @@ let
     else
       builtins.toJSON value;
 
-  flake = (import ../../flake.nix).outputs {
+  outputs = (import ../../flake.nix).outputs {
     self = { };
     nixpkgs = {
       inherit lib;
-      legacyPackages = lib.genAttrs (import ../../flake.nix).systems or [ builtins.currentSystem ] (_: pkgs);
+      legacyPackages = lib.genAttrs [
+        "aarch64-darwin"
+        "aarch64-linux"
+        "x86_64-darwin"
+        "x86_64-linux"
+      ] (_: pkgs);
     };
   };
+  vmTest = import ../../nix/tests/vm.nix { inherit pkgs lib; };
 in
 rec {
   evaluated = lib.mapAttrs (_: case: shown (caseOf case)) (builtins.fromJSON cases);
@@ -160,7 +166,22 @@ rec {
       darwin = of ../../nix/darwin.nix;
     };
 
+  # as lines, to be compared with the unit for other systems
   service = import ../../nix/service.nix;
-  vm = import ../../nix/tests/vm.nix { inherit pkgs lib; };
-  inherit flake;
+  # What the flake gives, each thing forced as far as it can be without nixpkgs
+  flake = {
+    packages = lib.mapAttrs (_: set: lib.mapAttrs (_: one: one.drvPath) set) outputs.packages;
+    overlay = (outputs.overlays.default pkgs { }).builder-monitor.drvPath;
+    nixos = (shown (evaluate outputs.nixosModules.default { services.builderMonitor.enable = true; })).failed;
+    darwin = (shown (evaluate outputs.darwinModules.default { services.builderMonitor.enable = true; })).failed;
+    checks = lib.mapAttrs (_: lib.attrNames) outputs.checks;
+    shells = lib.mapAttrs (_: set: map toString set.default.packages) outputs.devShells;
+    package = package.drvPath;
+  };
+
+  vm = {
+    inherit (vmTest) name testScript;
+    nodes = lib.attrNames vmTest.nodes;
+    monitor = shown (evaluate ../../nix/module.nix (builtins.removeAttrs (vmTest.nodes.monitor { inherit pkgs; }) [ "imports" ]));
+  };
 }

@@ -364,7 +364,6 @@ in
     ;
   escapeShellArgs = values: concatStringsSep " " (map escapeShellArg values);
   getExe = package: "${package}/bin/${package.meta.mainProgram}";
-  getExe' = package: name: "${package}/bin/${name}";
   importJSON = file: builtins.fromJSON (builtins.readFile file);
   genAttrs = names: f: listToAttrs (map (name: { inherit name; value = f name; }) names);
   fetchers.proxyImpureEnvVars = [ "http_proxy" "https_proxy" "no_proxy" ];

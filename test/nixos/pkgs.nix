@@ -71,7 +71,6 @@ let
     stdenvNoCC = { inherit mkDerivation; };
     nodejs_24 = fromMachine "node" { program = "node"; };
     typescript = fromMachine "tsc" { program = "tsc"; };
-    coreutils = fromMachine "coreutils" { program = "kill"; };
     openssh = fromMachine "openssh" { program = "ssh"; };
     nix = fromMachine "nix" { program = "nix"; };
     makeWrapper = pkgs.runCommand "make-wrapper" { } "mkdir -p $out/bin";
@@ -120,6 +119,8 @@ let
         value;
       generate = name: value: builtins.toFile name (builtins.toJSON value);
     };
+    mkShell = attrs: attrs;
+    path = ./nixpkgs;
     testers.runNixOSTest = test: test;
   };
 in

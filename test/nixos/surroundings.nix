@@ -41,10 +41,12 @@ in
         }
       );
     };
+    virtualisation = anything;
     users.users = anything;
     users.groups = anything;
     networking.firewall.allowedTCPPorts = ofType (types.listOf types.port) [ ];
     programs.ssh.package = ofType types.package pkgs.openssh;
+    services.prometheus.enable = ofType types.bool false;
     services.prometheus.scrapeConfigs = list;
     services.prometheus.ruleFiles = ofType (types.listOf types.path) [ ];
     nix.enable = ofType types.bool true;
@@ -56,7 +58,10 @@ in
       type = types.listOf (
         types.submodule {
           options.hostName = mkOption { type = types.str; };
+          options.protocol = ofType types.str "ssh";
           options.sshKey = ofType (types.nullOr types.str) null;
+          options.sshUser = ofType (types.nullOr types.str) null;
+          options.system = ofType (types.nullOr types.str) null;
         }
       );
     };

@@ -1,0 +1,5 @@
+# A stand-in of the file of the same name in nixpkgs.
+_: {
+  snakeOilPrivateKey = "/a/private/key";
+  snakeOilPublicKey = "a public key";
+}
