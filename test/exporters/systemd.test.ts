@@ -1,0 +1,57 @@
+/** What systemd is told, and for how long it is told that we work. */
+import t from 'tap'
+import { createSystemdExporter, isProbing } from '../../src/exporters/systemd.ts'
+import type { RunRequest, Snapshot } from '../../src/model.ts'
+import { allOk, builderOf, snapshotOf, stateOf, viewOf } from './fixture.ts'
+
+const ended = {
+  code: 0,
+  signal: null,
+  stdout: '',
+  stderr: '',
+  truncated: false,
+  spawnError: null,
+  aborted: false,
+}
+
+const fleet = (): Snapshot => snapshotOf([stateOf(builderOf('b1'), allOk())])
+
+t.test('ready, reloading, stopping: in order, with the headline', async t => {
+  const seen: RunRequest[] = []
+  const run = (request: RunRequest) => {
+    seen.push(request)
+    return Promise.resolve(ended)
+  }
+  const env = { NOTIFY_SOCKET: '/run/notify' }
+  const exporter = createSystemdExporter({ run, env, pid: 7, monotonic: () => 0 })
+  const snapshot = fleet()
+  const view = viewOf(snapshot)
+  const stop = exporter?.start?.(view)
+  const reloading = (reloading: boolean) =>
+    view.set({ ...snapshot, monitor: { ...snapshot.monitor, reloading } })
+  reloading(true)
+  reloading(false)
+  stop?.()
+  reloading(true)
+  await new Promise(resolve => setImmediate(resolve))
+  t.same(
+    seen.map(({ args }) => args[0]),
+    ['READY=1', 'RELOADING=1', 'READY=1', 'STOPPING=1'],
+  )
+  t.match(seen[0]?.args[1], /^STATUS=\d+ of \d+ builders? can take work\./)
+  t.ok(seen.every(({ file, env }) => file === 'systemd-notify' && env?.['NOTIFY_SOCKET']))
+  t.equal(createSystemdExporter({ run, env: {}, pid: 7, monotonic: () => 0 }), null)
+})
+
+t.test('the watchdog is fed while rounds of probes make snapshots', async t => {
+  const snapshot = fleet()
+  const shortest = Math.min(...Object.values(snapshot.monitor.intervals))
+  const patience = Math.max(3 * shortest, 60) * 1000
+  t.equal(isProbing(snapshot, patience - 1), true)
+  t.equal(isProbing(snapshot, patience), false)
+  t.equal(
+    isProbing({ ...snapshot, builders: new Map() }, patience),
+    true,
+    'nobody to probe',
+  )
+})
