@@ -45,7 +45,9 @@ let
     '';
     installPhase = ''
       runHook preInstall
-      mv node_modules $out
+      # a directory of this name, for modules look for each other there
+      mkdir $out
+      mv node_modules $out/
       runHook postInstall
     '';
     # a fixed output may not name other store paths
@@ -83,7 +85,7 @@ stdenvNoCC.mkDerivation {
 
   buildPhase = ''
     runHook preBuild
-    ln -s ${nodeModules} node_modules
+    ln -s ${nodeModules}/node_modules .
     echo '{"extends":"./tsconfig.build.json","compilerOptions":{"noCheck":true,"types":[]}}' >tsconfig.nix.json
     tsc -p tsconfig.nix.json
     runHook postBuild
@@ -98,7 +100,7 @@ stdenvNoCC.mkDerivation {
     for extra in grafana prometheus; do
       if [ -e $extra ]; then cp -r $extra $out/share/builder-monitor/; fi
     done
-    ln -s ${nodeModules} $home/node_modules
+    ln -s ${nodeModules}/node_modules $home/
     makeWrapper ${lib.getExe nodejs_24} $out/bin/builder-monitor --add-flags $home/dist/main.js
     runHook postInstall
   '';

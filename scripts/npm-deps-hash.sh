@@ -9,7 +9,9 @@ work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 cp .npmrc package.json package-lock.json "$work"
 (cd "$work" && HOME=$work npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
 rm -f "$work/node_modules/.package-lock.json"
-hash=$(nix --extra-experimental-features nix-command hash path "$work/node_modules")
+mkdir "$work/out"
+mv "$work/node_modules" "$work/out/"
+hash=$(nix --extra-experimental-features nix-command hash path "$work/out")
 [[ $hash == sha256-* ]] || { echo "npm-deps-hash: nix hash path said '$hash', which is no sha256" >&2; exit 1; }
 case ${1:-} in
   '') printf '%s\n' "$hash" ;;

@@ -149,6 +149,11 @@ let
 in
 rec {
   evaluated = lib.mapAttrs (_: case: shown (caseOf case)) (builtins.fromJSON cases);
+  # everything of them, so that no mistake in an option goes unseen
+  all = lib.mapAttrs (_: case: [
+    (shown (caseOf case))
+    (builtins.toJSON (caseOf case).config.services.builderMonitor)
+  ]) (builtins.fromJSON cases);
   units = lib.mapAttrs (_: case: unitText case.service) evaluated;
 
   package = pkgs.callPackage ../../nix/package.nix { };

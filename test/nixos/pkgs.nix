@@ -93,7 +93,8 @@ let
           builder = "/bin/bash";
           args = [
             "-c"
-            "set -eu; export PATH=${path}\n${script}"
+            # bash shall outlive the last command: Nix kills what has closed its output
+            "set -eu; export PATH=${path}\n${script}\nexit 0"
           ];
         }
       );

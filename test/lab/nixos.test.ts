@@ -1,0 +1,435 @@
+/**
+ * The Nix files of this project with every real Nix of the lab: they parse, the modules mean what they should (evaluated
+ * with test/nixos, since nixpkgs is not at hand), and the package really builds.
+ */
+import { execFile } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+import { lab, type Client } from './support.ts'
+
+const skip = process.env['LAB'] !== '1' && 'needs the lab: npm run test:lab'
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const clients: readonly (readonly [client: Client, nix: string])[] = [
+  ['c1', '2.8'],
+  ['c2', '2.26'],
+  ['c3', '2.34'],
+]
+
+const nixFiles = [
+  'flake.nix',
+  ...['nix', 'test/nixos'].flatMap(directory =>
+    readdirSync(`${root}/${directory}`, { recursive: true })
+      .map(String)
+      .filter(file => file.endsWith('.nix'))
+      .map(file => `${directory}/${file}`),
+  ),
+].sort()
+
+/** What one evaluation of a module gives, as far as the tests look at it. */
+interface Shown {
+  readonly failed: readonly string[]
+  readonly warnings: readonly string[]
+  readonly settings: Readonly<Record<string, unknown>>
+  readonly scrapeConfig: unknown
+  readonly service: null | {
+    readonly serviceConfig: Readonly<Record<string, unknown>>
+    readonly path: readonly string[]
+    readonly reloadTriggers: readonly string[]
+  }
+  readonly launchd: null | {
+    readonly serviceConfig: Readonly<Record<string, unknown>> & {
+      readonly ProgramArguments: readonly string[]
+    }
+  }
+  readonly users: Readonly<Record<string, unknown>>
+  readonly groups: Readonly<Record<string, unknown>>
+  readonly ports: readonly number[]
+  readonly trusted: readonly string[]
+  readonly etc: Readonly<Record<string, { readonly source: string }>>
+  readonly packages: readonly string[]
+  readonly scraped: readonly unknown[]
+}
+
+type Options = Readonly<Record<string, unknown>>
+const nixos = (builderMonitor: Options, nix: Options = { distributedBuilds: true }) => ({
+  nixos: { services: { builderMonitor: { enable: true, ...builderMonitor } }, nix },
+})
+const machine = (hostName: string, sshKey: string | null) => ({ hostName, sshKey })
+
+/** Each configuration, and what it must lead to. */
+const cases = {
+  off: { nixos: {} },
+  first: nixos(
+    {},
+    {
+      distributedBuilds: true,
+      buildMachines: [machine('b1', '/etc/nix/key'), machine('b2', '/etc/nix/key')],
+    },
+  ),
+  keyless: nixos({}, { distributedBuilds: true, buildMachines: [machine('b1', null)] }),
+  open: nixos({
+    listenAddress: '::',
+    port: 9999,
+    openFirewall: true,
+    user: 'me',
+    group: 'us',
+    keyFiles: ['/run/keys/other'],
+    webConfigFile: '/etc/web.yml',
+    extraFlags: ['--log-level', "it's"],
+    canary: { enable: false, features: true },
+    settings: {
+      logLevel: 'debug',
+      builders: { laptop: { expect: 'asleep' } },
+      schedule: { canary: '1 2 3 4 5' },
+      somethingNew: { list: [1, { deep: 2.5 }] },
+    },
+    prometheus: { enable: true },
+    enableConfigCheck: false,
+  }),
+  trusted: nixos({ canary: { mode: 'daemon', trusted: true } }),
+  alerting: nixos({
+    alertmanager: {
+      enable: true,
+      urls: ['http://alerts:9093'],
+      webhooks: { chat: 'http://chat/hook' },
+    },
+  }),
+  mac: { darwin: { services: { builderMonitor: { enable: true } } } },
+  // each of these is refused, with a sentence
+  nobody: nixos({ alertmanager: { enable: true } }),
+  relative: nixos({ webConfigFile: 'web.yml' }),
+  loopback: nixos({ openFirewall: true }),
+  untrusted: nixos({ canary: { mode: 'daemon' } }),
+  spaced: nixos({ keyFiles: ['/run/a key'] }),
+  relativeKey: nixos({ keyFiles: ['key'] }),
+  clash: nixos({ keyFiles: ['/a/b-c', '/a-b/c'] }),
+  noNix: nixos({}, { enable: false, distributedBuilds: true }),
+  // these are warned of
+  unused: nixos({}, { buildMachines: [machine('b1', '/etc/nix/key')] }),
+  inStore: nixos({ keyFiles: ['/nix/store/abc-key'] }),
+}
+
+const evaluate = async (
+  client: Client,
+  attribute: string,
+  args: readonly string[] = [],
+) => {
+  const ran = await lab([
+    ...['client', client, 'nix-instantiate', '--eval', '--strict', '--json'],
+    ...['/lab/project/test/nixos', '-A', attribute, ...args],
+  ])
+  return { ...ran, value: ran.exit === 0 ? (JSON.parse(ran.stdout) as unknown) : null }
+}
+const evaluateCases = async (client: Client, which: Options) => {
+  const ran = await evaluate(client, 'evaluated', [
+    '--argstr',
+    'cases',
+    JSON.stringify(which),
+  ])
+  if (ran.value === null) throw new Error(ran.stderr.slice(-2000))
+  return ran.value as Readonly<Record<keyof typeof cases, Shown>>
+}
+
+for (const [client, nix] of clients)
+  void t.test(`Nix ${nix}`, { skip }, async t => {
+    for (const file of nixFiles) {
+      const ran = await lab([
+        'client',
+        client,
+        'nix-instantiate',
+        '--parse',
+        `/lab/project/${file}`,
+      ])
+      t.equal(ran.exit, 0, `${file} parses ${ran.stderr.slice(-500)}`)
+    }
+    await modulesMeanWhatTheyShould(t, await evaluateCases(client, cases))
+    await mistakesAreErrors(t, client)
+    await flakeAndVmTest(t, client)
+    const docs = await lab([
+      'client',
+      client,
+      'node',
+      '/lab/project/scripts/nixos-docs.mjs',
+    ])
+    t.equal(
+      docs.stdout,
+      await readFile(`${root}/docs/nixos.md`, 'utf8'),
+      'docs/nixos.md is of these options: node scripts/nixos-docs.mjs >docs/nixos.md',
+    )
+  })
+
+const modulesMeanWhatTheyShould = (
+  t: Testest,
+  shown: Readonly<Record<keyof typeof cases, Shown>>,
+) =>
+  t.test('modules', async t => {
+    t.match(
+      shown.off,
+      { failed: [], service: null, users: {}, packages: [], etc: {} },
+      'off is off',
+    )
+    t.same(shown.off.packages, [])
+    t.same(shown.off.etc, {})
+
+    const { first } = shown
+    t.same(
+      [first.failed, first.warnings, first.ports, first.trusted],
+      [[], [], [], ['root']],
+    )
+    const { serviceConfig = {}, path = [], reloadTriggers } = first.service ?? {}
+    t.match(
+      serviceConfig['ExecStart'],
+      /^\/nix\/store\/\w+-builder-monitor-[\d.]+\/bin\/builder-monitor run --config \/etc\/builder-monitor\/config\.json$/,
+    )
+    t.match(serviceConfig['ExecReload'], /\/bin\/builder-monitor reload$/)
+    t.match(serviceConfig, { User: 'builder-monitor', Group: 'builder-monitor' })
+    t.same(serviceConfig['LoadCredential'], [
+      'etc-nix-key:/etc/nix/key',
+      'ssh-config:/root/.ssh/config',
+      'ssh-known_hosts:/root/.ssh/known_hosts',
+    ])
+    t.same(
+      serviceConfig['SetCredential'],
+      ['etc-nix-key:\\n', 'ssh-config:\\n', 'ssh-known_hosts:\\n'],
+      'a missing file does not keep it from starting',
+    )
+    t.match(path, [/-nix$/, /-openssh$/])
+    t.same(reloadTriggers, [first.etc['builder-monitor/config.json']?.source])
+    t.match(first.etc['builder-monitor/config.json']?.source, /-checked\.json$/)
+    t.match(first.users, {
+      'builder-monitor': { isSystemUser: true, group: 'builder-monitor' },
+    })
+    t.match(first.settings, {
+      listen: ['127.0.0.1:10922'],
+      canary: { enabled: true, mode: 'private', features: false },
+    })
+    t.notOk('alerting' in first.settings && hasAlertmanagers(first.settings['alerting']))
+    t.same(first.scraped, [])
+
+    t.match(shown.keyless.service?.serviceConfig['LoadCredential'], [
+      'root-.ssh-id_ecdsa:/root/.ssh/id_ecdsa',
+      'root-.ssh-id_ed25519:/root/.ssh/id_ed25519',
+      'root-.ssh-id_rsa:/root/.ssh/id_rsa',
+    ])
+
+    const { open } = shown
+    t.same([open.failed, open.ports, open.users, open.groups], [[], [9999], {}, {}])
+    t.match(open.service?.serviceConfig, { User: 'me', Group: 'us' })
+    t.match(
+      open.service?.serviceConfig['ExecStart'],
+      / --web-config-file \/etc\/web\.yml --log-level 'it'\\''s'$/,
+    )
+    t.match(open.service?.serviceConfig['LoadCredential'], [
+      'run-keys-other:/run/keys/other',
+    ])
+    t.match(open.etc['builder-monitor/config.json']?.source, /builder-monitor\.json$/)
+    t.match(open.settings, {
+      listen: ['[::]:9999'],
+      logLevel: 'debug',
+      canary: { enabled: false, features: true },
+      builders: { laptop: { expect: 'asleep', drained: false } },
+      schedule: { canary: '1 2 3 4 5', login: '*/2 * * * *' },
+      somethingNew: { list: [1, { deep: 2.5 }] },
+    })
+    const scrape = {
+      job_name: 'builder-monitor',
+      static_configs: [{ targets: ['127.0.0.1:9999'] }],
+    }
+    t.same([open.scrapeConfig, open.scraped], [scrape, [scrape]])
+
+    t.same([shown.trusted.failed, shown.trusted.trusted], [[], ['builder-monitor']])
+    t.match(shown.alerting.settings['alerting'], {
+      enable: true,
+      alertmanagers: [{ url: 'http://alerts:9093' }],
+      webhooks: [{ name: 'chat', url: 'http://chat/hook' }],
+    })
+
+    const { launchd } = shown.mac
+    t.match(launchd?.serviceConfig, { UserName: 'root', RunAtLoad: true })
+    t.match(launchd?.serviceConfig.ProgramArguments, [
+      /builder-monitor$/,
+      'run',
+      '--config',
+      /-checked\.json$/,
+    ])
+
+    const refused = {
+      nobody: /nobody to send alerts to.*alertmanager\.urls/,
+      relative: /"web\.yml", which is not an absolute path/,
+      loopback: /opens port 10922, but the daemon listens on 127\.0\.0\.1/,
+      untrusted: /does not trust the user builder-monitor.*canary\.trusted = true/,
+      spaced: /\/run\/a key in .* cannot be lent/,
+      relativeKey: /: key in .* Write an absolute path/,
+      clash: /two key files would become the same credential \(\/a\/b-c, \/a-b\/c\)/,
+      noNix: /nix\.enable is off.*Enable Nix/,
+    }
+    for (const [name, sentence] of Object.entries(refused)) {
+      const { failed } = shown[name as keyof typeof refused]
+      t.equal(failed.length, 1, name)
+      t.match(failed[0]?.replace(/\s+/g, ' '), sentence)
+    }
+    t.match(shown.unused.warnings, [
+      /nix\.distributedBuilds is off[^]*distributedBuilds = true/,
+    ])
+    t.match(shown.inStore.warnings, [/in the Nix store \(\/nix\/store\/abc-key\)/])
+    t.notMatch(shown.inStore.service?.serviceConfig['LoadCredential'], [/abc-key/])
+  })
+
+const hasAlertmanagers = (alerting: unknown): boolean =>
+  JSON.stringify(alerting).includes('http')
+
+const mistakesAreErrors = (t: Test, client: Client) =>
+  t.test('mistakes in options', async t => {
+    const mistakes: readonly (readonly [options: Options, told: RegExp])[] = [
+      [{ prot: 1 }, /builderMonitor\.prot' does not exist/],
+      [{ port: 70000 }, /builderMonitor\.port' is not of type/],
+      [
+        { canary: { mode: 'fast' } },
+        /canary\.mode' is not of type `one of "private", "daemon"/,
+      ],
+      [{ settings: { logLevel: 'loud' } }, /settings\.logLevel' is not of type/],
+      [{ configFile: '/x' }, /configFile' is read-only/],
+    ]
+    for (const [options, told] of mistakes) {
+      const which = JSON.stringify({ one: nixos(options) })
+      const { exit, stderr } = await evaluate(client, 'all', ['--argstr', 'cases', which])
+      t.not(exit, 0, JSON.stringify(options))
+      t.match(stderr, told)
+    }
+  })
+
+const flakeAndVmTest = (t: Test, client: Client) =>
+  t.test('flake and VM test', async t => {
+    const { value: flake, stderr } = await evaluate(client, 'flake')
+    t.match(
+      flake,
+      {
+        nixos: [],
+        darwin: [],
+        packages: { 'x86_64-linux': {}, 'aarch64-darwin': {} },
+        checks: { 'x86_64-linux': ['package', 'vm'] },
+        shells: { 'x86_64-linux': [/-node$/, /-openssh$/] },
+      },
+      stderr.slice(-1000),
+    )
+    const {
+      package: drv,
+      overlay,
+      packages,
+    } = flake as {
+      readonly package: string
+      readonly overlay: string
+      readonly packages: Readonly<Record<string, { readonly default: string }>>
+    }
+    t.match(drv, /-builder-monitor-[\d.]+\.drv$/)
+    t.equal(overlay, drv)
+    t.equal(packages['x86_64-linux']?.default, drv)
+    const { value: vm } = await evaluate(client, 'vm')
+    t.match(vm, {
+      nodes: ['alpha', 'beta', 'monitor'],
+      monitor: { failed: [], warnings: [] },
+      testScript: /systemctl\("stop sshd/,
+    })
+  })
+
+void t.test(
+  'the unit for other systems says the same as nix/service.nix',
+  { skip },
+  async t => {
+    const { value } = await evaluate('c3', 'service')
+    const { serviceConfig, unitConfig, after, wants } = value as Record<string, Options>
+    const unit = parseUnit(
+      await readFile(`${root}/systemd/builder-monitor.service`, 'utf8'),
+    )
+    const own = ['ExecStart', 'ExecReload', 'User', 'Group']
+    t.same(
+      { ...asLines(serviceConfig ?? {}) },
+      Object.fromEntries(
+        Object.entries(unit['Service'] ?? {}).filter(([key]) => !own.includes(key)),
+      ),
+    )
+    t.match(unit['Unit'], asLines(unitConfig ?? {}))
+    t.same(unit['Unit']?.['After'], Object.values(after ?? {}).join(' '))
+    t.same(unit['Unit']?.['Wants'], Object.values(wants ?? {}).join(' '))
+  },
+)
+
+/** { section: { key: values joined by blanks } }; booleans are yes and no. */
+const parseUnit = (text: string): Record<string, Record<string, string>> => {
+  const sections: Record<string, Record<string, string>> = {}
+  let section: Record<string, string> = {}
+  for (const line of text.split('\n')) {
+    const name = /^\[(\w+)\]$/.exec(line)?.[1]
+    if (name) section = sections[name] ??= {}
+    const [, key, value = ''] = /^(\w+)=(.*)$/.exec(line) ?? []
+    if (key) section[key] = key in section ? `${section[key]} ${value}` : value
+  }
+  return sections
+}
+const asLines = (set: Options): Record<string, string> =>
+  Object.fromEntries(Object.entries(set).map(([key, value]) => [key, asWords(value)]))
+const asWords = (value: unknown): string => {
+  if (Array.isArray(value)) return value.map(asWords).join(' ')
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  return String(value)
+}
+
+void t.test('the hash of the production dependencies', { skip }, async t => {
+  const run = (umask: string, option: string) =>
+    promisify(execFile)(
+      'bash',
+      ['-c', `umask ${umask}; exec scripts/npm-deps-hash.sh ${option}`],
+      {
+        cwd: root,
+      },
+    )
+  const { stdout } = await run('022', '')
+  t.match(stdout, /^sha256-[\w+/]{43}=\n$/)
+  t.equal((await run('077', '')).stdout, stdout, 'computed twice')
+  t.equal(
+    await readFile(`${root}/nix/npm-deps.nix`, 'utf8'),
+    `# Of the production dependencies. Written by scripts/npm-deps-hash.sh --write\n"${stdout.trim()}"\n`,
+    'scripts/npm-deps-hash.sh --write, after a change of package-lock.json',
+  )
+})
+
+void t.test(
+  'the package builds, and checks configurations while they are built',
+  { skip },
+  async t => {
+    const { stdout: registry } = await promisify(execFile)('npm', [
+      'config',
+      'get',
+      'registry',
+    ])
+    const tools = ['/lab/project/node_modules/.bin', dirname(process.execPath)]
+    const build = (attribute: string, which: Options = {}) =>
+      lab([
+        ...['client', 'host', 'env', `npm_config_registry=${registry.trim()}`],
+        ...['nix-build', '--no-out-link', '/lab/project/test/nixos', '-A', attribute],
+        ...['--arg', 'tools', `[ ${tools.map(tool => JSON.stringify(tool)).join(' ')} ]`],
+        ...['--argstr', 'cases', JSON.stringify(which)],
+      ])
+    const built = await build('package')
+    t.equal(built.exit, 0, built.stderr.slice(-2000))
+    const program = `${built.stdout.trim()}/bin/builder-monitor`
+    const said = await lab(['client', 'host', program, 'explain', 'disk_full'])
+    t.equal(said.exit, 0, 'it runs from the store')
+    t.match(said.stdout, /disk_full/)
+
+    const good = await build('configFiles.one', { one: cases.first })
+    t.equal(good.exit, 0, good.stderr.slice(-2000))
+    const bad = await build('configFiles.one', {
+      one: nixos({ settings: { concurency: {} } }),
+    })
+    t.not(bad.exit, 0)
+    t.match(
+      bad.stderr,
+      /\/concurency: there is no such option, did you mean concurrency\?/,
+    )
+  },
+)
