@@ -163,7 +163,7 @@ for (const [client, nix] of clients)
   })
 
 const modulesMeanWhatTheyShould = (
-  t: Testest,
+  t: Test,
   shown: Readonly<Record<keyof typeof cases, Shown>>,
 ) =>
   t.test('modules', async t => {
