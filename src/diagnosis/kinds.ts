@@ -99,7 +99,7 @@ export const kinds = {
     reason: p =>
       `${v(p, 'host')} does not accept our key for ${v(p, 'user')}${detail(p)}`,
     hint: p =>
-      `Put the public key into ${v(p, 'user')}'s authorized_keys on ${v(p, 'host')}: sudo ssh-copy-id -i ${v(p, 'key')} ${v(p, 'dest')}`,
+      `Put the public key into ${v(p, 'user')}'s authorized_keys on ${v(p, 'host')}: sudo ssh-copy-id -i ${v(p, 'key')} ${v(p, 'dest')}; if it is there, the account may be locked or expired (chage -l ${v(p, 'user')}) or others may write that file: sudo journalctl -u ssh -u sshd tells`,
   },
   host_key_unknown: {
     side: 'client',
@@ -237,6 +237,14 @@ export const kinds = {
     hint: p =>
       `Is the machine on and the network up? ip route get ${v(p, 'address')}; ping ${v(p, 'host')}`,
   },
+  kex_timeout: {
+    side: 'network',
+    state: 'down',
+    reason: p =>
+      `${v(p, 'host')} port ${v(p, 'port')} greets, and then the key exchange does not go on`,
+    hint: p =>
+      `Packets of full size may get lost on the way (VPN, tunnel): ping -M do -s 1472 ${v(p, 'host')}; if only small ones pass, lower the MTU of the way there: ip link set dev DEVICE mtu 1280`,
+  },
   connection_lost: {
     side: 'network',
     state: 'down',
@@ -309,7 +317,7 @@ export const kinds = {
     side: 'remote',
     state: 'down',
     reason: p =>
-      `start-up files of ${v(p, 'user')} on ${v(p, 'host')} print to standard output and break the protocol${detail(p)}`,
+      `start-up files (or a forced command) of ${v(p, 'user')} on ${v(p, 'host')} print to standard output and break the protocol${detail(p)}`,
     hint: p =>
       `Find what prints, and print only in interactive shells: ${v(p, 'ssh')} ${v(p, 'dest')} true | head`,
   },
@@ -437,6 +445,14 @@ export const kinds = {
     reason: p => `${v(p, 'host')} cannot execute programs for ${v(p, 'system')}`,
     hint: p =>
       `Take the system out of the machine line, or enable emulation on ${v(p, 'host')} (boot.binfmt.emulatedSystems)`,
+  },
+  remote_config_invalid: {
+    side: 'remote',
+    state: 'down',
+    reason: p =>
+      `nix.conf on ${v(p, 'host')} is malformed, so Nix does not start${detail(p)}`,
+    hint: p =>
+      `Mend the line that is named, then restart the daemon, which would not come up again either: on ${v(p, 'host')}: sudoedit /etc/nix/nix.conf; ${restartDaemon}`,
   },
   builds_disabled: {
     side: 'remote',

@@ -147,6 +147,11 @@ const primary: readonly Rule[] = [
     detail,
   ],
   [
+    /(?:illegal configuration line|syntax error in configuration line) .*|setting '[^']*' has invalid value .*|file '[^']*' included from '[^']*' not found/,
+    'remote_config_invalid',
+    detail,
+  ],
+  [
     /daemon-socket\/socket['"]?: Permission denied|is not allowed to connect to the Nix daemon/,
     'daemon_denied',
     detail,

@@ -172,6 +172,11 @@ export const runbook: Readonly<Record<Kind, RunbookText>> = {
       'Something listens there that does not speak SSH: a web server, a proxy, another service on that port.',
     look: 'nc HOST PORT prints its first words.',
   },
+  kex_timeout: {
+    means:
+      'TCP connects and sshd greets, but its next packets do not come. They are the first large ones: where some hop drops what is larger than its MTU and the ICMP that says so is filtered (VPN, PPPoE, tunnels), exactly this happens. A machine that is out of memory or entropy may also stop here.',
+    look: 'ssh -vvv HOST stands still after "expecting SSH2_MSG_KEX_ECDH_REPLY"; tracepath HOST shows the MTU of the way.',
+  },
   banner_timeout: {
     means:
       'The connection is accepted and then nothing comes: a frozen sshd, a tarpit, a machine out of memory or processes.',
@@ -279,6 +284,11 @@ export const runbook: Readonly<Record<Kind, RunbookText>> = {
     means:
       'The builder advertises a system whose programs it cannot run: emulation (binfmt) is missing.',
     look: 'ls /proc/sys/fs/binfmt_misc on the builder.',
+  },
+  remote_config_invalid: {
+    means:
+      "A line of the builder's nix.conf (or of a file that it includes) is no setting, or its value is none. Every Nix program there ends with it at once, nix-daemon --stdio and nix-store --serve included; the running daemon has read the file before and goes on until its next start.",
+    look: 'nix show-config on the builder prints the same error.',
   },
   builds_disabled: {
     means:

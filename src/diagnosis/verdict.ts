@@ -45,6 +45,7 @@ export const instantVerdict = (
 const needsThree: ReadonlySet<Kind> = new Set<Kind>([
   'tcp_timeout',
   'banner_timeout',
+  'kex_timeout',
   'daemon_frozen',
   'build_timeout',
 ])

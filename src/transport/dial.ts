@@ -376,7 +376,7 @@ const nameFailure = (login: Login, result: Ssh2Login, proxyText: string): Red =>
   if (stage === 'kex') {
     if (error && /no matching/i.test(error))
       return red('kex_mismatch', { detail: oneLine(error) }, false)
-    if (error === 'timeout') return red('banner_timeout')
+    if (error === 'timeout') return red('kex_timeout')
     return red('sshd_closed', { detail: oneLine(error ?? '') }, false)
   }
   const problem = login.identities.problems[0]

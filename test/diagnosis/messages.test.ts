@@ -46,6 +46,18 @@ const printed: readonly [kind: string, text: string][] = [
     "building '/nix/store/H-canary.drv' on 'ssh-ng://x'...\nto-stdout\nerror: build of '/nix/store/H-canary.drv' on 'ssh-ng://x' failed: builder for '/nix/store/H-canary.drv' failed with exit code 7;\n       last 2 log lines:",
   ],
   [
+    'remote_config_invalid',
+    "error: illegal configuration line 'this is no setting' in '/etc/nix/lab.conf'\nTry 'nix-store --help' for more information.",
+  ],
+  [
+    'remote_config_invalid',
+    "error: syntax error in configuration line 'this is no setting' in \"/etc/nix/lab.conf\"\ncannot build on 'ssh-ng://b3': error: failed to start SSH connection",
+  ],
+  [
+    'remote_config_invalid',
+    "error: setting 'min-free' has invalid value '1G'\nerror: unexpected end-of-file",
+  ],
+  [
     'builds_disabled',
     "error: build of '/nix/store/H.drv' on 'ssh://b1' failed: error: unable to start any build; either increase '--max-jobs' or enable remote builds.\nerror: builder for '/nix/store/H.drv' failed with exit code 1",
   ],

@@ -25,6 +25,14 @@ rsa-host        sshd has an RSA host key and no other
 penalties       OpenSSH >= 9.8: PerSourcePenalties on (as by default there)
 no-auth         remotebuild's authorized keys are empty
 nologin         remotebuild's shell is nologin
+strict-modes    everybody may write remotebuild's authorized keys, so sshd does not read them
+expired         remotebuild's account has expired
+locked          remotebuild's account is locked
+no-home         remotebuild's home directory is gone
+force-command   sshd runs a program of its own for every login
+mtu             packets of more than 600 bytes from the node are lost without a word
+nix-conf        nix.conf has a line that is none
+tmp-full        /tmp has no free block
 noisy-shell     remotebuild's .bashrc prints to stdout (breaks the protocol)
 no-nix          no nix in the remote user's PATH (command not found)
 nix-noexec      nix is there but may not be executed
@@ -158,6 +166,23 @@ NFT
       sshd_with "$n" "$SSHD_USUAL"$'\n''PerSourcePenalties yes' ;;
     no-auth) in_node "$n" sh -c ': >/etc/ssh/keys/remotebuild' ;;
     nologin) in_node "$n" usermod -s /usr/sbin/nologin remotebuild ;;
+    strict-modes) in_node "$n" chmod 666 /etc/ssh/keys/remotebuild ;;
+    expired) in_node "$n" usermod -e 2001-01-01 remotebuild ;;
+    locked) in_node "$n" usermod -p '!*' remotebuild ;;
+    no-home) in_node "$n" sh -c '[ ! -d ~remotebuild ] || mv ~remotebuild /home/.lab-home' ;;
+    force-command) sshd_with "$n" "$SSHD_USUAL"$'\n''ForceCommand /bin/echo Closed for maintenance' ;;
+    mtu) in_node "$n" nft -f - <<'NFT' ;;
+add table inet lab
+delete table inet lab
+table inet lab {
+  chain out {
+    type filter hook output priority 0;
+    oifname "eth0" meta length > 600 drop
+  }
+}
+NFT
+    nix-conf) in_node "$n" sh -c 'echo "this is no setting" >/etc/nix/lab.conf' ;;
+    tmp-full) in_node "$n" sh -c 'dd if=/dev/zero of=/tmp/.fill bs=64k 2>/dev/null; dd if=/dev/zero of=/tmp/.fill2 bs=4k 2>/dev/null; test "$(df --output=avail /tmp | tail -1)" -eq 0' ;;
     noisy-shell) in_node "$n" sh -c 'grep -q "^echo Welcome to the builder" ~remotebuild/.bashrc || sed -i "1i echo Welcome to the builder" ~remotebuild/.bashrc' ;;
     no-nix) in_node "$n" bash -c 'cd /usr/bin; for f in nix nix-daemon nix-store; do [ ! -e $f ] || mv $f $f.lab-off; done' ;;
     nix-noexec) in_node "$n" bash -c 'cd /usr/bin; chmod 700 $(readlink -f nix nix-daemon nix-store | sort -u)' ;;
@@ -256,6 +281,9 @@ heal() { # NODE
     again=0
     nft delete table inet lab 2>/dev/null
     pkill -KILL -u remotebuild
+    [ ! -d /home/.lab-home ] || mv /home/.lab-home ~remotebuild
+    chmod 644 /etc/ssh/keys/remotebuild; usermod -e "" -p "*" remotebuild
+    rm -f /tmp/.fill /tmp/.fill2
     for p in $(cat /run/lab/holders 2>/dev/null); do kill -KILL -- "-$p"; done; rm -f /run/lab/holders
     cd /usr/bin; for f in *.lab-off; do [ -e "$f" ] && mv -f "$f" "${f%.lab-off}"; done
     chmod 755 $(readlink -f nix nix-daemon nix-store | sort -u); cd /

@@ -67,6 +67,22 @@ export const nixRows: readonly Row[] = [
     expect: always(down('builds_disabled', 'remote', /max-jobs = auto/)),
   },
   {
+    name: 'a malformed nix.conf on the builder',
+    faults: ['nix-conf'],
+    expect: always(down('remote_config_invalid', 'remote', /nix\.conf/)),
+  },
+  // The first bytes tell what is printed, and no client sees by what
+  {
+    name: 'a forced command of sshd that is not Nix',
+    faults: ['force-command'],
+    expect: always(down('shell_noise', 'remote', /true \| head/)),
+  },
+  {
+    name: 'no home directory',
+    faults: ['no-home'],
+    expect: always(healthy),
+  },
+  {
     name: 'builds that are too slow for a timeout of the builder',
     faults: ['build-timeout'],
     expect: always(down('build_timeout', 'remote', /journalctl -u nix-daemon/)),

@@ -97,6 +97,23 @@ export const reachRows: readonly Row[] = [
     expect: always(down('kex_mismatch', 'remote', /Update the older side/)),
   },
   {
+    name: 'lost packets of full size',
+    faults: ['mtu'],
+    expect: always(down('kex_timeout', 'network', /ping -M do/)),
+  },
+  // sshd says to nobody but its own log why it refuses a key
+  ...(
+    [
+      ['authorized keys that others may write', 'strict-modes'],
+      ['an account that has expired', 'expired'],
+      ['an account that is locked', 'locked'],
+    ] as const
+  ).map(([name, fault]): Row => ({
+    name,
+    faults: [fault],
+    expect: always(down('auth_denied', 'client', /chage -l remotebuild.*journalctl/)),
+  })),
+  {
     name: 'no authorized key',
     faults: ['no-auth'],
     expect: always(down('auth_denied', 'client', /ssh-copy-id -i \/lab\/keys\/id/)),

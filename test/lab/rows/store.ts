@@ -1,6 +1,6 @@
 /** Where the builds live. */
 import type { CanaryValue } from '../../../src/model.ts'
-import { always, down, type Row } from './row.ts'
+import { always, down, healthy, type Row } from './row.ts'
 
 export const storeRows: readonly Row[] = [
   {
@@ -22,6 +22,13 @@ export const storeRows: readonly Row[] = [
       side: 'remote',
       hint: /nix-collect-garbage/,
     }),
+  },
+  {
+    name: 'a full /tmp',
+    faults: ['tmp-full'],
+    // From 2.30 on builds have a directory of their own in /nix/var/nix
+    expect: ({ node }) =>
+      node === 'b3' ? healthy : down('disk_full', 'remote', /nix-collect-garbage|df/),
   },
   {
     name: 'a read-only store',
