@@ -1,9 +1,9 @@
 import type { Log } from './log.ts'
-import type { ActiveBuilders, Timetable } from './model.ts'
+import type { ActiveBuilders, HostKeySeen, Snapshot, Timetable } from './model.ts'
 import { hintOf, reasonOf } from './diagnosis/kinds.ts'
 import { clientOutcomes } from './diagnosis/report.ts'
 import type { LookAtClient } from './probes/client/look.ts'
-import type { Store } from './state/store.ts'
+import { lastValue, type Store } from './state/store.ts'
 
 export interface ClientWatchDeps {
   readonly look: LookAtClient
@@ -13,13 +13,26 @@ export interface ClientWatchDeps {
   readonly signal: AbortSignal
 }
 
+/** The host keys that the newest good logins saw, by builder. */
+export const hostKeysOf = ({ builders }: Snapshot): ReadonlyMap<string, HostKeySeen> =>
+  new Map(
+    [...builders].flatMap(([name, state]): [string, HostKeySeen][] => {
+      const seen = lastValue(state, 'login')?.hostKey
+      return seen ? [[name, seen]] : []
+    }),
+  )
+
 /** Looks at this machine itself: now and then by the timetable, and whenever it is asked to. Never two looks at once. */
 export const createClientWatch = (deps: ClientWatchDeps) => {
   let running: Promise<void> | null = null
   let wasReady = true
   const once = async () => {
     try {
-      const client = await deps.look(deps.active(), deps.signal)
+      const client = await deps.look(
+        deps.active(),
+        deps.signal,
+        Promise.resolve(hostKeysOf(deps.store.read())),
+      )
       if (deps.signal.aborted) return
       deps.store.client(client)
       const failed = Object.entries(clientOutcomes(deps.store.read())).find(

@@ -3,6 +3,7 @@ import { cronFault } from '../schedule/timetable.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { instantVerdict } from '../diagnosis/verdict.ts'
 import { reportOf, type Report } from '../diagnosis/report.ts'
+import { hostKeysOf } from '../client-watch.ts'
 import { createEngine, type Engine } from '../engine.ts'
 import type { ActiveBuilders, Builder, ProbeName, State } from '../model.ts'
 import type { CanaryMode } from '../probes/canary-workshop.ts'
@@ -11,6 +12,7 @@ import { createLookAtClient } from '../probes/client/look.ts'
 import { thisMachine } from '../probes/client/machine.ts'
 import { createReadSlotLocks } from '../probes/slot-locks.ts'
 import { createStore } from '../state/store.ts'
+import { createAskSsh } from '../transport/ask-ssh.ts'
 import { createDial } from '../transport/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createRun } from '../transport/run.ts'
@@ -157,14 +159,19 @@ const checkOnce = async (
     env: io.env,
     askLocalDaemon: createAskLocalDaemon(io.env),
     clock: systemClock,
+    askSsh: createAskSsh({ run, env: io.env, nix }),
   })
-  const looked = look(active, io.signal).then(client => store.client(client))
+  let finish: () => void = () => undefined
+  const finished = new Promise<void>(resolve => (finish = resolve))
+  const hostKeys = finished.then(() => hostKeysOf(store.read()))
+  const looked = look(active, io.signal, hostKeys).then(client => store.client(client))
   const waiting = [...plan.chosen]
   const worker = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift())
       await checkBuilder(engine, next, plan.mode, io.signal)
   }
-  await Promise.all([looked, ...Array.from({ length: width }, worker)])
+  await Promise.all(Array.from({ length: width }, worker)).finally(finish)
+  await looked
   engine.close()
   return reportOf(store.read(), new Set(plan.chosen.map(({ name }) => name)))
 }

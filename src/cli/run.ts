@@ -6,13 +6,14 @@ import { takeCredentials } from '../config/credentials.ts'
 import { createExporters } from '../exporters/index.ts'
 import { createVerdictLog } from '../exporters/verdict-log.ts'
 import { createLog, logLevels, type LogLevel } from '../log.ts'
-import type { ActiveBuilders } from '../model.ts'
+import type { ActiveBuilders, LocalNix } from '../model.ts'
 import { samplesOf } from '../probes/index.ts'
 import { createLookAtClient } from '../probes/client/look.ts'
 import { thisMachine } from '../probes/client/machine.ts'
 import { createReadSlotLocks } from '../probes/slot-locks.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { createTimetable, cronFault } from '../schedule/timetable.ts'
+import { createAskSsh } from '../transport/ask-ssh.ts'
 import { createDial } from '../transport/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createRun } from '../transport/run.ts'
@@ -53,9 +54,11 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
   const credentials = await takeCredentials(io.env)
   const { env } = credentials
   let files: readonly string[] = []
+  let localNix: LocalNix = { version: null, system: '' }
   const readLocal = async (signal: AbortSignal) => {
     const active = await readLocalBuilders(runLocal, env, signal)
     files = active.files
+    localNix = active.nix
     return credentials.give(active)
   }
   const wantsDemo =
@@ -98,6 +101,7 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
       env,
       askLocalDaemon: createAskLocalDaemon(io.env),
       clock: systemClock,
+      askSsh: createAskSsh({ run: runLocal, env: io.env, nix: () => localNix }),
     }),
     readSlotLocks: createReadSlotLocks({
       env: io.env,

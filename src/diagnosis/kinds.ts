@@ -185,8 +185,9 @@ export const kinds = {
   client_mismatch: {
     side: 'client',
     state: 'degraded',
-    reason: p => `root logs in otherwise than we do${detail(p)}`,
-    hint: p => `Compare both: sudo ssh -G ${v(p, 'dest')}; ssh -G ${v(p, 'dest')}`,
+    reason: p => `${p['whose'] ?? 'root'} logs in otherwise than we do${detail(p)}`,
+    hint: p =>
+      p['mend'] ?? `Compare both: sudo ssh -G ${v(p, 'dest')}; ssh -G ${v(p, 'dest')}`,
   },
   slots_full: {
     side: 'client',

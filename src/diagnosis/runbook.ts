@@ -116,8 +116,8 @@ export const runbook: Readonly<Record<Kind, RunbookText>> = {
   },
   client_mismatch: {
     means:
-      "The builder works, but not from here as real builds go: root's key, known_hosts or ssh_config differ from ours, or the way through the local Nix is broken.",
-    look: 'Compare sudo ssh -G HOST with ssh -G HOST, and run the check with sudo.',
+      "Builds of nix-daemon go out as root and in its environment, ours do not: another user, host, port, jump host or key, or a known_hosts without the key that we verified. Either our verdict or real builds go another way. Compared is what ssh -G says (the first 50 builders); Match localuser is not, nor NIX_SSHOPTS of nix-daemon where we may not read its environment. Where the daemon's own canary fails and ours works, it is told so too.",
+    look: 'sudo ssh -G HOST and ssh -G HOST side by side; sudo systemctl show nix-daemon -p Environment.',
   },
   slots_full: {
     means:

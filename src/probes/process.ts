@@ -71,7 +71,11 @@ export interface DaemonProcess {
   readonly startedAt: number
   /** PATH of its environment; null where we may not read that. */
   readonly path: string | null
+  /** What of its environment ssh goes by; null where we may not read that. */
+  readonly env: Readonly<Record<string, string>> | null
 }
+
+const sshVariables = /^(PATH|NIX_SSHOPTS|SSH_AUTH_SOCK)=/
 
 /**
  * The newest nix-daemon that listens: neither the workers that it forks for each client, often under its very words, nor
@@ -89,16 +93,24 @@ export const findDaemon = async (proc = '/proc'): Promise<DaemonProcess | null> 
       const startedAt = await startTime(proc, Number(pid))
       if (startedAt === null) return []
       const environment = await read(join(proc, pid, 'environ'))
-      const path = environment?.split('\0').find(entry => entry.startsWith('PATH='))
+      const entries = environment?.split('\0').filter(entry => sshVariables.test(entry))
+      const env = entries
+        ? Object.fromEntries(
+            entries.map((entry): [string, string] => {
+              const at = entry.indexOf('=')
+              return [entry.slice(0, at), entry.slice(at + 1)]
+            }),
+          )
+        : null
       const parent = Number((await statFields(proc, Number(pid)))?.[1])
-      return [{ pid: Number(pid), parent, startedAt, path: path?.slice(5) ?? null }]
+      return [{ pid: Number(pid), parent, startedAt, path: env?.['PATH'] ?? null, env }]
     }),
   )
   const all = found.flat()
   const listeners = all.filter(({ parent }) => !all.some(({ pid }) => pid === parent))
   const [newest] = listeners.sort((a, b) => b.startedAt - a.startedAt)
   return newest
-    ? { pid: newest.pid, startedAt: newest.startedAt, path: newest.path }
+    ? { pid: newest.pid, startedAt: newest.startedAt, path: newest.path, env: newest.env }
     : null
 }
 

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import type {
   Builder,
   CertificateSeen,
@@ -18,14 +17,13 @@ import { evidenceOf, oneLine } from '../diagnosis/text.ts'
 import { reach } from './addresses.ts'
 import { readUserCertificates, seen } from './credentials.ts'
 import {
-  hostKeyPolicy,
   judgeHostKey,
   knownTypes,
   needsCertificate,
   type HostKeyPolicy,
 } from './host-key.ts'
 import { readIdentities, type Identities } from './identities.ts'
-import { parseKnownHosts, type KnownHost } from './known-hosts.ts'
+import { readHostKeyPolicy } from './known-hosts-files.ts'
 import { askOpenssh, opensshConnection } from './openssh.ts'
 import { blameJump, isFaultOfJump, type JumpFault } from './jump-fault.ts'
 import { createJumps, type Jumps } from './jumps.ts'
@@ -145,37 +143,13 @@ const prepare = async (
   { run, env, resolve }: DialDeps,
   signal: AbortSignal,
 ): Promise<Login> => {
-  const pinnedKey =
-    builder.publicHostKey ?? builder.params['base64-ssh-public-host-key'] ?? null
-  const pinnedLine =
-    pinnedKey === null
-      ? null
-      : `${command.pinnedAs} ${Buffer.from(pinnedKey, 'base64').toString('utf8').trimEnd()}\n`
-  const pinned =
-    pinnedLine === null
-      ? null
-      : { lines: parseKnownHosts(pinnedLine, 'the machine line'), as: command.pinnedAs }
   const lineKey = keyFileOf(builder)
-  const [user, global, identities, certificates] = await Promise.all([
-    readKnownHosts(target.userKnownHosts),
-    readKnownHosts(target.globalKnownHosts),
+  const [{ policy, pinnedLine }, identities, certificates] = await Promise.all([
+    readHostKeyPolicy(builder, command, target),
     readIdentities(target.identityFiles, lineKey, checkKey),
     resolve ? [] : readUserCertificates({ target, lineKey, run, env, signal }),
   ])
-  const policy = hostKeyPolicy(target, pinned, { user, global })
   return { builder, command, target, policy, identities, certificates, pinnedLine }
-}
-
-const readKnownHosts = async (files: readonly string[]): Promise<KnownHost[]> => {
-  const read = await Promise.all(
-    files.map(file =>
-      readFile(file, 'utf8').then(
-        text => parseKnownHosts(text, file),
-        () => [],
-      ),
-    ),
-  )
-  return read.flat()
 }
 
 const dialWithSsh2 = async (login: Login, trip: Trip): Promise<Dialled> => {
@@ -433,6 +407,7 @@ const confirm = async (
   const kind = betterKind(red.kind, told?.kind)
   const params = {
     ...(kind === told?.kind ? told?.params : {}),
+    ...(kind === 'auth_denied' ? securityKeyOf(login) : {}),
     ...(kind === red.kind ? red.params : {}),
     port: String(login.target.port),
   }
@@ -445,6 +420,17 @@ const confirm = async (
       ? await blame(login, trip, outcome)
       : outcome
   return { outcome: withValue(fault, value), connection: null }
+}
+
+/** Where there is no other key, nobody can be asked to touch this one. */
+const securityKeyOf = ({ identities }: Login): Params => {
+  const [key] = identities.opensshOnly
+  return key === undefined || identities.usable.length > 0
+    ? {}
+    : {
+        key,
+        detail: `${key} is a security key: somebody has to plug it in and touch it, and nobody does for nix-daemon`,
+      }
 }
 
 /** sshd only says no to a certificate that is not valid any more; the certificate itself tells. */

@@ -8,9 +8,11 @@ import {
   clientChecks,
   type ActiveBuilders,
   type ClientCheck,
+  type HostKeySeen,
   type Snapshot,
 } from '../../src/model.ts'
 import { createLookAtClient, type ClientDeps } from '../../src/probes/client/look.ts'
+import type { AskSsh, Side, SshSettings } from '../../src/probes/client/parity.ts'
 import { thisMachine, type Machine } from '../../src/probes/client/machine.ts'
 import { findDaemon } from '../../src/probes/process.ts'
 import { aBuilder } from '../support/builders.ts'
@@ -30,7 +32,12 @@ const machineOf = ({ files = {}, ...change }: Played): Machine => ({
   memory: async () => ({ available: 8 * gib, total: 16 * gib }),
   space: async () => 50 * gib,
   hasNetwork: () => true,
-  daemon: async () => ({ pid: 1, startedAt: 1000, path: '/usr/bin' }),
+  daemon: async () => ({
+    pid: 1,
+    startedAt: 1000,
+    path: '/usr/bin',
+    env: { PATH: '/bin:/usr/bin' },
+  }),
   look: async path => {
     const file = files[path]
     return file ? { mode: 0o100600, uid: 0, mtime: 500, ...file } : null
@@ -55,17 +62,26 @@ type Daemon = Awaited<ReturnType<ClientDeps['askLocalDaemon']>>
 const trusted: Daemon = { answers: true, trusted: true }
 const silent = (reason: string): Daemon => ({ answers: false, reason })
 
+const hostKey: HostKeySeen = {
+  type: 'ssh-ed25519',
+  fingerprint: 'SHA256:abc',
+  blob: 'AAAA',
+  verifiedBy: 'known_hosts',
+}
+
 const look = async (
   played: Played = {},
   active: ActiveBuilders = activeOf(),
   daemon: Daemon = trusted,
+  askSsh?: AskSsh,
 ) =>
   createLookAtClient({
     machine: machineOf({ files: usual, ...played }),
     env: { PATH: '/bin:/usr/bin' },
     askLocalDaemon: async () => daemon,
     clock,
-  })(active, new AbortController().signal)
+    ...(askSsh ? { askSsh } : {}),
+  })(active, new AbortController().signal, Promise.resolve(new Map([['b1', hostKey]])))
 
 const check = async (name: ClientCheck, ...args: Parameters<typeof look>) =>
   (await look(...args)).checks[name]
@@ -129,9 +145,9 @@ t.test('ssh, ours and that of the daemon', async t => {
     status: 'failed',
     kind: 'ssh_missing',
   })
-  const daemon = async () => ({ pid: 1, startedAt: 1000, path: '/opt/bin' })
+  const daemon = async () => ({ pid: 1, startedAt: 1000, path: '/opt/bin', env: null })
   t.match(await check('ssh', { daemon }), { params: { whose: 'nix-daemon' } })
-  const hidden = async () => ({ pid: 1, startedAt: 1000, path: null })
+  const hidden = async () => ({ pid: 1, startedAt: 1000, path: null, env: null })
   t.match(await check('ssh', { daemon: hidden }), { status: 'ok' })
 })
 
@@ -144,6 +160,97 @@ t.test('who is not root does not know what root would do', async t => {
     status: 'ok',
   })
   t.match(await check('identity', not, activeOf(), silent('ENOENT')), { status: 'ok' })
+})
+
+const settings: SshSettings = {
+  user: 'nix',
+  hostname: '10.0.0.1',
+  port: 22,
+  hostKeyAlias: null,
+  proxyJump: null,
+  proxyCommand: null,
+  agent: null,
+  identityFiles: [],
+  userKnownHosts: ['/home/m/.ssh/known_hosts'],
+}
+const noKey = activeOf({ builders: [aBuilder({ sshKey: null })] })
+
+t.test('builds of nix-daemon that would log in otherwise', async t => {
+  // Ours is asked without any change of the environment, and without a home
+  const parity = (theirs: Partial<Side['target']>, refuses: Side['refuses'] = null) =>
+    check(
+      'identity',
+      { uid: 1000, files: { ...usual, '/h/id': {} } },
+      noKey,
+      trusted,
+      async (_, { home }) =>
+        home === null
+          ? { target: settings, refuses: null }
+          : { target: { ...settings, ...theirs }, refuses },
+    )
+  const differs = async (field: string, theirs: Partial<SshSettings>, words: RegExp) =>
+    t.match(await parity(theirs), {
+      status: 'degraded',
+      kind: 'client_mismatch',
+      params: { whose: 'root', field, detail: words },
+    })
+  t.match(await parity({}), { status: 'ok' })
+  await differs('user', { user: 'root' }, /b1: user is root there, nix here/)
+  await differs('host', { hostname: 'b9' }, /host is b9 there, 10\.0\.0\.1 here/)
+  await differs('port', { port: 2222 }, /port is 2222 there, 22 here/)
+  await differs('HostKeyAlias', { hostKeyAlias: 'x' }, /is x there, nothing here/)
+  await differs('ProxyJump', { proxyJump: 'gate' }, /is gate there, nothing here/)
+  await differs('ProxyCommand', { proxyCommand: 'nc -p secret' }, /is another command/)
+  await differs(
+    'identity files',
+    { identityFiles: ['/h/id', '/h/no'] },
+    /is \/h\/id there/,
+  )
+  t.match(await parity({ identityFiles: ['/h/no'] }), { status: 'ok' }, 'not there')
+  t.match(await parity({ userKnownHosts: ['/root/k'] }), { status: 'ok' }, 'only a path')
+  const lacks = await parity({ userKnownHosts: ['/root/k'] }, 'host_key_unknown')
+  t.match(lacks, {
+    kind: 'client_mismatch',
+    params: {
+      detail:
+        'b1: known_hosts is /root/k without that host key there, /home/m/.ssh/known_hosts here',
+      mend: /ssh-keygen -F b1 -f \/home\/m\/.ssh\/known_hosts \| sudo tee -a/,
+    },
+  })
+})
+
+t.test('the environment of nix-daemon, where we are root too', async t => {
+  const asked: unknown[] = []
+  const parity = (env: Readonly<Record<string, string>> | null, uid = 0) =>
+    check(
+      'identity',
+      { uid, daemon: async () => ({ pid: 7, startedAt: 1, path: null, env }) },
+      noKey,
+      trusted,
+      async (_, { env: change, home }) => {
+        asked.push([change, home])
+        const port = change['NIX_SSHOPTS'] === undefined ? 22 : 23
+        return { target: { ...settings, port }, refuses: null }
+      },
+    )
+  const path = { PATH: '/bin:/usr/bin' }
+  t.match(await parity(path), { status: 'ok' })
+  t.same(asked, [], 'the same environment is not asked about')
+  t.match(await parity({ ...path, NIX_SSHOPTS: '-p 23' }), {
+    kind: 'client_mismatch',
+    params: { whose: 'nix-daemon', field: 'port', mend: /NIX_SSHOPTS/ },
+  })
+  t.same(asked, [
+    [{}, null],
+    [{ NIX_SSHOPTS: '-p 23' }, null],
+  ])
+  t.match(await parity({ PATH: '/other' }), { status: 'ok' }, 'another way to the same')
+  t.match(await parity(null), { status: 'ok' }, 'root may read it, or there is no /proc')
+  t.match(await parity(null, 1000), {
+    status: 'skipped',
+    kind: 'parity_unknown',
+    params: { files: '/proc/7/environ' },
+  })
 })
 
 t.test('keys that ssh would refuse', async t => {
@@ -257,7 +364,7 @@ t.test('finds the listening nix-daemon among others', async t => {
     await writeFile(join(proc, `${pid}/stat`), `${pid} (${comm}) ${fields.join(' ')}`)
     await writeFile(join(proc, `${pid}/comm`), `${comm}\n`)
     await writeFile(join(proc, `${pid}/cmdline`), args.replaceAll(' ', '\0'))
-    await writeFile(join(proc, `${pid}/environ`), 'A=1\0PATH=/x:/y\0')
+    await writeFile(join(proc, `${pid}/environ`), 'A=1\0PATH=/x:/y\0NIX_SSHOPTS=-p 1=2\0')
   }
   t.equal(await findDaemon(proc), null)
   await add(5, 'nix-daemon', '/usr/bin/nix-daemon', 100)
@@ -266,7 +373,12 @@ t.test('finds the listening nix-daemon among others', async t => {
   await add(8, 'nix', 'nix build', 900)
   await add(11, 'nix-daemon', '/usr/bin/nix-daemon', 900, 5)
   await add(9, 'bash', 'bash nix-daemon', 900)
-  t.same(await findDaemon(proc), { pid: 5, startedAt: 1001, path: '/x:/y' })
+  t.same(await findDaemon(proc), {
+    pid: 5,
+    startedAt: 1001,
+    path: '/x:/y',
+    env: { PATH: '/x:/y', NIX_SSHOPTS: '-p 1=2' },
+  })
   await add(10, 'nix', 'nix daemon', 200)
   t.match(await findDaemon(proc), { pid: 10 })
 })

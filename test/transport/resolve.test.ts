@@ -441,3 +441,70 @@ testWith(
     await t.rejects(connection.open('true', never), /closed/)
   },
 )
+
+/** A security key of nobody: what `ssh-keygen -t ed25519-sk` writes, with a public key of sevens and no device behind. */
+const securityKey =
+  'sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHAAAABHNzaDo= me\n'
+const securityKeyHandle = `-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAASgAAABpzay1zc2
+gtZWQyNTUxOUBvcGVuc3NoLmNvbQAAACAHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH
+BwcHBwAAAARzc2g6AAAAqAECAwQBAgMEAAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY2
+9tAAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHAAAABHNzaDoBAAAAQAkJ
+CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQ
+kJCQkJCQkJCQkAAAAAAAAAAm1lAQIDBAUGBw==
+-----END OPENSSH PRIVATE KEY-----
+`
+
+testWith(openssh, 'a security key is a matter of the real ssh', async t => {
+  const { file } = keys(t)
+  const handle = file('id_sk', securityKeyHandle)
+  const shown = execFileSync('ssh-keygen', ['-l', '-f', handle], { encoding: 'utf8' })
+  t.match(shown, /\(ED25519-SK\)/, 'the recorded file is one')
+  // The public half may be read by all: its handle is with an agent
+  const half = file('id_sk.pub', securityKey, 0o644)
+  for (const path of [handle, half]) {
+    const found = await readIdentities([path], path, checkKey)
+    t.same(found, { usable: [], problems: [], opensshOnly: [path] })
+  }
+})
+
+testWith(
+  openssh,
+  'where the only key is a security key OpenSSH is asked at once, and told about',
+  async t => {
+    const { file } = keys(t)
+    const half = file('id_sk.pub', securityKey, 0o644)
+    let asked = 0
+    const run = createRun()
+    const dial = createDial({
+      clock,
+      env: { PATH: process.env['PATH'], NIX_SSHOPTS: '-F /dev/null' },
+      nix: () => nix,
+      run: request => {
+        const isLogin = request.file === 'ssh' && request.args.includes('exit 0')
+        if (!isLogin) return run(request)
+        asked++
+        return Promise.resolve({
+          code: 255,
+          signal: null,
+          stdout: '',
+          stderr:
+            'sign_and_send_pubkey: signing failed for ED25519-SK "id_sk": agent refused operation\nnix@b1: Permission denied (publickey).\n',
+          truncated: false,
+          spawnError: null,
+          aborted: false,
+        })
+      },
+    })
+    const { outcome } = await dial(aBuilder({ host: '127.0.0.1', sshKey: half }), never)
+    t.equal(asked, 1, 'and ssh2 does not try')
+    t.match(outcome, {
+      status: 'failed',
+      kind: 'auth_denied',
+      params: {
+        key: half,
+        detail: /is a security key: somebody has to plug it in and touch it/,
+      },
+    })
+  },
+)

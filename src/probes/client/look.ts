@@ -4,26 +4,30 @@ import type {
   ClientOutcome,
   ClientState,
   Clock,
+  HostKeySeen,
 } from '../../model.ts'
 import type { CanaryDeps } from '../canary.ts'
 import { checkConfig } from './config.ts'
 import { checkDaemon } from './daemon.ts'
-import { found, ok, type ClientContext } from './outcome.ts'
+import { found, ok, type ClientContext, type HostKeys } from './outcome.ts'
 import { checkDisk, checkMemory, checkNetwork } from './resources.ts'
 import { checkIdentity, checkKeys, checkSsh } from './ssh.ts'
 import type { Machine } from './machine.ts'
+import type { AskSsh } from './parity.ts'
 
 export interface ClientDeps {
   readonly machine: Machine
   readonly env: Readonly<Record<string, string | undefined>>
   readonly askLocalDaemon: CanaryDeps['askLocalDaemon']
   readonly clock: Clock
+  readonly askSsh?: AskSsh
 }
 
-/** Looks whether this machine is fit to send builds. */
+/** Looks whether this machine is fit to send builds. `hostKeys` may come later than all other answers. */
 export type LookAtClient = (
   active: ActiveBuilders,
   signal: AbortSignal,
+  hostKeys?: HostKeys,
 ) => Promise<ClientState>
 
 type Check = (context: ClientContext) => Promise<ClientOutcome> | ClientOutcome
@@ -52,13 +56,21 @@ const checks: Readonly<Record<ClientCheck, Check>> = {
 
 /** All checks side by side; each asks little, so that the whole takes some tens of milliseconds. */
 export const createLookAtClient =
-  ({ machine, env, askLocalDaemon, clock }: ClientDeps): LookAtClient =>
-  async (active, signal) => {
+  ({ machine, env, askLocalDaemon, clock, askSsh }: ClientDeps): LookAtClient =>
+  async (active, signal, hostKeys = Promise.resolve(new Map<string, HostKeySeen>())) => {
     const hasNix = active.nix.version !== null && active.source !== 'demo'
     const daemon = hasNix
       ? await askLocalDaemon(signal)
       : ({ answers: false, reason: 'ENOENT' } as const)
-    const context = { machine, env, active, daemon }
+    const context = {
+      machine,
+      env,
+      active,
+      daemon,
+      hostKeys,
+      signal,
+      ...(askSsh ? { askSsh } : {}),
+    }
     const results = await Promise.all(
       Object.entries(checks).map(async ([name, check]) => [name, await check(context)]),
     )

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { ClientOutcome } from '../../model.ts'
 import { isReachedBySsh } from '../../nix/store-uri.ts'
 import { found, ok, type ClientContext } from './outcome.ts'
+import { checkParity } from './parity.ts'
 
 const reached = ({ active }: ClientContext) => active.builders.filter(isReachedBySsh)
 
@@ -22,13 +23,15 @@ export const checkSsh = async (context: ClientContext): Promise<ClientOutcome> =
     : ok
 }
 
-/** Builds of a daemon go out as root: may we see what root's ssh would do? */
+/** Builds of a daemon go out as root and in its environment: would its ssh do what ours does? */
 export const checkIdentity = async (context: ClientContext): Promise<ClientOutcome> => {
   const { machine, daemon } = context
   if (reached(context).length === 0 || context.active.source === 'demo')
     return found('skipped', 'not_asked', { detail: 'no builder is reached by ssh' })
-  if (machine.uid === 0 || !daemon.answers) return ok
-  const directory = process.platform === 'darwin' ? '/var/root/.ssh' : '/root/.ssh'
+  if (!daemon.answers) return ok
+  if (machine.uid === 0) return checkParity(context, reached(context), null)
+  const home = process.platform === 'darwin' ? '/var/root' : '/root'
+  const directory = join(home, '.ssh')
   const files = [join(directory, 'known_hosts'), join(directory, 'config')]
   const hidden: string[] = []
   for (const file of files)
@@ -36,7 +39,7 @@ export const checkIdentity = async (context: ClientContext): Promise<ClientOutco
       hidden.push(file)
   return hidden.length > 0
     ? found('skipped', 'parity_unknown', { files: hidden.join(', ') })
-    : ok
+    : checkParity(context, reached(context), home)
 }
 
 /** The keys of the machine lines, with the checks of ssh itself (authfile.c sshkey_perm_ok). */

@@ -1,5 +1,13 @@
 /** What is wrong, or only unusual, where builds are sent from. */
-import { always, down, healthy, type Expected, type From, type Row } from './row.ts'
+import {
+  always,
+  down,
+  healthy,
+  healthyAnd,
+  type Expected,
+  type From,
+  type Row,
+} from './row.ts'
 
 const nodeClients = ['c3', 'c1'] as const
 const plain: From = {
@@ -15,6 +23,12 @@ const withoutCanary =
     const { status, kind: found } = builder.probes.canary ?? {}
     t.strictSame([status, found], ['skipped', kind], `${builder.name}: no canary`)
   }
+/** Healthy, and this machine is told that its own builds go another way. */
+const atOdds = (reason: RegExp): Expected =>
+  healthyAnd((t, { name }, _, { client }) => {
+    const { identity } = client.checks
+    t.match(identity, { status: 'degraded', kind: 'client_mismatch', reason }, name)
+  })
 const malformed = down('config_invalid', 'client', /builder-monitor builders/)
 
 export const clientRows: readonly Row[] = [
@@ -74,6 +88,25 @@ export const clientRows: readonly Row[] = [
     clients: nodeClients,
     from: plain,
     expect: always(down('key_unreadable', 'client', /who may read it/)),
+  },
+  {
+    name: 'a host key that this user knows and root does not',
+    clients: nodeClients,
+    from: {
+      ...plain,
+      // Readable, as with CAP_DAC_READ_SEARCH
+      before: `${plain.before}; install -d -m 711 /root /root/.ssh; install -d -o plain /home/plain/.ssh; for n in b1 b2 b3; do echo "unknown.$n $(cut -d' ' -f1,2 /lab/keys/host_$n.pub)"; done >/home/plain/.ssh/known_hosts`,
+    },
+    line: ({ node }) => ({ ...ownKey(), host: `unknown.${node}` }),
+    expect: always(
+      atOdds(/^root logs in otherwise.*known_hosts is \/root\/.ssh\/known_hosts without/),
+    ),
+  },
+  {
+    name: 'NIX_SSHOPTS that nix-daemon has not',
+    clients: nodeClients,
+    ssh: ({ node }) => [`HostName ${node}`, `HostKeyAlias ${node}`],
+    expect: always(atOdds(/^nix-daemon logs in otherwise.*host is \S+ there, b\d here/)),
   },
   {
     name: 'a canary through the local nix-daemon',
