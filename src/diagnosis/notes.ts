@@ -65,7 +65,5 @@ const valueOf = <P extends ProbeName>(
 ): ProbeValues[P] | null => {
   // The record of P holds values of P; TypeScript loses that through the index
   const outcome = probes[probe]?.lastGood?.outcome
-  return outcome && 'value' in outcome
-    ? ((outcome.value ?? null) as ProbeValues[P] | null)
-    : null
+  return outcome && 'value' in outcome ? (outcome.value ?? null) : null
 }

@@ -213,7 +213,7 @@ t.test('names, types and labels are those of the contract', async t => {
     [],
   )
   const perBuilder = lines.filter(({ labels }) => labels['builder'] === 'b1').length
-  t.ok(perBuilder >= 60 && perBuilder <= 90, `${perBuilder} lines for a builder`)
+  t.ok(perBuilder >= 60 && perBuilder <= 95, `${perBuilder} lines for a builder`)
   const keys = lines.map(({ name, labels }) => name + JSON.stringify(labels))
   t.equal(new Set(keys).size, keys.length, 'no series twice')
 })

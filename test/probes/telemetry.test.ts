@@ -196,7 +196,7 @@ t.test('a restart is noticed by our clock, and remembered', async t => {
       { at, last: last ? { system: last } : {} },
     )
     if (outcome.status !== 'ok') throw new Error(outcome.status)
-    return outcome.value as SystemValue
+    return outcome.value
   }
   const first = read(10_000, 5000, null, 10_000)
   t.equal(first.restartSeenAt, null, 'the first look knows no before')
