@@ -20,6 +20,8 @@ import type {
 import type { LookAtClient } from './probes/client/look.ts'
 import type { ReadSlotLocks } from './probes/slot-locks.ts'
 import { createPlanner, type Planner } from './schedule/planner.ts'
+import { recall, remember } from './state/memory.ts'
+import type { StateFile } from './state/state-file.ts'
 import { createStore, type Store } from './state/store.ts'
 import { startSelfDoubt } from './self-doubt.ts'
 
@@ -44,6 +46,8 @@ export interface DaemonDeps {
   readonly log: Log
   /** Where `status` and `reload` reach us; null for none. */
   readonly controlSocket: string | null
+  /** What outlives a restart. */
+  readonly stateFile: StateFile
   /** Seconds below min-free that are nobody's concern; an hour by default. */
   readonly belowMinFreeSeconds?: number
   /** Replaces the configured addresses (tests, `--listen`). */
@@ -92,7 +96,9 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
       intervals,
       ready: false,
     },
+    recall(deps.stateFile.read('builders')),
   )
+  deps.stateFile.watch(stateFileOk => store.monitor({ stateFileOk }))
   // First, so that nothing has to be undone where the address is taken
   const routes: Route[] = deps.exporters.flatMap(one => one.routes?.(store) ?? [])
   routes.push(reloadRoute(() => reload()))
@@ -159,6 +165,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
 
   const stops = [
     () => endClient(),
+    keepMemory(store, deps.stateFile),
     ...deps.exporters.flatMap(one => (one.start ? [one.start(store)] : [])),
     startSelfDoubt({
       store,
@@ -256,6 +263,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
       const planned = planner.stop()
       engine.close()
       await Promise.all([planned, ...servers.map(server => server.close())])
+      await deps.stateFile.flush()
     })()
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<void>(resolve => (timer = setTimeout(resolve, stopMs)))
@@ -264,6 +272,17 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     log.info({}, 'stopped')
   }
   return { addresses, store, reload, stop: () => (stopped ??= stop()) }
+}
+
+/** Has verdicts and the course of checks written down; a changed verdict is news. */
+const keepMemory = (store: Store, file: StateFile): (() => void) => {
+  let changes = -1
+  return store.subscribe(({ builders }) => {
+    const before = changes
+    changes = 0
+    for (const { verdict } of builders.values()) changes += verdict.changes
+    file.write('builders', () => remember(store.read()), changes !== before)
+  })
 }
 
 const expectation = (config: Config, name: string): 'awake' | 'asleep' | 'drained' => {

@@ -427,6 +427,12 @@ export interface BuilderState {
   /** Newest last; bounded. Failures are kept apart so that successes do not push them out. */
   readonly history: readonly Result[]
   readonly failures: readonly Result[]
+  /** What the verdict was when the monitor was last stopped; absent where it was not known then. */
+  readonly before?: {
+    readonly state: State
+    readonly kind: string | null
+    readonly since: number
+  }
 }
 
 /** An immutable view of the whole. */
@@ -451,6 +457,8 @@ export interface MonitorState {
   readonly lastReloadOk: boolean
   /** True while the configuration is being read anew. */
   readonly reloading?: boolean
+  /** False while the state file cannot be read or written; absent where there is none. */
+  readonly stateFileOk?: boolean
   /** Failed attempts by kind, all builders, since start. */
   readonly failuresByKind: Readonly<Partial<Record<Kind, number>>>
   /** Interval of each probe in seconds. */

@@ -13,6 +13,7 @@ import { thisMachine } from '../probes/client/machine.ts'
 import { createReadSlotLocks } from '../probes/slot-locks.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { createTimetable, cronFault } from '../schedule/timetable.ts'
+import { noStateFile, openStateFile } from '../state/state-file.ts'
 import { createAskSsh } from '../transport/ask-ssh.ts'
 import { createDial } from '../transport/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
@@ -80,7 +81,13 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     fleet && values['demo-builders'] === undefined
       ? demoPace(loaded.config)
       : loaded.config
+  const stateDirectory = io.env['STATE_DIRECTORY']?.split(':')[0]
   const deps: DaemonDeps = {
+    // The demo's past is nobody's
+    stateFile:
+      stateDirectory && !fleet
+        ? await openStateFile({ directory: stateDirectory, log })
+        : noStateFile,
     loadConfig: load,
     readBuilders: fleet ? () => Promise.resolve(demoBuilders(fleet)) : readLocal,
     createDial: nix =>

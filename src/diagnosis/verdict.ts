@@ -72,7 +72,7 @@ export const nextVerdict = (
   const changed = diagnosis.state !== verdict.state
   // The first verdict after the start is news to nobody
   const counts = changed && verdict.state !== 'unknown'
-  const since = changed ? context.now : verdict.since
+  const since = changed ? (sinceBefore(state, diagnosis) ?? context.now) : verdict.since
   const changedAt = [...state.changedAt, ...(counts ? [context.now] : [])]
     .filter(at => at > context.now - flapWindowSeconds)
     .slice(-20)
@@ -94,6 +94,17 @@ export const nextVerdict = (
     },
   }
 }
+
+/** The age of a state that a restart of ours interrupted; null where it is another one now. */
+const sinceBefore = (
+  { verdict, before }: BuilderState,
+  { state, cause }: Diagnosis,
+): number | null =>
+  verdict.state === 'unknown' &&
+  before?.state === state &&
+  before.kind === (cause?.kind ?? null)
+    ? before.since
+    : null
 
 const judge = (state: BuilderState, context: VerdictContext): Diagnosis => {
   if (context.expect === 'drained') return { state: 'drained', cause: null }

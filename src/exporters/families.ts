@@ -21,6 +21,7 @@ export const presences = {
   fresh: 'while the measurement is younger than three intervals of its probe',
   cause: 'while there is a cause',
   platform: 'where the operating system tells',
+  stateDirectory: 'where there is a state directory',
 } as const
 
 const scheduled = 'as of the newest scheduled probe, not measured at scrape time'
@@ -401,6 +402,14 @@ export const families = [
     labels: [],
     help: '1 if the newest reload was accepted.',
     presence: 'always',
+  },
+  {
+    name: 'builder_monitor_state_file_ok',
+    type: 'gauge',
+    group: 'monitor',
+    labels: [],
+    help: '1 if the state file could be read and written the last time; at 0 a restart forgets since when builders are down.',
+    presence: 'stateDirectory',
   },
   {
     name: 'process_cpu_user_seconds_total',

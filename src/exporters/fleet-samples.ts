@@ -30,6 +30,9 @@ export const readFleet = (
       {},
       monitor.lastReloadOk ? 1 : 0,
     ),
+    ...(monitor.stateFileOk === undefined
+      ? []
+      : [sample('builder_monitor_state_file_ok', {}, monitor.stateFileOk ? 1 : 0)]),
   ]
 }
 

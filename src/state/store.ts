@@ -11,6 +11,7 @@ import type {
   Snapshot,
   View,
 } from '../model.ts'
+import { withPast, type Remembered } from './memory.ts'
 
 /** Results kept for each builder, and failures kept apart so that successes do not push the evidence out. */
 const historyLength = 60
@@ -39,6 +40,7 @@ export const createStore = (
   judge: Judge,
   now: () => number,
   initial: MonitorState,
+  past: ReadonlyMap<string, Remembered> = new Map(),
 ): Store => {
   const listeners = new Set<(snapshot: Snapshot) => void>()
   let snapshot: Snapshot = {
@@ -72,7 +74,9 @@ export const createStore = (
         active.builders.map((builder): [string, BuilderState] => {
           const known = snapshot.builders.get(builder.name)
           const keep = known?.builder.line === builder.line
-          const state = keep ? { ...known, builder } : newState(builder, now())
+          const state = keep
+            ? { ...known, builder }
+            : withPast(newState(builder, now()), past.get(builder.name), now())
           return [builder.name, { ...state, ...judge(state, whole) }]
         }),
       )

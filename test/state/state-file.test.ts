@@ -1,0 +1,167 @@
+/** What outlives a restart, and what a broken state file does: nothing bad. */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import t from 'tap'
+import { nextVerdict, type VerdictContext } from '../../src/diagnosis/verdict.ts'
+import { silentLog, type Log } from '../../src/log.ts'
+import { probeNames, type MonitorState, type ProbeName } from '../../src/model.ts'
+import { recall, remember } from '../../src/state/memory.ts'
+import { openStateFile } from '../../src/state/state-file.ts'
+import { createStore, type Judge } from '../../src/state/store.ts'
+import { aBuilder, aResult, ok } from '../support/builders.ts'
+
+const listening = () => {
+  const warnings: string[] = []
+  const log: Log = {
+    ...silentLog,
+    warn: (_, message) => void warnings.push(message),
+    child: () => log,
+  }
+  return { log, warnings }
+}
+
+t.test('what is written is there after a restart', async t => {
+  const directory = t.testdir()
+  const first = await openStateFile({ directory, log: silentLog })
+  t.equal(first.read('builders'), undefined)
+  first.write('builders', () => [{ a: 1 }])
+  first.write('builders', () => [{ a: 2 }])
+  first.write('alerts', () => 'x', true)
+  await first.flush()
+  const second = await openStateFile({ directory, log: silentLog })
+  t.same(second.read('builders'), [{ a: 2 }])
+  second.write('alerts', () => 'y')
+  await second.flush()
+  const third = await openStateFile({ directory, log: silentLog })
+  t.same([third.read('builders'), third.read('alerts')], [[{ a: 2 }], 'y'])
+})
+
+t.test('a file that cannot be read is kept aside, and told', async t => {
+  const broken = [
+    '',
+    '{',
+    'null',
+    '[]',
+    '{"version":9,"sections":{}}',
+    '{"version":1,"sections":3}',
+  ]
+  for (const text of broken) {
+    const directory = t.testdir({ 'state.json': text })
+    const { log, warnings } = listening()
+    const seen: boolean[] = []
+    const file = await openStateFile({ directory, log })
+    file.watch(works => seen.push(works))
+    t.same(seen, [false], text)
+    t.match(warnings, ['the state file cannot be read: a fresh one is begun'])
+    t.equal(readFileSync(join(directory, 'state.json.bad'), 'utf8'), text)
+    file.write('builders', () => 1)
+    await file.flush()
+    t.same(seen, [false, true], 'and the fresh one works')
+  }
+})
+
+t.test('a directory that cannot be written is told once', async t => {
+  const directory = t.testdir({})
+  // A directory in the place of the draft: root may write everywhere
+  const { log, warnings } = listening()
+  const file = await openStateFile({ directory, log })
+  const draft = join(directory, 'state.json.new')
+  mkdirSync(draft)
+  const seen: boolean[] = []
+  file.watch(works => seen.push(works))
+  for (const value of [1, 2]) {
+    file.write('builders', () => value)
+    await file.flush()
+  }
+  t.ok(existsSync(draft))
+  t.same(seen, [true, false, false])
+  t.equal(warnings.length, 1)
+  t.match(warnings[0], /the state file cannot be written: since when/)
+})
+
+const intervals = Object.fromEntries(probeNames.map(name => [name, 60])) as Record<
+  ProbeName,
+  number
+>
+const monitor: MonitorState = {
+  startedAt: 0,
+  suspect: false,
+  lastReloadOk: true,
+  failuresByKind: {},
+  intervals,
+  ready: false,
+}
+const context: VerdictContext = {
+  now: 0,
+  hold: false,
+  intervals,
+  problems: [],
+  expect: 'awake',
+  belowMinFreeSeconds: 3600,
+}
+
+t.test('a builder that stays down is down since before the restart', async t => {
+  let now = 1000
+  const judge: Judge = state => nextVerdict(state, { ...context, now })
+  const refused = { status: 'failed', kind: 'tcp_refused', params: {} } as const
+  const builder = aBuilder()
+  const active = {
+    source: 'nix' as const,
+    builders: [builder],
+    problems: [],
+    files: [],
+    nix: { version: null, system: 'x86_64-linux' },
+  }
+  const see = (
+    store: ReturnType<typeof createStore>,
+    outcome: Parameters<typeof aResult>[1],
+  ) => {
+    now += 10
+    store.record(builder, [aResult('login', outcome, now)])
+    return store.read().builders.get(builder.name)!
+  }
+  const before = createStore(judge, () => now, monitor)
+  before.configure(active)
+  see(before, refused)
+  const { since } = see(before, refused).verdict
+  const kept: unknown = JSON.parse(JSON.stringify(remember(before.read())))
+
+  const started = (past: unknown, line = builder.line) => {
+    const store = createStore(judge, () => now, monitor, recall(past))
+    store.configure({ ...active, builders: [{ ...builder, line }] })
+    return store
+  }
+  now += 3600
+  const after = started(kept)
+  t.equal(
+    after.read().builders.get(builder.name)?.verdict.state,
+    'unknown',
+    'never believed unseen',
+  )
+  t.equal(after.read().builders.get(builder.name)?.history.length, 2)
+  see(after, refused)
+  t.match(see(after, refused).verdict, { state: 'down', since })
+
+  const mended = started(kept)
+  see(mended, ok())
+  t.match(see(mended, ok()).verdict, { state: 'healthy', since: now - 10 })
+
+  const other = started(kept, 'ssh://another')
+  t.equal(
+    other.read().builders.get(builder.name)?.history.length,
+    0,
+    'another line has no past',
+  )
+})
+
+t.test('whatever stands in the file, nothing is thrown', async t => {
+  fc.assert(
+    fc.property(fc.jsonValue(), value => {
+      recall(value)
+      recall([value])
+      recall([{ name: 'b', line: 'x', state: 'down', since: 1, history: value }])
+    }),
+  )
+  t.pass()
+})
