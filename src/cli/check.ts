@@ -63,7 +63,7 @@ export const checkCommand = async (args: readonly string[], io: Io): Promise<num
       ? `${JSON.stringify(report, null, 2)}\n`
       : `${renderReport(report, paintFor(io.isTerminal, io.env))}\n`,
   )
-  if (chosen.length === 0 && values['json'] !== true)
+  if (chosen.length === 0 && active.problems.length === 0 && values['json'] !== true)
     io.err(`no builders are configured; looked at ${active.files.join(', ')}\n`)
   return exitCodes[report.state]
 }

@@ -71,6 +71,9 @@ const marks = { ok: '✔', degraded: '▲', failed: '✘', busy: '…', skipped:
 /** The headline: how many can take work, and what is wrong with the first that cannot. */
 export const headline = (report: Report): string => {
   const count = report.builders.length
+  const fatal = report.problems.find(({ stopsBuilds }) => stopsBuilds)
+  if (count === 0 && fatal)
+    return 'The builders list is malformed, so no build can start on this machine.'
   if (count === 0) return 'No builders are configured.'
   const able = report.builders.filter(
     b => b.state === 'healthy' || b.state === 'degraded',

@@ -82,7 +82,10 @@ export const reportOf = (snapshot: Snapshot, names?: ReadonlySet<string>): Repor
     state => !names || names.has(state.builder.name),
   )
   return {
-    state: worstState(builders.map(state => state.verdict.state)),
+    // A list that Nix cannot read leaves no builder to be down
+    state: snapshot.problems.some(({ stopsBuilds }) => stopsBuilds)
+      ? 'down'
+      : worstState(builders.map(state => state.verdict.state)),
     builders: builders.map(state => builderReport(state, snapshot.at)),
     client: clientReport(snapshot),
     shared: sharedCauses(new Map(builders.map(state => [state.builder.name, state]))),

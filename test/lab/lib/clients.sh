@@ -29,7 +29,7 @@ client() { # host|NODE CMD...
   else build_roots "$where"; (start_node "$where")
   fi
   local p; p=$(pid_of "$where") || die "$where is not running"
-  local -a nix own=(-u -i -n -p -C); mapfile -t nix < <(env | grep '^NIX_' || true)
+  local -a nix own=(-u -i -n -p -C); mapfile -d '' -t nix < <(env -0 | grep -z '^NIX_' || true)
   [[ $where == host ]] && own=()
   exec nsenter -t "$p" -m "${own[@]}" -- /usr/bin/env -i HOME=/root USER=root LOGNAME=root LANG=C.UTF-8 \
     PATH=/lab/bin:$CLEAN_PATH "${nix[@]}" "$@"

@@ -63,7 +63,7 @@ pid_of() { # NODE : pid of its PID 1, if it is alive and is ours
 }
 in_node() { # NODE CMD... : all namespaces of the node
   local p; p=$(pid_of "$1") || die "$1 is not running"; shift
-  local -a nix; mapfile -t nix < <(env | grep '^NIX_' || true)
+  local -a nix; mapfile -d '' -t nix < <(env -0 | grep -z '^NIX_' || true)
   nsenter -t "$p" -m -u -i -n -p -C -- /usr/bin/env -i HOME=/root USER=root LOGNAME=root LANG=C.UTF-8 \
     PATH=$CLEAN_PATH "${nix[@]}" "$@"
 }

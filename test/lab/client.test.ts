@@ -1,0 +1,128 @@
+/** What `check --json` says of the machine that sends builds, and of its configuration, in the real lab. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Finding } from '../../src/model.ts'
+import type { Report } from '../../src/diagnosis/report.ts'
+import {
+  atClient,
+  check,
+  heal,
+  inNode,
+  keysDir,
+  machineLine,
+  uriOf,
+  waitFor,
+  type CheckOptions,
+  type Line,
+} from './support.ts'
+
+const skip = process.env['LAB'] !== '1' && 'needs the lab: npm run test:lab'
+const client = 'c3'
+const good: Line = { scheme: 'ssh-ng', host: 'b3' }
+
+const ask = async (options: Partial<CheckOptions> = {}) => {
+  const ran = await check({
+    client,
+    lines: [good],
+    args: ['check', '--json'],
+    ...options,
+  })
+  return { ...ran, report: ran.answer as unknown as Report }
+}
+const make = async (command: string) => {
+  const ran = await atClient(client, command)
+  if (ran.exit !== 0) throw new Error(`${command}: ${ran.stderr}`)
+}
+
+void t.test('this machine', { skip }, async t => {
+  await t.test('is fit', async t => {
+    const { report } = await ask()
+    t.equal(report.client.ready, true)
+    t.equal(report.client.checks['daemon']?.status, 'ok')
+    t.equal(report.client.checks['keys']?.status, 'ok')
+  })
+
+  await t.test('whose builders list has one malformed line and no other', async t => {
+    const extra = [machineLine(good).replace(' 2 1 ', ' two 1 ')]
+    const json = await ask({ lines: [], extra })
+    t.equal(json.exit, 2, 'every build fails')
+    t.equal(json.report.state, 'down')
+    t.match(json.report.client, {
+      ready: false,
+      checks: { config: { status: 'failed', kind: 'config_invalid', reason: /'two'/ } },
+    })
+  })
+
+  await t.test('with a machines file and no builders', async t => {
+    await make(`echo '${machineLine(good)}' >/etc/nix/machines`)
+    t.teardown(() => make('rm -f /etc/nix/machines'))
+    // the last setting wins
+    const { report } = await ask({ config: 'builders =' })
+    t.match(report.client.checks['config'], {
+      status: 'degraded',
+      kind: 'machines_unused',
+      reason: /\/etc\/nix\/machines/,
+    })
+  })
+
+  await t.test('with a nix.conf that is newer than nix-daemon', async t => {
+    t.teardown(() => make('touch -d @1 /etc/nix/nix.conf'))
+    const checks = await waitFor('a daemon that is old enough', 10, async () => {
+      await make('touch /etc/nix/nix.conf')
+      const { report } = await ask()
+      const { daemon } = report.client.checks
+      return daemon?.status === 'ok' ? null : report.client.checks
+    })
+    t.match(checks['daemon'], {
+      status: 'degraded',
+      kind: 'daemon_restart_needed',
+      reason: /^\/etc\/nix\/nix\.conf/,
+    })
+  })
+
+  await t.test('without the socket of nix-daemon', async t => {
+    const socket = '/nix/var/nix/daemon-socket/socket'
+    await make(`mv ${socket} ${socket}.off; touch -d @1 /etc/nix/nix.conf`)
+    t.teardown(() => make(`mv ${socket}.off ${socket}`))
+    const { report } = await ask({ as: 'remotebuild' })
+    t.equal(report.client.ready, false)
+    t.match(report.client.checks['daemon'], {
+      status: 'failed',
+      kind: 'client_daemon_down',
+      hint: /restart nix-daemon/,
+    })
+  })
+
+  await t.test('with a key that others may read', async t => {
+    const { report } = await ask({ lines: [{ ...good, key: '/lab/keys/open' }] })
+    t.match(report.client.checks['keys'], {
+      kind: 'key_permissions',
+      hint: /chmod 600 \/lab\/keys\/open/,
+    })
+  })
+})
+
+void t.test('findings about real builders', { skip }, async t => {
+  t.teardown(() => heal('b3'))
+  await inNode('b3', 'echo "min-free = 1048576" >/etc/nix/lab.conf')
+  const wide = machineLine({ ...good, host: 'v1.b3' }).replace(' 2 1 ', ' 11 1 ')
+  const { report } = await ask({ extra: [wide] })
+  const found = (rule: string, name: string): Finding | undefined =>
+    report.findings.find(one => one.rule === rule && one.builder === name)
+  const nameOf = (host: string) =>
+    report.builders.find(({ storeUri }) => storeUri === uriOf({ ...good, host }))?.name ??
+    ''
+  t.match(found('min_free_tiny', nameOf('b3')), {
+    message: /1 MiB protects nothing/,
+    fix: /^min-free = \d{8,}\nmax-free = \d{8,}$/,
+  })
+  t.match(found('max_jobs_above_build_users', nameOf('v1.b3')), {
+    message: /promises 11 slots.*10 build users/,
+    fix: wide.replace(' 11 1 ', ' 10 1 '),
+  })
+  t.equal(found('max_jobs_above_build_users', nameOf('b3')), undefined)
+  const pin = found('host_key_unpinned', nameOf('b3'))?.fix.split(' ').at(-1) ?? ''
+  const key = readFileSync(join(keysDir, 'host_b3.pub'), 'utf8').split(' ', 2).join(' ')
+  t.equal(Buffer.from(pin, 'base64').toString().trim(), key, 'the key to pin is its key')
+})
