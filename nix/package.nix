@@ -39,8 +39,9 @@ let
       runHook preBuild
       export HOME=$TMPDIR
       npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
-      # npm's own notes, which newer npm may word differently
+      # what differs between versions of npm: its own notes, and the directories of scopes from which nothing was installed
       rm -f node_modules/.package-lock.json
+      find node_modules -type d -empty -delete
       runHook postBuild
     '';
     installPhase = ''

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # The hash of the production dependencies, as nix/package.nix installs them: prints it; --write puts it into
 # nix/npm-deps.nix (do so after every change of package-lock.json); --check fails where that holds another one. Needs npm
-# and a real Nix (any since 2.4).
+# (any since 9; NPM names another one) and a real Nix (any since 2.4).
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 held=nix/npm-deps.nix
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 cp .npmrc package.json package-lock.json "$work"
-(cd "$work" && HOME=$work npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+(cd "$work" && HOME=$work ${NPM:-npm} ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
 rm -f "$work/node_modules/.package-lock.json"
+find "$work/node_modules" -type d -empty -delete
 mkdir "$work/out"
 mv "$work/node_modules" "$work/out/"
 hash=$(nix --extra-experimental-features nix-command hash path "$work/out")
