@@ -252,6 +252,7 @@ export const snapshotOf = (
     startedAt: now - 90_000,
     suspect: false,
     lastReloadOk: true,
+    stateFileOk: true,
     failuresByKind: { tcp_refused: 4 },
     intervals: {
       ...(Object.fromEntries(probeNames.map(probe => [probe, 1800])) as Record<

@@ -82,6 +82,7 @@ builder_monitor_probe_lateness_seconds histogram
 builder_monitor_failures_total counter kind
 builder_monitor_suspect gauge
 builder_monitor_config_last_reload_successful gauge
+builder_monitor_state_file_ok gauge
 builder_monitor_machines_file_fail_open gauge reason
 builder_monitor_notifications_failed_total counter receiver`
   .trim()
