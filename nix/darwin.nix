@@ -34,9 +34,10 @@ in
         "/usr/sbin"
         "/sbin"
       ];
+      # A command, so that launchd waits for the volume of /nix. The configuration by its store path, so that a changed
+      # one is a changed daemon, which is started anew.
+      command = lib.escapeShellArgs (common.commandWith "${cfg.configFile}");
       serviceConfig = {
-        # by its store path, so that a changed configuration is a changed daemon, which is started anew
-        ProgramArguments = common.commandWith "${cfg.configFile}";
         UserName = cfg.user;
         RunAtLoad = true;
         # 0 is a stop that was asked for; launchd waits ten seconds between starts

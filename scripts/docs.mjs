@@ -1,5 +1,6 @@
-// Writes the files that are generated from the code: config.schema.json, docs/metrics.md and docs/runbooks/.
+// Writes the files that are generated from the code: config.schema.json, docs/metrics.md, docs/runbooks/ and docs/nixos.md.
 // Tests compare them with the code. Run after a build: npm run docs
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,3 +22,10 @@ const runbooks = join(root, 'docs', 'runbooks')
 mkdirSync(runbooks, { recursive: true })
 writeFileSync(join(runbooks, 'README.md'), runbookIndex())
 for (const kind of kindNames) writeFileSync(join(runbooks, `${kind}.md`), explain(kind))
+
+// The options of the NixOS module follow from the schema; only a real Nix can tell them
+const options = spawnSync(process.execPath, [join(root, 'scripts', 'nixos-docs.mjs')], {
+  encoding: 'utf8',
+})
+if (options.status === 0) writeFileSync(join(root, 'docs', 'nixos.md'), options.stdout)
+else console.error('docs/nixos.md is left as it is: nix-instantiate is needed for it')

@@ -35,6 +35,7 @@ in
       type = types.attrsOf (
         types.submodule {
           options = {
+            command = ofType types.str "";
             path = list;
             serviceConfig = anything;
           };
