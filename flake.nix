@@ -8,7 +8,8 @@
     { self, nixpkgs }:
     let
       inherit (nixpkgs) lib;
-      systems = [
+      # as far as this nixpkgs still has them
+      systems = lib.filter (system: nixpkgs.legacyPackages ? ${system}) [
         "aarch64-darwin"
         "aarch64-linux"
         "x86_64-darwin"
