@@ -26,11 +26,12 @@ builtins.genList (i: derivation {
   name = "slot-test-\${toString i}";
   system = "x86_64-linux";
   builder = "/bin/sh";
-  args = [ "-c" "sleep 25; echo $nonce > $out" ];
+  args = [ "-c" "sleep 12; echo $nonce > $out" ];
   PATH = "/usr/bin:/bin";
   nonce = "\${toString builtins.currentTime}-\${toString i}";
 }) ${count}`
 
+t.jobs = clients.length
 for (const [client, nix] of clients)
   void t.test(`client of Nix ${nix}`, { skip }, async t => {
     const dir = await shared()
@@ -109,6 +110,7 @@ for (const [client, nix] of clients)
     })
     t.match(stuck[2], { status: 'degraded', kind: 'slot_stuck' })
     t.match(stuck.slice(0, 2), [{ status: 'ok' }, { status: 'ok' }])
-    await atClient(client, `fuser -k -KILL ${file} || pkill -x flock`)
+    // The lock is its child's too
+    await atClient(client, "pkill -f 'sleep 29'")
     await hook
   })
