@@ -1,4 +1,5 @@
-// Writes the files that are generated from the code: config.schema.json, docs/metrics.md, docs/runbooks/ and docs/nixos.md.
+// Writes the files that are generated from the code: config.schema.json, docs/metrics.md, docs/runbooks/, docs/alerts.md,
+// prometheus/*.yml and docs/nixos.md.
 // Tests compare them with the code. Run after a build: npm run docs
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -22,6 +23,15 @@ const runbooks = join(root, 'docs', 'runbooks')
 mkdirSync(runbooks, { recursive: true })
 writeFileSync(join(runbooks, 'README.md'), runbookIndex())
 for (const kind of kindNames) writeFileSync(join(runbooks, `${kind}.md`), explain(kind))
+
+const { alertRules } = await import('../dist/alerts/rules.js')
+const { alertPage, alertsDoc, alertsFile, recordingFile } =
+  await import('../dist/alerts/files.js')
+writeFileSync(join(root, 'prometheus', 'alerts.yml'), alertsFile())
+writeFileSync(join(root, 'prometheus', 'rules.yml'), recordingFile())
+writeFileSync(join(root, 'docs', 'alerts.md'), alertsDoc())
+for (const rule of alertRules)
+  writeFileSync(join(runbooks, `${rule.name}.md`), alertPage(rule))
 
 // The options of the NixOS module follow from the schema; only a real Nix can tell them
 const options = spawnSync(process.execPath, [join(root, 'scripts', 'nixos-docs.mjs')], {

@@ -8,6 +8,7 @@ import {
   stateOf,
 } from '../../src/diagnosis/kinds.ts'
 import { builderParams } from '../../src/diagnosis/params.ts'
+import { alertRules } from '../../src/alerts/rules.ts'
 import { explain, runbookIndex } from '../../src/diagnosis/runbook.ts'
 import { aBuilder } from '../support/builders.ts'
 
@@ -24,7 +25,7 @@ t.test(
     t.equal(await readFile(new URL('README.md', pages), 'utf8'), runbookIndex())
     t.equal(
       (await readdir(pages)).length,
-      kindNames.length + 1,
+      kindNames.length + alertRules.length + 1,
       'and no page is left over',
     )
   },

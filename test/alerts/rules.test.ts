@@ -1,0 +1,79 @@
+/** The alerts: generated files that are up to date, series that exist, pages that are there. */
+import { readFile, stat } from 'node:fs/promises'
+import t from 'tap'
+import {
+  alertPage,
+  alertsDoc,
+  alertsFile,
+  recordingFile,
+  runbookBase,
+} from '../../src/alerts/files.ts'
+import { alertRules } from '../../src/alerts/rules.ts'
+import { families } from '../../src/exporters/families.ts'
+
+const root = new URL('../../', import.meta.url)
+const text = (path: string) => readFile(new URL(path, root), 'utf8').catch(() => '')
+
+t.test('what is generated is up to date; else: npm run docs', async t => {
+  t.equal(await text('prometheus/alerts.yml'), alertsFile())
+  t.equal(await text('prometheus/rules.yml'), recordingFile())
+  t.equal(await text('docs/alerts.md'), alertsDoc())
+  for (const rule of alertRules)
+    t.equal(await text(`docs/runbooks/${rule.name}.md`), alertPage(rule), rule.name)
+})
+
+t.test('every series of rules and of their tests is one of ours', async t => {
+  const names = new Set<string>(families.map(({ name }) => name))
+  const sources = [
+    await text('prometheus/alerts.yml'),
+    await text('prometheus/rules.yml'),
+    await text('prometheus/tests/alerts.yml'),
+  ].join('\n')
+  // A colon before it: the name of a recording
+  const used = sources.match(/(?<![\w:/-])(?:nix_|builder_monitor_)\w+(?!\w*:)/g) ?? []
+  t.ok(used.length > 50)
+  t.same(
+    [...new Set(used)].filter(name => !names.has(name)),
+    [],
+  )
+})
+
+t.test(
+  'every alert keeps to the conventions, and is tested firing and not firing',
+  async t => {
+    const tests = await text('prometheus/tests/alerts.yml')
+    for (const { name, summary, description } of alertRules) {
+      t.match(name, /^Nix[A-Z]\w+$/)
+      t.match(summary, /^[A-Zb].*[^.]\.$/, 'one sentence')
+      t.notMatch(summary, /\{\{/, 'that is always the same')
+      t.match(description, /\{\{ \$(?:labels|value)/)
+      const blocks = tests
+        .split('\n  - name: ')
+        .filter(block => block.startsWith(`${name}\n`))
+      const all = blocks.join('\n')
+      t.match(all, /exp_labels/, `${name} fires`)
+      t.equal(
+        (all.match(/exp_alerts: \[\]/g) ?? []).length >= 2,
+        true,
+        `${name}: before and after`,
+      )
+    }
+  },
+)
+
+t.test('links of the documents lead somewhere', async t => {
+  const pages = [
+    'README.md',
+    'docs/ARCHITECTURE.md',
+    'docs/alerts.md',
+    'docs/compatibility.md',
+    'docs/nixos.md',
+    'docs/runbooks/README.md',
+  ]
+  for (const page of pages)
+    for (const [, target] of (await text(page)).matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+      const there = await stat(new URL(target!, new URL(page, root))).catch(() => null)
+      t.ok(there, `${page}: ${target}`)
+    }
+  t.ok(alertsFile().includes(`${runbookBase}/NixBuilderDown.md`))
+})
