@@ -217,6 +217,9 @@ const nameFailure = (
       params: { detail: 'Nix reports success, but the output is not from this builder' },
     }
   const told = classify(seen.text) ?? classify(result.stderr)
+  // Our own login goes through the same sshd and decides whether it is closed; one ssh more is turned away by a crowd
+  if (told?.kind === 'sshd_closed')
+    return { kind: 'sshd_throttled', params: told.params, busy: true }
   // Turned away by a crowd at sshd, or held up: nobody's fault
   if (told && stateOf(told.kind) === 'info') return { ...told, busy: true }
   return (

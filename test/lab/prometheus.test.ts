@@ -1,15 +1,16 @@
 /** A real Prometheus scrapes the daemon that watches real builders. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { machineLine, nodes, shared, waitFor } from './support.ts'
+import { labDir, machineLine, nodes, shared, waitFor } from './support.ts'
 
 t.setTimeout(120_000)
 
+const prometheusDir = fileURLToPath(new URL('../../prometheus', import.meta.url))
 const script = fileURLToPath(new URL('lab.sh', import.meta.url))
 const freePort = () =>
   new Promise<number>((resolve, reject) => {
@@ -51,6 +52,10 @@ interface Answer {
     }[]
   }
 }
+interface Alert {
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+}
 const getJson = async (url: string): Promise<unknown> => {
   try {
     return await (await fetch(url)).json()
@@ -60,7 +65,9 @@ const getJson = async (url: string): Promise<unknown> => {
 }
 
 void t.test('Prometheus knows which builders are up', async t => {
-  const [port, prometheusPort] = [await freePort(), await freePort()]
+  const port = await freePort()
+  const prometheusPort = await freePort()
+  const alertmanagerPort = await freePort()
   const dir = await shared()
   const data = await mkdtemp(join(tmpdir(), 'builder-monitor-prometheus-'))
   t.teardown(async () => {
@@ -77,11 +84,23 @@ void t.test('Prometheus knows which builders are up', async t => {
   )
   await writeFile(
     join(data, 'prometheus.yml'),
-    `global: { scrape_interval: 1s, scrape_timeout: 1s }
+    `global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }
+rule_files: ['${join(data, 'alerts.yml')}', '${join(prometheusDir, 'rules.yml')}']
+alerting: { alertmanagers: [{ static_configs: [{ targets: ['127.0.0.1:${alertmanagerPort}'] }] }] }
 scrape_configs:
   - job_name: builder-monitor
     static_configs: [{ targets: ['127.0.0.1:${port}'] }]
 `,
+  )
+
+  // The rules as they are, but for their patience
+  const rules = await readFile(join(prometheusDir, 'alerts.yml'), 'utf8')
+  await writeFile(join(data, 'alerts.yml'), rules.replaceAll(/for: \w+/g, 'for: 1s'))
+  await writeFile(
+    join(data, 'alertmanager.yml'),
+    `route: { receiver: nobody, group_wait: 1s }
+receivers: [{ name: nobody }]
+${await readFile(join(prometheusDir, 'examples', 'alertmanager-inhibit.yml'), 'utf8')}`,
   )
 
   const product = ['node', '/lab/project/dist/main.js', 'run']
@@ -94,6 +113,17 @@ scrape_configs:
     `--config.file=${join(data, 'prometheus.yml')}`,
     `--storage.tsdb.path=${join(data, 'tsdb')}`,
     `--web.listen-address=127.0.0.1:${prometheusPort}`,
+  ])
+  // Unpacked, it does not find its templates, so it gets a /usr/share of its own that has them
+  const withTemplates =
+    'test ! -d "$0" || mount -t overlay overlay -o lowerdir="$0:/usr/share" /usr/share; exec prometheus-alertmanager "$@"'
+  const alertmanager = run('unshare', [
+    ...['--mount', '--propagation', 'private', 'sh', '-c', withTemplates],
+    join(labDir, 'tools', 'usr', 'share'),
+    `--config.file=${join(data, 'alertmanager.yml')}`,
+    `--storage.path=${join(data, 'alertmanager')}`,
+    `--web.listen-address=127.0.0.1:${alertmanagerPort}`,
+    '--cluster.listen-address=',
   ])
   try {
     const query = encodeURIComponent('nix_builder_up')
@@ -123,12 +153,43 @@ scrape_configs:
       [0, '', ''],
       'promtool finds nothing to say',
     )
+
+    const down = await waitFor('the alert in Alertmanager', 40, async () => {
+      const url = `http://127.0.0.1:${alertmanagerPort}/api/v2/alerts?filter=alertname=NixBuilderDown`
+      const found = (await getJson(url)) as readonly Alert[] | null
+      return found?.length ? found : null
+    })
+    t.match(down, [
+      {
+        labels: {
+          alertname: 'NixBuilderDown',
+          builder: 'nowhere.invalid',
+          severity: 'warning',
+          job: 'builder-monitor',
+        },
+        annotations: {
+          summary: 'A Nix builder cannot take work.',
+          runbook_url: /NixBuilderDown\.md$/,
+        },
+      },
+    ])
+    t.equal(down.length, 1, 'and no other builder is called down')
+
+    // Mended: the list names it no more
+    await writeFile(join(dir.outside, 'machines'), `${lines.slice(0, 2).join('\n')}\n`)
+    await waitFor('the alert is over', 60, async () => {
+      const url = `http://127.0.0.1:${prometheusPort}/api/v1/query?query=${encodeURIComponent('ALERTS{alertname="NixBuilderDown"}')}`
+      const answer = (await getJson(url)) as Answer | null
+      return answer?.data.result.length === 0 ? true : null
+    })
   } catch (error) {
+    t.comment(alertmanager.output().slice(-3000))
     t.comment(monitor.output().slice(-3000))
     t.comment(prometheus.output().slice(-3000))
     throw error
   } finally {
     await prometheus.stop()
+    await alertmanager.stop()
     t.equal(await monitor.stop(), 0, 'the daemon ends well on SIGTERM', {
       output: monitor.output().slice(-3000),
     })

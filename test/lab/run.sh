@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `npm run test:lab`: starts the real fleet and runs the tests that need it (or only the test files that are named).
-# Debian, as root. Installs by apt what is missing, none of which is a service; what is one (prometheus) is unpacked
+# Debian, as root. Installs by apt what is missing, none of which is a service; what is one (prometheus, alertmanager) is unpacked
 # into $LAB_DIR, not installed. LAB_KEEP=1 leaves the fleet up; a fleet that was up before stays up.
 #
 #   --score      only the table of faults: what was injected against what was answered (every run prints it)
@@ -42,7 +42,7 @@ kill -0 "$(cat "$LAB_DIR/nodes/b1/pid" 2>/dev/null || echo x)" 2>/dev/null && wa
 finish() { [[ $was_up || ${LAB_KEEP:-} ]] || bash $lab down; }
 trap finish EXIT
 start=$SECONDS
-bash $lab tools prometheus
+bash $lab tools prometheus prometheus-alertmanager
 bash $lab up
 bash $lab status
 echo "the fleet is up after $((SECONDS - start)) s"
