@@ -1,5 +1,5 @@
 // Writes the files that are generated from the code: config.schema.json, docs/metrics.md, docs/runbooks/, docs/alerts.md,
-// prometheus/*.yml and docs/nixos.md.
+// prometheus/*.yml, grafana/builder-monitor.json and docs/nixos.md.
 // Tests compare them with the code. Run after a build: npm run docs
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -30,6 +30,8 @@ const { alertPage, alertsDoc, alertsFile, recordingFile } =
 writeFileSync(join(root, 'prometheus', 'alerts.yml'), alertsFile())
 writeFileSync(join(root, 'prometheus', 'rules.yml'), recordingFile())
 writeFileSync(join(root, 'docs', 'alerts.md'), alertsDoc())
+const { dashboardFile } = await import('../dist/alerts/dashboard.js')
+writeFileSync(join(root, 'grafana', 'builder-monitor.json'), dashboardFile())
 for (const rule of alertRules)
   writeFileSync(join(runbooks, `${rule.name}.md`), alertPage(rule))
 

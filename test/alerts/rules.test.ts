@@ -8,6 +8,7 @@ import {
   recordingFile,
   runbookBase,
 } from '../../src/alerts/files.ts'
+import { dashboardFile, dashboardQueries } from '../../src/alerts/dashboard.ts'
 import { alertRules } from '../../src/alerts/rules.ts'
 import { families } from '../../src/exporters/families.ts'
 
@@ -18,6 +19,7 @@ t.test('what is generated is up to date; else: npm run docs', async t => {
   t.equal(await text('prometheus/alerts.yml'), alertsFile())
   t.equal(await text('prometheus/rules.yml'), recordingFile())
   t.equal(await text('docs/alerts.md'), alertsDoc())
+  t.equal(await text('grafana/builder-monitor.json'), dashboardFile())
   for (const rule of alertRules)
     t.equal(await text(`docs/runbooks/${rule.name}.md`), alertPage(rule), rule.name)
 })
@@ -28,6 +30,7 @@ t.test('every series of rules and of their tests is one of ours', async t => {
     await text('prometheus/alerts.yml'),
     await text('prometheus/rules.yml'),
     await text('prometheus/tests/alerts.yml'),
+    ...dashboardQueries(),
   ].join('\n')
   // A colon before it: the name of a recording
   const used = sources.match(/(?<![\w:/-])(?:nix_|builder_monitor_)\w+(?!\w*:)/g) ?? []

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { dashboardQueries } from '../../src/alerts/dashboard.ts'
 import { labDir, machineLine, nodes, shared, waitFor } from './support.ts'
 
 t.setTimeout(120_000)
@@ -174,6 +175,19 @@ ${await readFile(join(prometheusDir, 'examples', 'alertmanager-inhibit.yml'), 'u
       },
     ])
     t.equal(down.length, 1, 'and no other builder is called down')
+
+    // Every panel of the dashboard has something to draw
+    for (const expr of dashboardQueries()) {
+      const asked = expr
+        .replaceAll('$instance', '.*')
+        .replaceAll('$builder', '.*')
+        .replaceAll('$__rate_interval', '1m')
+      await waitFor(`data for ${asked}`, 60, async () => {
+        const url = `http://127.0.0.1:${prometheusPort}/api/v1/query?query=${encodeURIComponent(asked)}`
+        const answer = (await getJson(url)) as Answer | null
+        return answer?.data.result.length ? true : null
+      })
+    }
 
     // Mended: the list names it no more
     await writeFile(join(dir.outside, 'machines'), `${lines.slice(0, 2).join('\n')}\n`)
