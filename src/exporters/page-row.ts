@@ -1,6 +1,7 @@
 import type { BuilderReport, CauseReport } from '../diagnosis/report.ts'
 import type { BuilderState, ProbeName, Result } from '../model.ts'
 import { html, type Html } from './html.ts'
+import { builderPath } from './page-builder.ts'
 import { bytes, looks, milliseconds, since } from './page-words.ts'
 
 /** Where a builder stands on the page. */
@@ -27,7 +28,7 @@ export const rowOf = (
         <i aria-hidden="true"><span>${shape}</span></i
         >${word}
       </td>
-      <th scope="row"><a href="#${anchorOf(report.name)}">${report.name}</a></th>
+      <th scope="row"><a href="${builderPath(report.name)}">${report.name}</a></th>
       <td class="systems" data-name="systems">
         ${builder.systems.join(', ')}${
           features.length > 0 &&

@@ -2,6 +2,7 @@ import { reportOf, type Report } from '../diagnosis/report.ts'
 import type { Problem, Snapshot, View } from '../model.ts'
 import type { Exporter, Route } from './exporter.ts'
 import { html, type Html } from './html.ts'
+import { renderBuilder } from './page-builder.ts'
 import { rowOf } from './page-row.ts'
 import { iconColours, iconOf, pageStyle } from './page-style.ts'
 import { byUrgency, headlineOf, titleOf } from './page-words.ts'
@@ -17,7 +18,7 @@ export interface PageOptions {
 
 const refreshSeconds = 10
 
-/** GET /: the whole fleet at a glance, complete without any script. `/?pause` stands still for reading. */
+/** GET /: the whole fleet at a glance, and /builders/NAME, complete without any script. `/?pause` stands still for reading. */
 export const createPageExporter = (options: PageOptions): Exporter => ({
   name: 'page',
   routes: (view: View): readonly Route[] => [
@@ -29,6 +30,27 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
         type: 'text/html; charset=utf-8',
         body: renderPage(view.read(), options, query.has('pause')),
       }),
+    },
+    {
+      method: 'GET',
+      path: '/builders/',
+      handle: ({ path, query }) => {
+        const snapshot = view.read()
+        const state = snapshot.builders.get(path.slice('/builders/'.length))
+        if (!state)
+          return {
+            status: 404,
+            type: 'text/plain; charset=utf-8',
+            body: 'no such builder is configured: / lists those that are\n',
+          }
+        const { version, now = () => Date.now() / 1000 } = options
+        const isPaused = query.has('pause')
+        return {
+          status: 200,
+          type: 'text/html; charset=utf-8',
+          body: renderBuilder(state, snapshot, { now: now(), version, isPaused }),
+        }
+      },
     },
   ],
 })
