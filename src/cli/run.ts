@@ -50,7 +50,10 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     for (const error of loaded.errors) io.err(`builder-monitor: ${error}\n`)
     return badConfiguration
   }
-  const log = createLog(logLevel(values['log-level']) ?? loaded.config.logLevel)
+  const log = createLog(
+    logLevel(values['log-level']) ?? loaded.config.logLevel,
+    io.env['JOURNAL_STREAM'],
+  )
   const runLocal = createRun()
   const credentials = await takeCredentials(io.env)
   const { env } = credentials
