@@ -417,6 +417,20 @@ export interface ProbeRecord<T = unknown> {
 
 export type ProbeRecords = { readonly [P in ProbeName]?: ProbeRecord<ProbeValues[P]> }
 
+/** An attempt as the past keeps it: what came of it, without what it told. */
+export interface Check {
+  readonly status: Outcome['status']
+  readonly kind: Kind | null
+  /** Unix seconds. */
+  readonly at: number
+  readonly durationSeconds: number
+  /** The one number of what it told that is worth following, as the probe's `level` has it; null where there is none. */
+  readonly level: number | null
+}
+
+/** The newest checks of each probe, newest last; bounded. */
+export type Past = { readonly [P in ProbeName]?: readonly Check[] }
+
 /** Everything known of one builder. A new object whenever anything changed, so identity says "unchanged". */
 export interface BuilderState {
   readonly builder: Builder
@@ -424,8 +438,8 @@ export interface BuilderState {
   readonly verdict: Verdict
   /** Times of the newest changes of the verdict, for flapping; bounded. */
   readonly changedAt: readonly number[]
-  /** Newest last; bounded. Failures are kept apart so that successes do not push them out. */
-  readonly history: readonly Result[]
+  readonly past: Past
+  /** Newest last; bounded. Kept apart from the rest of the past, evidence and all, so that successes do not push them out. */
   readonly failures: readonly Result[]
   /** What the verdict was when the monitor was last stopped; absent where it was not known then. */
   readonly before?: {
@@ -586,6 +600,8 @@ export interface Probe<P extends ProbeName> {
   readonly timeoutMs: number
   run(context: ProbeContext): Promise<Outcome<ProbeValues[P]>>
   samples(value: ProbeValues[P], builder: Builder): readonly Sample[]
+  /** The one number whose course is worth a line on the builder's page. */
+  level?(value: ProbeValues[P]): number | null
 }
 
 /** A probe whose POSIX sh fragment goes out together with the others that are due, as one command. */
@@ -597,6 +613,8 @@ export interface TelemetryProbe<P extends ProbeName> {
   /** `output` is what the fragment printed, untrusted. */
   parse(output: string, context: TelemetryContext): Outcome<ProbeValues[P]>
   samples(value: ProbeValues[P], builder: Builder): readonly Sample[]
+  /** The one number whose course is worth a line on the builder's page. */
+  level?(value: ProbeValues[P]): number | null
 }
 
 export interface TelemetryContext {

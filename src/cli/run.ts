@@ -44,7 +44,12 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     'demo-builders': { type: 'string' },
   })
   const { path, named } = configPath(values['config'], io.env)
-  const load = () => loadConfig(path, !named, cronFault)
+  let effective: Config | null = null
+  const load = async () => {
+    const checked = await loadConfig(path, !named, cronFault)
+    if (checked.ok) effective = checked.config
+    return checked
+  }
   const loaded = await load()
   if (!loaded.ok) {
     for (const error of loaded.errors) io.err(`builder-monitor: ${error}\n`)
@@ -75,6 +80,7 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     version,
     samplesOf,
     files: () => files,
+    config: () => effective,
     run: runLocal,
     env: io.env,
     pid: process.pid,

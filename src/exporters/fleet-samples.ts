@@ -1,7 +1,8 @@
-import { probeNames, type BuilderState, type Sample, type Snapshot } from '../model.ts'
+import { probeNames, type Sample, type Snapshot } from '../model.ts'
 import { clientOutcomes, findingsOf } from '../diagnosis/report.ts'
 import { isKind, kindNames, stateOf } from '../diagnosis/kinds.ts'
-import { freshUntil, valueOf, type Moment } from './builder-samples.ts'
+import type { Moment } from './builder-samples.ts'
+import { capabilitiesOf } from './capabilities.ts'
 import type { FamilyName } from './families.ts'
 
 /** What is told of the fleet, of this machine and of the monitor itself. */
@@ -65,48 +66,7 @@ const failures = (counts: Snapshot['monitor']['failuresByKind']): Sample[] =>
     .filter(kind => stateOf(kind) !== 'info' || (isKind(kind) && counts[kind]))
     .map(kind => sample('builder_monitor_failures_total', { kind }, counts[kind] ?? 0))
 
-/** Every system with every feature that the list promises; a zero is an outage that builds will feel. */
-const available = ({ builders }: Snapshot, moment: Moment): Sample[] => {
-  const counts = new Map<string, Map<string, number>>()
-  for (const state of builders.values()) {
-    const proven = provenSystems(state, moment)
-    const missing = valueOf(state.probes.system?.lastGood)?.missingFeatures ?? []
-    for (const system of new Set(state.builder.systems))
-      for (const feature of promised(state.builder)) {
-        const isAble = proven.has(system) && !missing.includes(feature)
-        const bySystem = counts.get(system) ?? new Map<string, number>()
-        counts.set(system, bySystem)
-        bySystem.set(feature, (bySystem.get(feature) ?? 0) + (isAble ? 1 : 0))
-      }
-  }
-  return [...counts].flatMap(([system, byFeature]) =>
-    [...byFeature].map(([feature, count]) =>
-      sample('nix_builders_available', { system, feature }, count),
-    ),
+const available = (snapshot: Snapshot, moment: Moment): Sample[] =>
+  capabilitiesOf(snapshot, moment).map(({ system, feature, able }) =>
+    sample('nix_builders_available', { system, feature }, able.length),
   )
-}
-
-/** Features that a build may ask for alone and come here; '' is a build without any. Nix sends no other to mandatory ones. */
-const promised = ({
-  supportedFeatures,
-  mandatoryFeatures,
-}: BuilderState['builder']): ReadonlySet<string> =>
-  new Set(
-    ['', ...supportedFeatures, ...mandatoryFeatures].filter(feature =>
-      mandatoryFeatures.every(mandatory => mandatory === feature),
-    ),
-  )
-
-const provenSystems = (
-  { probes, verdict }: BuilderState,
-  { now, intervals }: Moment,
-): ReadonlySet<string> => {
-  const canary = probes.canary?.conclusive
-  if (verdict.state !== 'healthy' && verdict.state !== 'degraded') return new Set()
-  if (!canary || now > freshUntil(canary, intervals)) return new Set()
-  return new Set(
-    (valueOf(canary)?.runs ?? [])
-      .filter(({ outcome, feature }) => outcome === 'ok' && feature === undefined)
-      .map(({ system }) => system),
-  )
-}

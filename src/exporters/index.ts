@@ -1,6 +1,8 @@
 import { apiExporter } from './api.ts'
 import type { Exporter } from './exporter.ts'
-import { createPageExporter, type PageOptions } from './page.ts'
+import { createConfigExporter, type EffectiveConfigOptions } from './effective-config.ts'
+import { createEventsExporter } from './events.ts'
+import { createPageExporter, type PageOptions } from './page/index.ts'
 import { createSystemdExporter, type SystemdOptions } from './systemd.ts'
 import { createPrometheusExporter, type PrometheusOptions } from './prometheus.ts'
 
@@ -12,7 +14,7 @@ export interface Exporters {
 
 /** The ways out, in one list: a new exporter is one more line here. */
 export const createExporters = (
-  options: PrometheusOptions & PageOptions & SystemdOptions,
+  options: PrometheusOptions & PageOptions & SystemdOptions & EffectiveConfigOptions,
 ): Exporters => {
   const prometheus = createPrometheusExporter(options)
   const systemd = createSystemdExporter(options)
@@ -21,6 +23,8 @@ export const createExporters = (
       createPageExporter(options),
       prometheus,
       apiExporter,
+      createEventsExporter(),
+      createConfigExporter(options),
       ...(systemd ? [systemd] : []),
     ],
     observeLateness: (job, seconds) => prometheus.observeLateness(job, seconds),

@@ -1,7 +1,7 @@
 import { reportOf } from '../diagnosis/report.ts'
 import type { Run, Snapshot, View } from '../model.ts'
 import type { Exporter } from './exporter.ts'
-import { byUrgency, headlineOf } from './page-words.ts'
+import { byUrgency, headlineOf, sentenceOf } from './page/words.ts'
 
 export interface SystemdOptions {
   readonly run: Run
@@ -113,9 +113,11 @@ const reloads = ({ monitor }: Snapshot): boolean => monitor.reloading === true
 
 const statusOf = (snapshot: Snapshot): string => {
   const { builders, shared } = reportOf(snapshot)
-  const text = headlineOf(
-    { builders: builders.toSorted(byUrgency), shared },
-    snapshot.monitor.ready,
+  const text = sentenceOf(
+    headlineOf(
+      { builders: builders.toSorted(byUrgency), shared },
+      snapshot.monitor.ready,
+    ),
     snapshot.at,
   )
   return text.replaceAll(/\s+/g, ' ').slice(0, statusLength)

@@ -85,6 +85,7 @@ echo "== mounts"
       })
     return samples
   },
+  level: ({ store }) => store.availableBytes,
 }
 
 const filesystem = (

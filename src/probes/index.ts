@@ -2,6 +2,7 @@ import type {
   Builder,
   Probe,
   ProbeName,
+  ProbeValues,
   Result,
   Sample,
   TelemetryProbe,
@@ -48,3 +49,13 @@ export const samplesOf = (
   'value' in outcome && outcome.value !== undefined
     ? (samplers[probe]?.(outcome.value, builder) ?? [])
     : []
+
+/** The number of a result that is worth following, null where there is none. */
+export const levelOf = ({ probe, outcome }: Result): number | null => {
+  const one = telemetryProbes.find(({ name }) => name === probe)
+  const value = 'value' in outcome ? outcome.value : undefined
+  // The record of a probe holds values of that probe; TypeScript loses that through the list
+  return one && value !== undefined && value !== null
+    ? (one.level?.(value as ProbeValues[ProbeName]) ?? null)
+    : null
+}

@@ -54,6 +54,7 @@ true
       ...sample('nix_builder_daemon_oom_kills_total', value.daemonOomKills),
     ]
   },
+  level: ({ availableBytes }) => availableBytes,
 }
 
 type Found = ReadonlyMap<string, string>

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 import { kinds, type Kind } from '../diagnosis/kinds.ts'
 import {
-  probeNames,
+  states,
   type BuilderState,
-  type Result,
+  type Check,
+  type Past,
+  type ProbeName,
   type Snapshot,
   type State,
 } from '../model.ts'
@@ -15,43 +17,41 @@ export interface Remembered {
   readonly state: State
   readonly kind: string | null
   readonly since: number
-  readonly history: readonly Result[]
+  readonly past: Past
 }
 
-const states: readonly State[] = [
-  'healthy',
-  'degraded',
-  'down',
-  'unknown',
-  'asleep',
-  'drained',
-]
+/** What says whether a builder takes work; readings begin anew with the monitor. */
+const keptProbes: readonly ProbeName[] = ['login', 'trust', 'canary', 'direct']
+const keptChecks = 60
 
-/** What to keep of a snapshot, as JSON: verdicts with their age, and the course of the last checks without values. */
+/** What to keep of a snapshot, as JSON: verdicts with their age, and the course of the last checks. */
 export const remember = ({ builders }: Snapshot): unknown =>
-  [...builders.values()].map(({ builder, verdict, history }) => ({
+  [...builders.values()].map(({ builder, verdict, past }) => ({
     name: builder.name,
     line: digestOf(builder.line),
     state: verdict.state,
     kind: verdict.cause?.kind ?? null,
     since: verdict.since,
-    history: history.map(({ probe, outcome, at, durationSeconds }) => [
-      probe,
-      outcome.status,
-      'kind' in outcome ? outcome.kind : null,
-      at,
-      durationSeconds,
-    ]),
+    past: Object.fromEntries(
+      keptProbes.flatMap(probe => {
+        const checks = past[probe]
+        return checks ? [[probe, checks.map(entryOf)]] : []
+      }),
+    ),
   }))
 
 /** Reads what `remember` kept, whatever it is by now; what is not as it should be is left out. */
 export const recall = (kept: unknown): ReadonlyMap<string, Remembered> => {
   const past = new Map<string, Remembered>()
   for (const one of Array.isArray(kept) ? kept : []) {
-    const { name, line, state, kind, since, history } = (one ?? {}) as Record<
-      string,
-      unknown
-    >
+    const {
+      name,
+      line,
+      state,
+      kind,
+      since,
+      past: checks,
+    } = (one ?? {}) as Record<string, unknown>
     const known = states.find(known => known === state)
     if (typeof name !== 'string' || typeof line !== 'string' || !known) continue
     if (typeof since !== 'number' || !Number.isFinite(since)) continue
@@ -60,7 +60,7 @@ export const recall = (kept: unknown): ReadonlyMap<string, Remembered> => {
       state: known,
       kind: typeof kind === 'string' ? kind : null,
       since,
-      history: (Array.isArray(history) ? history : []).slice(-60).flatMap(resultOf),
+      past: pastOf(checks),
     })
   }
   return past
@@ -77,25 +77,49 @@ export const withPast = (
     : {
         ...state,
         before: { state: past.state, kind: past.kind, since: past.since },
-        history: past.history,
+        past: past.past,
       }
 
 const digestOf = (line: string): string =>
   createHash('sha256').update(line).digest('base64url').slice(0, 22)
 
-const resultOf = (entry: unknown): Result[] => {
+const entryOf = ({ status, kind, at, durationSeconds }: Check) => [
+  status,
+  kind,
+  Math.round(at),
+  Number(durationSeconds.toFixed(3)),
+]
+
+const pastOf = (kept: unknown): Past => {
+  if (typeof kept !== 'object' || kept === null) return {}
+  const byProbe = kept as Readonly<Record<string, unknown>>
+  return Object.fromEntries(
+    keptProbes.flatMap(probe => {
+      const entries = byProbe[probe]
+      return Array.isArray(entries)
+        ? [[probe, entries.slice(-keptChecks).flatMap(checkOf)]]
+        : []
+    }),
+  )
+}
+
+const statuses: readonly Check['status'][] = [
+  'ok',
+  'degraded',
+  'failed',
+  'busy',
+  'skipped',
+]
+
+const checkOf = (entry: unknown): Check[] => {
   if (!Array.isArray(entry)) return []
-  const [probe, status, kind, at, durationSeconds] = entry as unknown[]
-  const name = probeNames.find(name => name === probe)
-  if (!name || typeof at !== 'number' || typeof durationSeconds !== 'number') return []
-  const result = { probe: name, at, durationSeconds }
-  if (status === 'ok') return [{ ...result, outcome: { status, value: undefined } }]
+  const [said, kind, at, durationSeconds] = entry as unknown[]
+  const status = statuses.find(one => one === said)
+  if (!status || typeof at !== 'number' || typeof durationSeconds !== 'number') return []
   const known = isKind(kind) ? kind : 'not_told'
-  if (status === 'degraded')
-    return [{ ...result, outcome: { status, value: undefined, kind: known, params: {} } }]
-  if (status === 'failed' || status === 'busy' || status === 'skipped')
-    return [{ ...result, outcome: { status, kind: known, params: {} } }]
-  return []
+  return [
+    { status, kind: status === 'ok' ? null : known, at, durationSeconds, level: null },
+  ]
 }
 
 const isKind = (text: unknown): text is Kind =>

@@ -2,6 +2,7 @@ import type {
   ActiveBuilders,
   Builder,
   BuilderState,
+  Check,
   ClientState,
   MonitorState,
   ProbeName,
@@ -13,8 +14,8 @@ import type {
 } from '../model.ts'
 import { withPast, type Remembered } from './memory.ts'
 
-/** Results kept for each builder, and failures kept apart so that successes do not push the evidence out. */
-const historyLength = 60
+/** Checks kept for each probe of a builder, and failures kept apart so that successes do not push the evidence out. */
+const pastLength = 60
 const failuresLength = 20
 
 /** Judges a builder after each change; the damped way for the daemon, the instant way for `check`. */
@@ -35,12 +36,16 @@ export interface Store extends View {
   client(client: ClientState): void
 }
 
+/** The number of a result that is worth following: the probes' own `level`. */
+export type LevelOf = (result: Result) => number | null
+
 /** The one place where state changes: each change makes a new immutable snapshot. */
 export const createStore = (
   judge: Judge,
   now: () => number,
   initial: MonitorState,
   past: ReadonlyMap<string, Remembered> = new Map(),
+  levelOf: LevelOf = () => null,
 ): Store => {
   const listeners = new Set<(snapshot: Snapshot) => void>()
   let snapshot: Snapshot = {
@@ -90,7 +95,9 @@ export const createStore = (
     record: (builder, results) => {
       const known = snapshot.builders.get(builder.name)
       if (!known || known.builder.line !== builder.line || results.length === 0) return
-      const state = judged(results.reduce(withResult, known))
+      const state = judged(
+        results.reduce((state, one) => withResult(state, one, levelOf(one)), known),
+      )
       const builders = new Map(snapshot.builders).set(builder.name, state)
       const monitor = {
         ...snapshot.monitor,
@@ -129,32 +136,44 @@ const newState = (builder: Builder, now: number): BuilderState => ({
     proven: false,
   },
   changedAt: [],
-  history: [],
+  past: {},
   failures: [],
 })
 
 const isGood = (result: Result): boolean =>
   result.outcome.status === 'ok' || result.outcome.status === 'degraded'
 
-const withResult = (state: BuilderState, result: Result): BuilderState => {
-  const before: ProbeRecord | undefined = state.probes[result.probe]
-  const failed = result.outcome.status === 'failed'
-  const record = nextRecord(before, result)
+const withResult = (
+  state: BuilderState,
+  result: Result,
+  level: number | null,
+): BuilderState => {
+  const { probe, outcome } = result
+  const before: ProbeRecord | undefined = state.probes[probe]
   return {
     ...state,
-    probes: { ...state.probes, [result.probe]: record },
-    history: isRoutine(result)
-      ? state.history
-      : [...state.history, result].slice(-historyLength),
-    failures: failed
-      ? [...state.failures, result].slice(-failuresLength)
-      : state.failures,
+    probes: { ...state.probes, [probe]: nextRecord(before, result) },
+    past: {
+      ...state.past,
+      [probe]: [...(state.past[probe] ?? []), checkOf(result, level)].slice(-pastLength),
+    },
+    failures:
+      outcome.status === 'failed'
+        ? [...state.failures, result].slice(-failuresLength)
+        : state.failures,
   }
 }
 
-/** Slots are read four times a minute; that they were is no history. */
-const isRoutine = ({ probe, outcome }: Result): boolean =>
-  probe === 'slots' && outcome.status !== 'degraded'
+const checkOf = (
+  { outcome, at, durationSeconds }: Result,
+  level: number | null,
+): Check => ({
+  status: outcome.status,
+  kind: 'kind' in outcome ? outcome.kind : null,
+  at,
+  durationSeconds,
+  level,
+})
 
 const nextRecord = (before: ProbeRecord | undefined, result: Result): ProbeRecord => {
   const good = isGood(result)

@@ -235,7 +235,7 @@ export const stateOf = (
     ...verdict,
   },
   changedAt: [],
-  history: [],
+  past: {},
   failures: [],
 })
 

@@ -139,7 +139,7 @@ t.test('a builder that stays down is down since before the restart', async t => 
     'unknown',
     'never believed unseen',
   )
-  t.equal(after.read().builders.get(builder.name)?.history.length, 2)
+  t.equal(after.read().builders.get(builder.name)?.past.login?.length, 2)
   see(after, refused)
   t.match(see(after, refused).verdict, { state: 'down', since })
 
@@ -149,8 +149,8 @@ t.test('a builder that stays down is down since before the restart', async t => 
 
   const other = started(kept, 'ssh://another')
   t.equal(
-    other.read().builders.get(builder.name)?.history.length,
-    0,
+    other.read().builders.get(builder.name)?.past.login,
+    undefined,
     'another line has no past',
   )
 })
@@ -160,7 +160,9 @@ t.test('whatever stands in the file, nothing is thrown', async t => {
     fc.property(fc.jsonValue(), value => {
       recall(value)
       recall([value])
-      recall([{ name: 'b', line: 'x', state: 'down', since: 1, history: value }])
+      const one = { name: 'b', line: 'x', state: 'down', since: 1 }
+      recall([{ ...one, past: value }])
+      recall([{ ...one, past: { login: value, canary: [value, [value]] } }])
     }),
   )
   t.pass()

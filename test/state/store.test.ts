@@ -65,7 +65,7 @@ t.test('successes do not push failures out of the history', async t => {
   store.record(builder, [aResult('login', refused)])
   for (let i = 0; i < 200; i++) store.record(builder, [aResult('login', ok())])
   const state = store.read().builders.get('b1')
-  t.equal(state?.history.length, 60)
+  t.equal(state?.past.login?.length, 60)
   t.equal(state?.failures.length, 1)
 })
 

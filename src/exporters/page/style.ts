@@ -1,12 +1,11 @@
-import { raw } from './html.ts'
-
 /** The look of the page: no font, image or script from anywhere; light and dark by what the reader's system says. */
-export const pageStyle = raw(`
+export const pageStyle = `
 :root {
   color-scheme: light dark;
   --ground: light-dark(#f6f7f9, #14171c);
   --card: light-dark(#fff, #1c2027);
   --line: light-dark(#dde1e7, #323843);
+  --edge: light-dark(#8a94a3, #6b7686);
   --text: light-dark(#1b2027, #e7eaef);
   --quiet: light-dark(#5a6472, #a0a9b6);
   --code: light-dark(#f0f2f5, #12151a);
@@ -20,12 +19,14 @@ export const pageStyle = raw(`
 }
 * { box-sizing: border-box; }
 body {
-  margin: 0 auto; padding: 1.5rem 1.25rem 2.5rem; max-width: 74rem;
+  margin: 0 auto; padding: 1.5rem 1.25rem 2.5rem; max-width: 80rem;
   background: var(--ground); color: var(--text);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
 }
+[data-theme=light] { color-scheme: light; }
+[data-theme=dark] { color-scheme: dark; }
 a { color: var(--link); }
-a:focus-visible, summary:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
+:is(a, summary, button, input, select, [tabindex]):focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 h1 { text-wrap: balance; margin: .25rem 0 1.25rem; font-size: clamp(1.2rem, 2.6vw, 1.65rem); line-height: 1.3; overflow-wrap: anywhere; }
 h2 { margin: 2rem 0 .5rem; font-size: 1.05rem; }
 .brand { color: var(--quiet); font-size: .875rem; margin: 0; display: flex; gap: .25rem 1rem; flex-wrap: wrap; }
@@ -37,13 +38,14 @@ table { width: 100%; border-collapse: separate; border-spacing: 0; background: v
 th, td { text-align: left; vertical-align: baseline; padding: .6rem .75rem; font-weight: 400; }
 thead th { color: var(--quiet); font-size: .8125rem; white-space: nowrap; border-bottom: 1px solid var(--line); }
 tbody + tbody > tr:first-child > * { border-top: 1px solid var(--line); }
-tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 13rem; }
+tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 9rem; }
 tbody th a { color: inherit; text-decoration: none; } tbody th a:hover { text-decoration: underline; }
 time { white-space: nowrap; }
 tbody:target { background: light-dark(#eef4ff, #222b3a); }
+table#fleet:not(:has(tbody)) { display: none; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
-.systems { overflow-wrap: break-word; }
-.features { display: block; }
+.systems { min-width: 9rem; } .systems span { white-space: nowrap; }
+.systems .features { display: block; white-space: normal; }
 .quiet, .features { color: var(--quiet); font-size: .875rem; }
 .state { white-space: nowrap; font-weight: 600; }
 .state i { display: inline-block; width: 1.5rem; height: 1.5rem; margin-right: .45rem; border-radius: 50%; font: 700 .8rem/1.5rem system-ui, sans-serif; text-align: center; background: currentColor; }
@@ -62,6 +64,24 @@ summary { color: var(--quiet); cursor: pointer; width: fit-content; }
 .label { color: var(--quiet); font-size: .8125rem; margin: 0; }
 .empty { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.25rem; }
 .empty li { overflow-wrap: anywhere; }
+.filter { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: end; margin: 0 0 1rem; color: var(--quiet); font-size: .875rem; }
+input, select, button { font: inherit; color: var(--text); background: var(--card); border: 1px solid var(--edge); border-radius: 6px; padding: .25rem .5rem; }
+button { cursor: pointer; }
+.course { width: 180px; }
+svg.checks { display: block; max-width: 100%; } svg.checks.old { opacity: .45; }
+.good { fill: var(--healthy); } path.degraded { fill: var(--degraded); } .failed { fill: var(--down); } .gap { fill: var(--edge); } .none { fill: var(--line); }
+.sparks { display: flex; flex-wrap: wrap; gap: .75rem 2rem; margin: .75rem 0; }
+.spark { margin: 0; font-size: .875rem; } .spark figcaption { color: var(--quiet); } .spark p { margin: 0; }
+.spark polyline { fill: none; stroke: var(--link); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
+.wide { overflow-x: auto; }
+.matrix { width: auto; } .matrix caption { text-align: left; color: var(--quiet); font-size: .875rem; padding: 0 0 .4rem; caption-side: top; background: var(--ground); }
+.matrix :is(th, td) { padding: .4rem .75rem; white-space: nowrap; } .matrix tbody th { min-width: 0; } .matrix tbody tr + tr > * { border-top: 1px solid var(--line); }
+.phases { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; padding: 0; margin: .4rem 0; font-size: .875rem; }
+pre { position: relative; } pre button { position: absolute; top: .3rem; right: .3rem; padding: 0 .5rem; font: .75rem/1.6 system-ui, sans-serif; user-select: none; }
+pre[data-copy]:has(button) { padding-right: 4.5rem; }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; margin: 0; }
+.behind #live { color: var(--down); font-weight: 600; }
+main > details, #builder > details, #advice > details { margin: .35rem 0; }
 footer { margin-top: 1.75rem; color: var(--quiet); font-size: .875rem; display: flex; flex-wrap: wrap; gap: .35rem 1.25rem; }
 .skip { position: absolute; left: -99rem; } .skip:focus { left: 1rem; }
 @media (max-width: 46rem) {
@@ -75,21 +95,10 @@ footer { margin-top: 1.75rem; color: var(--quiet); font-size: .875rem; display: 
   td[data-name]::before { content: attr(data-name) " "; color: var(--quiet); font-size: .875rem; }
   td[data-name]:empty { display: none; }
   tr.cause td { padding-top: .5rem; }
+  .matrix, .matrix thead, .matrix tbody, .matrix tr, .matrix th, .matrix td, .matrix caption { display: revert; position: static; }
+  .course { width: auto; }
 }
-@media print { body { max-width: none; } footer, .skip { display: none; } }
-`)
-
-/** A dot in the colour of the state, for the tab. */
-export const iconOf = (colour: string): string =>
-  `data:image/svg+xml,${encodeURIComponent(
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${colour}"/></svg>`,
-  )}`
-
-export const iconColours = {
-  healthy: '#1f9d55',
-  degraded: '#d99000',
-  down: '#d93025',
-  unknown: '#7b8794',
-  asleep: '#7b8794',
-  drained: '#7b8794',
-} as const
+@media (prefers-contrast: more) { :root { --quiet: var(--text); --line: var(--edge); } }
+@media (prefers-reduced-motion: reduce) { * { scroll-behavior: auto !important; transition: none !important; animation: none !important; } }
+@media print { :root { color-scheme: light; } body { max-width: none; padding: 0; } footer, .skip, .filter, pre button { display: none; } tbody { break-inside: avoid; } }
+`

@@ -1,8 +1,8 @@
 /** A fleet that shows what the page can show; run by itself it serves that, for screenshots. */
-import { createPageExporter } from '../../src/exporters/page.ts'
-import { builderParams } from '../../src/diagnosis/params.ts'
-import type { Builder, Snapshot } from '../../src/model.ts'
-import type { Kind, Params } from '../../src/diagnosis/kinds.ts'
+import { createPageExporter } from '../../../src/exporters/page/index.ts'
+import { builderParams } from '../../../src/diagnosis/params.ts'
+import type { Builder, Snapshot } from '../../../src/model.ts'
+import type { Kind, Params } from '../../../src/diagnosis/kinds.ts'
 import {
   allOk,
   builderOf,
@@ -13,7 +13,7 @@ import {
   snapshotOf,
   stateOf,
   viewOf,
-} from './fixture.ts'
+} from '../fixture.ts'
 
 const failed = (builder: Builder, kind: Kind, params: Params, evidence?: string) => {
   const all = { ...builderParams(builder), ...params }
@@ -90,7 +90,7 @@ export const demoSnapshot = (): Snapshot => {
   ])
 }
 
-if (process.argv[1]?.endsWith('page-demo.ts')) {
+if (process.argv[1]?.endsWith('demo.ts')) {
   const pages = createPageExporter({ version: '0.1.0', now: () => now })
   const { url } = await serve(viewOf(demoSnapshot()), pages)
   process.stdout.write(`${url}\n`)

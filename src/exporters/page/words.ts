@@ -1,5 +1,5 @@
-import type { BuilderReport, Report } from '../diagnosis/report.ts'
-import type { State } from '../model.ts'
+import type { BuilderReport, Report } from '../../diagnosis/report.ts'
+import type { State } from '../../model.ts'
 import { html, type Html } from './html.ts'
 
 /** Shape and word of a state: colour alone would tell some people nothing. */
@@ -27,28 +27,38 @@ const urgency: readonly State[] = [
 export const byUrgency = (a: BuilderReport, b: BuilderReport): number =>
   urgency.indexOf(a.state) - urgency.indexOf(b.state) || a.name.localeCompare(b.name)
 
-/** The one sentence of the page: how many can take work, and what is wrong with the first that cannot. */
+/** The one sentence: how many can take work, and what is wrong with the first that cannot, since when. */
+export interface Headline {
+  /** Without its full stop, for `since` may follow. */
+  readonly text: string
+  /** Unix seconds. */
+  readonly since: number | null
+}
+
 export const headlineOf = (
   { builders, shared }: Pick<Report, 'builders' | 'shared'>,
   isReady: boolean,
-  now: number,
-): string => {
+): Headline => {
   const count = builders.length
-  if (count === 0) return 'No builders are configured.'
+  if (count === 0) return { text: 'No builders are configured', since: null }
   const noun = count === 1 ? 'builder' : 'builders'
   if (!isReady && builders.every(({ probes }) => !probes.login))
-    return `Looking at ${count} ${noun} for the first time.`
+    return { text: `Looking at ${count} ${noun} for the first time`, since: null }
   const able = builders.filter(
     ({ state }) => state === 'healthy' || state === 'degraded',
   ).length
   const worst = builders.find(({ cause }) => cause !== null)
-  const first = `${able} of ${count} ${noun} can take work.`
-  if (!worst?.cause) return first
+  const first = `${able} of ${count} ${noun} can take work`
+  if (!worst?.cause) return { text: first, since: null }
   const what = worst.cause.kind.replaceAll('_', ' ')
   const group = shared.find(one => one.builders.includes(worst.name))
   const who = group ? `${group.builders.length} hang on ${group.parent}` : worst.name
-  return `${first} ${who}: ${what}, for ${duration(now - worst.since)}.`
+  return { text: `${first}. ${who}: ${what}`, since: worst.since }
 }
+
+/** The headline as plain text; `now` in Unix seconds. */
+export const sentenceOf = ({ text, since: at }: Headline, now: number): string =>
+  `${text}${at === null ? '' : `, for ${duration(now - at)}`}.`
 
 /** For the title and the tab: the worst, with its count. */
 export const titleOf = (
@@ -80,15 +90,19 @@ export const duration = (seconds: number): string => {
   return minutes > 0 ? `${minutes} m` : `${total} s`
 }
 
-/** A stretch of time up to now, with the moment it began for machines and for whoever points at it. */
-export const since = (at: number, now: number, word: (text: string) => string): Html => {
+/**
+ * A stretch of time up to now, with the moment it began for machines and for whoever points at it. `say` has `{}` where
+ * the stretch goes; with the page's script it goes on by itself.
+ */
+export const since = (at: number, now: number, say: string): Html => {
   const date = new Date(at * 1000)
   if (Number.isNaN(date.getTime())) return html``
   const iso = `${date.toISOString().slice(0, 19)}Z`
   return html`<time
     datetime="${iso}"
     title="${iso.replace('T', ' ').replace('Z', ' UTC')}"
-    >${word(duration(now - at))}</time
+    data-say="${say}"
+    >${say.replace('{}', duration(now - at))}</time
   >`
 }
 
@@ -105,3 +119,6 @@ export const bytes = (count: number): string => {
 
 export const milliseconds = (seconds: number): string =>
   seconds < 10 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`
+
+export const capital = (text: string): string =>
+  text.slice(0, 1).toUpperCase() + text.slice(1)

@@ -3,18 +3,21 @@ export interface Html {
   readonly markup: string
 }
 
-type Part = Html | string | number | null | false | readonly Part[]
+type Part = Html | string | number | null | undefined | false | readonly Part[]
 
 /** A tagged template: what is put in is text and escaped, unless it is Html itself. Lists are joined, null is nothing. */
 export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): Html => ({
-  markup: strings.reduce((page, string, i) => page + markupOf(parts[i - 1]!) + string),
+  markup: strings.reduce(
+    (page, string, i) => page + (i === 0 ? '' : markupOf(parts[i - 1])) + string,
+    '',
+  ),
 })
 
 /** Trusted markup: only for constants of ours. */
 export const raw = (markup: string): Html => ({ markup })
 
 const markupOf = (part: Part): string => {
-  if (part === null || part === false) return ''
+  if (part === null || part === undefined || part === false) return ''
   if (typeof part === 'object')
     return isList(part) ? part.map(markupOf).join('') : part.markup
   return escapeHtml(String(part))

@@ -1,0 +1,80 @@
+import { worstState } from '../../diagnosis/diagnose.ts'
+import { cleanText } from '../../nix/clean.ts'
+import type { Snapshot, State } from '../../model.ts'
+import type { HttpAnswer, Route } from '../exporter.ts'
+import { html } from './html.ts'
+import { looks } from './words.ts'
+
+const colours: Readonly<Record<State, string>> = {
+  healthy: '#17703a',
+  degraded: '#8a5a00',
+  down: '#b3261e',
+  unknown: '#4b5b73',
+  asleep: '#4b5b73',
+  drained: '#4b5b73',
+}
+
+/** /badge/NAME.svg, and /badge.svg for the whole fleet: a name and its state, to be shown in other pages. */
+export const badgeRoutes = (read: () => Snapshot): readonly Route[] => [
+  {
+    method: 'GET',
+    path: '/badge.svg',
+    handle: () => {
+      const states = [...read().builders.values()].map(({ verdict }) => verdict.state)
+      return badge('Nix builders', states.length > 0 ? worstState(states) : 'unknown')
+    },
+  },
+  {
+    method: 'GET',
+    path: '/badge/',
+    handle: ({ path }) => {
+      const name = /^\/badge\/(.+)\.svg$/.exec(path)?.[1] ?? ''
+      const state = read().builders.get(name)
+      return state
+        ? badge(name, state.verdict.state)
+        : {
+            status: 404,
+            type: 'text/plain; charset=utf-8',
+            body: 'no such builder is configured: /badge/NAME.svg, or /badge.svg for all\n',
+          }
+    },
+  },
+]
+
+/** Letters of an 11 px sans-serif are at most about 7 px wide; textLength makes them fit. */
+const letter = 6.5
+const padding = 6
+
+const badge = (name: string, state: State): HttpAnswer => {
+  const label = cleanText(name, 60)
+  const { shape, word } = looks[state]
+  const text = `${shape} ${word}`
+  const widthOf = (one: string) => Math.ceil([...one].length * letter) + 2 * padding
+  const [left, right] = [widthOf(label), widthOf(text)]
+  const write = (one: string, x: number, width: number) =>
+    html`<text
+      x="${x + padding}"
+      y="14"
+      textLength="${width - 2 * padding}"
+      lengthAdjust="spacingAndGlyphs"
+      >${one}</text
+    >`
+  return {
+    status: 200,
+    type: 'image/svg+xml; charset=utf-8',
+    body: html`<svg
+      xmlns="http://www.w3.org/2000/svg"
+      width="${left + right}"
+      height="20"
+      role="img"
+      aria-label="${label}: ${word}"
+    >
+      <title>${label}: ${word}</title>
+      <rect width="${left}" height="20" fill="#3b424d" />
+      <rect x="${left}" width="${right}" height="20" fill="${colours[state]}" />
+      <g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">
+        ${write(label, 0, left)}${write(text, left, right)}
+      </g>
+    </svg>`.markup,
+  }
+}

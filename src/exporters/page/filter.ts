@@ -1,0 +1,67 @@
+import type { BuilderReport } from '../../diagnosis/report.ts'
+import { states, type Builder, type State } from '../../model.ts'
+import { html, type Html } from './html.ts'
+import { looks } from './words.ts'
+
+/** Which builders are wanted. What is empty asks for nothing; what nobody knows lets nobody through. */
+export interface Filter {
+  readonly state: string
+  readonly system: string
+  /** A part of the name. */
+  readonly name: string
+}
+
+const most = 200
+
+export const filterOf = (query: URLSearchParams): Filter => {
+  const text = (key: string) => (query.get(key) ?? '').trim().slice(0, most)
+  return { state: text('state'), system: text('system'), name: text('name') }
+}
+
+export const isFiltering = (filter: Filter): boolean =>
+  Object.values(filter).some(wish => wish !== '')
+
+const failing: readonly State[] = ['down', 'degraded', 'unknown']
+
+export const lets = (
+  filter: Filter,
+  { name, state }: BuilderReport,
+  { systems }: Pick<Builder, 'systems'>,
+): boolean =>
+  (filter.state === '' ||
+    (filter.state === 'failing' ? failing.includes(state) : filter.state === state)) &&
+  (filter.system === '' || systems.includes(filter.system)) &&
+  name.toLowerCase().includes(filter.name.toLowerCase())
+
+/** A form that works by itself: its addresses can be shared. */
+export const filterForm = (filter: Filter, systems: readonly string[]): Html =>
+  html`<form class="filter" action="/" method="get" role="search" aria-label="Builders">
+    <label
+      >Name <input name="name" type="search" value="${filter.name}" maxlength="${most}"
+    /></label>
+    <label
+      >State
+      <select name="state">
+        ${[
+          ['', 'any'] as const,
+          ['failing', 'not healthy'] as const,
+          ...states.map(state => [state, looks[state].word] as const),
+        ].map(([value, word]) => option(value, word, filter.state))}
+      </select></label
+    >
+    <label
+      >System
+      <select name="system">
+        ${[['', 'any'] as const, ...systems.map(system => [system, system] as const)].map(
+          ([value, word]) => option(value, word, filter.system),
+        )}
+      </select></label
+    >
+    <button>Filter</button>
+    ${isFiltering(filter) && html`<a href="/">show all</a>`}
+  </form>`
+
+const option = (value: string, word: string, wanted: string): Html =>
+  value === wanted
+    ? html`<option value="${value}" selected>${word}</option>`
+    : html`<option value="${value}">${word}</option>`

@@ -1,0 +1,49 @@
+import { html, type Html } from './html.ts'
+
+export interface Point {
+  /** Unix seconds. */
+  readonly at: number
+  readonly value: number
+}
+
+const width = 120
+const height = 24
+const margin = 2
+
+/** The course of a number as a line, with its least, its most and its newest value in words. Nothing below two points. */
+export const sparkline = (
+  name: string,
+  points: readonly Point[],
+  say: (value: number) => string,
+): Html | null => {
+  const [first, last] = [points[0], points.at(-1)]
+  if (!first || !last || points.length < 2) return null
+  const values = points.map(({ value }) => value)
+  const [least, most] = [Math.min(...values), Math.max(...values)]
+  const x = ({ at }: Point) => (width * (at - first.at)) / (last.at - first.at || 1)
+  const y = ({ value }: Point) =>
+    // What never changes runs along the middle
+    most === least
+      ? height / 2
+      : margin + ((height - 2 * margin) * (most - value)) / (most - least)
+  const line = points
+    .map(point => `${x(point).toFixed(1)},${y(point).toFixed(1)}`)
+    .join(' ')
+  return html`<figure class="spark">
+    <figcaption>${name}</figcaption>
+    <svg
+      viewBox="0 0 ${width} ${height}"
+      width="${width}"
+      height="${height}"
+      aria-hidden="true"
+    >
+      <polyline points="${line}" />
+    </svg>
+    <p>
+      <b>${say(last.value)}</b>
+      <span class="quiet"
+        >${say(least) === say(most) ? 'all the time' : `${say(least)} to ${say(most)}`}</span
+      >
+    </p>
+  </figure>`
+}

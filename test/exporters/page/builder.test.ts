@@ -1,0 +1,127 @@
+/** The page of one builder: its probes in order, what failed, and what is not known. */
+import t from 'tap'
+import { createPageExporter } from '../../../src/exporters/page/index.ts'
+import type { Snapshot } from '../../../src/model.ts'
+import {
+  allOk,
+  builderOf,
+  loginValue,
+  now,
+  recordOf,
+  serve,
+  snapshotOf,
+  stateOf,
+  viewOf,
+} from '../fixture.ts'
+import { demoSnapshot } from './demo.ts'
+
+const get = async (snapshot: Snapshot, name: string) => {
+  const exporter = createPageExporter({ version: '1', now: () => now })
+  const server = await serve(viewOf(snapshot), exporter)
+  const answer = await server.get(`/builders/${encodeURIComponent(name)}`)
+  await server.close()
+  return { ...answer, text: answer.body.replace(/<[^>]+>/g, ' ').replace(/\s+/g, ' ') }
+}
+
+t.test('the failing step is open, and what needs it waits', async t => {
+  const { body, text, status } = await get(demoSnapshot(), 'mac-1.example.org')
+  t.equal(status, 200)
+  t.equal([...body.matchAll(/<details open/g)].length, 1)
+  t.match(body, /<details open data-key=.login.>\s*<summary>\s*<b>login<\/b>/)
+  t.match(text, 'ConnectTimeout=5 nix@mac-1.example.org true')
+  t.match(text, 'REMOTE HOST IDENTIFICATION HAS CHANGED')
+  t.match(text, 'trust – not tried, waits for login')
+})
+
+t.test('what is old is stale, what was never tried is said so', async t => {
+  const old = snapshotOf([stateOf(builderOf('a'), allOk(now - 601))])
+  const { text } = await get(old, 'a')
+  t.match(text, 'login ? stale, was: ✔ ok')
+  t.match(text, 'system ? stale, was: ✔ ok')
+  t.match(text, 'direct ? not tried yet')
+  t.notMatch(text, 'slots ? stale')
+})
+
+t.test('nobody speaks through it, and a stranger is not found', async t => {
+  const name = `"><script>alert(1)</script>`
+  const outcome = {
+    status: 'failed' as const,
+    kind: 'kex_mismatch' as const,
+    params: { detail: name },
+    evidence: `\u001b[31m${name}${'x'.repeat(9000)}`,
+  }
+  const record = recordOf('login', outcome)
+  const state = {
+    ...stateOf(builderOf(name), { login: record }, { state: 'down' }),
+    failures: [record.last],
+    past: {
+      login: [
+        {
+          status: 'failed',
+          kind: 'kex_mismatch',
+          at: now,
+          durationSeconds: 1,
+          level: null,
+        },
+      ],
+    } as const,
+  }
+  const { body, text } = await get(snapshotOf([state]), name)
+  t.notMatch(body, '<script>')
+  t.notMatch(body, '\u001b')
+  t.ok(body.length < 40_000)
+  t.match(text, 'The last failure')
+  t.match(text, '✘ failed (kex_mismatch)')
+  t.equal((await get(snapshotOf([]), 'nobody')).status, 404)
+})
+
+t.test('a login shows how far it came', async t => {
+  const outcome = {
+    status: 'failed' as const,
+    kind: 'kex_timeout' as const,
+    params: {},
+    value: { ...loginValue, phases: { dns: 0.001, tcp: 0.02, banner: 0.03 } },
+  }
+  const state = stateOf(builderOf('a'), { login: recordOf('login', outcome) })
+  const { text } = await get(snapshotOf([state]), 'a')
+  t.match(text, /dns 1 ms tcp 20 ms banner 30 ms kex ✘ here it ended auth not reached/)
+})
+
+t.test('the course of the last checks: bars, a table of them, and lines', async t => {
+  const check = (
+    status: 'ok' | 'failed' | 'busy',
+    at: number,
+    level: number | null = null,
+  ) => ({
+    status,
+    kind: status === 'ok' ? null : ('tcp_refused' as const),
+    at,
+    durationSeconds: at - now + 100,
+    level,
+  })
+  const state = {
+    ...stateOf(builderOf('a')),
+    past: {
+      login: [check('ok', now - 60), check('failed', now - 40), check('ok', now - 20)],
+      trust: [check('failed', now - 59), check('busy', now - 40), check('ok', now - 19)],
+      canary: [check('busy', now - 30)],
+      disk: [check('ok', now - 50, 2 ** 30), check('ok', now - 20, 3 * 2 ** 30)],
+    },
+  }
+  const { body, text } = await get(snapshotOf([state]), 'a')
+  t.match(body, 'aria-label="The last 4 checks: 1 good, 2 failed, 1 told nothing"')
+  t.match(text, '4 checks, the newest first')
+  t.match(text, /40 s ago login ✘ failed \(tcp_refused\) 60\.0 s/)
+  t.match(text, /free space 3\.0 GiB 1\.0 GiB to 3\.0 GiB/)
+  t.match(text, /login 80\.0 s 40\.0 s to 80\.0 s/, 'only logins that came to an end')
+})
+
+t.test('badges', async t => {
+  const server = await serve(viewOf(demoSnapshot()), createPageExporter({ version: '1' }))
+  t.teardown(() => server.close())
+  const badge = await server.get('/badge/mac-1.example.org.svg')
+  t.match(badge.type, 'image/svg+xml')
+  t.match(badge.body, 'aria-label="mac-1.example.org: down"')
+  t.match((await server.get('/badge.svg')).body, 'Nix builders: down')
+  t.equal((await server.get('/badge/nobody.svg')).status, 404)
+})

@@ -1,0 +1,309 @@
+/** The page at /: what it says in each situation, and that nobody can say anything through it. */
+import { gzipSync } from 'node:zlib'
+import t from 'tap'
+import { html } from '../../../src/exporters/page/html.ts'
+import { createPageExporter } from '../../../src/exporters/page/index.ts'
+import type { Snapshot } from '../../../src/model.ts'
+import {
+  allOk,
+  builderOf,
+  diskValue,
+  now,
+  ok,
+  recordOf,
+  serve,
+  snapshotOf,
+  stateOf,
+  viewOf,
+} from '../fixture.ts'
+import { demoSnapshot } from './demo.ts'
+
+const pageOf = async (snapshot: Snapshot, path = '/', files: readonly string[] = []) => {
+  const exporter = createPageExporter({
+    version: '1.2.3',
+    now: () => now,
+    files: () => files,
+  })
+  const server = await serve(viewOf(snapshot), exporter)
+  const { body, headers } = await server.get(path)
+  await server.close()
+  return {
+    body,
+    headers,
+    text: body.replace(/<[^>]+>/g, ' ').replace(/\s+/g, ' '),
+    title: /<title>(.*?)<\/title>/.exec(body)?.[1],
+    h1: [...body.matchAll(/<h1[^>]*>(.*?)<\/h1>/gs)].map(([, one]) =>
+      one!
+        .replace(/<[^>]+>/g, '')
+        .replace(/\s+/g, ' ')
+        .trim(),
+    ),
+  }
+}
+
+t.test('a fleet with trouble: the worst first, and what to do', async t => {
+  const { body, text, title, h1, headers } = await pageOf(demoSnapshot())
+  t.strictSame(h1, [
+    '3 of 5 builders can take work. mac-1.example.org: host key changed, for 14 m.',
+  ])
+  t.equal(title, '✘ 1 down · builder-monitor')
+  t.strictSame(
+    [...body.matchAll(/<tbody\s+id="builder-([^"]+)"/g)].map(([, name]) => name),
+    [
+      'mac-1.example.org',
+      'linux-2.example.org',
+      'linux-3.example.org',
+      'arm-1.example.org',
+      'linux-1.example.org',
+    ],
+  )
+  t.match(text, /✘ \S*\s*down mac-1\.example\.org .* 1\/4 failed for 14 m/)
+  t.match(text, 'The host key of mac-1.example.org is not the one we know')
+  t.match(text, 'sudo ssh-keygen -R mac-1.example.org')
+  t.match(text, 'ConnectTimeout=5 nix@mac-1.example.org true')
+  t.match(
+    body,
+    /<details>[\s\S]*REMOTE HOST IDENTIFICATION HAS CHANGED[\s\S]*<\/details>/,
+  )
+  t.match(text, /94 ms 2\.1 GiB of 233 GiB for 1 h 6 m/)
+  t.match(text, /linux-3\.example\.org x86_64-linux 8 first check under way/)
+  t.match(body, '<time')
+  t.match(body, 'datetime="2027-01-15T06:53:20Z"')
+  t.match(text, '1.2.3')
+  for (const path of ['/metrics', '/api/v1/builders', '/-/healthy', '/-/ready'])
+    t.match(body, `href="${path}"`)
+  t.match(body, /<noscript\s*><meta http-equiv="refresh" content="30"/)
+  t.notMatch(body, /https?:\/\/(?!www\.w3\.org)|<style|style=|\son\w+=/, 'asks nobody')
+  const policy = headers.get('content-security-policy') ?? ''
+  t.match(policy, "default-src 'none'")
+  t.notMatch(policy, 'unsafe')
+  const paused = await pageOf(demoSnapshot(), '/?pause')
+  t.notMatch(paused.body, /http-equiv="refresh"|<script/)
+  t.match(paused.text, 'paused')
+})
+
+t.test('all is well', async t => {
+  const { h1, title, body } = await pageOf(
+    snapshotOf([stateOf(builderOf('a')), stateOf(builderOf('b'))]),
+  )
+  t.strictSame(h1, ['2 of 2 builders can take work.'])
+  t.equal(title, '✔ all 2 healthy · builder-monitor')
+  t.notMatch(body, 'class="cause"')
+})
+
+t.test('the first moments, and no builders', async t => {
+  const first = snapshotOf([stateOf(builderOf('a'), {}, { state: 'unknown' })])
+  const starting = await pageOf({ ...first, monitor: { ...first.monitor, ready: false } })
+  t.strictSame(starting.h1, ['Looking at 1 builder for the first time.'])
+  t.equal(starting.title, 'first checks · builder-monitor')
+  t.match(starting.text, 'first check under way')
+
+  const files = ['/etc/nix/nix.conf', '/etc/nix/machines']
+  const nobody = await pageOf(snapshotOf([]), '/', files)
+  t.strictSame(nobody.h1, ['No builders are configured.'])
+  for (const file of files) t.match(nobody.text, `${file} `)
+  t.notMatch(nobody.body, '<tbody')
+})
+
+t.test('what is old is not shown as if it were new', async t => {
+  const { text } = await pageOf(
+    snapshotOf([
+      stateOf(builderOf('a'), {
+        ...allOk(),
+        login: ok('login', now - 361),
+        disk: ok('disk', now - 91),
+      }),
+    ]),
+  )
+  t.notMatch(text, /\d ms|GiB/)
+})
+
+t.test('problems of the list and doubts of the monitor stand above', async t => {
+  const first = snapshotOf([stateOf(builderOf('a'), allOk(), { flapping: true })])
+  const { text, body } = await pageOf({
+    ...first,
+    source: 'demo',
+    problems: [
+      { file: '/etc/nix/machines', line: 3, message: 'bad <line>', stopsBuilds: true },
+    ],
+    monitor: { ...first.monitor, suspect: true, lastReloadOk: false },
+  })
+  t.match(text, '/etc/nix/machines:3')
+  t.match(body, 'bad &lt;line&gt;')
+  t.match(body, 'class="note stops"')
+  t.match(text, 'distrusts itself')
+  t.match(text, 'config check')
+  t.match(text, 'flapping')
+  t.match(text, 'demo fleet')
+})
+
+t.test('a builder that is healthy and not proven is said so', async t => {
+  const state = stateOf(builderOf('a'), { login: ok('login') }, { proven: false })
+  t.match((await pageOf(snapshotOf([state]))).text, 'no build tried yet')
+  const tried = stateOf(builderOf('a'), allOk(), { proven: false })
+  t.match((await pageOf(snapshotOf([tried]))).text, 'not proven by a build')
+})
+
+t.test('text from outside is text', async t => {
+  const nasty = `"><script>alert('x')</script><img src=x onerror=1>&amp;`
+  const store = { ...diskValue.store, path: nasty }
+  const cause = {
+    probe: 'login' as const,
+    kind: 'kex_mismatch' as const,
+    params: { host: nasty, detail: nasty, ssh: nasty, dest: nasty },
+    evidence: nasty,
+  }
+  const builder = builderOf(nasty, {
+    host: nasty,
+    systems: [nasty],
+    supportedFeatures: [nasty],
+    sshKey: nasty,
+  })
+  const state = stateOf(
+    builder,
+    {
+      ...allOk(),
+      disk: recordOf('disk', { status: 'ok', value: { ...diskValue, store } }),
+    },
+    { state: 'down', cause },
+  )
+  const { body } = await pageOf(
+    snapshotOf([state], { problems: [{ file: nasty, line: 1, message: nasty }] }),
+    `/?pause=${encodeURIComponent(nasty)}`,
+    [nasty],
+  )
+  t.notMatch(body, /<script>|<img|onerror=1>/)
+  t.match(body, '&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)')
+  t.match(body, '&amp;amp;', 'entities are text too')
+  const empty = await pageOf(snapshotOf([]), '/', [nasty])
+  t.notMatch(empty.body, /<script>|<img/)
+})
+
+t.test('a form chooses builders, and its address can be shared', async t => {
+  const names = ({ body }: { body: string }) =>
+    [...body.matchAll(/<tbody\s+id="builder-([^"]+)"/g)].map(([, name]) => name)
+  const of = async (query: string) => pageOf(demoSnapshot(), `/?${query}`)
+  t.strictSame(names(await of('state=down')), ['mac-1.example.org'])
+  t.equal(names(await of('state=failing')).length, 3)
+  t.strictSame(names(await of('system=aarch64-darwin')), ['mac-1.example.org'])
+  t.strictSame(names(await of('name=ARM')), ['arm-1.example.org'])
+  t.equal(names(await of('state=&system=&name=')).length, 5, 'empty wishes are none')
+  const nobody = await of('system=riscv64-linux')
+  t.strictSame(names(nobody), [])
+  t.match(nobody.text, 'None of the 5 builders is as the filter wants it')
+  t.match(nobody.h1[0], '3 of 5', 'the headline is about everybody')
+  t.match((await of('state=down')).body, '<option value="down" selected>')
+  t.match((await of('name=%22%3E%3Cscript%3E')).body, 'value="&quot;&gt;&lt;script&gt;"')
+})
+
+t.test('nobody can build it: a zero in the matrix', async t => {
+  const { text } = await pageOf(demoSnapshot())
+  t.match(text, 'Who can build what')
+  t.match(text, /aarch64-darwin (✘ 0 of 1 ?){2}/)
+  t.match(text, /x86_64-linux 2 of 3/)
+})
+
+t.test(
+  'a row without a look for two intervals is stale, never silently green',
+  async t => {
+    const state = stateOf(builderOf('a'), { ...allOk(), login: ok('login', now - 241) })
+    const { text, body } = await pageOf(snapshotOf([state]))
+    t.match(text, 'stale was healthy')
+    t.match(body, 'class="state unknown"')
+    const fresh = stateOf(builderOf('a'), { ...allOk(), login: ok('login', now - 239) })
+    t.notMatch((await pageOf(snapshotOf([fresh]))).text, 'stale')
+  },
+)
+
+t.test('slots that are held are counted', async t => {
+  t.match((await pageOf(snapshotOf([stateOf(builderOf('a'))]))).text, ' 1/8 ')
+})
+
+t.test('this machine and the advice about the list', async t => {
+  const first = snapshotOf([stateOf(builderOf('a', { user: 'root', maxJobs: 0 }))])
+  const skipped = { status: 'skipped', kind: 'not_told', params: {} } as const
+  const { text } = await pageOf({
+    ...first,
+    nix: { version: '2.26.3', system: 'x86_64-linux' },
+    client: {
+      at: now,
+      checks: {
+        config: { status: 'ok' },
+        daemon: {
+          status: 'failed',
+          kind: 'daemon_down',
+          params: { detail: 'no socket' },
+        },
+        trust: skipped,
+        ssh: { status: 'ok' },
+        identity: skipped,
+        keys: { status: 'ok' },
+        disk: { status: 'ok' },
+        memory: { status: 'ok' },
+        network: { status: 'ok' },
+      },
+    },
+  })
+  t.match(text, 'This machine ✘ daemon :')
+  t.match(text, '✔ config, ssh, keys, disk, memory, network.')
+  t.match(text, 'not told: trust, identity.')
+  t.match(text, 'Advice a ')
+})
+
+t.test('dark or light as the reader chose, remembered in a cookie', async t => {
+  const exporter = createPageExporter({ version: '1', now: () => now })
+  const server = await serve(viewOf(demoSnapshot()), exporter)
+  t.teardown(() => server.close())
+  const chosen = await server.get('/?theme=dark')
+  t.match(chosen.body, 'data-theme="dark"')
+  t.match(chosen.headers.get('set-cookie'), /^theme=dark; .*SameSite=Strict/)
+  const later = await server.get('/', { cookie: 'a=b; theme=dark' })
+  t.match(later.body, 'data-theme="dark"')
+  t.equal(later.headers.get('set-cookie'), null)
+  t.match((await server.get('/?theme=%22x')).body, 'data-theme="auto"')
+})
+
+t.test('twenty builders weigh less than 30 KB with all that belongs to them', async t => {
+  const builders = Array.from({ length: 20 }, (_, i) => {
+    const past = Array.from({ length: 60 }, (_, n) => ({
+      status: (n * 7 + i) % 11 === 0 ? ('failed' as const) : ('ok' as const),
+      kind: null,
+      at: now - 120 * (60 - n),
+      durationSeconds: 0.1,
+      level: null,
+    }))
+    const { outcome } = recordOf('login', {
+      status: 'failed',
+      kind: 'tcp_refused',
+      params: { dest: `b${i}`, port: '22' },
+    }).last
+    if (outcome.status !== 'failed') throw new Error('it failed')
+    return {
+      ...stateOf(builderOf(`builder-${i * 7919}.example.org`), allOk(), {
+        state: i % 3 === 0 ? 'down' : 'healthy',
+        cause: i % 3 === 0 ? { probe: 'login', ...outcome } : null,
+      }),
+      past: { login: past },
+    }
+  })
+  const exporter = createPageExporter({ version: '1', now: () => now })
+  const server = await serve(viewOf(snapshotOf(builders)), exporter)
+  t.teardown(() => server.close())
+  const page = await server.get('/')
+  const assets = [...page.body.matchAll(/(?:href|src)="(\/assets\/[^"]+)"/g)]
+  t.equal(assets.length, 2)
+  let bytes = gzipSync(page.body).length
+  for (const [, path] of assets) {
+    const asset = await server.get(path!)
+    t.match(asset.headers.get('cache-control'), 'immutable')
+    t.match(asset.type, /css|javascript/)
+    bytes += gzipSync(asset.body).length
+  }
+  t.ok(bytes < 30_000, `${bytes} bytes`)
+})
+
+t.test('the template escapes everything but markup of its own', async t => {
+  const inner = html`<b>${'<i>'}</b>`
+  const whole = html`${inner}|${[inner, 'a&b']}|${null}${false}|${0}|${"'"}`
+  t.equal(whole.markup, '<b>&lt;i&gt;</b>|<b>&lt;i&gt;</b>a&amp;b||0|&#39;')
+})
