@@ -1,49 +1,18 @@
 /** A real Prometheus scrapes the daemon that watches real builders. */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { dashboardQueries } from '../../src/alerts/dashboard.ts'
+import { freePort, startProgram } from './program.ts'
 import { labDir, machineLine, nodes, shared, waitFor } from './support.ts'
 
 t.setTimeout(120_000)
 
 const prometheusDir = fileURLToPath(new URL('../../prometheus', import.meta.url))
 const script = fileURLToPath(new URL('lab.sh', import.meta.url))
-const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
-
-/** A child whose output is kept and that is gone after the test. */
-const run = (file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
-  const child: ChildProcess = spawn(file, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
-  })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream?.setEncoding('utf8').on('data', (text: string) => (output += text))
-  const exit = new Promise<number | null>((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', resolve)
-  })
-  return {
-    output: () => output,
-    stop: async () => {
-      child.kill('SIGTERM')
-      return await exit
-    },
-  }
-}
 
 interface Answer {
   readonly data: {
@@ -105,12 +74,12 @@ ${await readFile(join(prometheusDir, 'examples', 'alertmanager-inhibit.yml'), 'u
   )
 
   const product = ['node', '/lab/project/dist/main.js', 'run']
-  const monitor = run(
+  const monitor = startProgram(
     'bash',
     [script, 'client', 'host', ...product, '--config', `${dir.inside}/config.json`],
     { NIX_CONFIG: `builders = @${dir.inside}/machines` },
   )
-  const prometheus = run('prometheus', [
+  const prometheus = startProgram('prometheus', [
     `--config.file=${join(data, 'prometheus.yml')}`,
     `--storage.tsdb.path=${join(data, 'tsdb')}`,
     `--web.listen-address=127.0.0.1:${prometheusPort}`,
@@ -118,7 +87,7 @@ ${await readFile(join(prometheusDir, 'examples', 'alertmanager-inhibit.yml'), 'u
   // Unpacked, it does not find its templates, so it gets a /usr/share of its own that has them
   const withTemplates =
     'test ! -d "$0" || mount -t overlay overlay -o lowerdir="$0:/usr/share" /usr/share; exec prometheus-alertmanager "$@"'
-  const alertmanager = run('unshare', [
+  const alertmanager = startProgram('unshare', [
     ...['--mount', '--propagation', 'private', 'sh', '-c', withTemplates],
     join(labDir, 'tools', 'usr', 'share'),
     `--config.file=${join(data, 'alertmanager.yml')}`,

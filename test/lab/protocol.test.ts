@@ -31,6 +31,8 @@ const ownStore = (t: Test): RealNix => {
       NIX_LOG_DIR: `${dir}/log`,
       NIX_STORE_DIR: '/nix/store',
       NIX_REMOTE: `local?root=${dir}/root`,
+      // nix-bin alone makes no build users
+      NIX_CONFIG: 'build-users-group =',
     },
   }
 }

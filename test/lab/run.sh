@@ -28,7 +28,7 @@ command -v apt-get >/dev/null || { echo "the lab needs Debian" >&2; exit 1; }
 
 packages=()
 need() { command -v "$1" >/dev/null || packages+=("$2"); }
-need ip iproute2; need ssh openssh-client; need ssh-keygen openssh-client; need nix-build nix-bin
+need chromium chromium; need ip iproute2; need ssh openssh-client; need ssh-keygen openssh-client; need nix-build nix-bin
 need nsenter util-linux; need xz xz-utils; need perl perl
 if ((${#packages[@]})); then
   export DEBIAN_FRONTEND=noninteractive

@@ -53,6 +53,7 @@ const put = (id, markup) => {
   const old = byId(id)
   if (!old) {
     byId('fleet').append(next)
+    offerCopies()
     return announce(null, next)
   }
   const opened = old.querySelectorAll('details')
@@ -64,6 +65,7 @@ const put = (id, markup) => {
   })
   const place = [...old.querySelectorAll(focusable)].indexOf(document.activeElement)
   old.replaceWith(next)
+  offerCopies()
   if (place >= 0) next.querySelectorAll(focusable)[place]?.focus({ preventScroll: true })
   announce(old, next)
 }
@@ -107,7 +109,6 @@ const update = ({ gone, title, parts = {}, order }) => {
   if (title) entitle(title)
   for (const [id, markup] of Object.entries(parts)) put(id, markup)
   if (order && byId('fleet')) arrange(order)
-  offerCopies()
   passTime()
 }
 

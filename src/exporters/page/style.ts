@@ -28,6 +28,7 @@ body {
 a { color: var(--link); }
 :is(a, summary, button, input, select, [tabindex]):focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 h1 { text-wrap: balance; margin: .25rem 0 1.25rem; font-size: clamp(1.2rem, 2.6vw, 1.65rem); line-height: 1.3; overflow-wrap: anywhere; }
+p, li, summary, figure { overflow-wrap: anywhere; }
 h2 { margin: 2rem 0 .5rem; font-size: 1.05rem; }
 .brand { color: var(--quiet); font-size: .875rem; margin: 0; display: flex; gap: .25rem 1rem; flex-wrap: wrap; }
 .brand b { color: var(--text); font-weight: 600; }
