@@ -1,10 +1,11 @@
 /**
  * What a scrape of 200 builders with the full set of series costs, over HTTP, against prom-client that renders the same
- * number of series afresh. Prints p50 and p99 in milliseconds and the ratio of p50 to that peer.
+ * number of series afresh; and what the status page of the same fleet costs. Prints p50 and p99 in milliseconds and the ratio of p50 to that peer.
  * Run: node --import @tapjs/typescript/import bench/metrics.ts
  */
 import { Gauge, Registry } from 'prom-client'
 import { createPrometheusExporter } from '../src/exporters/prometheus.ts'
+import { createPageExporter } from '../src/exporters/page/index.ts'
 import type { Exporter } from '../src/exporters/exporter.ts'
 import type { BuilderState, Snapshot } from '../src/model.ts'
 import {
@@ -25,12 +26,21 @@ const builders = 200
 const rounds = 300
 
 const fleet = (): BuilderState[] =>
-  Array.from({ length: builders }, (_, i) =>
-    stateOf(builderOf(`builder-${i}.example.org`), allOk(), {
-      state: 'degraded',
-      cause: { probe: 'disk', kind: 'below_min_free', params: {} },
+  Array.from({ length: builders }, (_, i) => ({
+    ...stateOf(builderOf(`builder-${i}.example.org`), allOk(), {
+      state: 'degraded' as const,
+      cause: { probe: 'disk' as const, kind: 'below_min_free' as const, params: {} },
     }),
-  )
+    past: {
+      login: Array.from({ length: 60 }, (_, n) => ({
+        status: (n + i) % 9 === 0 ? ('failed' as const) : ('ok' as const),
+        kind: null,
+        at: now - 120 * (60 - n),
+        durationSeconds: 0.1,
+        level: null,
+      })),
+    },
+  }))
 
 /** Everybody has new disk and memory results and nothing was written ahead: the worst scrape. */
 const measuredAgain = (snapshot: Snapshot, round: number): Snapshot =>
@@ -96,12 +106,13 @@ const measure = async (
   get: (path: string, headers: Record<string, string>) => Promise<unknown>,
   encoding: string,
   before: (round: number) => void = () => undefined,
+  path = '/metrics',
 ) => {
   const times: number[] = []
   for (let round = -30; round < rounds; round++) {
     before(round)
     const from = performance.now()
-    await get('/metrics', { 'accept-encoding': encoding })
+    await get(path, { 'accept-encoding': encoding })
     if (round >= 0) times.push(performance.now() - from)
   }
   times.sort((a, b) => a - b)
@@ -113,6 +124,7 @@ const view = viewOf(snapshotOf(fleet()))
 const exporter = createPrometheusExporter({ version: '0', samplesOf, now: () => now })
 const ours = await serve(view, exporter)
 const { body } = await ours.get('/metrics')
+const pages = await serve(view, createPageExporter({ version: '0', now: () => now }))
 const peer = await serve(view, createPeer(body))
 const lines = body.split('\n').filter(line => line !== '' && !line.startsWith('#')).length
 console.log(
@@ -126,6 +138,8 @@ const cases = [
   ['ours, all new at once', await measure(ours.get, 'identity', churn)],
   ['prom-client, gzip', await measure(peer.get, 'gzip')],
   ['ours, gzip, nothing new', await measure(ours.get, 'gzip')],
+  ['the page, plain', await measure(pages.get, 'identity', undefined, '/')],
+  ['the page, gzip', await measure(pages.get, 'gzip', undefined, '/')],
 ] as const
 const base = cases[0][1]
 for (const [name, { p50, p99 }] of cases)
@@ -133,4 +147,5 @@ for (const [name, { p50, p99 }] of cases)
     `${name.padEnd(26)} p50 ${p50.toFixed(1).padStart(6)} ms  p99 ${p99.toFixed(1).padStart(6)} ms  ratio of p50 ${(p50 / base.p50).toFixed(2)}`,
   )
 await ours.close()
+await pages.close()
 await peer.close()
