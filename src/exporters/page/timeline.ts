@@ -65,18 +65,14 @@ const height = 24
  */
 export const timeline = (bars: readonly Bar[], isStale: boolean): Html => {
   const lead = most - bars.length
-  const paths = (['good', 'degraded', 'failed', 'gap'] as const).flatMap(look => {
-    const d = bars.flatMap((bar, i) =>
-      bar.look === look ? [shapes[look]((lead + i) * step)] : [],
-    )
-    return d.length > 0 ? [html`<path class="${look}" d="${d.join('')}" />`] : []
+  const drawn = { good: '', degraded: '', failed: '', gap: '', none: '' }
+  for (let i = 0; i < lead; i++) drawn.none += shapes.gap(i * step)
+  bars.forEach(({ look }, i) => {
+    drawn[look] += shapes[look]((lead + i) * step)
   })
-  const rest =
-    lead > 0 &&
-    html`<path
-      class="none"
-      d="${Array.from({ length: lead }, (_, i) => shapes.gap(i * step)).join('')}"
-    />`
+  const paths = Object.entries(drawn).flatMap(([look, d]) =>
+    d === '' ? [] : [html`<path class="${look}" d="${raw(d)}" />`],
+  )
   return html`<svg
     class="checks${isStale && raw(' old')}"
     viewBox="0 0 ${most * step - 1} ${height}"
@@ -85,7 +81,7 @@ export const timeline = (bars: readonly Bar[], isStale: boolean): Html => {
     role="img"
     aria-label="${sentence(bars)}"
   >
-    ${rest}${paths}
+    ${paths}
   </svg>`
 }
 
