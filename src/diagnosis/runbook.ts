@@ -460,7 +460,39 @@ export const explain = (kind: Kind): string =>
     '',
     hintOf(kind, placeholders),
     '',
+    '## How to silence it',
+    '',
+    ...silence(kind),
+    '',
   ].join('\n')
+
+/** Alerts that come from one kind; every other kind that takes a builder down is NixBuilderDown. */
+const alertOf: Readonly<Partial<Record<Kind, string>>> = {
+  host_key_changed: 'NixBuilderHostKeyChanged',
+  below_min_free: 'NixBuilderGCOverdue',
+  certificate_expires: 'NixBuilderCredentialExpires',
+  slot_stuck: 'NixBuilderSlotStuck',
+  clock_skew: 'NixBuilderClockSkew',
+}
+
+const silence = (kind: Kind): readonly string[] => {
+  const alert = alertOf[kind] ?? (stateOf(kind) === 'down' ? 'NixBuilderDown' : null)
+  if (alert === null) return ['No alert comes from it.']
+  return [
+    `[${alert}](${alert}.md) comes from it. While it is being mended:`,
+    '',
+    '```sh',
+    `amtool silence add --duration=2h --comment='known' alertname=${alert} builder=NAME`,
+    '```',
+    '',
+    'A builder that is out of service on purpose is told so in /etc/builder-monitor/config.json: it is not probed then, and no alert',
+    'comes from it. `builder-monitor reload` takes that over.',
+    '',
+    '```json',
+    '{ "builders": { "NAME": { "drained": true } } }',
+    '```',
+  ]
+}
 
 /** The list of all pages. */
 export const runbookIndex = (): string =>
