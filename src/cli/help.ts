@@ -17,6 +17,7 @@ Options
   --canary-mode M    check: private (default; any user) or daemon (through the local nix-daemon)
   --config FILE      run, check, config check: instead of /etc/builder-monitor/config.json
   --listen ADDRESS   run, demo: serve HTTP here, host:port
+  --log-format F     run, demo: json, pretty, or auto (default; pretty on a terminal, else json)
   --log-level LEVEL  run, demo: debug, info, warn, error or silent
   --socket PATH      status, reload: the daemon's control socket
   --version, --help

@@ -13,3 +13,7 @@ export interface Io {
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
+
+/** Colours only on a terminal, and never with NO_COLOR (no-color.org). */
+export const wantsColour = (isTerminal: boolean, env: Io['env']): boolean =>
+  isTerminal && !env['NO_COLOR'] && env['TERM'] !== 'dumb'

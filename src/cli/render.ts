@@ -7,6 +7,7 @@ import {
 } from '../model.ts'
 import { firstToEnd, isoTime } from '../diagnosis/notes.ts'
 import type { BuilderReport, ProbeReport, Report } from '../diagnosis/report.ts'
+import { wantsColour, type Io } from './io.ts'
 
 /** Paints text, or leaves it as it is. */
 export interface Paint {
@@ -52,11 +53,8 @@ const coloured: Paint = {
   bold,
 }
 
-/** Colours only on a terminal, and never with NO_COLOR (no-color.org). */
-export const paintFor = (
-  isTerminal: boolean,
-  env: Readonly<Record<string, string | undefined>>,
-): Paint => (isTerminal && !env['NO_COLOR'] && env['TERM'] !== 'dumb' ? coloured : plain)
+export const paintFor = (isTerminal: boolean, env: Io['env']): Paint =>
+  wantsColour(isTerminal, env) ? coloured : plain
 
 const shapes = {
   healthy: '✔',

@@ -5,7 +5,7 @@ import { startDemoFleet, type DemoFleet } from '../demo/fleet.ts'
 import { takeCredentials } from '../config/credentials.ts'
 import { createExporters } from '../exporters/index.ts'
 import { createVerdictLog } from '../exporters/verdict-log.ts'
-import { createLog, logLevels, type LogLevel } from '../log.ts'
+import { createLog, logFormats, logLevels } from '../log.ts'
 import type { ActiveBuilders, LocalNix } from '../model.ts'
 import { samplesOf } from '../probes/index.ts'
 import { createLookAtClient } from '../probes/client/look.ts'
@@ -21,7 +21,7 @@ import { createRun } from '../transport/run.ts'
 import { version } from '../version.ts'
 import { configPath } from './config.ts'
 import { controlSocketPath } from './control-socket.ts'
-import { UsageError, type Io } from './io.ts'
+import { UsageError, wantsColour, type Io } from './io.ts'
 import { readLocalBuilders } from './local-nix.ts'
 import { parse } from './parse.ts'
 
@@ -39,10 +39,13 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
   const { values } = parse(args, {
     config: { type: 'string' },
     listen: { type: 'string' },
+    'log-format': { type: 'string' },
     'log-level': { type: 'string' },
     'or-demo': { type: 'boolean' },
     'demo-builders': { type: 'string' },
   })
+  const level = oneOf('--log-level', values['log-level'], logLevels)
+  const format = oneOf('--log-format', values['log-format'], logFormats)
   const { path, named } = configPath(values['config'], io.env)
   let effective: Config | null = null
   const load = async () => {
@@ -55,10 +58,12 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     for (const error of loaded.errors) io.err(`builder-monitor: ${error}\n`)
     return badConfiguration
   }
-  const log = createLog(
-    logLevel(values['log-level']) ?? loaded.config.logLevel,
-    io.env['JOURNAL_STREAM'],
-  )
+  const log = createLog(level ?? loaded.config.logLevel, {
+    format: format ?? loaded.config.logFormat,
+    isTerminal: io.isTerminal,
+    withColour: wantsColour(io.isTerminal, io.env),
+    journalStream: io.env['JOURNAL_STREAM'],
+  })
   const runLocal = createRun()
   const credentials = await takeCredentials(io.env)
   const { env } = credentials
@@ -169,11 +174,15 @@ const keepRunning = async (
   return 0
 }
 
-const logLevel = (option: string | boolean | undefined): LogLevel | null => {
+const oneOf = <T extends string>(
+  name: string,
+  option: string | boolean | undefined,
+  words: readonly T[],
+): T | null => {
   if (option === undefined) return null
-  const level = logLevels.find(one => one === option)
-  if (!level) throw new UsageError(`--log-level is one of ${logLevels.join(', ')}`)
-  return level
+  const word = words.find(one => one === option)
+  if (!word) throw new UsageError(`${name} is one of ${words.join(', ')}`)
+  return word
 }
 
 const isWithoutBuilders = async (

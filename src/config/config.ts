@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { Ajv, type ErrorObject } from 'ajv'
-import type { LogLevel } from '../log.ts'
+import type { LogFormat, LogLevel } from '../log.ts'
 import { nearest } from '../diagnosis/nearest.ts'
 import { configSchema } from './schema.ts'
 
@@ -18,6 +18,7 @@ export interface BuilderExceptions {
 export interface Config {
   readonly listen: readonly string[]
   readonly logLevel: LogLevel
+  readonly logFormat: LogFormat
   readonly timeZone: string
   readonly schedule: Readonly<Record<ScheduledProbe, string>>
   readonly jitter: number

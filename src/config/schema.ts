@@ -33,6 +33,13 @@ export const configSchema = {
       default: 'info',
       description: 'The least level that is logged.',
     },
+    logFormat: {
+      type: 'string',
+      enum: ['auto', 'json', 'pretty'],
+      default: 'auto',
+      description:
+        'Form of the lines in the log. auto: pretty on a terminal, JSON elsewhere, the journal included.',
+    },
     timeZone: {
       type: 'string',
       minLength: 1,

@@ -68,6 +68,10 @@ t.test('wrong words get a sentence with the near name and exit 3', async t => {
     stderr: /private or daemon/,
   })
   t.match(await run(['config']), { code: 3, stderr: /config check/ })
+  t.match(await run(['run', '--log-format', 'xml']), {
+    code: 3,
+    stderr: /--log-format is one of auto, json, pretty/,
+  })
 })
 
 const conf = async (t: Test, machines: string): Promise<NodeJS.ProcessEnv> => {
