@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ProbeContext, Remote } from '../src/model.ts'
+import { noTrace, type ProbeContext, type Remote } from '../src/model.ts'
 import { telemetryProbes } from '../src/probes/index.ts'
 import { trustProbe } from '../src/probes/trust.ts'
 import { readTelemetry } from '../src/probes/telemetry.ts'
@@ -68,6 +68,7 @@ const context = (): ProbeContext => ({
   signal: AbortSignal.timeout(20_000),
   nix,
   last: () => null,
+  trace: noTrace,
 })
 const sweep = async () => {
   const found = await readTelemetry(telemetryProbes, context())

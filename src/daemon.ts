@@ -24,6 +24,7 @@ import { createPlanner, type Planner } from './schedule/planner.ts'
 import { recall, remember } from './state/memory.ts'
 import type { StateFile } from './state/state-file.ts'
 import { createStore, type Store } from './state/store.ts'
+import type { Traces } from './state/traces.ts'
 import { startSelfDoubt } from './self-doubt.ts'
 
 export interface DaemonDeps {
@@ -47,6 +48,8 @@ export interface DaemonDeps {
   readonly log: Log
   /** Where `status` and `reload` reach us; null for none. */
   readonly controlSocket: string | null
+  /** Where the course of the newest attempts is kept. */
+  readonly traces: Traces
   /** What outlives a restart. */
   readonly stateFile: StateFile
   /** Seconds below min-free that are nobody's concern; an hour by default. */
@@ -118,6 +121,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     clock,
     env: deps.env,
     nix,
+    traces: deps.traces,
     askLocalDaemon: deps.askLocalDaemon,
     provesFeatures: () => current.canary.features,
     slots: {
@@ -181,6 +185,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     const before = store.read().builders
     active = next
     store.configure(next)
+    deps.traces.retain(new Set(store.read().builders.keys()))
     planner.setBuilders(next.builders)
     client.look()
     for (const [name, { builder }] of before)

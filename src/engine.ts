@@ -1,17 +1,19 @@
-import type {
-  Builder,
-  Clock,
-  Connection,
-  Dial,
-  LocalNix,
-  Outcome,
-  Probe,
-  ProbeContext,
-  ProbeName,
-  Remote,
-  Result,
-  Run,
-  TelemetryProbe,
+import {
+  noTrace,
+  type Builder,
+  type Clock,
+  type Connection,
+  type Dial,
+  type LocalNix,
+  type Outcome,
+  type Probe,
+  type ProbeContext,
+  type ProbeName,
+  type Remote,
+  type Result,
+  type Run,
+  type TelemetryProbe,
+  type Trace,
 } from './model.ts'
 import { heldUpBy } from './diagnosis/held-up.ts'
 import { reasonOf, type Kind, type Params } from './diagnosis/kinds.ts'
@@ -25,6 +27,8 @@ import { createSlotsProbe, type SlotsDeps } from './probes/slots.ts'
 import { readTelemetry, telemetryTimeoutMs } from './probes/telemetry.ts'
 import { attempt, withParams } from './state/attempt.ts'
 import { lastValue, type Store } from './state/store.ts'
+import { tracedRemote, tracedRun } from './state/traced.ts'
+import { noTraces, type Traces } from './state/traces.ts'
 
 export interface EngineDeps {
   readonly store: Store
@@ -36,6 +40,8 @@ export interface EngineDeps {
   readonly askLocalDaemon: CanaryDeps['askLocalDaemon']
   readonly provesFeatures: CanaryDeps['provesFeatures']
   readonly slots: SlotsDeps
+  /** Where the course of each attempt is written down; nowhere by default. */
+  readonly traces?: Traces
   /** Called when a kept connection breaks by itself. */
   readonly onLost?: (builder: Builder, reason: string) => void
 }
@@ -67,7 +73,7 @@ export interface Engine {
 const loginTimeoutMs = 20_000
 
 export const createEngine = (deps: EngineDeps): Engine => {
-  const { store, clock } = deps
+  const { store, clock, traces = noTraces } = deps
   const connections = new Map<string, Connection>()
   const slotsProbe = createSlotsProbe(deps.slots)
 
@@ -87,30 +93,36 @@ export const createEngine = (deps: EngineDeps): Engine => {
     builder: Builder,
     remote: Remote,
     signal: AbortSignal,
+    trace: Trace,
   ): ProbeContext => ({
     builder,
-    remote,
-    run: deps.run,
+    remote: trace === noTrace ? remote : tracedRemote(remote, trace),
+    run: trace === noTrace ? deps.run : tracedRun(deps.run, trace),
     clock,
     signal,
+    trace,
     nix: deps.nix(),
     last: probe => lastValue(store.read().builders.get(builder.name), probe),
   })
 
-  const probe = <P extends ProbeName>(
+  const probe = async <P extends ProbeName>(
     builder: Builder,
     one: Probe<P>,
     remote: Remote,
     signal: AbortSignal,
-  ): Promise<Result> =>
-    attempt<unknown>({
+  ): Promise<Result> => {
+    const recording = traces.start()
+    const result = await attempt<unknown>({
       probe: one.name,
       timeoutMs: one.timeoutMs,
       params: builderParams(builder),
       clock,
       signal,
-      run: deadline => one.run(contextOf(builder, remote, deadline)),
+      run: deadline => one.run(contextOf(builder, remote, deadline, recording.trace)),
     })
+    traces.keep(builder.name, [result], recording)
+    return result
+  }
 
   const untried = (
     status: 'skipped' | 'busy',
@@ -147,6 +159,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
     login: async (builder, signal) => {
       let connection: Connection | null = null
       let isOver = false
+      const recording = traces.start()
       const login = await attempt({
         probe: 'login',
         timeoutMs: loginTimeoutMs,
@@ -156,7 +169,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
         run: async deadline => {
           if (!isReachedBySsh(builder))
             return { status: 'skipped', kind: 'not_remote', params: {} }
-          const dialled = await deps.dial(builder, deadline)
+          const dialled = await deps.dial(builder, deadline, recording.trace)
           // A dial that did not obey its deadline must not leave a connection that nobody knows
           if (isOver) dialled.connection?.close()
           else connection = dialled.connection
@@ -164,6 +177,7 @@ export const createEngine = (deps: EngineDeps): Engine => {
         },
       })
       isOver = true
+      traces.keep(builder.name, [login], recording)
       keep(builder, connection)
       const remote = connections.get(builder.name)
       const others = remote
@@ -182,7 +196,10 @@ export const createEngine = (deps: EngineDeps): Engine => {
       const due = telemetryProbes.filter(({ name }) => names.includes(name))
       const remote = connections.get(builder.name)
       if (!remote || due.length === 0) return
-      const results = await readAll(builder, due, contextOf(builder, remote, signal))
+      const recording = traces.start()
+      const context = contextOf(builder, remote, signal, recording.trace)
+      const results = await readAll(builder, due, context)
+      traces.keep(builder.name, results, recording)
       if (!signal.aborted) store.record(builder, results)
     },
 

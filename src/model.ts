@@ -7,6 +7,7 @@
  * - *kind*: the closed name of what is wrong (diagnosis/kinds.ts); it owns the sentence, the side and the hint.
  * - *verdict*: the damped state of a builder, with one cause. *snapshot*: everything known at one moment.
  * - *remote*: a logged-in connection that opens channels. *run*: a local process.
+ * - *trace*: the course of one attempt, step by step, for who looks for a fault.
  */
 import type { Readable, Writable } from 'node:stream'
 import type { Kind, Params } from './diagnosis/kinds.ts'
@@ -449,6 +450,24 @@ export interface BuilderState {
   }
 }
 
+/** The course of one attempt, as text for people. */
+export interface AttemptTrace {
+  /** Unix seconds at its end. */
+  readonly at: number
+  readonly status: Outcome['status']
+  readonly kind: Kind | null
+  /** `+12 ms step: detail`, more lines of a detail indented: clean and bounded. */
+  readonly lines: string
+}
+
+/** The newest attempt of a probe, and the newest that failed; the same object where it is the newest. */
+export interface ProbeTraces {
+  readonly last: AttemptTrace
+  readonly lastFailed: AttemptTrace | null
+}
+
+export type BuilderTraces = Readonly<Partial<Record<ProbeName, ProbeTraces>>>
+
 /** An immutable view of the whole. */
 export interface Snapshot {
   readonly version: number
@@ -538,10 +557,20 @@ export interface Connection extends Remote {
   close(): void
 }
 
+/**
+ * Notes a step of an attempt for people who look for a fault: what was asked, what was answered. `detail` may be remote
+ * text of many lines; whoever keeps it cleans and cuts it. Never a key, a password or a value of the environment.
+ */
+export type Trace = (step: string, detail?: string) => void
+
+/** A trace that nobody reads. */
+export const noTrace: Trace = () => undefined
+
 /** Logs in afresh to a builder the way Nix's ssh would. */
 export type Dial = (
   builder: Builder,
   signal: AbortSignal,
+  trace?: Trace,
 ) => Promise<{
   readonly outcome: Outcome<LoginValue>
   readonly connection: Connection | null
@@ -590,6 +619,8 @@ export interface ProbeContext {
   readonly nix: LocalNix
   /** What other probes of this builder found last. */
   readonly last: <P extends ProbeName>(probe: P) => ProbeValues[P] | null
+  /** Channels that are opened and programs that are run are noted already. */
+  readonly trace: Trace
 }
 
 /** A probe of its own. */

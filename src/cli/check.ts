@@ -12,6 +12,7 @@ import { createLookAtClient } from '../probes/client/look.ts'
 import { thisMachine } from '../probes/client/machine.ts'
 import { createReadSlotLocks } from '../probes/slot-locks.ts'
 import { createStore } from '../state/store.ts'
+import { createTraces, noTraces, type Traces } from '../state/traces.ts'
 import { createAskSsh } from '../transport/ask-ssh.ts'
 import { createDial } from '../transport/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
@@ -22,6 +23,7 @@ import { nearest } from '../diagnosis/nearest.ts'
 import { readLocalBuilders } from './local-nix.ts'
 import { parse } from './parse.ts'
 import { paintFor, renderReport } from './render.ts'
+import { withTraces } from './traces.ts'
 
 export const exitCodes: Readonly<Record<State, number>> = {
   healthy: 0,
@@ -39,6 +41,7 @@ export const checkCommand = async (args: readonly string[], io: Io): Promise<num
     'canary-mode': { type: 'string' },
     config: { type: 'string' },
     features: { type: 'boolean' },
+    debug: { type: 'boolean' },
     json: { type: 'boolean' },
   })
   const features = values['features'] === true
@@ -54,7 +57,16 @@ export const checkCommand = async (args: readonly string[], io: Io): Promise<num
   const chosen = chooseBuilders(active, positionals)
   const report = await checkOnce(
     active,
-    { chosen, mode, features, stuckAfterHours },
+    {
+      chosen,
+      mode,
+      features,
+      stuckAfterHours,
+      traces:
+        values['debug'] === true
+          ? createTraces({ clock: systemClock, maxChars: traceChars })
+          : noTraces,
+    },
     io,
     run,
   )
@@ -94,6 +106,8 @@ const chooseBuilders = (
   })
 }
 
+/** Of each attempt that `--debug` shows. */
+const traceChars = 128 * 1024
 /** At most this many builders are looked at side by side. */
 const width = 16
 
@@ -104,6 +118,7 @@ const checkOnce = async (
     readonly mode: CanaryMode | null
     readonly features: boolean
     readonly stuckAfterHours: number
+    readonly traces: Traces
   },
   io: Io,
   run: ReturnType<typeof createRun>,
@@ -144,6 +159,7 @@ const checkOnce = async (
     clock: systemClock,
     env: io.env,
     nix,
+    traces: plan.traces,
     askLocalDaemon: createAskLocalDaemon(io.env),
     provesFeatures: () => plan.features,
     slots: {
@@ -173,7 +189,8 @@ const checkOnce = async (
   await Promise.all(Array.from({ length: width }, worker)).finally(finish)
   await looked
   engine.close()
-  return reportOf(store.read(), new Set(plan.chosen.map(({ name }) => name)))
+  const report = reportOf(store.read(), new Set(plan.chosen.map(({ name }) => name)))
+  return withTraces(report, plan.traces)
 }
 
 const telemetry: readonly ProbeName[] = ['system', 'disk', 'memory', 'locks']

@@ -13,6 +13,7 @@ export const helpText = `builder-monitor watches Nix remote builders from the si
 Options
   --json             check, status, builders: one JSON object
   --canary           check: prove each builder with a real build
+  --debug            check: what was asked and answered, step by step, under each rung
   --features         check: prove each advertised feature, too
   --canary-mode M    check: private (default; any user) or daemon (through the local nix-daemon)
   --config FILE      run, check, config check: instead of /etc/builder-monitor/config.json

@@ -128,7 +128,9 @@ const renderBuilder = (
   const lines = [`${head}${proof}  ${paint.dim(builder.storeUri)}`]
   for (const name of probeNames) {
     const probe = builder.probes[name]
-    if (probe) lines.push(rung(name, probe, paint))
+    if (!probe) continue
+    lines.push(rung(name, probe, paint))
+    for (const line of probe.trace ?? []) lines.push(`    ${paint.dim(`| ${line}`)}`)
   }
   const { cause } = builder
   if (cause && first !== null && first !== builder.name)

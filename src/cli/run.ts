@@ -14,6 +14,7 @@ import { createReadSlotLocks } from '../probes/slot-locks.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { createTimetable, cronFault } from '../schedule/timetable.ts'
 import { noStateFile, openStateFile } from '../state/state-file.ts'
+import { createTraces } from '../state/traces.ts'
 import { createAskSsh } from '../transport/ask-ssh.ts'
 import { createDial } from '../transport/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
@@ -25,6 +26,8 @@ import { UsageError, wantsColour, type Io } from './io.ts'
 import { readLocalBuilders } from './local-nix.ts'
 import { parse } from './parse.ts'
 
+/** Of each attempt that `/builders/NAME?debug` shows: 200 builders stay within a few MB. */
+const traceChars = 4096
 const badConfiguration = 78 // EX_CONFIG of sysexits.h: systemd shall not restart for it
 
 /** `run`: the daemon, until SIGTERM. Exit 0, 78 for a bad configuration, 1 where it cannot start. */
@@ -81,9 +84,11 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
   const fleet = wantsDemo
     ? await startDemoFleet(demoOptions(values['demo-builders']))
     : null
+  const traces = createTraces({ clock: systemClock, maxChars: traceChars })
   const exporters = createExporters({
     version,
     samplesOf,
+    tracesOf: name => traces.read(name),
     files: () => files,
     config: () => effective,
     run: runLocal,
@@ -131,6 +136,7 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     clock: systemClock,
     env,
     log,
+    traces,
     controlSocket: controlSocketPath(io.env, process.getuid?.() ?? 0),
     // A newcomer shall see every state within 15 seconds
     ...(fleet ? { belowMinFreeSeconds: 5 } : {}),

@@ -75,6 +75,8 @@ export interface ProbeReport extends Omit<CheckReport, 'status'> {
   /** Unix seconds. */
   readonly at: number
   readonly value?: unknown
+  /** The course of the attempt, line by line; only with `check --debug`. */
+  readonly trace?: readonly string[]
 }
 
 export const reportOf = (snapshot: Snapshot, names?: ReadonlySet<string>): Report => {

@@ -34,6 +34,12 @@ export const converse = async <T>(
   try {
     return { value: await talk(channel, signal) }
   } catch (error) {
+    context.trace(
+      signal.aborted ? 'no answer in time' : 'the conversation ended',
+      [error instanceof Error ? error.message : String(error), receivedOf(error)].join(
+        '',
+      ),
+    )
     if (signal.aborted) return nameSilence(stderr)
     // A no of the remote Nix is whole; of an end that came too soon stderr may still tell the reason
     if (error instanceof NixError) return nameFailure(error, stderr, null, command)
@@ -42,9 +48,15 @@ export const converse = async <T>(
     const ended = await Promise.race([channel.exit, lastWords])
     return nameFailure(error, stderr, ended?.code ?? null, command)
   } finally {
+    if (stderr) context.trace('stderr', stderr)
     channel.close()
   }
 }
+
+const receivedOf = (error: unknown): string =>
+  error instanceof WireError || error instanceof WireEnd
+    ? `; received ${JSON.stringify(error.received)}`
+    : ''
 
 const failure = (kind: Kind, params: Params = {}, evidence = ''): Failure => ({
   status: 'failed',

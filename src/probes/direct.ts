@@ -50,8 +50,18 @@ const attempt = async (
   let isAsked = false
   const asked = await converse(context, storeCommand(builder), (channel, signal) => {
     const build = builder.scheme === 'ssh' ? buildByServe : buildByWorker
-    return build(channel, derivation, signal, () => (isAsked = true))
+    return build(channel, derivation, signal, () => {
+      isAsked = true
+      context.trace('BuildDerivation', `${derivation.drvPath} on ${system}, by ${by}`)
+    })
   })
+  if (!('status' in asked))
+    context.trace(
+      'built',
+      [asked.value.result.status, asked.value.result.message, asked.value.log]
+        .filter(Boolean)
+        .join('\n'),
+    )
   const verdict: Outcome<never> | { readonly status: 'built' } =
     'status' in asked ? (isAsked ? inTheBuild(asked) : asked) : judge(asked.value)
   const run: CanaryRun = {

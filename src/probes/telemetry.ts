@@ -61,9 +61,14 @@ export const readTelemetry = async (
 ): Promise<ReadonlyMap<ProbeName, Outcome>> => {
   const nonce = randomBytes(12).toString('hex')
   const sentAt = context.clock.now() / 1000
-  const answer = await ask(context, telemetryScript(probes, nonce))
+  const script = telemetryScript(probes, nonce)
+  context.trace('script', script)
+  const answer = await ask(context, script)
   const receivedAt = context.clock.now() / 1000
   const sections = splitSections(`\n${answer.output}`, nonce)
+  for (const [name, text] of sections) context.trace(`section ${name}`, text)
+  if (sections.size < probes.length) context.trace('stdout', answer.output)
+  if (answer.stderr) context.trace('stderr', answer.stderr)
   const missing = skippedBecause(answer, sections.size > 0)
   const outcomes = new Map<ProbeName, Outcome>()
   // `last` sees what this very answer said before: disk is judged by the min-free that system just told

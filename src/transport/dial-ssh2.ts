@@ -17,6 +17,7 @@ import {
 import { openProxy, proxyShellCommand, type ProxyStream } from './proxy.ts'
 import type { SshTarget } from './ssh-config.ts'
 import { loginWithSsh2, type Ssh2Login } from './ssh2.ts'
+import { reachedText, verdictText } from './trace-text.ts'
 
 /** Seconds; OpenSSH would wait for the kernel, about two minutes. */
 const connectTimeoutSeconds = 5
@@ -28,7 +29,7 @@ const costlySeconds = 1
 /** Reaches the host and logs in with ssh2; what only the real ssh may call red is asked of it. */
 export const dialWithSsh2 = async (login: Login, trip: Trip): Promise<Dialled> => {
   const { target } = login
-  const { deps, signal, tell } = trip
+  const { deps, signal, tell, trace } = trip
   const phases: Phases = {}
   let deadAddresses: string[] = []
   let via: string
@@ -43,6 +44,7 @@ export const dialWithSsh2 = async (login: Login, trip: Trip): Promise<Dialled> =
     proxy = openProxy(proxyCommand, target.proxyJump ?? 'ProxyCommand', deps.env)
     stream = proxy.stream
     via = `proxy ${proxy.name}`
+    trace('connect', `through ${via}`)
   } else {
     const timeout = Math.min(target.connectTimeout ?? connectTimeoutSeconds, 8) * 1000
     const reached = await reach(
@@ -54,6 +56,7 @@ export const dialWithSsh2 = async (login: Login, trip: Trip): Promise<Dialled> =
     )
     phases.dns = reached.dnsSeconds
     if (reached.tcpSeconds !== null) phases.tcp = reached.tcpSeconds
+    trace('connect', reachedText(target, reached))
     if (!reached.ok)
       return failed(
         reached.kind,
@@ -73,7 +76,12 @@ export const dialWithSsh2 = async (login: Login, trip: Trip): Promise<Dialled> =
     identities: login.identities.usable,
     agent: target.agent,
     preferredTypes: knownTypes(login.policy),
-    judge: blob => judgeHostKey(login.policy, blob),
+    judge: blob => {
+      const verdict = judgeHostKey(login.policy, blob)
+      trace('host key', verdictText(verdict))
+      return verdict
+    },
+    trace,
     timeouts: { bannerMs: proxy ? bannerMs + 3000 : bannerMs, totalMs },
     signal,
   })
@@ -85,8 +93,14 @@ export const dialWithSsh2 = async (login: Login, trip: Trip): Promise<Dialled> =
     hostKey: result.verdict?.seen ?? null,
     deadAddresses,
   }
+  if (result.error !== null)
+    trace(
+      'the login ended',
+      `${result.error}, in stage ${result.stage}; the server said ${JSON.stringify(result.firstBytes)}`,
+    )
   if (result.connection) {
     const ready = await firstChannel(login.builder, result.connection, phases, signal)
+    trace('channel', 'error' in ready ? ready.error : storeCommand(login.builder))
     if ('error' in ready) {
       result.connection.close()
       return failed('connection_lost', { detail: ready.error }, value)
@@ -94,6 +108,7 @@ export const dialWithSsh2 = async (login: Login, trip: Trip): Promise<Dialled> =
     return { outcome: judged(login, value), connection: ready.connection }
   }
   const proxyText = (await proxy?.lastWords()) ?? ''
+  if (proxyText) trace('the proxy says', proxyText)
   proxy?.close()
   const red = nameFailure(login, result, proxyText)
   if (isFaultOfJump(target, proxyText)) {

@@ -1,4 +1,10 @@
-import type { Builder, Dial, LoginValue, Outcome } from '../model.ts'
+import {
+  noTrace,
+  type Builder,
+  type Dial,
+  type LoginValue,
+  type Outcome,
+} from '../model.ts'
 import { confirm, withValue } from './judge.ts'
 import type { JumpFault } from './jump-fault.ts'
 import { createJumps, type Jumps } from './jumps.ts'
@@ -12,6 +18,7 @@ import {
 } from './prepare.ts'
 import { sshCommand } from './ssh-command.ts'
 import { resolveTarget, type SshTarget } from './ssh-config.ts'
+import { preparedText, targetText } from './trace-text.ts'
 
 /** How often a builder that needed OpenSSH is tried with ssh2 again. */
 const opensshMemoryMs = 3_600_000
@@ -31,7 +38,7 @@ export const createDial = (deps: DialDeps): Dial => {
     return dialled
   }
 
-  return async (builder, signal) => {
+  return async (builder, signal, trace = noTrace) => {
     const command = sshCommand(builder, deps.nix(), deps.env['NIX_SSHOPTS'])
     if (!command)
       return {
@@ -41,20 +48,27 @@ export const createDial = (deps: DialDeps): Dial => {
     const resolved = deps.resolve
       ? ({ status: 'ok', value: deps.resolve(builder) } as const)
       : await resolveTarget(command, deps.run, deps.env, signal)
-    if (resolved.status === 'failed')
+    if (resolved.status === 'failed') {
+      trace('ssh -G', `${resolved.kind} ${resolved.params['detail'] ?? ''}`)
       return { outcome: withoutValue(resolved), connection: null }
+    }
 
     const target = resolved.value
+    trace('ssh -G', targetText(command, target))
     const login = await prepare(builder, command, target, deps, signal)
+    trace('what may be offered and trusted', preparedText(login))
     const viaOpenssh =
       !deps.resolve && (opensshUntil.get(builder.line) ?? 0) > deps.clock.now()
     const onlyOpenssh = !deps.resolve && needsOpenssh(login)
     const way = await enter(jumps, target)
-    if (typeof way !== 'function')
+    if (typeof way !== 'function') {
+      trace('not tried', `another builder has just found that the jump host is at fault`)
       return { outcome: withValue(way.fault, loginValue(login)), connection: null }
-    const trip = { deps, signal, tell: way }
+    }
+    const trip = { deps, signal, trace, tell: way }
     try {
       if (viaOpenssh || onlyOpenssh) {
+        trace('the real ssh is asked first', why(onlyOpenssh))
         const answer = await confirm(login, trip, {})
         if (answer.connection || onlyOpenssh) return answer
         opensshUntil.delete(builder.line)
@@ -65,6 +79,11 @@ export const createDial = (deps: DialDeps): Dial => {
     }
   }
 }
+
+const why = (onlyOpenssh: boolean): string =>
+  onlyOpenssh
+    ? 'only it knows certificates and security keys'
+    : 'only it could log in within the last hour'
 
 type Way = Awaited<ReturnType<Jumps<JumpFault>['enter']>>
 

@@ -24,13 +24,17 @@ export const confirm = async (
   trip: Trip,
   red: Partial<Red & { value: LoginValue }>,
 ): Promise<Dialled> => {
-  const { deps, signal, tell } = trip
+  const { deps, signal, tell, trace } = trip
   const answer = await askOpenssh(
     login.command,
     login.pinnedLine,
     deps.run,
     deps.env,
     signal,
+  )
+  trace(
+    answer.loggedIn ? 'the real ssh logs in' : 'the real ssh cannot log in',
+    answer.stderr,
   )
   const before: LoginValue = red.value ?? loginValue(login)
   const value = {

@@ -7,6 +7,7 @@ import type {
   LoginPhase,
   LoginValue,
   Run,
+  Trace,
 } from '../model.ts'
 import { readUserCertificates } from './credentials.ts'
 import { needsCertificate, type HostKeyPolicy } from './host-key.ts'
@@ -33,6 +34,7 @@ export type Phases = Partial<Record<LoginPhase, number>>
 export interface Trip {
   readonly deps: DialDeps
   readonly signal: AbortSignal
+  readonly trace: Trace
   /** Tells those who wait whether the jump host is at fault. */
   readonly tell: (fault: JumpFault | null) => void
 }

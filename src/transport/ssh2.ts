@@ -5,10 +5,11 @@ import ssh2, {
   type ParsedKey,
   type ServerHostKeyAlgorithm,
 } from 'ssh2'
-import type { Channel, Connection } from '../model.ts'
+import type { Channel, Connection, Trace } from '../model.ts'
 import { createGate } from './gate.ts'
 import type { HostKeyVerdict } from './host-key.ts'
 import type { CheckKey, Identity } from './identities.ts'
+import { fingerprintOf } from './known-hosts.ts'
 
 /** How far a login came before it ended. */
 export type LoginStage = 'banner' | 'kex' | 'host_key' | 'auth' | 'ready'
@@ -24,6 +25,7 @@ export interface Ssh2Request {
   readonly judge: (blob: string) => HostKeyVerdict
   readonly timeouts: { readonly bannerMs: number; readonly totalMs: number }
   readonly signal: AbortSignal
+  readonly trace: Trace
 }
 
 export interface Ssh2Login {
@@ -122,6 +124,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
       if ((tail + text).includes('\nSSH-')) {
         stage = 'kex'
         stream.off('data', tap)
+        request.trace('identification', /^SSH-.*/m.exec(firstBytes)?.[0] ?? '')
       }
       tail = (tail + text).slice(-4)
     }
@@ -137,11 +140,14 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
     client.on('error', (error: Error) => over(error.message))
     client.on('end', () => over('closed'))
     client.on('close', () => over('closed'))
-    client.on('handshake', () => {
+    client.on('handshake', ({ kex, serverHostKey, cs }) => {
+      request.trace('key exchange', `${kex}, ${serverHostKey}, ${cs.cipher}`)
       stage = 'auth'
       at.kex ??= seconds()
     })
+    client.on('banner', text => request.trace('the server says before login', text))
     client.on('ready', () => {
+      request.trace('logged in')
       stage = 'ready'
       at.auth ??= seconds()
       settle(null)
@@ -150,7 +156,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
       client.connect({
         sock: stream,
         username: request.user,
-        authHandler: authMethods(request) as never,
+        authHandler: offerInTurn(authMethods(request), request.trace),
         algorithms: { serverHostKey: orderKeyTypes(request.preferredTypes) },
         hostVerifier: (key: Buffer) => {
           stage = 'host_key'
@@ -184,23 +190,51 @@ const gatherWrites = (stream: Duplex): void => {
   stream.write = gathering as Duplex['write']
 }
 
+interface Offer {
+  readonly name: string
+  readonly method: object
+}
+
 /** The keys in ssh's order: agent first unless told otherwise, then the files. */
-const authMethods = (request: Ssh2Request): object[] => [
-  ...request.identities.map(({ key }) => ({
-    type: 'publickey',
-    username: request.user,
-    key,
+const authMethods = (request: Ssh2Request): Offer[] => [
+  ...request.identities.map(({ path, key }) => ({
+    name: `${path} ${fingerprintOfKey(key)}`,
+    method: { type: 'publickey', username: request.user, key },
   })),
   ...(request.agent
     ? [
         {
-          type: 'agent' as AuthenticationType,
-          username: request.user,
-          agent: request.agent,
+          name: `the keys of the agent ${request.agent}`,
+          method: {
+            type: 'agent' as AuthenticationType,
+            username: request.user,
+            agent: request.agent,
+          },
         },
       ]
     : []),
 ]
+
+/** One after the other, as ssh2 does with a list; this way each is noted, and what the server still takes. */
+const offerInTurn = (offers: readonly Offer[], trace: Trace) => {
+  const left = [...offers]
+  return (methods: readonly string[] | null): object | false => {
+    if (methods) trace('refused', `the server takes ${methods.join(', ') || 'nothing'}`)
+    const next = left.shift()
+    if (!next) return false
+    trace('offer', next.name)
+    return next.method
+  }
+}
+
+const fingerprintOfKey = (key: Buffer): string => {
+  const parsed = ssh2.utils.parseKey(key)
+  const one = (Array.isArray(parsed) ? parsed[0] : parsed) as
+    ParsedKey | Error | undefined
+  return !one || one instanceof Error
+    ? ''
+    : `${one.type} ${fingerprintOf(one.getPublicSSH().toString('base64'))}`
+}
 
 interface Login {
   readonly client: ssh2.Client

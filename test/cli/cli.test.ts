@@ -133,6 +133,19 @@ t.test('check names a missing ssh program', async t => {
   t.match(report.builders[0]?.probes.trust, { status: 'skipped', kind: 'not_tried' })
 })
 
+t.test('check --debug tells what was asked and answered under each rung', async t => {
+  const env = await conf(t, 'ssh-ng://nix@host x86_64-linux\n')
+  t.match(await run(['check', '--debug'], env), {
+    stdout: /✘ login .*\n +\| +\+\d+ ms ssh -G: ssh_missing\n {2}· trust/,
+  })
+  const probesWith = async (...options: readonly string[]) => {
+    const { stdout } = await run(['check', '--json', ...options], env)
+    return (JSON.parse(stdout) as Report).builders[0]?.probes
+  }
+  t.match((await probesWith('--debug'))?.login?.trace, [/ssh -G: ssh_missing/])
+  t.notOk((await probesWith())?.login?.trace, 'only where it is asked for')
+})
+
 t.test('a named builder that does not exist is a sentence', async t => {
   const env = await conf(t, 'ssh-ng://nix@host x86_64-linux\n')
   t.match(await run(['check', 'hots'], env), { code: 3, stderr: /did you mean host\?/ })

@@ -1,7 +1,14 @@
 /** Remotes in memory: what a remote command says and how it ends, without any SSH. */
 import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Builder, Channel, Clock, ProbeContext, Remote } from '../../src/model.ts'
+import {
+  noTrace,
+  type Builder,
+  type Channel,
+  type Clock,
+  type ProbeContext,
+  type Remote,
+} from '../../src/model.ts'
 import { aBuilder } from '../support/builders.ts'
 
 /** The far side of a channel. */
@@ -84,4 +91,5 @@ export const contextOf = (
   signal,
   nix: { version: null, system: 'x86_64-linux' },
   last: () => null,
+  trace: noTrace,
 })

@@ -1,5 +1,6 @@
 import type { View } from '../../model.ts'
 import type { Exporter, HttpAnswer, HttpRequest, Route } from '../exporter.ts'
+import { debugAnswer, type DebugOptions } from '../debug.ts'
 import { createAssets } from './assets.ts'
 import { badgeRoutes } from './badge.ts'
 import { builderView } from './builder.ts'
@@ -8,7 +9,7 @@ import { framed, themeOf } from './frame.ts'
 import { createLive } from './live.ts'
 import type { PageView } from './view.ts'
 
-export interface PageOptions {
+export interface PageOptions extends DebugOptions {
   /** Our own version. */
   readonly version: string
   /** Where builders were looked for, to name them when there are none. */
@@ -23,13 +24,10 @@ const builders = '/builders/'
  * GET /: the whole fleet, and /builders/NAME, complete without any script; with it they are live. `?pause` stands still for
  * reading.
  */
-export const createPageExporter = ({
-  version,
-  files = () => [],
-  now = () => Date.now() / 1000,
-}: PageOptions): Exporter => ({
+export const createPageExporter = (options: PageOptions): Exporter => ({
   name: 'page',
   routes: (view: View): readonly Route[] => {
+    const { version, files = () => [], now = () => Date.now() / 1000 } = options
     const assets = createAssets()
     const show = (address: string): PageView | null => {
       const [path = '/', query] = address.split('?', 2) as [string, string?]
@@ -66,7 +64,13 @@ export const createPageExporter = ({
     }
     return [
       { method: 'GET', path: '/', handle: page },
-      { method: 'GET', path: builders, handle: page },
+      {
+        method: 'GET',
+        path: builders,
+        handle: request =>
+          (request.query.has('debug') && debugAnswer(request, view.read(), options)) ||
+          page(request),
+      },
       live.route,
       ...assets.routes,
       ...badgeRoutes(() => view.read()),

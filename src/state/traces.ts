@@ -1,0 +1,105 @@
+import { evidenceOf } from '../diagnosis/text.ts'
+import {
+  noTrace,
+  type AttemptTrace,
+  type BuilderTraces,
+  type Clock,
+  type ProbeName,
+  type ProbeTraces,
+  type Result,
+  type Trace,
+} from '../model.ts'
+import { withoutSecrets } from '../nix/without-secrets.ts'
+
+/** One attempt that is being written down. */
+export interface Recording {
+  readonly trace: Trace
+  /** What was noted; from now on nothing is. */
+  end(): string
+}
+
+/** The newest attempt, and the newest that failed, of each probe of each builder. */
+export interface Traces {
+  start(): Recording
+  /** Several results may come of one attempt. */
+  keep(builder: string, results: readonly Result[], recording: Recording): void
+  read(builder: string): BuilderTraces
+  /** Forgets all builders but these. */
+  retain(names: ReadonlySet<string>): void
+}
+
+/** Nobody looks: nothing is kept. */
+export const noTraces: Traces = {
+  start: () => ({ trace: noTrace, end: () => '' }),
+  keep: () => undefined,
+  read: () => ({}),
+  retain: () => undefined,
+}
+
+export interface TracesDeps {
+  readonly clock: Clock
+  /** For one attempt. What is more is left out from the middle: the beginning and the end tell. */
+  readonly maxChars: number
+}
+
+export const createTraces = (deps: TracesDeps): Traces => {
+  const builders = new Map<string, BuilderTraces>()
+  return {
+    start: () => startRecording(deps),
+    keep: (builder, results, recording) => {
+      const lines = recording.end()
+      const known: Partial<Record<ProbeName, ProbeTraces>> = { ...builders.get(builder) }
+      for (const { probe, outcome, at } of results) {
+        const kind = 'kind' in outcome ? outcome.kind : null
+        const last: AttemptTrace = { at, status: outcome.status, kind, lines }
+        const lastFailed =
+          outcome.status === 'failed' ? last : (known[probe]?.lastFailed ?? null)
+        known[probe] = { last, lastFailed }
+      }
+      builders.set(builder, known)
+    },
+    read: builder => builders.get(builder) ?? {},
+    retain: names => {
+      for (const name of [...builders.keys()]) if (!names.has(name)) builders.delete(name)
+    },
+  }
+}
+
+const startRecording = ({ clock, maxChars }: TracesDeps): Recording => {
+  const started = clock.monotonic()
+  const head: string[] = []
+  const tail: string[] = []
+  let headChars = 0
+  let tailChars = 0
+  let leftOut = 0
+  let isOver = false
+  const add = (entry: string) => {
+    if (leftOut === 0 && tail.length === 0 && headChars + entry.length <= maxChars / 2) {
+      head.push(entry)
+      headChars += entry.length + 1
+      return
+    }
+    tail.push(entry)
+    tailChars += entry.length + 1
+    while (tailChars > maxChars / 2 && tail.length > 1) {
+      tailChars -= tail.shift()!.length + 1
+      leftOut++
+    }
+  }
+  return {
+    trace: (step, detail = '') => {
+      if (isOver) return
+      const ms = Math.round(clock.monotonic() - started)
+      const text = withoutSecrets(evidenceOf(detail, Math.floor(maxChars / 4)))
+      const [first = '', ...rest] = text.split('\n')
+      const more = rest.map(line => `\n         ${line}`).join('')
+      add(`${`+${ms} ms`.padStart(9)} ${step}${first ? `: ${first}` : ''}${more}`)
+    },
+    end: () => {
+      isOver = true
+      const gap = leftOut > 0 ? [`          [... ${leftOut} steps left out ...]`] : []
+      // A string of its own: pieces of an answer would keep the whole answer in memory
+      return Buffer.from([...head, ...gap, ...tail].join('\n')).toString()
+    },
+  }
+}

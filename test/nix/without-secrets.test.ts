@@ -1,0 +1,33 @@
+import t from 'tap'
+import { withoutSecrets } from '../../src/nix/without-secrets.ts'
+
+t.test('what is secret is left out', async t => {
+  for (const [text, shown] of [
+    ['https://user:pl4nt@cache.example/x', 'https://user:[hidden]@cache.example/x'],
+    ['ssh-ng://a:pl4nt@h x86_64-linux', 'ssh-ng://a:[hidden]@h x86_64-linux'],
+    ['AWS_SECRET_ACCESS_KEY=pl4nt HOME=/h', 'AWS_SECRET_ACCESS_KEY=[hidden] HOME=/h'],
+    ['ssh://h?token=pl4nt&compress=true', 'ssh://h?token=[hidden]&compress=true'],
+    ['-oSetEnv=API_KEY="pl4nt pl4nt" -p 1', '-oSetEnv=API_KEY=[hidden] -p 1'],
+    ['access-tokens = a=pl4nt b=pl4nt\nx = 1', 'access-tokens = [hidden]\nx = 1'],
+    ['Authorization: Bearer pl4nt', 'Authorization: [hidden]'],
+  ] as const)
+    t.equal(withoutSecrets(text), shown)
+})
+
+t.test('everything else comes back as it is', async t => {
+  for (const text of [
+    'ssh-ng://user@host:22?ssh-key=/etc/nix/key x86_64-linux /etc/nix/key 2 1 kvm - Zm9v==',
+    'http://[::1]:80/a@b',
+    'the private key /root/.ssh/id does not exist',
+    'ssh -o BatchMode=yes -i /key user@host',
+    'passwords= ',
+  ])
+    t.equal(withoutSecrets(text), text)
+})
+
+t.test('long hostile text takes no time', async t => {
+  const started = performance.now()
+  for (const text of ['token_', 'a://', 'x=', '-_', 'access-tokens ', ':@', "token='"])
+    withoutSecrets(text.repeat(20_000))
+  t.ok(performance.now() - started < 2000, `${performance.now() - started} ms`)
+})
