@@ -2,6 +2,7 @@ import type { ActiveBuilders, LocalSetting, Problem, Run } from '../model.ts'
 import { flavourOf } from '../nix/flavour.ts'
 import { nameBuilders } from '../nix/names.ts'
 import { stringSetting, type Settings } from '../nix/settings.ts'
+import { withoutSecrets } from '../nix/without-secrets.ts'
 import { askNix } from './ask-nix.ts'
 import { readMachines } from './machine-files.ts'
 import {
@@ -89,9 +90,9 @@ const localSettings = (
   for (const name of wanted) {
     const value = told?.get(name)
     const written = settings.get(name)
-    if (written) found.set(name, written)
+    if (written) found.set(name, { ...written, value: withoutSecrets(written.value) })
     else if (['string', 'number', 'boolean', 'bigint'].includes(typeof value))
-      found.set(name, { value: String(value), origin: null })
+      found.set(name, { value: withoutSecrets(String(value)), origin: null })
   }
   return Object.fromEntries(found)
 }

@@ -4,6 +4,7 @@ import type { Flavour } from '../nix/flavour.ts'
 import { listConsequence, parseMachine, type Machine } from '../nix/machine-line.ts'
 import { piecesOf, type Piece } from '../nix/machines.ts'
 import { quote, trim } from '../nix/text.ts'
+import { withoutSecrets } from '../nix/without-secrets.ts'
 import { type Assigned, tooDeep, tooLarge, tooManyLines, tooMuch } from './nix-files.ts'
 import { limits, type TextSource } from './text-source.ts'
 import { readTomlMachines } from './toml-machines.ts'
@@ -65,9 +66,11 @@ const readLines = async (
         problems.push({ ...origin, message: tooLong })
       else if (piece.kind === 'include') await include(piece.text, origin, above)
       else {
-        if (trim(piece.text) === '') trap('blank', piece.text, origin)
-        else if (piece.isInComment) trap('comment', piece.text, origin)
-        machine(piece.text, origin)
+        // ssh takes no password from a store URI, so that none is lost
+        const text = withoutSecrets(piece.text)
+        if (trim(text) === '') trap('blank', text, origin)
+        else if (piece.isInComment) trap('comment', text, origin)
+        machine(text, origin)
       }
     }
   }

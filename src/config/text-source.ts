@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Problem } from '../model.ts'
+import { withoutSecrets } from '../nix/without-secrets.ts'
 
 /**
  * Reads a text file, at most `maxBytes` + 1 bytes of it, so that the caller sees that there is more. Rejects with an
@@ -72,10 +73,11 @@ export const readTextFile: ReadFile = async (path, maxBytes) => {
   }
 }
 
-/** Each problem once and at most `limits.problems`, then one that tells how many more there are. */
+/** Without secrets that Nix or we quote from a line, each problem once and at most `limits.problems`, then one that tells how many more there are. */
 export const capProblems = (all: readonly Problem[]): readonly Problem[] => {
+  const shown = all.map(p => ({ ...p, message: withoutSecrets(p.message) }))
   const problems = [
-    ...new Map(all.map(p => [`${p.file}\n${p.line}\n${p.message}`, p])).values(),
+    ...new Map(shown.map(p => [`${p.file}\n${p.line}\n${p.message}`, p])).values(),
   ]
   const first = problems.slice(0, limits.problems)
   const next = problems[limits.problems]

@@ -1,10 +1,10 @@
 import { reasonOf } from '../diagnosis/kinds.ts'
 import { notesOf, type Note } from '../diagnosis/notes.ts'
 import type { Log } from '../log.ts'
-import type { BuilderState, Snapshot, View } from '../model.ts'
+import { probeNames, type BuilderState, type Snapshot, type View } from '../model.ts'
 import type { Exporter } from './exporter.ts'
 
-/** One line in the log for each change of a verdict, and for what else comes up. */
+/** One line in the log for each change of a verdict, for what else comes up, and at level debug for each attempt. */
 export const createVerdictLog = (log: Log): Exporter => ({
   name: 'verdict log',
   start: (view: View) => view.subscribe(logChanges(log)),
@@ -16,6 +16,7 @@ const logChanges = (log: Log) => {
     for (const [name, state] of builders) {
       if (before.get(name) === state) continue
       logNews(log, before.get(name), state, at)
+      logAttempts(log, before.get(name), state)
       const { verdict } = state
       const old = before.get(name)?.verdict
       if (old?.state === verdict.state || (!old && verdict.state === 'unknown')) continue
@@ -24,7 +25,11 @@ const logChanges = (log: Log) => {
         state: verdict.state,
         was: old?.state ?? 'unknown',
         ...(verdict.cause
-          ? { kind: verdict.cause.kind, probe: verdict.cause.probe }
+          ? {
+              kind: verdict.cause.kind,
+              probe: verdict.cause.probe,
+              reason: reasonOf(verdict.cause.kind, verdict.cause.params),
+            }
           : {}),
       }
       if (verdict.state === 'down') log.warn(fields, 'verdict changed')
@@ -48,6 +53,29 @@ const logNews = (
     log.info(
       { builder: state.builder.name, kind, reason: reasonOf(kind, params) },
       'noted',
+    )
+  }
+}
+
+/** Each new attempt, for level debug. */
+const logAttempts = (
+  log: Log,
+  before: BuilderState | undefined,
+  { builder, probes }: BuilderState,
+): void => {
+  for (const probe of probeNames) {
+    const last = probes[probe]?.last
+    if (!last || last === before?.probes[probe]?.last) continue
+    const { outcome, durationSeconds } = last
+    log.debug(
+      {
+        builder: builder.name,
+        probe,
+        status: outcome.status,
+        ...('kind' in outcome ? { kind: outcome.kind } : {}),
+        durationMs: Math.round(durationSeconds * 1000),
+      },
+      'attempt',
     )
   }
 }

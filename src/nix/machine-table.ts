@@ -2,6 +2,7 @@ import type { Flavour } from './flavour.ts'
 import { listConsequence, type Machine } from './machine-line.ts'
 import { parseStoreUri } from './store-uri.ts'
 import { quote } from './text.ts'
+import { withoutSecrets } from './without-secrets.ts'
 
 /** One machine of a TOML list; `machine` is null where Lix rejects the table. */
 export interface MachineTable {
@@ -132,7 +133,7 @@ const readTable = (
   const known = new Set<string>([...Object.values(tomlKeys), ...flags])
   for (const key of Object.keys(table))
     if (!known.has(key)) wrong(key, 'is a key that Lix does not know')
-  const written = text('uri')
+  const written = withoutSecrets(text('uri'))
   if (written === '' && typeof (table['uri'] ?? '') === 'string')
     wrong('uri', 'is missing or empty')
   const hostKey = text('ssh-public-host-key')

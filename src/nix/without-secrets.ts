@@ -1,13 +1,15 @@
-export const hiddenMark = '[hidden]'
+/** Harmless in a URL (RFC 3986 sub-delims), so that a line without its password is still a line. */
+export const hiddenMark = '***'
 
-/** `scheme://user:password@` (RFC 3986, 3.2.1). */
+/** `scheme://user:password@` (RFC 3986, 3.2.1). One of less than four characters guards nothing. */
 const passwordInUrl =
-  /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s/?#@:'"]{0,256}:)[^\s/?#'"]{1,512}@/gi
+  /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s/?#@:'"]{0,256}:)[^\s/?#'"]{4,512}@/gi
 const assignment = /(?<![\w-])[\w-]{1,128}(?:\s{0,4}=\s{0,4}|%3d)/gi
 const secretName =
   /secret|passw(?:or)?d|passphrase|token|credential|(?:api|access|private)[-_]?key/i
-/** These have several values, with blanks between them (nix.conf, RFC 9110). */
-const wholeLine = /((?:access-tokens\s{0,4}=|authorization:)[ \t]{0,4})[^\n]+/gi
+/** These have several values, with blanks between them (nix.conf, RFC 9110); a lost `=` is what Nix complains about. */
+const wholeLine =
+  /((?:access-tokens(?:[ \t]{0,4}=|[ \t])|authorization:)[ \t]{0,4})[^\n'"]+/gi
 
 /**
  * Text as it may be shown: passwords in URLs, and the values of what is called secret, token, password or the like, are

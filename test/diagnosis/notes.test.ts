@@ -104,7 +104,12 @@ t.test('a restart is news for an hour, and logged once', async t => {
   const lines: unknown[] = []
   const push = (fields: object, message: string) => lines.push([message, fields])
   const store = storeOf()
-  createVerdictLog({ info: push, warn: push } as unknown as Log).start?.(store)
+  const attempts: object[] = []
+  createVerdictLog({
+    info: push,
+    warn: push,
+    debug: (fields: object) => attempts.push(fields),
+  } as unknown as Log).start?.(store)
   const builder = aBuilder()
   store.configure({
     source: 'nix',
@@ -124,6 +129,8 @@ t.test('a restart is news for an hour, and logged once', async t => {
     aResult('system', ok({ bootedAt: now - 10, restartSeenAt: now }), now),
   ])
   t.equal(lines.length, 3, 'and the next restart too')
+  t.match(attempts[0], { builder: 'b1', probe: 'login', status: 'ok', durationMs: 100 })
+  t.equal(attempts.length, 5, 'and each attempt once, for level debug')
 })
 
 t.test('a builder that only OpenSSH reaches is said to be so', async t => {

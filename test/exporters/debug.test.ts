@@ -66,7 +66,7 @@ t.test('metrics and settings', async t => {
   t.match(body, 'nothing yet')
   t.match(body, '\nnix_builder_up{builder="a"} 1\n')
   t.match(body, 'nix_builder_trusted{builder="a"} 1')
-  t.match(body, 'machine line   ssh-ng://nix:[hidden]@a x86_64-linux /etc/nix/key 4\n')
+  t.match(body, 'machine line   ssh-ng://nix:***@a x86_64-linux /etc/nix/key 4\n')
   t.match(body, /asked every {4}login \d+ s/)
   t.notMatch(body, 'planted')
 })

@@ -3,13 +3,17 @@ import { withoutSecrets } from '../../src/nix/without-secrets.ts'
 
 t.test('what is secret is left out', async t => {
   for (const [text, shown] of [
-    ['https://user:pl4nt@cache.example/x', 'https://user:[hidden]@cache.example/x'],
-    ['ssh-ng://a:pl4nt@h x86_64-linux', 'ssh-ng://a:[hidden]@h x86_64-linux'],
-    ['AWS_SECRET_ACCESS_KEY=pl4nt HOME=/h', 'AWS_SECRET_ACCESS_KEY=[hidden] HOME=/h'],
-    ['ssh://h?token=pl4nt&compress=true', 'ssh://h?token=[hidden]&compress=true'],
-    ['-oSetEnv=API_KEY="pl4nt pl4nt" -p 1', '-oSetEnv=API_KEY=[hidden] -p 1'],
-    ['access-tokens = a=pl4nt b=pl4nt\nx = 1', 'access-tokens = [hidden]\nx = 1'],
-    ['Authorization: Bearer pl4nt', 'Authorization: [hidden]'],
+    ['https://user:pl4nt@cache.example/x', 'https://user:***@cache.example/x'],
+    ['ssh-ng://a:pl4nt@h x86_64-linux', 'ssh-ng://a:***@h x86_64-linux'],
+    ['AWS_SECRET_ACCESS_KEY=pl4nt HOME=/h', 'AWS_SECRET_ACCESS_KEY=*** HOME=/h'],
+    ['ssh://h?token=pl4nt&compress=true', 'ssh://h?token=***&compress=true'],
+    ['-oSetEnv=API_KEY="pl4nt pl4nt" -p 1', '-oSetEnv=API_KEY=*** -p 1'],
+    ['access-tokens = a=pl4nt b=pl4nt\nx = 1', 'access-tokens = ***\nx = 1'],
+    [
+      "syntax error in 'access-tokens a=pl4nt' (x)",
+      "syntax error in 'access-tokens ***' (x)",
+    ],
+    ['Authorization: Bearer pl4nt', 'Authorization: ***'],
   ] as const)
     t.equal(withoutSecrets(text), shown)
 })
@@ -21,6 +25,7 @@ t.test('everything else comes back as it is', async t => {
     'the private key /root/.ssh/id does not exist',
     'ssh -o BatchMode=yes -i /key user@host',
     'passwords= ',
+    'ssh://u:p@a',
   ])
     t.equal(withoutSecrets(text), text)
 })

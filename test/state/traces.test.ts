@@ -94,7 +94,7 @@ t.test('of a program its words, the names of its environment, what it says', asy
     onStderrLine: line => lines.push(line),
   })
   const text = recording.end()
-  t.match(text, "run: nix-build -E 'a b' --builders 'ssh-ng://u:[hidden]@h x86_64-linux'")
+  t.match(text, "run: nix-build -E 'a b' --builders 'ssh-ng://u:***@h x86_64-linux'")
   t.match(text, 'with the environment: AWS_SECRET_ACCESS_KEY HOME\n')
   t.match(
     text,
