@@ -5,7 +5,8 @@ import { listConsequence, parseMachine, type Machine } from '../nix/machine-line
 import { piecesOf, type Piece } from '../nix/machines.ts'
 import { quote, trim } from '../nix/text.ts'
 import { withoutSecrets } from '../nix/without-secrets.ts'
-import { type Assigned, tooDeep, tooLarge, tooManyLines, tooMuch } from './nix-files.ts'
+import { createIncludes } from './includes.ts'
+import type { Assigned } from './nix-files.ts'
 import { limits, type TextSource } from './text-source.ts'
 import { readTomlMachines } from './toml-machines.ts'
 
@@ -48,7 +49,7 @@ const readLines = async (
   const machines: (Machine & { readonly origin: Origin })[] = []
   const problems: Problem[] = []
   const traps: Trap[] = []
-  let isFull = false
+  const includes = createIncludes(source, problems, listConsequence)
 
   const expand = async (
     text: string,
@@ -57,11 +58,7 @@ const readLines = async (
   ): Promise<void> => {
     for (const piece of piecesOf(text, flavour)) {
       const origin = originOf(piece)
-      if (piece.line > limits.lines)
-        return void problems.push({ ...origin, message: tooManyLines })
-      if (isFull) return
-      isFull = !source.take()
-      if (isFull) return void problems.push({ ...origin, message: tooMuch })
+      if (!includes.take(origin, piece.line)) return
       if (piece.text.length > limits.lineLength)
         problems.push({ ...origin, message: tooLong })
       else if (piece.kind === 'include') await include(piece.text, origin, above)
@@ -99,26 +96,14 @@ const readLines = async (
     if (written === '') return
     // the hook has changed its directory to /
     const path = resolve('/', written)
-    const stop = (what: string) =>
-      problems.push({
-        ...origin,
-        message: `${what}: ${listConsequence}`,
-        stopsBuilds: true,
-      })
-    if (above.includes(path)) return void stop(`${quote(path)} includes itself`)
-    if (above.length >= limits.depth)
-      return void problems.push({ ...origin, message: tooDeep(path) })
-    const read = await source.read(path)
-    if ('text' in read) {
-      if (read.isCut) problems.push({ file: path, line: 1, message: tooLarge })
-      await expand(read.text, piece => ({ file: path, line: piece.line }), [
-        ...above,
-        path,
-      ])
-    } else if (read.code === 'EACCES' || read.code === 'EPERM')
+    const code = await includes.open(path, origin, above, (text, now) =>
+      expand(text, piece => ({ file: path, line: piece.line }), now),
+    )
+    if (code === 'EACCES' || code === 'EPERM')
       problems.push({ ...origin, message: notForUs(path) })
     // a file that does not exist is an empty one for Nix
-    else if (read.code !== 'ENOENT') stop(`${quote(path)} cannot be read (${read.code})`)
+    else if (code !== null && code !== 'ENOENT')
+      includes.stop(origin, `${quote(path)} cannot be read (${code})`)
   }
 
   await expand(

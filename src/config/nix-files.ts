@@ -3,7 +3,8 @@ import type { Origin, Problem } from '../model.ts'
 import type { Flavour } from '../nix/flavour.ts'
 import { configConsequence, statementsOf } from '../nix/nix-conf.ts'
 import { quote } from '../nix/text.ts'
-import { limits, type TextSource } from './text-source.ts'
+import { createIncludes } from './includes.ts'
+import type { TextSource } from './text-source.ts'
 
 export type Env = Readonly<Record<string, string | undefined>>
 
@@ -34,28 +35,20 @@ export const readNixFiles = async (
 ): Promise<NixFiles> => {
   const settings = new Map<string, Assigned>()
   const problems: Problem[] = []
-  let isFull = false
+  const includes = createIncludes(source, problems, configConsequence)
   const directory = env['NIX_CONF_DIR'] || '/etc/nix'
   const main = join(directory, 'nix.conf')
 
   const apply = async (text: string, file: string, above: readonly string[]) => {
     for (const statement of statementsOf(text)) {
       const origin = { file, line: statement.line }
-      if (statement.line > limits.lines)
-        return void problems.push({ ...origin, message: tooManyLines })
-      if (isFull) return
-      isFull = !source.take()
-      if (isFull) return void problems.push({ ...origin, message: tooMuch })
+      if (!includes.take(origin, statement.line)) return
       if (statement.kind === 'error')
         problems.push({ ...origin, message: statement.message, stopsBuilds: true })
       else if (statement.kind === 'set')
         settings.set(statement.name, { value: statement.value, origin })
       else if (above.length === 0 && !isAbsolute(statement.path))
-        problems.push({
-          ...origin,
-          message: `${quote(statement.path)} is not an absolute path: ${configConsequence}`,
-          stopsBuilds: true,
-        })
+        includes.stop(origin, `${quote(statement.path)} is not an absolute path`)
       else
         await include(
           resolve(dirname(file), statement.path),
@@ -72,21 +65,11 @@ export const readNixFiles = async (
     optional: boolean,
     above: readonly string[],
   ) => {
-    const stop = (what: string) =>
-      problems.push({
-        ...origin,
-        message: `${what}: ${configConsequence}`,
-        stopsBuilds: true,
-      })
-    if (above.includes(path)) return void stop(`${quote(path)} includes itself`)
-    if (above.length >= limits.depth)
-      return void problems.push({ ...origin, message: tooDeep(path) })
-    const read = await source.read(path)
-    if ('text' in read) {
-      if (read.isCut) problems.push({ file: path, line: 1, message: tooLarge })
-      await apply(read.text, path, [...above, path])
-    } else if (!optional && isMissing(read.code))
-      stop(`the included file ${quote(path)} does not exist`)
+    const code = await includes.open(path, origin, above, (text, now) =>
+      apply(text, path, now),
+    )
+    if (code !== null && !optional && isMissing(code))
+      includes.stop(origin, `the included file ${quote(path)} does not exist`)
   }
 
   let system: readonly string[] = []
@@ -113,12 +96,6 @@ export const defaultBuilders = (env: Env, flavour: Flavour): Assigned => {
     origin: { file: 'NIX_REMOTE_SYSTEMS', line: 1 },
   }
 }
-
-export const tooLarge = 'the file is larger than 1 MiB: what follows is not read by us'
-export const tooManyLines = `more than ${limits.lines} lines: this one and what follows are not read by us`
-export const tooMuch = `more than ${limits.elements} settings, includes and machines: what follows is not read by us`
-export const tooDeep = (path: string): string =>
-  `${quote(path)} is included more than ${limits.depth} files deep: it is not read by us`
 
 /** What Nix takes for "there is no such file". */
 export const isMissing = (code: string): boolean =>
