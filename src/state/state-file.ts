@@ -38,9 +38,12 @@ export const openStateFile = async ({
   let listener: (works: boolean) => void = () => undefined
   const tell = (now: boolean) => listener((works = now))
   const sections = await load(path, log).catch(async (error: unknown) => {
-    await rename(path, `${path}.bad`).catch(() => undefined)
+    const kept = await rename(path, `${path}.bad`).then(
+      () => `${path}.bad`,
+      () => null,
+    )
     log.warn(
-      { path, kept: `${path}.bad`, err: error },
+      { path, kept, err: error },
       'the state file cannot be read: a fresh one is begun',
     )
     works = false
