@@ -14,6 +14,9 @@ export interface RunbookText {
   readonly look: string
 }
 
+const rotated =
+  ' The service has copies of the keys from when it was started: after a change of a key, sudo systemctl restart builder-monitor.'
+
 /** One entry for each kind; `builder-monitor explain KIND` prints it, docs/runbooks/ is made of it. */
 export const runbook: Readonly<Record<Kind, RunbookText>> = {
   config_invalid: {
@@ -38,16 +41,20 @@ export const runbook: Readonly<Record<Kind, RunbookText>> = {
   },
   key_missing: {
     means:
-      'The machine line or ssh_config names a private key that does not exist. ssh goes on to its default keys, and those were refused too.',
+      'The machine line or ssh_config names a private key that does not exist. ssh goes on to its default keys, and those were refused too.' +
+      rotated,
     look: 'sudo ls -l on the path in the third field of the machine line.',
   },
   key_unreadable: {
-    means: 'The file of the private key exists but cannot be read, or is no private key.',
+    means:
+      'The file of the private key exists but cannot be read, or is no private key.' +
+      rotated,
     look: 'sudo ssh-keygen -y -f KEY prints the public key of a good one.',
   },
   key_encrypted: {
     means:
-      'The private key is protected by a passphrase. nix-daemon has no terminal and no agent, so nobody can unlock it.',
+      'The private key is protected by a passphrase. nix-daemon has no terminal and no agent, so nobody can unlock it.' +
+      rotated,
     look: 'sudo ssh-keygen -y -f KEY asks for the passphrase.',
   },
   key_permissions: {
@@ -56,7 +63,8 @@ export const runbook: Readonly<Record<Kind, RunbookText>> = {
   },
   auth_denied: {
     means:
-      'The builder answers and its host key is right, but it accepts none of our keys for this user: the public key is not in authorized_keys, the user does not exist, or sshd forbids the login. We wait 1, 5 and then 15 minutes between tries, since OpenSSH 9.8 and newer locks out addresses with failed logins, real builds included.',
+      'The builder answers and its host key is right, but it accepts none of our keys for this user: the public key is not in authorized_keys, the user does not exist, or sshd forbids the login. We wait 1, 5 and then 15 minutes between tries, since OpenSSH 9.8 and newer locks out addresses with failed logins, real builds included.' +
+      rotated,
     look: "The builder's sshd log tells why: journalctl -u ssh -u sshd.",
   },
   host_key_unknown: {

@@ -23,7 +23,7 @@ const gib = 2 ** 30
 interface Played extends Partial<Machine> {
   /** Paths that exist, with their mode and time. */
   readonly files?: Readonly<
-    Record<string, { mode?: number; uid?: number; mtime?: number }>
+    Record<string, { mode?: number; uid?: number; mtime?: number; ctime?: number }>
   >
 }
 
@@ -40,7 +40,7 @@ const machineOf = ({ files = {}, ...change }: Played): Machine => ({
   }),
   look: async path => {
     const file = files[path]
-    return file ? { mode: 0o100600, uid: 0, mtime: 500, ...file } : null
+    return file ? { mode: 0o100600, uid: 0, mtime: 500, ctime: 500, ...file } : null
   },
   canRead: async () => true,
   canExecute: async path => path === '/usr/bin/ssh',
@@ -266,6 +266,21 @@ t.test('keys that ssh would refuse', async t => {
   t.match(await check('keys', { look: async () => ({ code: 'EACCES' }) }), {
     status: 'ok',
   })
+})
+
+t.test('a key that has changed since the service was lent a copy of it', async t => {
+  const builders = [aBuilder({ sshKey: '/key', credential: '/run/credentials/key' })]
+  const keys = (ctime: number) =>
+    look(
+      { files: { '/key': { ctime }, '/run/credentials/key': { mtime: 600 } } },
+      activeOf({ builders }),
+    ).then(({ checks }) => checks.keys)
+  t.match(await keys(601), {
+    status: 'degraded',
+    kind: 'client_mismatch',
+    params: { detail: /\/key has changed/, mend: /systemctl restart builder-monitor/ },
+  })
+  t.match(await keys(600), { status: 'ok' })
 })
 
 t.test('disk, memory and network here', async t => {

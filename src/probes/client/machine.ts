@@ -26,6 +26,8 @@ export interface Looked {
   readonly uid: number
   /** Unix seconds. */
   readonly mtime: number
+  /** When the content, or what the name stands for, was last changed: a file that is moved here keeps its mtime. */
+  readonly ctime: number
 }
 
 /** This machine. The one place that knows systeminformation. */
@@ -54,8 +56,8 @@ export const thisMachine: Machine = {
   daemon: () => findDaemon(),
   look: async path => {
     try {
-      const { mode, uid, mtimeMs } = await stat(path)
-      return { mode, uid, mtime: mtimeMs / 1000 }
+      const { mode, uid, mtimeMs, ctimeMs } = await stat(path)
+      return { mode, uid, mtime: mtimeMs / 1000, ctime: ctimeMs / 1000 }
     } catch (error) {
       const { code = 'EIO' } = error as NodeJS.ErrnoException
       return code === 'ENOENT' || code === 'ENOTDIR' ? null : { code }

@@ -59,5 +59,21 @@ export const checkKeys = async (context: ClientContext): Promise<ClientOutcome> 
         detail: `mode ${(seen.mode & 0o777).toString(8)}`,
       })
   }
+  return staleCopy(context)
+}
+
+/** systemd lends a service copies of keys, made when it starts (systemd.exec(5) LoadCredential); real builds read the key. */
+const staleCopy = async (context: ClientContext): Promise<ClientOutcome> => {
+  for (const { sshKey, credential } of reached(context)) {
+    if (credential === undefined || !sshKey?.startsWith('/')) continue
+    const [key, copy] = await Promise.all(
+      [sshKey, credential].map(path => context.machine.look(path)),
+    )
+    if (key && copy && 'ctime' in key && 'mtime' in copy && key.ctime > copy.mtime)
+      return found('degraded', 'client_mismatch', {
+        detail: `${sshKey} has changed since this service was started with a copy of it`,
+        mend: 'Let the service take the new one: sudo systemctl restart builder-monitor',
+      })
+  }
   return ok
 }
