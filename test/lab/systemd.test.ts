@@ -2,6 +2,7 @@
  * The service in booted systemd 252, 257 and newer: installed as the README says, ready, proven, reloaded, watched by the
  * watchdog, with credentials, refused and stopped.
  */
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { lab, type Ran, waitFor } from './support.ts'
 
@@ -27,7 +28,22 @@ const on = (machine: string) => {
   return { run, must, show }
 }
 
+/** The commands of README.md for Debian, line by line. */
+const readmeCommands = (): string[] => {
+  const text = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const block = /^## Debian[^]*?```sh\n([^]*?)```/m.exec(text)?.[1] ?? ''
+  return block.split('\n').flatMap(line => line.replace(/\s+#.*/, '').trim() || [])
+}
+
+interface Line {
+  readonly PRIORITY: string
+  readonly MESSAGE: string
+}
+
 interface Status {
+  readonly client: {
+    readonly checks: Readonly<Record<string, { readonly reason?: string }>>
+  }
   readonly builders: readonly {
     readonly state: string
     readonly proven: boolean
@@ -72,7 +88,14 @@ for (const [machine, version] of Object.entries(machines))
     )
     await must('rm /usr/local/bin/builder-monitor')
 
-    const installed = await must('cd /lab/project && node systemd/install.mjs')
+    // What needs the network was done before; the rest word by word
+    const commands = readmeCommands()
+    const [install, look, ...others] = commands.filter(one => one.startsWith('sudo '))
+    t.same(others, [])
+    t.match(commands[0], /^git clone /)
+    const beforeLook = commands.slice(0, -1).flatMap(one => one.split('&&'))
+    t.ok(beforeLook.length <= 5, 'five commands and it runs')
+    const installed = await must(`cd /lab/project && ${install?.slice('sudo '.length)}`)
     t.match(
       installed,
       /lends \/etc\/nix\/builder_ed25519\nlends \/root\/\.ssh\/known_hosts/,
@@ -83,6 +106,7 @@ for (const [machine, version] of Object.entries(machines))
       async () => (await status())?.builders[0]?.proven === true,
     )
     t.match(await status(), { builders: [{ state: 'healthy', cause: null }] })
+    t.match(await must(look?.slice('sudo '.length) ?? ''), '1 of 1 builder can take work')
     await until('the headline', async () =>
       (await show('StatusText')).startsWith('1 of 1 builder can take work'),
     )
@@ -106,6 +130,20 @@ for (const [machine, version] of Object.entries(machines))
     t.equal(await show('MainPID'), pid, 'and the service goes on')
     t.match(await journal(), /the new configuration is bad, the old one stays/)
 
+    // journald takes the priority off each line, and the line is JSON
+    const journalLine = async (words: string): Promise<Line> => {
+      const lines = await must(
+        `journalctl -u builder-monitor -o json --no-pager | grep -F '${words}' | tail -n 1`,
+      )
+      return JSON.parse(lines) as Line
+    }
+    const inJournal = async (words: string) => {
+      const { PRIORITY, MESSAGE } = await journalLine(words)
+      return { PRIORITY, ...(JSON.parse(MESSAGE) as object) }
+    }
+    t.match(await inJournal('started'), { PRIORITY: '6', level: 'info', msg: 'started' })
+    t.match(await inJournal('the old one stays'), { PRIORITY: '3', level: 'error' })
+
     // The same at start is for a person to mend: no restart
     await run('systemctl restart builder-monitor')
     t.equal(await show('ActiveState'), 'failed')
@@ -113,6 +151,32 @@ for (const [machine, version] of Object.entries(machines))
     t.equal(await show('NRestarts'), '0')
     t.match(await journal(), /builder-monitor: \/etc\/builder-monitor\/config\.json/)
     await must('rm /etc/builder-monitor/config.json && systemctl start builder-monitor')
+
+    // A state file that is broken is kept aside and a fresh one begun; one that cannot be written is told, too
+    const state = '/var/lib/builder-monitor/state.json'
+    const metric = async () => {
+      const get = `fetch('http://127.0.0.1:10922/metrics').then(async r => console.log(await r.text()))`
+      const text = await must(`node -e "${get}"`)
+      return /^builder_monitor_state_file_ok (\d)$/m.exec(text)?.[1]
+    }
+    await must(
+      `systemctl stop builder-monitor; echo '{ broken' >${state}; systemctl start builder-monitor`,
+    )
+    t.match(await inJournal('the state file cannot be read'), {
+      PRIORITY: '4',
+      level: 'warn',
+      path: state,
+    })
+    t.equal(await must(`cat ${state}.bad`), '{ broken\n', 'kept aside')
+    await until('a fresh one', async () => (await metric()) === '1')
+    t.match(await must(`cat ${state}`), /^\{"version":/)
+    await must('chmod 500 /var/lib/builder-monitor')
+    await until('it cannot be written', async () => (await metric()) === '0', 60)
+    t.match(await inJournal('the state file cannot be written: since when'), {
+      PRIORITY: '4',
+      err: { code: 'EACCES' },
+    })
+    t.equal(await show('ActiveState'), 'active', 'its memory is no reason to stop')
 
     // A monitor that hangs is killed and comes back
     await must(`mkdir -p /etc/systemd/system/builder-monitor.service.d
@@ -132,11 +196,25 @@ for (const [machine, version] of Object.entries(machines))
       const login = (await status())?.builders[0]?.probes['login']
       return login?.reason === `the private key ${key} does not exist`
     })
+    if (machine === 's1')
+      await until(
+        'the status line says so',
+        async () => (await show('StatusText')).includes('b2: key missing'),
+        100,
+      )
     await must(`install -m 600 /lab/keys/id ${key}; systemctl restart builder-monitor`)
     await until(
       'with the key again',
       async () => (await status())?.builders[0]?.state === 'healthy',
     )
+    // Its copy is from the start: another key is for the next one
+    await must(
+      `sleep 1; install -m 600 /lab/keys/id ${key}; systemctl reload builder-monitor`,
+    )
+    await until('the change is seen', async () => {
+      const { reason = '' } = (await status())?.client.checks['keys'] ?? {}
+      return reason.includes(`${key} has changed since this service was started`)
+    })
 
     // Somebody else has the port: one sentence, and it tries again
     await must(`systemctl stop builder-monitor
