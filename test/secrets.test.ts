@@ -126,6 +126,14 @@ const command = (
     ),
   )
 
+/** What an endless stream says first. */
+const beginningOf = async (url: string): Promise<string> => {
+  const response = await fetch(url)
+  for await (const chunk of response.body ?? [])
+    return Buffer.from(chunk as Uint8Array).toString()
+  return ''
+}
+
 const find = (where: string, text: string): string[] =>
   Object.entries(plants).flatMap(([name, plant]) =>
     text.includes(plant) || text.includes(encodeURIComponent(plant))
@@ -178,8 +186,15 @@ t.test('planted secrets come out nowhere', async t => {
   const reloaded = await fetch(`http://${address}/-/reload`, { method: 'POST' })
   t.equal(reloaded.status, 200)
 
-  for (const path of ['/', '/metrics', '/api/v1/builders', ...names.map(pageOf)])
+  for (const path of [
+    '/',
+    '/metrics',
+    '/config',
+    '/api/v1/builders',
+    ...names.map(pageOf),
+  ])
     said(path, await get(path))
+  said('/api/v1/events', await beginningOf(`http://${address}/api/v1/events`))
   for (const name of names) said(`${name}?debug`, await get(`${pageOf(name)}?debug`))
   for (const args of [
     ['status', '--json'],
@@ -199,6 +214,7 @@ t.test('planted secrets come out nowhere', async t => {
   // That something else is found shows that something was looked at
   t.match(outputs.get('builders --json'), 'nix:***@127.0.0.1')
   t.match(outputs.get('log'), /'many'.*problem in the builders list/)
+  t.match(outputs.get('/api/v1/events'), 'event: ')
   t.match(outputs.get('log'), '"msg":"attempt"')
   t.match(outputs.get('state.json'), '"login"')
   if (has('ssh')) {
