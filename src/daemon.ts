@@ -1,3 +1,7 @@
+import { hostname } from 'node:os'
+import type { AlertSettings } from './alerts/evaluate.ts'
+import { startAlerts } from './alerts/start.ts'
+import { whereabouts } from './alerts/whereabouts.ts'
 import { createClientWatch } from './client-watch.ts'
 import type { Config } from './config/config.ts'
 import { parseListen } from './config/config.ts'
@@ -15,6 +19,8 @@ import type {
   LocalNix,
   ProbeName,
   Run,
+  Sample,
+  Snapshot,
   Timetable,
 } from './model.ts'
 import type { LookAtClient } from './probes/client/look.ts'
@@ -54,6 +60,10 @@ export interface DaemonDeps {
   readonly stateFile: StateFile
   /** Seconds below min-free that are nobody's concern; an hour by default. */
   readonly belowMinFreeSeconds?: number
+  /** What /metrics prints of the families of the alerts, at that Unix time. */
+  readonly readSamples: (snapshot: Snapshot, now: number) => readonly Sample[]
+  /** What each `for` of an alert is multiplied by; 1 by default. */
+  readonly alertPatience?: number
   /** Replaces the configured addresses (tests, `--listen`). */
   readonly listen?: readonly string[]
 }
@@ -169,10 +179,24 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     client.follow(deps.createTimetable(current.timeZone), current.schedule.client)
   let endClient = followClient()
 
+  const here = whereabouts(servers[0]?.address ?? '', hostname())
   const stops = [
     () => endClient(),
     keepMemory(store, deps.stateFile),
     ...deps.exporters.flatMap(one => (one.start ? [one.start(store)] : [])),
+    startAlerts({
+      read: store.read,
+      publish: store.alerts,
+      samples: deps.readSamples,
+      settings: () => alertSettings(current, here),
+      memory: {
+        read: () => deps.stateFile.read('alerts'),
+        write: (value, isNews) => deps.stateFile.write('alerts', value, isNews),
+      },
+      clock,
+      log,
+      ...(deps.alertPatience === undefined ? {} : { patience: deps.alertPatience }),
+    }),
     startSelfDoubt({
       store,
       clock,
@@ -291,6 +315,15 @@ const keepMemory = (store: Store, file: StateFile): (() => void) => {
     file.write('builders', () => remember(store.read()), changes !== before)
   })
 }
+
+const alertSettings = (
+  { alerting }: Config,
+  here: ReturnType<typeof whereabouts>,
+): AlertSettings => ({
+  ...alerting,
+  instance: alerting.instance || here.instance,
+  externalUrl: (alerting.externalUrl || here.externalUrl).replace(/\/+$/, ''),
+})
 
 const expectation = (config: Config, name: string): 'awake' | 'asleep' | 'drained' => {
   const exceptions = config.builders[name]

@@ -1,4 +1,5 @@
-import { alertRules, type AlertRule } from './rules.ts'
+import type { AlertRule } from './rule.ts'
+import { alertRules } from './rules.ts'
 
 /** Where the runbook pages of the repository are read. */
 export const runbookBase =
@@ -7,7 +8,7 @@ export const runbookBase =
 /** prometheus/alerts.yml (`npm run docs`): Prometheus's own format of rules, in the manner of the mixins. */
 export const alertsFile = (): string =>
   [
-    '# Alerts of builder-monitor. Made from src/alerts/rules.ts by `npm run docs`: thresholds are changed there.',
+    '# Alerts of builder-monitor. Made from src/alerts/rules/ by `npm run docs`: thresholds are changed there.',
     'groups:',
     '  - name: builder-monitor',
     '    rules:',
@@ -95,7 +96,7 @@ export const alertsDoc = (): string =>
   [
     '# Alerts',
     '',
-    'Made from `src/alerts/rules.ts` by `npm run docs`. Prometheus reads [prometheus/alerts.yml](../prometheus/alerts.yml) and',
+    'Made from `src/alerts/rules/` by `npm run docs`. Prometheus reads [prometheus/alerts.yml](../prometheus/alerts.yml) and',
     '[prometheus/rules.yml](../prometheus/rules.yml); Alertmanager should take over',
     '[the inhibition](../prometheus/examples/alertmanager-inhibit.yml).',
     '',

@@ -1,5 +1,5 @@
 import { loadConfig } from '../config/config.ts'
-import { cronFault } from '../schedule/timetable.ts'
+import { knowledge } from './knowledge.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { instantVerdict } from '../diagnosis/verdict.ts'
 import { reportOf, type Report } from '../diagnosis/report.ts'
@@ -47,7 +47,7 @@ export const checkCommand = async (args: readonly string[], io: Io): Promise<num
   const features = values['features'] === true
   const mode = canaryMode(features || values['canary'] === true, values['canary-mode'])
   const { path, named } = configPath(values['config'], io.env)
-  const loaded = await loadConfig(path, !named, cronFault)
+  const loaded = await loadConfig(path, !named, knowledge)
   if (!loaded.ok && named) throw new UsageError(loaded.errors.join('\n'))
   // Whoever may not read the daemon's configuration shall be able to look all the same
   if (!loaded.ok) io.err(`${loaded.errors.join('\n')}\nso the defaults hold\n`)

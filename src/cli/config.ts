@@ -1,5 +1,5 @@
 import { loadConfig } from '../config/config.ts'
-import { cronFault } from '../schedule/timetable.ts'
+import { knowledge } from './knowledge.ts'
 import { UsageError, type Io } from './io.ts'
 import { parse } from './parse.ts'
 
@@ -21,7 +21,7 @@ export const configCommand = async (args: readonly string[], io: Io): Promise<nu
   if (what !== 'check' || more.length > 0)
     throw new UsageError('say: builder-monitor config check [FILE]')
   const { path, named } = configPath(file ?? values['config'], io.env)
-  const checked = await loadConfig(path, !named, cronFault)
+  const checked = await loadConfig(path, !named, knowledge)
   if (!checked.ok) {
     for (const error of checked.errors) io.err(`${error}\n`)
     return 1

@@ -1,9 +1,12 @@
+import { familiesOfRules } from '../alerts/rules.ts'
 import { loadConfig, type Config } from '../config/config.ts'
 import { startDaemon, type DaemonDeps } from '../daemon.ts'
 import { demoTarget } from '../demo/target.ts'
 import { startDemoFleet, type DemoFleet } from '../demo/fleet.ts'
 import { takeCredentials } from '../config/credentials.ts'
 import { createExporters } from '../exporters/index.ts'
+import { post } from '../exporters/post.ts'
+import { createReadSamples } from '../exporters/read-samples.ts'
 import { createVerdictLog } from '../exporters/verdict-log.ts'
 import { createLog, logFormats, logLevels } from '../log.ts'
 import type { ActiveBuilders, LocalNix } from '../model.ts'
@@ -12,7 +15,7 @@ import { createLookAtClient } from '../probes/client/look.ts'
 import { thisMachine } from '../probes/client/machine.ts'
 import { createReadSlotLocks } from '../probes/slot-locks.ts'
 import { systemClock } from '../schedule/clock.ts'
-import { createTimetable, cronFault } from '../schedule/timetable.ts'
+import { createTimetable } from '../schedule/timetable.ts'
 import { noStateFile, openStateFile } from '../state/state-file.ts'
 import { createTraces } from '../state/traces.ts'
 import { createAskSsh } from '../transport/ask-ssh.ts'
@@ -24,6 +27,7 @@ import { configPath } from './config.ts'
 import { controlSocketPath } from './control-socket.ts'
 import { UsageError, wantsColour, type Io } from './io.ts'
 import { readLocalBuilders } from './local-nix.ts'
+import { knowledge } from './knowledge.ts'
 import { parse } from './parse.ts'
 
 /** Of each attempt that `/builders/NAME?debug` shows: 200 builders stay within a few MB. */
@@ -31,14 +35,25 @@ const traceChars = 4096
 const badConfiguration = 78 // EX_CONFIG of sysexits.h: systemd shall not restart for it
 
 /** `run`: the daemon, until SIGTERM. Exit 0, 78 for a bad configuration, 1 where it cannot start. */
-export const runCommand = (args: readonly string[], io: Io): Promise<number> =>
-  run(args, io, false)
+export const runCommand = (
+  args: readonly string[],
+  io: Io,
+  rare: RareDeps = {},
+): Promise<number> => run(args, io, false, rare)
 
 /** `demo`: the daemon over the embedded fleet. */
 export const demoCommand = (args: readonly string[], io: Io): Promise<number> =>
-  run(args, io, true)
+  run(args, io, true, {})
 
-const run = async (args: readonly string[], io: Io, demo: boolean): Promise<number> => {
+/** What only tests of the whole program set: they have no five minutes to wait for an alert. */
+export type RareDeps = Pick<DaemonDeps, 'alertPatience'>
+
+const run = async (
+  args: readonly string[],
+  io: Io,
+  demo: boolean,
+  rare: RareDeps,
+): Promise<number> => {
   const { values } = parse(args, {
     config: { type: 'string' },
     listen: { type: 'string' },
@@ -50,9 +65,10 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
   const level = oneOf('--log-level', values['log-level'], logLevels)
   const format = oneOf('--log-format', values['log-format'], logFormats)
   const { path, named } = configPath(values['config'], io.env)
+  // The newest good one
   let effective: Config | null = null
   const load = async () => {
-    const checked = await loadConfig(path, !named, cronFault)
+    const checked = await loadConfig(path, !named, knowledge)
     if (checked.ok) effective = checked.config
     return checked
   }
@@ -85,6 +101,12 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     ? await startDemoFleet(demoOptions(values['demo-builders']))
     : null
   const traces = createTraces({ clock: systemClock, maxChars: traceChars })
+  const stateDirectory = io.env['STATE_DIRECTORY']?.split(':')[0]
+  const stateFile =
+    // The demo's past is nobody's
+    stateDirectory && !fleet
+      ? await openStateFile({ directory: stateDirectory, log })
+      : noStateFile
   const exporters = createExporters({
     version,
     samplesOf,
@@ -95,18 +117,24 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     env: io.env,
     pid: process.pid,
     monotonic: systemClock.monotonic,
+    receivers: () => (effective ?? loaded.config).alerting,
+    memory: section => ({
+      read: () => stateFile.read(section),
+      write: value => stateFile.write(section, value, true),
+      flush: stateFile.flush,
+    }),
+    post,
+    clock: systemClock,
+    log,
+    random: Math.random,
   })
   const config =
     fleet && values['demo-builders'] === undefined
       ? demoPace(loaded.config)
       : loaded.config
-  const stateDirectory = io.env['STATE_DIRECTORY']?.split(':')[0]
   const deps: DaemonDeps = {
-    // The demo's past is nobody's
-    stateFile:
-      stateDirectory && !fleet
-        ? await openStateFile({ directory: stateDirectory, log })
-        : noStateFile,
+    ...rare,
+    stateFile,
     loadConfig: load,
     readBuilders: fleet ? () => Promise.resolve(demoBuilders(fleet)) : readLocal,
     createDial: nix =>
@@ -120,6 +148,7 @@ const run = async (args: readonly string[], io: Io, demo: boolean): Promise<numb
     createTimetable,
     exporters: [...exporters.all, createVerdictLog(log)],
     onLate: exporters.observeLateness,
+    readSamples: createReadSamples(samplesOf, familiesOfRules),
     run: runLocal,
     askLocalDaemon: createAskLocalDaemon(io.env),
     lookAtClient: createLookAtClient({

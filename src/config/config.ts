@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { Ajv, type ErrorObject } from 'ajv'
 import type { LogFormat, LogLevel } from '../log.ts'
 import { nearest } from '../diagnosis/nearest.ts'
+import { alertingFaults, type AlertingConfig } from './alerting.ts'
 import { configSchema } from './schema.ts'
 
 /** What has a cron expression: probes, and the look at this machine itself (`client`). */
@@ -30,6 +31,7 @@ export interface Config {
   }
   readonly slots: { readonly stuckAfterHours: number }
   readonly keepConnections: boolean
+  readonly alerting: AlertingConfig
   readonly builders: Readonly<Record<string, BuilderExceptions>>
 }
 
@@ -38,14 +40,18 @@ export type Checked =
   /** One sentence for each error, with its JSON path. */
   | { readonly ok: false; readonly errors: readonly string[] }
 
-/** Finds fault with a cron expression: a sentence, or null. Handed in, since cron is the schedule's business. */
-export type CheckCron = (expression: string) => string | null
+/** What other rooms know of values, handed in. */
+export interface Knowledge {
+  /** Finds fault with a cron expression: a sentence, or null. */
+  readonly cronFault: (expression: string) => string | null
+  readonly alertNames: readonly string[]
+}
 
 const maxErrors = 50
 const maxBytes = 1024 * 1024
 
 /** Checks text against the schema: all errors at once, never throws. Empty text is a good configuration. */
-export const checkConfig = (text: string, checkCron: CheckCron): Checked => {
+export const checkConfig = (text: string, knowledge: Knowledge): Checked => {
   let value: unknown
   try {
     value = text.trim() === '' ? {} : JSON.parse(text)
@@ -60,7 +66,7 @@ export const checkConfig = (text: string, checkCron: CheckCron): Checked => {
   const config = value as Config
   const errors = [
     ...Object.entries(config.schedule).flatMap(([name, expression]) => {
-      const fault = checkCron(expression)
+      const fault = knowledge.cronFault(expression)
       return fault
         ? [
             `/schedule/${name}: ${JSON.stringify(expression)} is no cron expression: ${fault}`,
@@ -75,6 +81,7 @@ export const checkConfig = (text: string, checkCron: CheckCron): Checked => {
     ...(isTimeZone(config.timeZone)
       ? []
       : [`/timeZone: ${JSON.stringify(config.timeZone)} is no time zone`]),
+    ...alertingFaults(config.alerting, knowledge.alertNames),
   ]
   return errors.length ? { ok: false, errors } : { ok: true, config }
 }
@@ -83,19 +90,19 @@ export const checkConfig = (text: string, checkCron: CheckCron): Checked => {
 export const loadConfig = async (
   path: string,
   missingIsFine: boolean,
-  checkCron: CheckCron,
+  knowledge: Knowledge,
 ): Promise<Checked> => {
   try {
     const text = await readFile(path, 'utf8')
     if (text.length > maxBytes)
       return { ok: false, errors: [`${path}: larger than 1 MiB`] }
-    const checked = checkConfig(text, checkCron)
+    const checked = checkConfig(text, knowledge)
     return checked.ok
       ? checked
       : { ok: false, errors: checked.errors.map(e => `${path}: ${e}`) }
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error)
-    if (code === 'ENOENT' && missingIsFine) return checkConfig('', checkCron)
+    if (code === 'ENOENT' && missingIsFine) return checkConfig('', knowledge)
     return { ok: false, errors: [`${path}: cannot be read (${code})`] }
   }
 }
@@ -125,7 +132,8 @@ const jsonFault = (text: string, error: unknown): string => {
 }
 
 const sentences = (errors: readonly ErrorObject[]): string[] => [
-  ...new Set(errors.map(sentence)),
+  // The fault of a property's name is told once, by `propertyNames`
+  ...new Set(errors.filter(error => error.propertyName === undefined).map(sentence)),
 ]
 
 /** ajv's texts lack the offending key; ours say what, where and what was probably meant. */
@@ -143,6 +151,16 @@ const sentence = (error: ErrorObject): string => {
       const allowed = (params['allowedValues'] as readonly unknown[]).map(String)
       return `${path}: must be one of ${allowed.join(', ')}`
     }
+    case 'pattern': {
+      const isPath = params['pattern'] === '^/'
+      return isPath
+        ? `${path}: must be an absolute path`
+        : `${path}: must be of letters, digits and . _ - only`
+    }
+    case 'propertyNames':
+      return `${path}: ${JSON.stringify(params['propertyName'])} is no name of a label, use letters, digits and _`
+    case 'required':
+      return `${path}: needs ${String(params['missingProperty'])}`
     case 'type':
       return `${path}: must be ${String(params['type'])}`
     default:

@@ -11,6 +11,41 @@ const cron = (fallback: string, description: string) =>
     description,
   }) as const
 
+/** How a receiver of alerts is reached. */
+const access = {
+  username: {
+    type: 'string',
+    minLength: 1,
+    maxLength: 200,
+    description: 'For basic authentication, with passwordFile.',
+  },
+  passwordFile: {
+    type: 'string',
+    pattern: '^/',
+    maxLength: 1000,
+    description: 'A file that holds the password of username; read at each request.',
+  },
+  tokenFile: {
+    type: 'string',
+    pattern: '^/',
+    maxLength: 1000,
+    description: 'A file that holds a bearer token; read at each request.',
+  },
+  caFile: {
+    type: 'string',
+    pattern: '^/',
+    maxLength: 1000,
+    description:
+      'Certificates (PEM) of the authorities to trust, instead of the usual ones.',
+  },
+} as const
+
+const receiverName = {
+  type: 'string',
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$',
+  maxLength: 100,
+} as const
+
 export const configSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',
   $id: 'builder-monitor/config.schema.json',
@@ -129,6 +164,106 @@ export const configSchema = {
       default: true,
       description:
         'Keep one connection to each builder for telemetry (about 2.4 MB on the builder).',
+    },
+    alerting: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description: 'Alerts that the daemon sends by itself, where no Prometheus does.',
+      properties: {
+        enable: {
+          type: 'boolean',
+          default: false,
+          description: 'Evaluate the alerts; without a receiver they are only shown.',
+        },
+        labels: {
+          type: 'object',
+          maxProperties: 30,
+          default: {},
+          propertyNames: { pattern: '^[a-zA-Z_][a-zA-Z0-9_]*$', maxLength: 100 },
+          additionalProperties: { type: 'string', minLength: 1, maxLength: 1000 },
+          description:
+            'Labels that every alert gets; its own win. `job` is builder-monitor.',
+        },
+        instance: {
+          type: 'string',
+          maxLength: 300,
+          default: '',
+          description:
+            'The label instance; empty is the name of this machine with the port.',
+        },
+        externalUrl: {
+          type: 'string',
+          maxLength: 1000,
+          default: '',
+          description:
+            'Where others read the status page, for links; empty is the address served.',
+        },
+        disabledAlerts: {
+          type: 'array',
+          items: { type: 'string', maxLength: 100 },
+          maxItems: 100,
+          default: [],
+          description: 'Names of alerts that are not wanted.',
+        },
+        alertmanagers: {
+          type: 'array',
+          maxItems: 20,
+          default: [],
+          description: 'Alertmanagers to send to; of a cluster each one.',
+          items: {
+            type: 'object',
+            additionalProperties: false,
+            required: ['url'],
+            properties: {
+              url: {
+                type: 'string',
+                maxLength: 1000,
+                description: 'http or https, with the path prefix if there is one.',
+              },
+              name: {
+                ...receiverName,
+                description:
+                  'In metrics and log lines; host and port where there is none.',
+              },
+              ...access,
+            },
+          },
+        },
+        webhooks: {
+          type: 'array',
+          maxItems: 20,
+          default: [],
+          description: "Receivers of the payload of Alertmanager's webhooks, version 4.",
+          items: {
+            type: 'object',
+            additionalProperties: false,
+            required: ['name'],
+            properties: {
+              name: { ...receiverName, description: 'In metrics and log lines.' },
+              url: {
+                type: 'string',
+                maxLength: 1000,
+                description: 'http or https; where it holds a secret use urlFile.',
+              },
+              urlFile: {
+                type: 'string',
+                pattern: '^/',
+                maxLength: 1000,
+                description: 'A file that holds the URL; read at each request.',
+              },
+              repeatHours: {
+                type: 'number',
+                exclusiveMinimum: 0,
+                maximum: 8760,
+                default: 4,
+                description: 'Hours after which alerts that still fire are told again.',
+              },
+              ...access,
+            },
+          },
+        },
+      },
     },
     builders: {
       type: 'object',

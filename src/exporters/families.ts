@@ -22,6 +22,8 @@ export const presences = {
   cause: 'while there is a cause',
   platform: 'where the operating system tells',
   stateDirectory: 'where there is a state directory',
+  alerting: 'where alerting is on',
+  receivers: 'for each receiver that is configured',
 } as const
 
 const scheduled = 'as of the newest scheduled probe, not measured at scrape time'
@@ -412,6 +414,46 @@ export const families = [
     presence: 'stateDirectory',
   },
   {
+    name: 'builder_monitor_alerts',
+    type: 'gauge',
+    group: 'monitor',
+    labels: ['alertname', 'state'],
+    help: 'Alerts of the daemon itself that are pending or firing, by name; with a Prometheus see its own ALERTS.',
+    presence: 'alerting',
+  },
+  {
+    name: 'builder_monitor_notifications_total',
+    type: 'counter',
+    group: 'monitor',
+    labels: ['receiver'],
+    help: 'Notifications that the receiver took: one for each alert in a request, those that are told again too.',
+    presence: 'receivers',
+  },
+  {
+    name: 'builder_monitor_notifications_failed_total',
+    type: 'counter',
+    group: 'monitor',
+    labels: ['receiver'],
+    help: 'Notifications given up: refused by the receiver, or more than the queue holds.',
+    presence: 'receivers',
+  },
+  {
+    name: 'builder_monitor_notification_errors_total',
+    type: 'counter',
+    group: 'monitor',
+    labels: ['receiver'],
+    help: 'Requests to the receiver that failed; what they carried is sent again unless it counts as given up.',
+    presence: 'receivers',
+  },
+  {
+    name: 'builder_monitor_notifications_waiting',
+    type: 'gauge',
+    group: 'monitor',
+    labels: ['receiver'],
+    help: 'Notifications that the receiver has still to be told.',
+    presence: 'receivers',
+  },
+  {
     name: 'process_cpu_user_seconds_total',
     type: 'counter',
     group: 'process',
@@ -515,5 +557,4 @@ export type FamilyName = (typeof families)[number]['name']
 export const notYet: readonly (readonly [family: string, waitsFor: string])[] = [
   ['nix_builder_withdrawn', 'the published machines file'],
   ['builder_monitor_machines_file_fail_open', 'the published machines file'],
-  ['builder_monitor_notifications_failed_total', 'notifications'],
 ]

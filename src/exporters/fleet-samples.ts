@@ -34,6 +34,7 @@ export const readFleet = (
     ...(monitor.stateFileOk === undefined
       ? []
       : [sample('builder_monitor_state_file_ok', {}, monitor.stateFileOk ? 1 : 0)]),
+    ...alerts(snapshot),
   ]
 }
 
@@ -42,6 +43,22 @@ const sample = (family: FamilyName, labels: Sample['labels'], value: number): Sa
   labels,
   value,
 })
+
+/** By name, since as many as there are builders may fire at once. */
+const alerts = ({ alerts: known }: Snapshot): Sample[] => {
+  const counts = new Map<string, { pending: number; firing: number }>()
+  for (const { name, state } of known?.list ?? []) {
+    if (state === 'resolved') continue
+    const count = counts.get(name) ?? { pending: 0, firing: 0 }
+    counts.set(name, count)
+    count[state] += 1
+  }
+  return [...counts].flatMap(([alertname, count]) =>
+    (['pending', 'firing'] as const).map(state =>
+      sample('builder_monitor_alerts', { alertname, state }, count[state]),
+    ),
+  )
+}
 
 /** A check that told nothing has no series; a degraded one does not keep builds here. */
 const clientReady = (snapshot: Snapshot): Sample[] =>

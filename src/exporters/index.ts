@@ -1,3 +1,5 @@
+import { createAlertmanagerExporter, type SenderOptions } from './alertmanager.ts'
+import { alertsApiExporter } from './alerts-api.ts'
 import { apiExporter } from './api.ts'
 import type { Exporter } from './exporter.ts'
 import { createConfigExporter, type EffectiveConfigOptions } from './effective-config.ts'
@@ -5,6 +7,8 @@ import { createEventsExporter } from './events.ts'
 import { createPageExporter, type PageOptions } from './page/index.ts'
 import { createSystemdExporter, type SystemdOptions } from './systemd.ts'
 import { createPrometheusExporter, type PrometheusOptions } from './prometheus.ts'
+import { createTally } from './tally.ts'
+import { createWebhookExporter } from './webhook.ts'
 
 export interface Exporters {
   readonly all: readonly Exporter[]
@@ -14,9 +18,15 @@ export interface Exporters {
 
 /** The ways out, in one list: a new exporter is one more line here. */
 export const createExporters = (
-  options: PrometheusOptions & PageOptions & SystemdOptions & EffectiveConfigOptions,
+  options: PrometheusOptions &
+    PageOptions &
+    SystemdOptions &
+    EffectiveConfigOptions &
+    Omit<SenderOptions, 'tally'>,
 ): Exporters => {
-  const prometheus = createPrometheusExporter(options)
+  const tally = createTally()
+  const senders = { ...options, tally }
+  const prometheus = createPrometheusExporter({ ...options, counted: tally.samples })
   const systemd = createSystemdExporter(options)
   return {
     all: [
@@ -25,6 +35,9 @@ export const createExporters = (
       apiExporter,
       createEventsExporter(),
       createConfigExporter(options),
+      alertsApiExporter,
+      createAlertmanagerExporter(senders),
+      createWebhookExporter(senders),
       ...(systemd ? [systemd] : []),
     ],
     observeLateness: (job, seconds) => prometheus.observeLateness(job, seconds),

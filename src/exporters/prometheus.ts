@@ -1,4 +1,4 @@
-import type { Result, Snapshot, View } from '../model.ts'
+import type { Result, Sample, Snapshot, View } from '../model.ts'
 import { valueOf, type SamplesOf } from './builder-samples.ts'
 import { createBuilderText } from './builder-text.ts'
 import type { Exporter, Route } from './exporter.ts'
@@ -22,6 +22,8 @@ export interface PrometheusOptions {
   readonly samplesOf: SamplesOf
   /** Unix seconds. */
   readonly now?: () => number
+  /** What other exporters count. */
+  readonly counted?: () => readonly Sample[]
 }
 
 export interface PrometheusExporter extends Exporter {
@@ -33,7 +35,7 @@ export interface PrometheusExporter extends Exporter {
 export const createPrometheusExporter = (
   options: PrometheusOptions,
 ): PrometheusExporter => {
-  const { version, samplesOf, now = () => Date.now() / 1000 } = options
+  const { version, samplesOf, now = () => Date.now() / 1000, counted } = options
   const instruments = createInstruments()
   const builderText = createBuilderText(samplesOf)
 
@@ -42,7 +44,9 @@ export const createPrometheusExporter = (
 
   const render = async (snapshot: Snapshot, format: Format): Promise<string> => {
     const builders = write(snapshot)
-    const fleet = byFamily(textsOf(readFleet(snapshot, version, now())))
+    const fleet = byFamily(
+      textsOf([...readFleet(snapshot, version, now()), ...(counted?.() ?? [])]),
+    )
     const own = await instruments.collect()
     const body = families.map((family, place) => {
       const lines = [

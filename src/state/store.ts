@@ -1,5 +1,6 @@
 import type {
   ActiveBuilders,
+  AlertsState,
   Builder,
   BuilderState,
   Check,
@@ -34,6 +35,8 @@ export interface Store extends View {
   monitor(change: Partial<MonitorState>): void
   /** Takes over what a look at this machine itself found. */
   client(client: ClientState): void
+  /** Takes over the alerts; null where alerting is off. */
+  alerts(alerts: AlertsState | null): void
 }
 
 /** The number of a result that is worth following: the probes' own `level`. */
@@ -120,6 +123,11 @@ export const createStore = (
       if (changed) publish({ builders })
     },
     client: client => publish({ client }),
+    alerts: alerts => {
+      const { alerts: _, ...rest } = snapshot
+      snapshot = rest
+      publish(alerts ? { alerts } : {})
+    },
     monitor: change => publish({ monitor: { ...snapshot.monitor, ...change } }),
   }
 }

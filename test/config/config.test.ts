@@ -6,15 +6,15 @@ import fc from 'fast-check'
 import { checkConfig, loadConfig, parseListen } from '../../src/config/config.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { digestOf } from '../../src/config/watch.ts'
-import { cronFault } from '../../src/schedule/timetable.ts'
+import { knowledge } from '../../src/cli/knowledge.ts'
 
 const errorsOf = (value: unknown): readonly string[] => {
-  const checked = checkConfig(JSON.stringify(value), cronFault)
+  const checked = checkConfig(JSON.stringify(value), knowledge)
   return checked.ok ? [] : checked.errors
 }
 
 t.test('nothing at all is a good configuration with every default', async t => {
-  const checked = checkConfig('', cronFault)
+  const checked = checkConfig('', knowledge)
   t.match(checked, {
     ok: true,
     config: {
@@ -55,13 +55,13 @@ t.test('says what is wrong with times, addresses and time zones', async t => {
 })
 
 t.test('broken JSON is one sentence with its line', async t => {
-  const checked = checkConfig('{\n  "listen": [\n', cronFault)
+  const checked = checkConfig('{\n  "listen": [\n', knowledge)
   t.equal(checked.ok, false)
   if (!checked.ok) t.match(checked.errors, [/not JSON/])
 })
 
 t.test('exceptions of a builder have defaults of their own', async t => {
-  const checked = checkConfig('{"builders":{"laptop":{"expect":"asleep"}}}', cronFault)
+  const checked = checkConfig('{"builders":{"laptop":{"expect":"asleep"}}}', knowledge)
   t.match(checked, {
     config: { builders: { laptop: { expect: 'asleep', drained: false, canary: true } } },
   })
@@ -76,8 +76,8 @@ t.test('reads addresses as users write them', async t => {
 })
 
 t.test('a missing file is fine unless it was named', async t => {
-  t.equal((await loadConfig('/nowhere/config.json', true, cronFault)).ok, true)
-  t.match(await loadConfig('/nowhere/config.json', false, cronFault), {
+  t.equal((await loadConfig('/nowhere/config.json', true, knowledge)).ok, true)
+  t.match(await loadConfig('/nowhere/config.json', false, knowledge), {
     errors: ['/nowhere/config.json: cannot be read (ENOENT)'],
   })
 })
@@ -90,7 +90,7 @@ t.test('config.schema.json is the schema that is used', async t => {
 t.test('any JSON is taken or refused in sentences, never thrown at', async () => {
   fc.assert(
     fc.property(fc.jsonValue(), value => {
-      const checked = checkConfig(JSON.stringify(value), cronFault)
+      const checked = checkConfig(JSON.stringify(value), knowledge)
       return (
         checked.ok ||
         (checked.errors.length > 0 && checked.errors.every(e => e.length < 2000))

@@ -3,8 +3,10 @@ import { startHttp } from '../../src/exporters/http.ts'
 import type { Exporter } from '../../src/exporters/exporter.ts'
 import type { SamplesOf } from '../../src/exporters/builder-samples.ts'
 import { silentLog } from '../../src/log.ts'
+import { fingerprintOf } from '../../src/alerts/labels.ts'
 import {
   probeNames,
+  type Alert,
   type Builder,
   type BuilderState,
   type CanaryValue,
@@ -238,6 +240,31 @@ export const stateOf = (
   past: {},
   failures: [],
 })
+
+/** NixBuilderDown of a builder, firing for a minute. */
+export const alertOf = (builder: string, change: Partial<Alert> = {}): Alert => {
+  const labels = change.labels ?? {
+    alertname: 'NixBuilderDown',
+    builder,
+    instance: 'client:10922',
+    job: 'builder-monitor',
+    severity: 'warning',
+    state: 'down',
+  }
+  return {
+    name: 'NixBuilderDown',
+    annotations: { summary: 'A Nix builder cannot take work.', description: builder },
+    state: 'firing',
+    value: 1,
+    activeAt: now - 360,
+    startsAt: now - 60,
+    endsAt: null,
+    generatorUrl: `http://client:10922/builders/${builder}`,
+    ...change,
+    labels,
+    fingerprint: fingerprintOf(labels),
+  }
+}
 
 export const snapshotOf = (
   builders: readonly BuilderState[],

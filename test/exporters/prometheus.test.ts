@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { families, notYet } from '../../src/exporters/families.ts'
+import { createTally } from '../../src/exporters/tally.ts'
 import { metricsDoc } from '../../src/exporters/metrics-doc.ts'
 import { createPrometheusExporter } from '../../src/exporters/prometheus.ts'
 import { kindNames, stateOf as kindState } from '../../src/diagnosis/kinds.ts'
@@ -11,9 +12,11 @@ import {
   probeNames,
   type CanaryRun,
   type Result,
+  type Sample,
   type Snapshot,
 } from '../../src/model.ts'
 import {
+  alertOf,
   allOk,
   builderOf,
   canaryValue,
@@ -84,7 +87,11 @@ builder_monitor_suspect gauge
 builder_monitor_config_last_reload_successful gauge
 builder_monitor_state_file_ok gauge
 builder_monitor_machines_file_fail_open gauge reason
-builder_monitor_notifications_failed_total counter receiver`
+builder_monitor_notifications_failed_total counter receiver
+builder_monitor_alerts gauge alertname state
+builder_monitor_notifications_total counter receiver
+builder_monitor_notification_errors_total counter receiver
+builder_monitor_notifications_waiting gauge receiver`
   .trim()
   .split('\n')
 
@@ -158,12 +165,18 @@ const parseText = (body: string) => {
   }
 }
 
-const start = async (t: Test, first: Snapshot, time = { now }) => {
+const start = async (
+  t: Test,
+  first: Snapshot,
+  time = { now },
+  counted: () => readonly Sample[] = () => [],
+) => {
   const view = viewOf(first)
   const exporter = createPrometheusExporter({
     version: '1.2.3',
     samplesOf,
     now: () => time.now,
+    counted,
   })
   const stop = exporter.start?.(view)
   const server = await serve(view, exporter)
@@ -190,7 +203,16 @@ t.test('names, types and labels are those of the contract', async t => {
     [...contract].sort(),
   )
 
-  const { scrape } = await start(t, snapshotOf([everything(), stateOf(builderOf('b2'))]))
+  const tally = createTally()
+  tally.know('hook')
+  const { scrape } = await start(
+    t,
+    snapshotOf([everything(), stateOf(builderOf('b2'))], {
+      alerts: { externalUrl: 'http://here', list: [alertOf('b1')] },
+    }),
+    { now },
+    tally.samples,
+  )
   const { lines, types } = await scrape()
   for (const { name, labels, family } of lines) {
     const row = families.find(one => one.name === family)

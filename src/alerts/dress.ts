@@ -1,0 +1,60 @@
+import { runbookBase } from './files.ts'
+import { fingerprintOf, fitLabels, type Labels } from './labels.ts'
+import type { Holding } from './machine.ts'
+import type { AlertRule } from './rule.ts'
+import type { Labelled } from './series.ts'
+import { render } from './template.ts'
+
+/** Whose alerts they are. */
+export interface Sender {
+  /** Of this monitor: `instance`, `job` and what is configured. An alert's own labels win. */
+  readonly labels: Labels
+  /** Where our page is read. */
+  readonly externalUrl: string
+  /** What each `for` is multiplied by. */
+  readonly patience: number
+}
+
+/** What a rule yields, as an alert with all its labels and its texts. */
+export const dress = (rule: AlertRule, found: Labelled, sender: Sender): Holding => {
+  const inner = fitLabels(found.labels)
+  const labels = labelsOf(rule.name, rule.severity, inner, sender.labels)
+  return {
+    inner,
+    forSeconds: secondsOf(rule.for) * sender.patience,
+    alert: {
+      name: rule.name,
+      labels,
+      fingerprint: fingerprintOf(labels),
+      annotations: {
+        summary: rule.summary,
+        description: render(rule.description, labels, found.value),
+        runbook_url: `${runbookBase}/${rule.name}.md`,
+      },
+      value: found.value,
+      generatorUrl: pageOf(inner['builder'], sender.externalUrl),
+    },
+  }
+}
+
+export const labelsOf = (
+  alertname: string,
+  severity: string,
+  inner: Labels,
+  outer: Labels,
+): Labels => fitLabels({ ...outer, ...inner, alertname, severity })
+
+/** `5m` as seconds; the units that rules use. */
+export const secondsOf = (duration: string): number => {
+  const [, count = '', unit = ''] = /^(\d+)([smhd])$/.exec(duration) ?? []
+  const size = { s: 1, m: 60, h: 3600, d: 86_400 }[unit]
+  if (size === undefined) throw new Error(`${duration} is no duration of a rule`)
+  return Number(count) * size
+}
+
+const longestUrl = 1500
+
+const pageOf = (builder: string | undefined, base: string): string => {
+  const page = `${base}/builders/${encodeURIComponent(builder ?? '')}`
+  return builder === undefined || page.length > longestUrl ? `${base}/` : page
+}

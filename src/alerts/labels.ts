@@ -1,0 +1,50 @@
+import { cleanText } from '../nix/clean.ts'
+
+export type Labels = Readonly<Record<string, string>>
+
+const maxBytes = 1024
+
+/** Labels as receivers take them: sorted by name, clean, in UTF-8, none empty, values of at most 1 KiB. */
+export const fitLabels = (labels: Labels): Labels =>
+  Object.fromEntries(
+    Object.entries(labels)
+      .map(([name, value]) => [name, fitValue(value)] as const)
+      .filter(([, value]) => value !== '')
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  )
+
+/** What is cut ends in a digest of the whole, so that two that begin alike stay two. */
+const fitValue = (value: string): string => {
+  const text = cleanText(value, value.length)
+  if (Buffer.byteLength(text) <= maxBytes) return text
+  const cut = Buffer.from(text)
+    .subarray(0, maxBytes - 20)
+    .toString()
+    .replace(/\uFFFD+$/, '')
+  return `${cut}…${hex(fnv1a([text]))}`
+}
+
+/** The fingerprint of a label set, as Prometheus' and Alertmanager's `model.LabelSet.Fingerprint` has it. */
+export const fingerprintOf = (labels: Labels): string =>
+  hex(
+    fnv1a(
+      Object.entries(labels)
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .flat(),
+    ),
+  )
+
+/** FNV-1a of 64 bits over strings, each followed by the byte 255. */
+const fnv1a = (texts: readonly string[]): bigint => {
+  let hash = 14695981039346656037n
+  const add = (byte: number) => {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 1099511628211n)
+  }
+  for (const text of texts) {
+    for (const byte of Buffer.from(text)) add(byte)
+    add(255)
+  }
+  return hash
+}
+
+const hex = (hash: bigint): string => hash.toString(16).padStart(16, '0')

@@ -1,0 +1,21 @@
+import { createEvaluate, type AlertsDeps } from './evaluate.ts'
+
+/** All conditions of 200 builders take a few milliseconds; no rule is in a greater hurry. */
+const everyMs = 5000
+
+/** Evaluates at once and every five seconds, until the returned function is called. */
+export const startAlerts = (deps: AlertsDeps): (() => void) => {
+  const stopping = new AbortController()
+  const evaluate = createEvaluate(deps)
+  void (async () => {
+    while (!stopping.signal.aborted) {
+      try {
+        evaluate()
+      } catch (error) {
+        deps.log.error({ err: error }, 'the alerts could not be evaluated')
+      }
+      await deps.clock.sleep(everyMs, stopping.signal).catch(() => undefined)
+    }
+  })()
+  return () => stopping.abort(new Error('the monitor stops'))
+}

@@ -1,0 +1,16 @@
+/** The limits of all alerts; seconds and bytes. */
+export const thresholds = {
+  /** Canary intervals without a success. */
+  unprovenIntervals: 4,
+  belowMinFreeSeconds: 3600,
+  gcOverdueBytes: 2 ** 30,
+  fullBytes: 100 * 2 ** 20,
+  fullInodes: 5000,
+  slotSeconds: 86_400,
+  expirySeconds: 3 * 86_400,
+  /** Login intervals without an attempt; refused keys wait up to a quarter of an hour on purpose. */
+  staleIntervals: 3,
+  backOffSeconds: 900,
+  oomKillsPerHour: 2,
+  clockSkewSeconds: 60,
+} as const

@@ -1,0 +1,416 @@
+/** The daemon's own alerts: the same as Prometheus would have, through gaps, restarts, doubts and clocks that jump. */
+import t from 'tap'
+import fc from 'fast-check'
+import { createEvaluate, type AlertSettings } from '../../src/alerts/evaluate.ts'
+import { alertRules } from '../../src/alerts/rules.ts'
+import { render } from '../../src/alerts/template.ts'
+import { whereabouts } from '../../src/alerts/whereabouts.ts'
+import { fitLabels, fingerprintOf } from '../../src/alerts/labels.ts'
+import { silentLog } from '../../src/log.ts'
+import type { Alert, AlertsState, Sample } from '../../src/model.ts'
+import { snapshotOf } from '../exporters/fixture.ts'
+import { readCases, samplesAt, secondsOf } from './promql.ts'
+
+const settings: AlertSettings = {
+  enable: true,
+  labels: {},
+  instance: 'c1',
+  externalUrl: 'http://c1:10922',
+  disabledAlerts: [],
+}
+
+/** An evaluation with everything in hand. */
+const bench = (
+  options: {
+    start?: number
+    kept?: unknown
+    settings?: Partial<AlertSettings>
+    patience?: number
+  } = {},
+) => {
+  const own = {
+    wall: options.start ?? 1_800_000_000,
+    steady: 5000,
+    samples: [] as readonly Sample[],
+    snapshot: snapshotOf([]),
+    settings: { ...settings, ...options.settings },
+    shown: null as AlertsState | null,
+    publications: 0,
+    news: 0,
+    kept: options.kept,
+  }
+  let value: () => unknown = () => options.kept
+  const evaluate = createEvaluate({
+    read: () => own.snapshot,
+    publish: alerts => {
+      own.shown = alerts
+      own.publications += 1
+    },
+    samples: () => own.samples,
+    settings: () => own.settings,
+    memory: {
+      read: () => options.kept,
+      write: (next, isNews) => {
+        value = next
+        if (isNews) own.news += 1
+      },
+    },
+    clock: {
+      now: () => own.wall * 1000,
+      monotonic: () => own.steady * 1000,
+      sleep: () => Promise.resolve(),
+    },
+    log: silentLog,
+    ...(options.patience === undefined ? {} : { patience: options.patience }),
+  })
+  return Object.assign(own, {
+    pass: (seconds: number, samples?: readonly Sample[]) => {
+      if (samples) own.samples = samples
+      own.wall += seconds
+      own.steady += seconds
+      evaluate()
+    },
+    /** As the state file would give it back. */
+    written: () => JSON.parse(JSON.stringify(value() ?? null)) as unknown,
+    list: (state: Alert['state']) =>
+      (own.shown?.list ?? []).filter(one => one.state === state),
+  })
+}
+
+const down = (builder = 'b1', value = 1): Sample[] => [
+  { family: 'nix_builder_state', labels: { builder, state: 'down' }, value },
+  { family: 'nix_builder_state', labels: { builder, state: 'unknown' }, value: 0 },
+]
+const unknown = (builder = 'b1'): Sample[] => [
+  { family: 'nix_builder_state', labels: { builder, state: 'down' }, value: 0 },
+  { family: 'nix_builder_state', labels: { builder, state: 'unknown' }, value: 1 },
+]
+
+const isDown = ({ name }: Alert) => name === 'NixBuilderDown'
+
+void t.test('conditions yield what the PromQL beside them yields', async t => {
+  const cases = await readCases()
+  t.ok(cases.length >= alertRules.length)
+  for (const one of cases) {
+    const b = bench({ start: 0 })
+    const last = Math.max(
+      ...one.alert_rule_test.map(({ eval_time }) => secondsOf(eval_time)),
+    )
+    b.wall = -60
+    for (let second = 0; second <= last; second += 60) {
+      b.pass(60, samplesAt(one, second))
+      for (const { eval_time, alertname, exp_alerts } of one.alert_rule_test) {
+        if (secondsOf(eval_time) !== second) continue
+        const ours = b.list('firing').filter(({ name }) => name === alertname)
+        t.strictSame(
+          ours.map(({ labels, annotations }) => ({ labels, annotations })),
+          exp_alerts.map(({ exp_labels, exp_annotations }) => ({
+            labels: { ...exp_labels, alertname, job: 'builder-monitor' },
+            annotations: exp_annotations,
+          })),
+          `${alertname} at ${eval_time}`,
+        )
+      }
+    }
+  }
+})
+
+void t.test('templates: what descriptions use, and nothing else', async t => {
+  for (const { name, description } of alertRules)
+    t.notMatch(render(description, { builder: 'b' }, 1), /\{\{/, name)
+  const duration = (value: number) => render('{{ $value | humanizeDuration }}', {}, value)
+  // As Prometheus' template_test.go has them
+  t.strictSame(
+    [0, 1, 60, 3600, 86_400, 86_400 + 3600, -(86_400 * 2 + 1), 899.99, 0.1].map(duration),
+    [
+      '0s',
+      '1s',
+      '1m 0s',
+      '1h 0m 0s',
+      '1d 0h 0m 0s',
+      '1d 1h 0m 0s',
+      '-2d 0h 0m 1s',
+      '14m 59s',
+      '100ms',
+    ],
+  )
+  const human = (value: number) => render('{{ $value | humanize }}', {}, value)
+  t.strictSame([0, 1, 1234567, 0.12, 5e7].map(human), ['0', '1', '1.235M', '120m', '50M'])
+  for (const bad of ['{{ $value | title }}', '{{ .Value }}', '{{ $labels.x | toUpper }}'])
+    t.throws(() => render(bad, {}, 1), /is not of the part/)
+})
+
+void t.test(
+  'labels are cut, clean and told apart; fingerprints are as Alertmanager has them',
+  t => {
+    const long = 'x'.repeat(10_000)
+    const one = fitLabels({ b: `${long}1`, a: 'b\u001b[31mc\ud800', empty: '' })
+    const two = fitLabels({ b: `${long}2`, a: 'bc' })
+    t.same(Object.keys(one), ['a', 'b'])
+    t.equal(one['a'], 'bc')
+    t.ok(Buffer.byteLength(one['b'] ?? '') <= 1024)
+    t.not(fingerprintOf(one), fingerprintOf(two))
+    // Read off a real Alertmanager 0.25
+    t.equal(
+      fingerprintOf({
+        alertname: 'NixBuilderDown',
+        builder: 'demo-flaky',
+        instance: 'vm:19922',
+        job: 'builder-monitor',
+        severity: 'warning',
+        site: 'lab',
+        state: 'down',
+      }),
+      '251ca21ecfba24ae',
+    )
+    t.strictSame(whereabouts('[::]:10922', 'vm'), {
+      instance: 'vm:10922',
+      externalUrl: 'http://vm:10922',
+    })
+    t.equal(whereabouts('[::1]:1', 'vm').externalUrl, 'http://[::1]:1')
+    t.end()
+  },
+)
+
+void t.test('pending, firing, over; told for five minutes', async t => {
+  const b = bench()
+  b.pass(5, down())
+  t.match(b.list('pending'), [{ name: 'NixBuilderDown', startsAt: null }])
+  t.equal(b.list('firing').length, 0)
+  for (let i = 0; i < 59; i++) b.pass(5)
+  t.equal(b.list('firing').length, 0, 'not before five minutes')
+  b.pass(5)
+  const [fires] = b.list('firing')
+  t.match(fires, {
+    startsAt: b.wall,
+    activeAt: b.wall - 300,
+    generatorUrl: 'http://c1:10922/builders/b1',
+  })
+  b.pass(5, down('b1', 0))
+  b.pass(5)
+  t.equal(b.list('firing').length, 1, 'two evaluations are no answer')
+  b.pass(5)
+  t.equal(b.list('firing').length, 0)
+  t.match(b.list('resolved'), [{ startsAt: fires?.startsAt, endsAt: b.wall }])
+  b.pass(300)
+  t.equal(b.list('resolved').length, 1)
+  b.pass(5)
+  t.equal(b.list('resolved').length, 0)
+})
+
+void t.test('a gap of two evaluations resets nothing', async t => {
+  const b = bench()
+  b.pass(5, down())
+  b.pass(290)
+  b.pass(5, [])
+  b.pass(5, down())
+  const [alert] = b.list('firing')
+  t.equal(alert?.activeAt, b.wall - 300)
+  b.pass(5, [])
+  b.pass(5, [])
+  b.pass(5, down())
+  t.equal(b.list('firing')[0]?.startsAt, alert?.startsAt)
+  t.equal(b.list('resolved').length, 0)
+})
+
+void t.test('in doubt of ourselves nothing begins and nothing ends', async t => {
+  const b = bench()
+  b.pass(5, down())
+  b.pass(300)
+  const suspect = { ...b.snapshot.monitor, suspect: true }
+  const calm = b.snapshot
+  b.snapshot = { ...b.snapshot, monitor: suspect }
+  for (let i = 0; i < 20; i++) b.pass(5, down('b2'))
+  t.match(b.list('firing'), [{ labels: { builder: 'b1' } }])
+  t.equal(b.list('pending').length, 0)
+  b.snapshot = calm
+  for (let i = 0; i < 3; i++) b.pass(5)
+  t.match(b.list('pending'), [{ labels: { builder: 'b2' } }])
+  t.equal(b.list('firing').length, 0)
+})
+
+void t.test('a restart keeps what fires until the probes have spoken', async t => {
+  const first = bench()
+  first.pass(5, down())
+  first.pass(300)
+  first.pass(5, [...down(), ...down('b2')])
+  first.pass(200)
+  const before = first.list('firing')[0]
+  t.equal(first.list('pending')[0]?.labels['builder'], 'b2')
+
+  const b = bench({ start: first.wall + 60, kept: first.written() })
+  b.snapshot = { ...b.snapshot, monitor: { ...b.snapshot.monitor, ready: false } }
+  for (let i = 0; i < 10; i++) b.pass(5, [])
+  t.equal(b.list('firing')[0]?.startsAt, before?.startsAt, 'not ready')
+  b.snapshot = { ...b.snapshot, monitor: { ...b.snapshot.monitor, ready: true } }
+  for (let i = 0; i < 10; i++) b.pass(5, [...unknown(), ...unknown('b2')])
+  t.equal(b.list('firing').length, 1, 'ready, but not known yet')
+  t.match(b.list('pending').filter(isDown), [{ labels: { builder: 'b2' } }])
+  b.pass(5, [...down(), ...down('b2')])
+  t.strictSame(
+    b.list('firing').map(({ startsAt, labels }) => [startsAt, labels['builder']]),
+    [
+      [before?.startsAt, 'b1'],
+      [b.wall, 'b2'],
+    ],
+    'the same alert; and the other had held for five minutes by now',
+  )
+  for (let i = 0; i < 3; i++) b.pass(5, [...down('b1', 0), ...down('b2')])
+  t.match(b.list('resolved'), [{ startsAt: before?.startsAt }])
+
+  const lost = bench({ kept: first.written() })
+  for (let i = 0; i < 3; i++) lost.pass(5, [])
+  t.equal(lost.list('firing').length, 0, 'a builder that left has nothing to tell')
+  const silent = bench({ kept: first.written() })
+  silent.pass(890, unknown())
+  t.equal(silent.list('firing').length, 1)
+  for (let i = 0; i < 5; i++) silent.pass(5)
+  t.equal(silent.list('firing').length, 0, 'a quarter of an hour is enough')
+})
+
+void t.test(
+  'a measurement that is not there yet ends nothing after a restart',
+  async t => {
+    const full = (value: number): Sample[] => [
+      {
+        family: 'nix_builder_state',
+        labels: { builder: 'b1', state: 'unknown' },
+        value: 0,
+      },
+      ...(Number.isNaN(value)
+        ? []
+        : [
+            {
+              family: 'nix_builder_filesystem_available_bytes',
+              labels: { builder: 'b1', filesystem: 'store' },
+              value,
+            },
+          ]),
+    ]
+    const first = bench()
+    first.pass(5, full(1))
+    first.pass(600)
+    t.equal(first.list('firing').length, 1)
+    const b = bench({ kept: first.written() })
+    for (let i = 0; i < 10; i++) b.pass(5, full(NaN))
+    t.equal(b.list('firing').length, 1)
+    for (let i = 0; i < 3; i++) b.pass(5, full(2 ** 40))
+    t.equal(b.list('firing').length, 0)
+  },
+)
+
+void t.test('what was kept may be anything', async t => {
+  for (const kept of [null, 1, 'x', [], { alerts: 1 }, { alerts: { active: [1, {}] } }])
+    t.doesNotThrow(() => bench({ kept }).pass(5, down()))
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.jsonValue(), (alerts, increases) => {
+      bench({ kept: { alerts, increases } }).pass(5, down())
+    }),
+    { numRuns: 200 },
+  )
+})
+
+void t.test('a wall clock that jumps fires nothing and ends nothing', async t => {
+  for (const jump of [86_400, -86_400, 1e9]) {
+    const b = bench()
+    const proven: Sample[] = [
+      ...down('b1'),
+      {
+        family: 'builder_monitor_probe_interval_seconds',
+        labels: { probe: 'canary' },
+        value: 1800,
+      },
+      {
+        family: 'nix_builder_probe_success_timestamp_seconds',
+        labels: { builder: 'b2', probe: 'canary' },
+        value: b.wall,
+      },
+    ]
+    b.pass(5, proven)
+    b.pass(200)
+    b.wall += jump
+    for (let i = 0; i < 18; i++) b.pass(5)
+    t.equal(b.list('firing').length, 0, `${jump}: 290 s are no five minutes`)
+    b.pass(10)
+    t.match(b.list('firing'), [{ labels: { builder: 'b1' } }], `${jump}: 300 s are`)
+    for (let i = 0; i < 100; i++) b.pass(10)
+    t.equal(b.list('firing').length, 1, `${jump}: nobody is unproven for it`)
+    t.equal(b.list('resolved').length, 0)
+  }
+})
+
+void t.test('changed settings', async t => {
+  const b = bench({ patience: 0.01 })
+  b.pass(5, down())
+  b.pass(5)
+  const [before] = b.list('firing')
+  b.settings = { ...b.settings, labels: { site: 'x' }, instance: 'other' }
+  b.pass(5)
+  t.match(b.list('firing'), [
+    { startsAt: before?.startsAt, labels: { site: 'x', instance: 'other' } },
+  ])
+  t.match(b.list('resolved'), [{ labels: { instance: 'c1' } }])
+  b.settings = { ...b.settings, disabledAlerts: ['NixBuilderDown'] }
+  for (let i = 0; i < 3; i++) b.pass(5)
+  t.equal(b.list('firing').length, 0)
+  b.settings = { ...b.settings, enable: false }
+  b.pass(5)
+  t.equal(b.shown, null)
+})
+
+void t.test('OOM kills are counted over an hour, through restarts of both', async t => {
+  const kills = (value: number): Sample[] => [
+    {
+      family: 'nix_builder_daemon_oom_kills_total',
+      labels: { builder: 'b1' },
+      value,
+    },
+  ]
+  const b = bench()
+  b.pass(5, kills(10))
+  b.pass(600, kills(11))
+  b.pass(600, kills(12))
+  t.equal(b.list('firing').length, 0)
+  const after = bench({ kept: b.written(), start: b.wall })
+  after.pass(60, kills(1))
+  t.match(after.list('firing'), [{ annotations: { description: /^On b1 3 processes/ } }])
+})
+
+void t.test(
+  'whatever is measured when: firing before over, and each end has its begin',
+  async () => {
+    const event = fc.record({
+      seconds: fc.integer({ min: 1, max: 400 }),
+      state: fc.constantFrom('down', 'up', 'missing', 'unknown'),
+      suspect: fc.boolean(),
+      restart: fc.integer({ min: 0, max: 9 }).map(n => n === 0),
+      jump: fc.constantFrom(0, 0, 0, 7200, -7200),
+    })
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 60 }), events => {
+        let b = bench()
+        let firing: Alert | undefined
+        for (const { seconds, state, suspect, restart, jump } of events) {
+          if (restart) b = bench({ start: b.wall, kept: b.written() })
+          b.wall += jump
+          b.snapshot = { ...b.snapshot, monitor: { ...b.snapshot.monitor, suspect } }
+          b.pass(
+            seconds,
+            { down: down(), up: down('b1', 0), missing: [], unknown: unknown() }[state],
+          )
+          const now = b.list('firing').find(({ name }) => name === 'NixBuilderDown')
+          const ended = b.list('resolved').find(({ name }) => name === 'NixBuilderDown')
+          if (firing && !now && ended?.startsAt !== firing.startsAt)
+            throw new Error('it ended unseen')
+          if (firing && now && firing.startsAt !== now.startsAt)
+            throw new Error('it began twice')
+          if (!firing && ended && ended.startsAt === null) throw new Error('never began')
+          if (suspect && !restart && Boolean(firing) !== Boolean(now))
+            throw new Error('a change in doubt')
+          firing = now
+        }
+      }),
+      { numRuns: 300 },
+    )
+  },
+)
