@@ -93,9 +93,12 @@ export const createWebhookQueue = (repeatHours: number, kept?: unknown): Webhook
     next: now => {
       // What was dropped before it was told needs no end
       const begun = new Set(told.keys())
-      queue = queue.filter(({ state, fingerprint }) => {
+      queue = queue.filter(alert => {
+        const { state, fingerprint } = alert
         if (state === 'firing') begun.add(fingerprint)
-        return begun.has(fingerprint)
+        if (begun.has(fingerprint)) return true
+        if (newest.get(fingerprint) === alert) newest.delete(fingerprint)
+        return false
       })
       const [head] = queue
       if (head) return batchOf(head.name, newsOf(queue, head.name), told)
@@ -115,8 +118,12 @@ export const createWebhookQueue = (repeatHours: number, kept?: unknown): Webhook
         const { fingerprint, state } = alert
         told.delete(fingerprint)
         refused.delete(fingerprint)
-        if (state === 'firing') (isRefused ? refused : told).set(fingerprint, alert)
-        else if (newest.get(fingerprint) === alert) newest.delete(fingerprint)
+        const isNewest = newest.get(fingerprint) === alert
+        if (state === 'resolved') {
+          if (isNewest) newest.delete(fingerprint)
+        } else if (!isRefused) told.set(fingerprint, alert)
+        // Where its end waits already, that is for nobody any more
+        else if (isNewest) refused.set(fingerprint, alert)
       }
       sentAt.set(alertname, now)
       const names = new Set([...told.values(), ...refused.values()].map(nameOf))

@@ -54,6 +54,79 @@ t.test('says what is wrong with times, addresses and time zones', async t => {
   ])
 })
 
+t.test('alerting: off by default, and every fault has its sentence', async t => {
+  const none = checkConfig('', knowledge)
+  t.match(none, { ok: true, config: { alerting: { enable: false, webhooks: [] } } })
+  const good = checkConfig(
+    JSON.stringify({
+      alerting: {
+        enable: true,
+        labels: { site: 'x', job: 'nix' },
+        externalUrl: 'https://here/monitor',
+        disabledAlerts: ['NixBuilderClockSkew'],
+        alertmanagers: [
+          { url: 'http://alerts:9093/prefix', username: 'a', passwordFile: '/p' },
+        ],
+        webhooks: [
+          { name: 'chat', url: 'http://chat/hook?x=1' },
+          { name: 'secret', urlFile: '/run/url' },
+        ],
+      },
+    }),
+    knowledge,
+  )
+  t.match(good, {
+    ok: true,
+    config: { alerting: { webhooks: [{ repeatHours: 4 }, {}] } },
+  })
+  t.strictSame(
+    errorsOf({
+      alerting: {
+        labels: { alertname: 'x', instance: 'y' },
+        externalUrl: 'here',
+        disabledAlerts: ['NixBuilderDwn', 'Nothing'],
+        alertmanagers: [
+          { url: 'http://me:hunter2@alerts' },
+          { url: 'ftp://alerts', tokenFile: '/t', username: 'u' },
+          { url: 'http://alerts?x', username: 'u', name: 'chat' },
+        ],
+        webhooks: [{ name: 'chat', url: 'http://a', urlFile: '/b' }, { name: 'none' }],
+      },
+    }),
+    [
+      '/alerting/labels/alertname: every alert has that label already',
+      '/alerting/labels/instance: every alert has that label already, set /alerting/instance',
+      '/alerting/externalUrl: is not a URL of http or https, like http://alerts.example.org:9093',
+      '/alerting/disabledAlerts/0: there is no alert "NixBuilderDwn", did you mean NixBuilderDown?',
+      '/alerting/disabledAlerts/1: there is no alert "Nothing"',
+      '/alerting/alertmanagers/0/url: holds a user or password; use username and passwordFile, since this file is not secret',
+      '/alerting/alertmanagers/1/url: is not a URL of http or https, like http://alerts.example.org:9093',
+      '/alerting/alertmanagers/1: has tokenFile and username or passwordFile, only one can be used',
+      '/alerting/alertmanagers/2/url: must end with the path, without ? and #',
+      '/alerting/alertmanagers/2: username and passwordFile are of use only together',
+      '/alerting/webhooks/0: needs url, or urlFile, and not both',
+      '/alerting/webhooks/1: needs url, or urlFile, and not both',
+      '/alerting/webhooks/0/name: another receiver is called chat already',
+    ],
+  )
+  t.strictSame(
+    errorsOf({
+      alerting: {
+        labels: { 'a-b': 'x' },
+        alertmanagers: [{}],
+        webhooks: [{ name: 'a b', url: 'http://x', passwordFile: 'p', repeatHour: 1 }],
+      },
+    }),
+    [
+      '/alerting/labels: "a-b" is no name of a label, use letters, digits and _',
+      '/alerting/alertmanagers/0: needs url',
+      '/alerting/webhooks/0/repeatHour: there is no such option, did you mean repeatHours?',
+      '/alerting/webhooks/0/name: must be of letters, digits and . _ - only',
+      '/alerting/webhooks/0/passwordFile: must be an absolute path',
+    ],
+  )
+})
+
 t.test('broken JSON is one sentence with its line', async t => {
   const checked = checkConfig('{\n  "listen": [\n', knowledge)
   t.equal(checked.ok, false)

@@ -5,9 +5,10 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import fc from 'fast-check'
 import { createAlertmanagerExporter } from '../../src/exporters/alertmanager.ts'
 import { alertsApiExporter } from '../../src/exporters/alerts-api.ts'
-import { post } from '../../src/exporters/post.ts'
+import { post, type Post } from '../../src/exporters/post.ts'
 import type {
   AlertmanagerSettings,
   ReceiverSettings,
@@ -23,6 +24,8 @@ import { ok, startReceiver, status, until, type Answer } from './receiver.ts'
 interface Options {
   readonly alertmanagers?: readonly AlertmanagerSettings[]
   readonly webhooks?: readonly WebhookSettings[]
+  /** Instead of the real one. */
+  readonly post?: Post
   /** What a stopped one left. */
   readonly kept?: Readonly<Record<string, unknown>>
 }
@@ -65,7 +68,7 @@ const startSenders = (t: Test, options: Options) => {
       flush: () => Promise.resolve(),
     }),
     tally,
-    post,
+    post: options.post ?? post,
     clock,
     log: { ...silentLog, info: say, warn: say },
     random: () => 0.5,
@@ -240,6 +243,79 @@ void t.test(
     s.pass(300)
     await until('a pause', () => s.napping() === 1 && taken.size === 999)
     t.equal(s.count('notifications_failed_total', a.label), 1, 'and is lost only once')
+  },
+)
+
+void t.test(
+  'Alertmanager: whatever fails when, it knows in the end what is true',
+  async t => {
+    const url = 'http://alerts'
+    const event = fc.record({
+      flip: fc.subarray(['b1', 'b2', 'b3']),
+      answer: fc.constantFrom(200, 200, 500, 400, null),
+      restart: fc.integer({ min: 0, max: 9 }).map(n => n === 0),
+      seconds: fc.integer({ min: 1, max: 200 }),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { maxLength: 25 }), async events => {
+        let answer: number | null = 200
+        const ends = new Map<string, number>()
+        const everFired = new Set<string>()
+        const take: Post = ({ body }) => {
+          if (answer === null) return Promise.resolve({ status: null, reason: 'away' })
+          if (answer === 200)
+            for (const { labels, endsAt } of alertsIn(body)) {
+              const builder = labels['builder'] ?? ''
+              if (!everFired.has(builder)) throw new Error('told of what never fired')
+              ends.set(builder, secondsOf(endsAt))
+            }
+          return Promise.resolve({ status: answer, answer: '' })
+        }
+        let time = now
+        let s = startSenders(t, { alertmanagers: [{ url }], post: take })
+        const firing = new Map<string, Alert>()
+        const over = new Map<string, Alert>()
+        const show = () => s.show([...firing.values(), ...over.values()])
+        for (const { flip, answer: next, restart, seconds } of events) {
+          answer = next
+          for (const builder of flip) {
+            const was = firing.get(builder)
+            firing.delete(builder)
+            over.delete(builder)
+            everFired.add(builder)
+            if (was) over.set(builder, resolvedOf(was, time))
+            else firing.set(builder, alertOf(builder, { startsAt: time }))
+          }
+          show()
+          if (restart) {
+            s.stop()
+            const kept = s.written()
+            s = startSenders(t, { alertmanagers: [{ url }], post: take, kept })
+            s.jump(time - now)
+            show()
+          }
+          await until('a pause', () => s.napping() === 1)
+          time += seconds
+          s.pass(seconds)
+        }
+        answer = 200
+        // What was refused has another chance after ten minutes
+        for (let i = 0; i < 12; i++) {
+          await until('a pause', () => s.napping() === 1)
+          time += 61
+          s.pass(61)
+        }
+        await until('a pause', () => s.napping() === 1)
+        s.stop()
+        for (const builder of firing.keys())
+          if ((ends.get(builder) ?? 0) < time)
+            throw new Error(`${builder} is thought over`)
+        for (const builder of over.keys())
+          if ((ends.get(builder) ?? 0) > time)
+            throw new Error(`${builder} is thought firing`)
+      }),
+      { numRuns: 40 },
+    )
   },
 )
 
