@@ -16,24 +16,48 @@ export interface Sender {
 }
 
 /** What a rule yields, as an alert with all its labels and its texts. */
-export const dress = (rule: AlertRule, found: Labelled, sender: Sender): Holding => {
-  const inner = fitLabels(found.labels)
-  const labels = labelsOf(rule.name, rule.severity, inner, sender.labels)
-  return {
-    inner,
-    forSeconds: secondsOf(rule.for) * sender.patience,
-    alert: {
-      name: rule.name,
-      labels,
-      fingerprint: fingerprintOf(labels),
-      annotations: {
-        summary: rule.summary,
-        description: render(rule.description, labels, found.value),
-        runbook_url: `${runbookBase}/${rule.name}.md`,
+export type Dress = (rule: AlertRule, found: Labelled) => Holding
+
+interface Identity {
+  readonly inner: Labels
+  readonly labels: Labels
+  readonly fingerprint: string
+}
+
+const identitiesMax = 50_000
+
+/** The same labels come each time, so what is made of them is kept. */
+export const createDress = (sender: Sender): Dress => {
+  const known = new Map<string, Identity>()
+  const identityOf = (rule: AlertRule, found: Labels): Identity => {
+    const key = `${rule.name} ${JSON.stringify(found)}`
+    const before = known.get(key)
+    if (before) return before
+    const inner = fitLabels(found)
+    const labels = labelsOf(rule.name, rule.severity, inner, sender.labels)
+    const identity = { inner, labels, fingerprint: fingerprintOf(labels) }
+    if (known.size >= identitiesMax) known.clear()
+    known.set(key, identity)
+    return identity
+  }
+  return (rule, found) => {
+    const { inner, labels, fingerprint } = identityOf(rule, found.labels)
+    return {
+      inner,
+      forSeconds: secondsOf(rule.for) * sender.patience,
+      alert: {
+        name: rule.name,
+        labels,
+        fingerprint,
+        annotations: {
+          summary: rule.summary,
+          description: render(rule.description, labels, found.value),
+          runbook_url: `${runbookBase}/${rule.name}.md`,
+        },
+        value: found.value,
+        generatorUrl: pageOf(inner['builder'], sender.externalUrl),
       },
-      value: found.value,
-      generatorUrl: pageOf(inner['builder'], sender.externalUrl),
-    },
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Log } from '../log.ts'
 import type { Alert, AlertsState, Clock, Sample, Snapshot } from '../model.ts'
 import { createCalmClock } from './calm-clock.ts'
-import { dress, labelsOf, type Sender } from './dress.ts'
+import { createDress, labelsOf, type Dress, type Sender } from './dress.ts'
 import { createHourWindow } from './hour-window.ts'
 import { fingerprintOf, type Labels } from './labels.ts'
 import { noAlerts, over, step, type Alerts, type Tracked } from './machine.ts'
@@ -54,7 +54,17 @@ export const createEvaluate = (deps: AlertsDeps): (() => void) => {
     Math.max(3600, 2 * deps.read().monitor.intervals.canary),
   )
   let published: AlertsState | null = null
+  let dressed: { readonly text: string; readonly dress: Dress } | null = null
 
+  /** Whose alerts they are seldom changes; when it does, those that there are change with it. */
+  const dressFor = (sender: Sender): Dress => {
+    const text = JSON.stringify(sender)
+    if (dressed?.text !== text) {
+      dressed = { text, dress: createDress(sender) }
+      alerts = relabelled(alerts, sender.labels, clock.now() / 1000, steady())
+    }
+    return dressed.dress
+  }
   const show = (settings: AlertSettings) => {
     const list = [
       ...[...alerts.active.values()].map(({ alert }) => alert),
@@ -96,7 +106,7 @@ export const createEvaluate = (deps: AlertsDeps): (() => void) => {
     }
     const samples = deps.samples(snapshot, now)
     window.observe(samples, now)
-    const sender: Sender = {
+    const dress = dressFor({
       labels: {
         job: 'builder-monitor',
         ...settings.labels,
@@ -104,8 +114,7 @@ export const createEvaluate = (deps: AlertsDeps): (() => void) => {
       },
       externalUrl: settings.externalUrl,
       patience: deps.patience ?? 1,
-    }
-    alerts = relabelled(alerts, sender.labels, wall, steady())
+    })
     // In doubt of ourselves nothing begins and nothing ends
     if (!snapshot.monitor.suspect) {
       const series = seriesOf(samples, now, family => window.increase(family, now))
@@ -115,7 +124,7 @@ export const createEvaluate = (deps: AlertsDeps): (() => void) => {
         steady: steady(),
         holdings: alertRules
           .filter(({ name }) => !settings.disabledAlerts.includes(name))
-          .flatMap(rule => rule.holds(series).map(found => dress(rule, found, sender))),
+          .flatMap(rule => rule.holds(series).map(found => dress(rule, found))),
         mayEnd: tracked =>
           !tracked.isRestored ||
           steady() - startedAt > longestRestored ||

@@ -10,13 +10,25 @@ export const readFleet = (
   snapshot: Snapshot,
   version: string,
   now: number,
-): readonly Sample[] => {
+): readonly Sample[] => [
+  ...readJudged(snapshot, now),
+  ...findings(snapshot),
+  sample('builder_monitor_build_info', { version }, 1),
+  ...failures(snapshot.monitor.failuresByKind),
+  ...(snapshot.monitor.stateFileOk === undefined
+    ? []
+    : [
+        sample('builder_monitor_state_file_ok', {}, snapshot.monitor.stateFileOk ? 1 : 0),
+      ]),
+  ...alerts(snapshot),
+]
+
+/** The part of it that alerts judge: what is quickly told. */
+export const readJudged = (snapshot: Snapshot, now: number): readonly Sample[] => {
   const { monitor } = snapshot
   return [
     ...available(snapshot, { now, intervals: monitor.intervals }),
     ...clientReady(snapshot),
-    ...findings(snapshot),
-    sample('builder_monitor_build_info', { version }, 1),
     ...probeNames.map(probe =>
       sample(
         'builder_monitor_probe_interval_seconds',
@@ -24,17 +36,12 @@ export const readFleet = (
         monitor.intervals[probe],
       ),
     ),
-    ...failures(monitor.failuresByKind),
     sample('builder_monitor_suspect', {}, monitor.suspect ? 1 : 0),
     sample(
       'builder_monitor_config_last_reload_successful',
       {},
       monitor.lastReloadOk ? 1 : 0,
     ),
-    ...(monitor.stateFileOk === undefined
-      ? []
-      : [sample('builder_monitor_state_file_ok', {}, monitor.stateFileOk ? 1 : 0)]),
-    ...alerts(snapshot),
   ]
 }
 

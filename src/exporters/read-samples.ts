@@ -1,47 +1,79 @@
-import { probeNames, type BuilderState, type Sample, type Snapshot } from '../model.ts'
+import {
+  probeNames,
+  type BuilderState,
+  type ProbeName,
+  type Sample,
+  type Snapshot,
+} from '../model.ts'
 import {
   readProbe,
   readStanding,
   type Moment,
   type SamplesOf,
 } from './builder-samples.ts'
-import { readFleet } from './fleet-samples.ts'
+import { readJudged } from './fleet-samples.ts'
 
 interface Kept {
+  readonly builder: string
   readonly intervals: Moment['intervals']
   readonly from: number
   readonly until: number
   readonly samples: readonly Sample[]
 }
 
-/** What /metrics would print of some families at a Unix time. States never change, so what was read of them is kept. */
+/**
+ * What /metrics would print of some families at a Unix time, those of the fleet that alerts judge among them. States and
+ * records never change, so what was read of them is kept.
+ */
 export const createReadSamples = (
   samplesOf: SamplesOf,
   families: ReadonlySet<string>,
 ): ((snapshot: Snapshot, now: number) => readonly Sample[]) => {
-  const known = new WeakMap<BuilderState, Kept>()
+  const known = new WeakMap<object, Kept>()
   const wanted = ({ family }: Sample) => families.has(family)
-  const readBuilder = (state: BuilderState, moment: Moment): readonly Sample[] => {
-    const { now, intervals } = moment
-    const before = known.get(state)
-    if (before?.intervals === intervals && now >= before.from && now <= before.until)
-      return before.samples
-    const readings = probeNames.map(probe =>
-      readProbe(state.builder, probe, state.probes[probe], moment, samplesOf),
-    )
-    const samples = [
-      ...readStanding(state),
-      ...readings.flatMap(reading => reading.samples),
-    ].filter(wanted)
-    const until = Math.min(...readings.map(({ validUntil }) => validUntil))
-    known.set(state, { intervals, from: now, until, samples })
-    return samples
+  /** Reads anew only where nothing that holds was read of the source. */
+  const read = (
+    source: object | undefined,
+    builder: string,
+    moment: Moment,
+    reading: () => Pick<Kept, 'samples' | 'until'>,
+  ): Kept => {
+    const before = source && known.get(source)
+    if (before && holds(before, builder, moment)) return before
+    const { now: from, intervals } = moment
+    const kept = { builder, intervals, from, ...reading() }
+    if (source) known.set(source, kept)
+    return kept
   }
+  const readRecord = (state: BuilderState, probe: ProbeName, moment: Moment): Kept => {
+    const record = state.probes[probe]
+    return read(record, state.builder.name, moment, () => {
+      const found = readProbe(state.builder, probe, record, moment, samplesOf)
+      return { samples: found.samples.filter(wanted), until: found.validUntil }
+    })
+  }
+  const readBuilder = (state: BuilderState, moment: Moment): Kept =>
+    read(state, state.builder.name, moment, () => {
+      const parts = probeNames.map(probe => readRecord(state, probe, moment))
+      return {
+        samples: [
+          ...readStanding(state).filter(wanted),
+          ...parts.flatMap(({ samples }) => samples),
+        ],
+        until: Math.min(...parts.map(({ until }) => until)),
+      }
+    })
   return (snapshot, now) => {
     const moment = { now, intervals: snapshot.monitor.intervals }
-    return [
-      ...[...snapshot.builders.values()].flatMap(state => readBuilder(state, moment)),
-      ...readFleet(snapshot, '', now).filter(wanted),
-    ]
+    const samples = [...readJudged(snapshot, now)]
+    for (const state of snapshot.builders.values())
+      samples.push(...readBuilder(state, moment).samples)
+    return samples
   }
 }
+
+const holds = (kept: Kept, builder: string, { now, intervals }: Moment): boolean =>
+  builder === kept.builder &&
+  intervals === kept.intervals &&
+  now >= kept.from &&
+  now <= kept.until
