@@ -23,7 +23,7 @@ in
       features = lib.mkDefault cfg.canary.features;
       mode = lib.mkDefault cfg.canary.mode;
     };
-    # only when asked for: a daemon without alerting refuses a section that it does not know
+    # receivers that need a password or a secret address are given in settings.alerting itself
     alerting = lib.mkIf cfg.alertmanager.enable {
       enable = true;
       alertmanagers = map (url: { inherit url; }) cfg.alertmanager.urls;

@@ -157,7 +157,8 @@ in
         chat = "https://chat.example.org/hooks/builders";
       };
       description = ''
-        Webhooks to send to, by name. The addresses are world-readable in the Nix store: none that holds a secret.
+        Webhooks to send to, by name. The addresses are world-readable in the Nix store: none that holds a secret,
+        for which there is `urlFile` in `settings.alerting.webhooks`.
       '';
     };
   };
