@@ -2,6 +2,7 @@ import { reportOf, type BuilderReport } from '../../diagnosis/report.ts'
 import type { BuilderState, Snapshot } from '../../model.ts'
 import { capabilitiesOf } from '../capabilities.ts'
 import { filterForm, filterOf, isFiltering, lets } from './filter.ts'
+import { alerts } from './alerts.ts'
 import { html, type Html } from './html.ts'
 import { matrix } from './matrix.ts'
 import { advice, notices, thisMachine } from './notices.ts'
@@ -48,6 +49,7 @@ export const fleetView = (
     },
     notices: part('notices', notices(snapshot)),
     nobody: part('nobody', whyNobody(snapshot, shown.length, isFiltering(filter), files)),
+    alerts: part('alerts', alerts(snapshot.alerts, now)),
     matrix: part('matrix', matrix(capabilitiesOf(snapshot, context))),
     machine: part('machine', thisMachine(snapshot)),
     advice: part('advice', advice(report.findings)),
@@ -83,8 +85,8 @@ export const fleetView = (
           </thead>
           ${rows.map(row => row.html)}
         </table>
-        ${parts.nobody.html} ${parts.matrix.html} ${parts.machine.html}
-        ${parts.advice.html}
+        ${parts.nobody.html} ${parts.alerts.html} ${parts.matrix.html}
+        ${parts.machine.html} ${parts.advice.html}
       </main>`,
   }
 }

@@ -250,6 +250,50 @@ t.test('this machine and the advice about the list', async t => {
   t.match(text, 'Advice a ')
 })
 
+t.test('alerts of our own, where the daemon alerts by itself', async t => {
+  const alert = {
+    name: 'NixBuilderDown',
+    labels: { alertname: 'NixBuilderDown', severity: 'warning', builder: 'a' },
+    annotations: {
+      description: 'The builder <a> is down.',
+      runbook_url: 'https://example.org/NixBuilderDown.md',
+    },
+    state: 'firing' as const,
+    value: 1,
+    activeAt: now - 700,
+    startsAt: now - 400,
+    endsAt: null,
+    fingerprint: '0123456789abcdef',
+    generatorUrl: 'http://localhost/',
+  }
+  const shown = async (list: NonNullable<Snapshot['alerts']>['list']) =>
+    pageOf(snapshotOf([stateOf(builderOf('a'))], { alerts: { externalUrl: '', list } }))
+  const firing = await shown([
+    alert,
+    {
+      ...alert,
+      labels: { ...alert.labels, builder: 'b' },
+      state: 'pending',
+      startsAt: null,
+    },
+    {
+      ...alert,
+      labels: { ...alert.labels, builder: 'c' },
+      state: 'resolved',
+      endsAt: now,
+    },
+  ])
+  t.match(
+    firing.text,
+    /NixBuilderDown \(a\) , warning, for 6 m : The builder &lt;a&gt; is down/,
+  )
+  t.match(firing.text, 'About to, if it lasts: NixBuilderDown (b).')
+  t.notMatch(firing.text, '(c)')
+  t.match(firing.body, 'href="https://example.org/NixBuilderDown.md"')
+  t.match((await shown([])).text, 'Alerts None fires.')
+  t.notMatch((await pageOf(snapshotOf([]))).text, 'Alerts')
+})
+
 t.test('dark or light as the reader chose, remembered in a cookie', async t => {
   const exporter = createPageExporter({ version: '1', now: () => now })
   const server = await serve(viewOf(demoSnapshot()), exporter)
