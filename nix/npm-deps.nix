@@ -1,2 +1,2 @@
 # Of the production dependencies. Written by scripts/npm-deps-hash.sh --write
-"sha256-YrjLdzsjTjA5WwLA/HFF1zoyx0A8okxMbmyg7TpoA4I="
+"sha256-qWOAKy/xaYl035u+Rd5Z2cP2pQCZ5BOfkn+lT+RfTrc="
