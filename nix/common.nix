@@ -40,7 +40,7 @@ in
       configFile
     ]
     ++ lib.optionals (cfg.webConfigFile != null) [
-      "--web-config-file"
+      "--web.config.file"
       cfg.webConfigFile
     ]
     ++ cfg.extraFlags;

@@ -9,7 +9,9 @@ import { digestOf } from './config/watch.ts'
 import { nextVerdict } from './diagnosis/verdict.ts'
 import { createEngine, type EngineDeps } from './engine.ts'
 import type { Exporter, Route } from './exporters/exporter.ts'
+import { listenFault } from './exporters/listen-fault.ts'
 import { listenAll } from './exporters/listen.ts'
+import { createSite } from './exporters/site.ts'
 import { createJobs, type JobName } from './jobs.ts'
 import type { Log } from './log.ts'
 import type {
@@ -32,6 +34,7 @@ import type { StateFile } from './state/state-file.ts'
 import { createStore, type Store } from './state/store.ts'
 import type { Traces } from './state/traces.ts'
 import { startSelfDoubt } from './self-doubt.ts'
+import { createWebWatch, type WebWatchDeps } from './web-watch.ts'
 
 export interface DaemonDeps {
   /** Reads our configuration; sentences where it is bad. */
@@ -66,14 +69,16 @@ export interface DaemonDeps {
   readonly alertPatience?: number
   /** Replaces the configured addresses (tests, `--listen`). */
   readonly listen?: readonly string[]
+  /** The web configuration file; without one, everybody may read. */
+  readonly web?: Pick<WebWatchDeps, 'first' | 'load' | 'everyMs'>
 }
 
 export interface Daemon {
-  /** The addresses that are served. */
+  /** The addresses that are served now. */
   readonly addresses: readonly string[]
   readonly store: Store
-  /** Reads everything again; a bad configuration keeps the old one. False when it was bad. */
-  reload(): Promise<boolean>
+  /** Reads everything again; what is bad keeps the old one. Resolves with a sentence for each fault. */
+  reload(): Promise<readonly string[]>
   /** Ends everything, within 5 seconds. */
   stop(): Promise<void>
 }
@@ -117,11 +122,29 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
   // First, so that nothing has to be undone where the address is taken
   const routes: Route[] = deps.exporters.flatMap(one => one.routes?.(store) ?? [])
   routes.push(reloadRoute(() => reload()))
-  const servers = await listenAll(
-    (deps.listen ?? config.listen).flatMap(address => parseListen(address) ?? []),
-    deps.controlSocket,
-    routes,
-    log,
+  const health = { config: true, web: true, listen: true }
+  const tellHealth = (change: Partial<typeof health>) => {
+    Object.assign(health, change)
+    store.monitor({ lastReloadOk: health.config && health.web && health.listen })
+  }
+  const web = deps.web
+    ? createWebWatch({
+        ...deps.web,
+        log,
+        onRead: faults => {
+          tellHealth({ web: faults.length === 0 })
+          listeners.refresh()
+        },
+      })
+    : null
+  const site = createSite({ routes, log, ...(web ? { access: web.access } : {}) })
+  const addressesOf = ({ listen }: Pick<Config, 'listen'>) =>
+    (deps.listen ?? listen).flatMap(address => parseListen(address) ?? [])
+  const listeners = await listenAll(addressesOf(config), deps.controlSocket, site).catch(
+    (error: unknown) => {
+      web?.stop()
+      throw error
+    },
   )
   const nix = () => active.nix
   const engine = createEngine({
@@ -179,7 +202,12 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     client.follow(deps.createTimetable(current.timeZone), current.schedule.client)
   let endClient = followClient()
 
-  const here = whereabouts(servers[0]?.address ?? '', hostname())
+  // As it was at start: a label of alerts that changed would make others of them
+  const here = whereabouts(
+    listeners.addresses(),
+    hostname(),
+    deps.web?.first.access.tls ? 'https' : 'http',
+  )
   const stops = [
     () => endClient(),
     keepMemory(store, deps.stateFile),
@@ -222,23 +250,43 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
   }
   adopt(active)
 
-  const reload = async (): Promise<boolean> => {
-    store.monitor({ reloading: true })
+  let reloads: Promise<unknown> = Promise.resolve()
+  const reload = (): Promise<readonly string[]> => {
+    const done = reloads.then(async () => {
+      store.monitor({ reloading: true })
+      try {
+        return await readAnew()
+      } finally {
+        store.monitor({ reloading: false })
+      }
+    })
+    // One after the other
+    reloads = done.catch(() => undefined)
+    return done
+  }
+  const listenAnew = async (): Promise<readonly string[]> => {
     try {
-      return await readAnew()
-    } finally {
-      store.monitor({ reloading: false })
+      await listeners.change(addressesOf(current))
+      return []
+    } catch (error) {
+      const fault = listenFault(error)
+      if (fault === null) throw error
+      log.error({ error: fault }, 'cannot listen, the old addresses stay')
+      return [fault]
     }
   }
-  const readAnew = async (): Promise<boolean> => {
+  const readAnew = async (): Promise<readonly string[]> => {
     const loaded = await deps.loadConfig()
-    store.monitor({ lastReloadOk: loaded.ok })
+    const faults: string[] = loaded.ok ? [] : [...loaded.errors]
+    tellHealth({ config: loaded.ok })
+    faults.push(...((await web?.reload()) ?? []))
     if (loaded.ok) {
       const reschedule =
         JSON.stringify(scheduleOf(current)) !== JSON.stringify(scheduleOf(loaded.config))
-      if (JSON.stringify(loaded.config.listen) !== JSON.stringify(current.listen))
-        log.warn({ listen: current.listen }, 'a changed listen address needs a restart')
       current = loaded.config
+      const unbound = await listenAnew()
+      tellHealth({ listen: unbound.length === 0 })
+      faults.push(...unbound)
       if (reschedule) {
         const old = planner
         planner = plan(current)
@@ -256,7 +304,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
       { builders: next.builders.length, problems: next.problems.length },
       'reloaded',
     )
-    return loaded.ok
+    return faults
   }
 
   let digest = await digestOf(active.files)
@@ -278,9 +326,12 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     }
   }
   const watcher = setInterval(() => void look(), watchMs)
-  const addresses = servers.map(server => server.address)
   log.info(
-    { addresses, builders: active.builders.length, source: active.source },
+    {
+      addresses: listeners.addresses(),
+      builders: active.builders.length,
+      source: active.source,
+    },
     'started',
   )
 
@@ -289,11 +340,12 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     stopping.abort(new Error('the monitor stops'))
     clearInterval(watcher)
     for (const end of stops) end()
+    web?.stop()
     // In this order: no new work, then no connections, then no listeners
     const orderly = (async () => {
       const planned = planner.stop()
       engine.close()
-      await Promise.all([planned, ...servers.map(server => server.close())])
+      await Promise.all([planned, reloads.then(() => listeners.close())])
       await deps.stateFile.flush()
     })()
     let timer: NodeJS.Timeout | undefined
@@ -302,7 +354,14 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     clearTimeout(timer)
     log.info({}, 'stopped')
   }
-  return { addresses, store, reload, stop: () => (stopped ??= stop()) }
+  return {
+    get addresses() {
+      return listeners.addresses()
+    },
+    store,
+    reload,
+    stop: () => (stopped ??= stop()),
+  }
 }
 
 /** Has verdicts and the course of checks written down; a changed verdict is news. */
@@ -355,16 +414,21 @@ const intervalsOf = (config: Config, deps: DaemonDeps): Record<ProbeName, number
   }
 }
 
-const reloadRoute = (reload: () => Promise<boolean>): Route => ({
+const reloadRoute = (reload: Daemon['reload']): Route => ({
   method: 'POST',
   path: '/-/reload',
   handle: async request => {
     const type = 'text/plain; charset=utf-8'
-    if (!request.isLocal || request.headers.origin !== undefined)
-      return { status: 403, type, body: 'only from this machine\n' }
-    const ok = await reload()
-    return ok
+    if (!request.isLocal && !request.isAuthenticated)
+      return {
+        status: 403,
+        type,
+        body: 'only from this machine, with a password or with a client certificate\n',
+      }
+    const faults = await reload()
+    const body = `not all is reloaded, what was stays: ${faults.join('; ')}\n`
+    return faults.length === 0
       ? { status: 200, type, body: 'reloaded\n' }
-      : { status: 500, type, body: 'the new configuration is bad, see the log\n' }
+      : { status: 500, type, body }
   },
 })

@@ -6,7 +6,7 @@ export const helpText = `builder-monitor watches Nix remote builders from the si
   builder-monitor status [BUILDER...]       the same from the running daemon
   builder-monitor reload                    the running daemon reads its configuration and the builders anew
   builder-monitor builders                  the active builders as Nix sees them
-  builder-monitor config check [FILE]       check our own configuration
+  builder-monitor config check [FILE]       check our own configuration, and a web configuration file
   builder-monitor explain KIND              what a kind means, how to see it, how to mend it
   builder-monitor demo                      the daemon on an embedded fleet of five
 
@@ -17,7 +17,9 @@ Options
   --features         check: prove each advertised feature, too
   --canary-mode M    check: private (default; any user) or daemon (through the local nix-daemon)
   --config FILE      run, check, config check: instead of /etc/builder-monitor/config.json
-  --listen ADDRESS   run, demo: serve HTTP here, host:port
+  --listen ADDRESS   run, demo: serve HTTP here, host:port or unix:/path; may be repeated
+  --web.config.file FILE
+                     run, demo, config check: TLS and logins, as Prometheus' exporters take it (docs/access.md)
   --log-format F     run, demo: json, pretty, or auto (default; pretty on a terminal, else json)
   --log-level LEVEL  run, demo: debug, info, warn, error or silent
   --socket PATH      status, reload: the daemon's control socket

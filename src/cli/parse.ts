@@ -8,7 +8,10 @@ interface OptionSpec {
 }
 
 export interface Parsed {
+  /** Of an option that is given twice, the last one. */
   readonly values: Readonly<Record<string, string | boolean | undefined>>
+  /** Every value of each option with values, in order. */
+  readonly lists: Readonly<Record<string, readonly string[]>>
   readonly positionals: readonly string[]
 }
 
@@ -25,6 +28,7 @@ export const parse = (
     tokens: true,
   })
   const values: Record<string, string | boolean | undefined> = {}
+  const lists: Record<string, string[]> = {}
   const positionals: string[] = []
   for (const token of tokens) {
     if (token.kind === 'positional') positionals.push(token.value)
@@ -41,6 +45,7 @@ export const parse = (
     if (spec.type === 'boolean' && token.value !== undefined)
       throw new UsageError(`option ${token.rawName} takes no value`)
     values[token.name] = token.value ?? true
+    if (token.value !== undefined) (lists[token.name] ??= []).push(token.value)
   }
-  return { values, positionals }
+  return { values, lists, positionals }
 }

@@ -1,15 +1,18 @@
 import { familiesOfRules } from '../alerts/rules.ts'
-import { loadConfig, type Config } from '../config/config.ts'
+import { loadConfig, parseListen, type Checked, type Config } from '../config/config.ts'
+import { loadWebConfig, type WebConfig } from '../config/web-config.ts'
 import { startDaemon, type DaemonDeps } from '../daemon.ts'
 import { demoTarget } from '../demo/target.ts'
 import { startDemoFleet, type DemoFleet } from '../demo/fleet.ts'
 import { takeCredentials } from '../config/credentials.ts'
 import { createExporters } from '../exporters/index.ts'
+import { listenFault } from '../exporters/listen-fault.ts'
 import { post } from '../exporters/post.ts'
 import { createReadSamples } from '../exporters/read-samples.ts'
+import { tellStatus } from '../exporters/systemd.ts'
 import { createVerdictLog } from '../exporters/verdict-log.ts'
 import { createLog, logFormats, logLevels } from '../log.ts'
-import type { ActiveBuilders, LocalNix } from '../model.ts'
+import type { ActiveBuilders, LocalNix, Run } from '../model.ts'
 import { samplesOf } from '../probes/index.ts'
 import { createLookAtClient } from '../probes/client/look.ts'
 import { thisMachine } from '../probes/client/machine.ts'
@@ -23,7 +26,7 @@ import { createDial } from '../transport/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createRun } from '../transport/run.ts'
 import { version } from '../version.ts'
-import { configPath } from './config.ts'
+import { configPath, webConfigPath } from './config.ts'
 import { controlSocketPath } from './control-socket.ts'
 import { UsageError, wantsColour, type Io } from './io.ts'
 import { readLocalBuilders } from './local-nix.ts'
@@ -54,16 +57,21 @@ const run = async (
   demo: boolean,
   rare: RareDeps,
 ): Promise<number> => {
-  const { values } = parse(args, {
+  const { values, lists } = parse(args, {
     config: { type: 'string' },
     listen: { type: 'string' },
     'log-format': { type: 'string' },
+    'web.config.file': { type: 'string' },
     'log-level': { type: 'string' },
     'or-demo': { type: 'boolean' },
     'demo-builders': { type: 'string' },
   })
   const level = oneOf('--log-level', values['log-level'], logLevels)
   const format = oneOf('--log-format', values['log-format'], logFormats)
+  const listen = lists['listen']
+  for (const address of listen ?? [])
+    if (!parseListen(address))
+      throw new UsageError(`--listen ${address} is neither host:port nor unix:/path`)
   const { path, named } = configPath(values['config'], io.env)
   // The newest good one
   let effective: Config | null = null
@@ -72,18 +80,17 @@ const run = async (
     if (checked.ok) effective = checked.config
     return checked
   }
+  const runLocal = createRun()
   const loaded = await load()
-  if (!loaded.ok) {
-    for (const error of loaded.errors) io.err(`builder-monitor: ${error}\n`)
-    return badConfiguration
-  }
+  const web = await loadWeb(webConfigPath(values['web.config.file'], io.env))
+  if (!loaded.ok || web?.first.ok === false)
+    return fail(badConfiguration, faultsOf(loaded, web?.first), { io, runLocal })
   const log = createLog(level ?? loaded.config.logLevel, {
     format: format ?? loaded.config.logFormat,
     isTerminal: io.isTerminal,
     withColour: wantsColour(io.isTerminal, io.env),
     journalStream: io.env['JOURNAL_STREAM'],
   })
-  const runLocal = createRun()
   const credentials = await takeCredentials(io.env)
   const { env } = credentials
   let files: readonly string[] = []
@@ -169,7 +176,8 @@ const run = async (
     controlSocket: controlSocketPath(io.env, process.getuid?.() ?? 0),
     // A newcomer shall see every state within 15 seconds
     ...(fleet ? { belowMinFreeSeconds: 5 } : {}),
-    ...(typeof values['listen'] === 'string' ? { listen: [values['listen']] } : {}),
+    ...(listen ? { listen } : {}),
+    ...(web?.first.ok ? { web: { first: web.first, load: web.load } } : {}),
   }
   try {
     return await keepRunning(config, deps, io, fleet)
@@ -188,18 +196,17 @@ const keepRunning = async (
   try {
     daemon = await startDaemon(config, deps)
   } catch (error) {
-    io.err(`builder-monitor: ${cannotStart(error)}\n`)
-    return 1
+    return fail(1, [cannotStart(error)], { io, runLocal: deps.run })
   }
   const hangup = () => void daemon.reload()
   process.on('SIGHUP', hangup)
-  const [address] = daemon.addresses
+  const scheme = deps.web?.first.access.tls ? 'https' : 'http'
+  const url = `${scheme}://${daemon.addresses.find(one => !one.startsWith('/'))}`
   if (fleet)
     io.err(
-      `No builder is configured here, so this is a demo fleet. Look at http://${address}/ and http://${address}/metrics\n`,
+      `No builder is configured here, so this is a demo fleet. Look at ${url}/ and ${url}/metrics\n`,
     )
-  else if (io.isTerminal)
-    io.err(`Watching. Look at http://${address}/ and http://${address}/metrics\n`)
+  else if (io.isTerminal) io.err(`Watching. Look at ${url}/ and ${url}/metrics\n`)
   await new Promise<void>(resolve => {
     io.signal.addEventListener('abort', () => resolve(), { once: true })
     if (io.signal.aborted) resolve()
@@ -255,17 +262,27 @@ const demoOptions = (count: string | boolean | undefined): { count?: number } =>
   return { count: number }
 }
 
-const cannotStart = (error: unknown): string => {
-  const { code, address, port, path } = error as NodeJS.ErrnoException & {
-    address?: string
-    port?: number
-  }
-  const where = path ?? `${address ?? ''}:${port ?? ''}`
-  if (code === 'EADDRINUSE')
-    return `cannot listen on ${where}: another program has that address (is a builder-monitor running already? see: ss -ltnp)`
-  if (code === 'EACCES')
-    return `cannot listen on ${where}: not permitted, take a port above 1023`
-  if (code === 'EADDRNOTAVAIL')
-    return `cannot listen on ${where}: this machine has no such address`
-  return `cannot start: ${error instanceof Error ? error.message : String(error)}`
+const cannotStart = (error: unknown): string =>
+  listenFault(error) ??
+  `cannot start: ${error instanceof Error ? error.message : String(error)}`
+
+const loadWeb = async (path: string | null) => {
+  if (path === null) return null
+  const load = () => loadWebConfig(path)
+  return { first: await load(), load }
+}
+
+const faultsOf = (
+  ...configs: readonly (Checked | WebConfig | undefined)[]
+): readonly string[] => configs.flatMap(one => (one && !one.ok ? one.errors : []))
+
+/** Says why we cannot start: to whoever reads our errors, and as the status of the unit. */
+const fail = async (
+  code: number,
+  sentences: readonly string[],
+  { io, runLocal }: { readonly io: Io; readonly runLocal: Run },
+): Promise<number> => {
+  for (const sentence of sentences) io.err(`builder-monitor: ${sentence}\n`)
+  await tellStatus(sentences[0] ?? '', { run: runLocal, env: io.env })
+  return code
 }

@@ -74,9 +74,9 @@ export const checkConfig = (text: string, knowledge: Knowledge): Checked => {
         : []
     }),
     ...config.listen.flatMap((address, i) =>
-      parseListen(address)
-        ? []
-        : [`/listen/${i}: ${JSON.stringify(address)} is not host:port`],
+      listenFaults(address, config.listen.slice(0, i)).map(
+        fault => `/listen/${i}: ${JSON.stringify(address)} ${fault}`,
+      ),
     ),
     ...(isTimeZone(config.timeZone)
       ? []
@@ -107,12 +107,33 @@ export const loadConfig = async (
   }
 }
 
-/** `127.0.0.1:10922`, `[::1]:10922`, `:10922`; null where it is none of these. */
-export const parseListen = (address: string): { host: string; port: number } | null => {
+/** What sockaddr_un holds besides its last byte (unix(7)). */
+const maxSocketPath = 107
+
+/** `127.0.0.1:10922`, `[::1]:10922`, `:10922`, `unix:/run/x.sock`; null where it is none of these. */
+export const parseListen = (
+  address: string,
+):
+  { readonly host: string; readonly port: number } | { readonly path: string } | null => {
+  if (address.startsWith('unix:')) {
+    const path = address.slice('unix:'.length)
+    const fits = Buffer.byteLength(path) <= maxSocketPath && !path.includes('\0')
+    return path.startsWith('/') && !path.endsWith('/') && fits ? { path } : null
+  }
   const match = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:\s[\]]*)):(\d{1,5})$/.exec(address)
   const port = Number(match?.[3])
   if (!match || port > 65_535) return null
   return { host: match[1] ?? (match[2] || '::'), port }
+}
+
+const listenFaults = (address: string, before: readonly string[]): readonly string[] => {
+  if (!parseListen(address))
+    return [
+      address.startsWith('unix:')
+        ? `is not unix:/path with a path of at most ${maxSocketPath} bytes`
+        : 'is not host:port',
+    ]
+  return before.includes(address) ? ['is there twice'] : []
 }
 
 const isTimeZone = (name: string): boolean => {

@@ -60,7 +60,8 @@ export const configSchema = {
       minItems: 1,
       maxItems: 8,
       default: ['127.0.0.1:10922'],
-      description: 'Addresses to serve HTTP on, `host:port`; IPv6 in brackets.',
+      description:
+        'Addresses to serve HTTP on: `host:port` (IPv6 in brackets), or `unix:/path` for a socket of its owner and group.',
     },
     logLevel: {
       type: 'string',

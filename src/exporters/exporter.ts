@@ -8,8 +8,10 @@ export interface HttpRequest {
   readonly path: string
   readonly query: URLSearchParams
   readonly headers: IncomingMessage['headers']
-  /** True for the loopback interface and the control socket: only they may act. */
+  /** True for the loopback interface and the control socket. */
   readonly isLocal: boolean
+  /** True with a password or a client certificate, and at the control socket. Who is neither this nor local must not act. */
+  readonly isAuthenticated: boolean
 }
 
 /** An answer from memory, or a stream that the route writes itself (server-sent events). */

@@ -31,21 +31,34 @@ export const createSystemdExporter = (options: SystemdOptions): Exporter | null 
   }
 }
 
+/** Tells why there will be no daemon, as the last status of the unit. Resolves when systemd has it, or nobody listens. */
+export const tellStatus = async (
+  sentence: string,
+  { run, env }: Pick<SystemdOptions, 'run' | 'env'>,
+): Promise<void> => {
+  if (env['NOTIFY_SOCKET'])
+    await notifyOnce({ run, env }, [`STATUS=${oneLine(sentence)}`])
+}
+
 type Notify = (...words: readonly string[]) => void
+
+const notifyOnce = (
+  { run, env }: Pick<SystemdOptions, 'run' | 'env'>,
+  args: readonly string[],
+) =>
+  run({
+    file: 'systemd-notify',
+    args,
+    env,
+    signal: AbortSignal.timeout(5000),
+    maxBytes: 4096,
+  })
 
 /** One at a time and in order. A message that is lost is not worth a word: systemd's own timeouts tell. */
 const createNotify = ({ run, env }: SystemdOptions): Notify => {
   let last: Promise<unknown> = Promise.resolve()
   return (...words) => {
-    last = last.then(() =>
-      run({
-        file: 'systemd-notify',
-        args: words,
-        env,
-        signal: AbortSignal.timeout(5000),
-        maxBytes: 4096,
-      }),
-    )
+    last = last.then(() => notifyOnce({ run, env }, words))
   }
 }
 
@@ -120,5 +133,10 @@ const statusOf = (snapshot: Snapshot): string => {
     ),
     snapshot.at,
   )
-  return text.replaceAll(/\s+/g, ' ').slice(0, statusLength)
+  return oneLine(
+    snapshot.monitor.lastReloadOk ? text : `Reload failed, the old configuration stays. ${text}`,
+  )
 }
+
+const oneLine = (text: string): string =>
+  text.replaceAll(/\s+/g, ' ').slice(0, statusLength)

@@ -163,11 +163,19 @@ void t.test(
       }),
       '251ca21ecfba24ae',
     )
-    t.strictSame(whereabouts('[::]:10922', 'vm'), {
+    t.strictSame(whereabouts(['[::]:10922'], 'vm'), {
       instance: 'vm:10922',
       externalUrl: 'http://vm:10922',
     })
-    t.equal(whereabouts('[::1]:1', 'vm').externalUrl, 'http://[::1]:1')
+    t.equal(whereabouts(['[::1]:1'], 'vm').externalUrl, 'http://[::1]:1')
+    t.strictSame(whereabouts(['/run/web.sock', '127.0.0.1:1'], 'vm', 'https'), {
+      instance: 'vm:1',
+      externalUrl: 'https://127.0.0.1:1',
+    })
+    t.strictSame(whereabouts(['/run/web.sock'], 'vm'), {
+      instance: 'vm',
+      externalUrl: 'http://vm',
+    })
     t.end()
   },
 )

@@ -1,5 +1,6 @@
 /** Snapshots made by hand, and the server over them: a fleet that shows everything at once. */
 import { startHttp } from '../../src/exporters/http.ts'
+import { createSite } from '../../src/exporters/site.ts'
 import type { Exporter } from '../../src/exporters/exporter.ts'
 import type { SamplesOf } from '../../src/exporters/builder-samples.ts'
 import { silentLog } from '../../src/log.ts'
@@ -318,7 +319,8 @@ export const viewOf = (first: Snapshot): View & { set(next: Snapshot): void } =>
 /** Serves exporters over a view on a port of the loopback interface. */
 export const serve = async (view: View, ...exporters: readonly Exporter[]) => {
   const routes = exporters.flatMap(one => one.routes?.(view) ?? [])
-  const server = await startHttp({ host: '127.0.0.1', port: 0 }, routes, silentLog)
+  const site = createSite({ routes, log: silentLog })
+  const server = await startHttp({ host: '127.0.0.1', port: 0 }, site)
   const url = `http://${server.address}`
   return {
     url,

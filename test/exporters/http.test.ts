@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 import { apiExporter } from '../../src/exporters/api.ts'
 import type { Exporter, HttpRequest } from '../../src/exporters/exporter.ts'
 import { startHttp } from '../../src/exporters/http.ts'
+import { createSite } from '../../src/exporters/site.ts'
 import { silentLog } from '../../src/log.ts'
 import { builderOf, serve, snapshotOf, stateOf, viewOf } from './fixture.ts'
 
@@ -96,7 +97,7 @@ t.test('unknown paths and methods', async t => {
 t.test('bad and too large requests', async t => {
   const { get, url } = await start(t)
   t.equal((await get(`/small?${'a'.repeat(2040)}`)).status, 200)
-  t.equal((await get(`/small?${'a'.repeat(2048)}`)).status, 400)
+  t.equal((await get(`/small?${'a'.repeat(2048)}`)).status, 414)
   t.equal((await get('/%zz')).status, 400)
   t.equal((await get('/small', { 'x-long': 'a'.repeat(17_000) })).status, 431)
   const many = Array.from({ length: 3000 }, (_, i) => `X-H${i}: 1`).join('\r\n')
@@ -178,7 +179,7 @@ t.test('routes are told who is local', async t => {
   if (!outside) return t.comment('only a loopback interface here')
   const listen = { host: '0.0.0.0', port: 0 }
   const routes = sample.routes!(viewOf(snapshotOf([])))
-  const server = await startHttp(listen, routes, silentLog)
+  const server = await startHttp(listen, createSite({ routes, log: silentLog }))
   t.teardown(() => server.close())
   const port = server.address.split(':').at(-1)
   const answer = await fetch(`http://${outside.address}:${port}/-/act`, {
@@ -195,7 +196,8 @@ t.test(
     t.teardown(() => rm(directory, { recursive: true, force: true }))
     const path = join(directory, 'control.sock')
     const routes = sample.routes!(viewOf(snapshotOf([])))
-    const server = await startHttp({ path }, routes, silentLog)
+    const site = createSite({ routes, log: silentLog })
+    const server = await startHttp({ path }, site, 'control')
     t.equal((await stat(path)).mode & 0o777, 0o660)
     const status = await new Promise<number | undefined>((resolve, reject) => {
       const options = { socketPath: path, path: '/-/act', method: 'POST' }

@@ -220,7 +220,7 @@ const modulesMeanWhatTheyShould = (
     t.match(open.service?.serviceConfig, { User: 'me', Group: 'us' })
     t.match(
       open.service?.serviceConfig['ExecStart'],
-      / --web-config-file \/etc\/web\.yml --log-level 'it'\\''s'$/,
+      / --web\.config\.file \/etc\/web\.yml --log-level 'it'\\''s'$/,
     )
     t.match(open.service?.serviceConfig['LoadCredential'], [
       'run-keys-other:/run/keys/other',

@@ -1,0 +1,73 @@
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+
+export interface CompareRequest {
+  readonly id: number
+  readonly password: string
+  readonly hash: string
+}
+export interface CompareAnswer {
+  readonly id: number
+  readonly isSame: boolean
+}
+
+export interface Bcrypt {
+  /** Whether the hash is of this password. Rejects where the thread fails. */
+  compare(password: string, hash: string): Promise<boolean>
+  /** Ends the thread. */
+  stop(): void
+}
+
+/** A thread takes some megabytes, and is wanted only until the cache knows who comes. */
+const idleMs = 30_000
+
+/** Compares one password after the other in a thread of its own, which comes when it is wanted. */
+export const createBcrypt = (): Bcrypt => {
+  let worker: Worker | null = null
+  let idle: NodeJS.Timeout | undefined
+  let ids = 0
+  const waiting = new Map<
+    number,
+    { resolve(isSame: boolean): void; reject(error: Error): void }
+  >()
+
+  const stop = () => {
+    clearTimeout(idle)
+    void worker?.terminate()
+    worker = null
+  }
+  const start = (): Worker => {
+    const file = new URL(`bcrypt-worker${extname(import.meta.url)}`, import.meta.url)
+    const started = new Worker(file)
+    started.unref()
+    started.on('message', ({ id, isSame }: CompareAnswer) => {
+      waiting.get(id)?.resolve(isSame)
+      waiting.delete(id)
+      if (waiting.size > 0) return
+      clearTimeout(idle)
+      idle = setTimeout(stop, idleMs).unref()
+    })
+    const fail = (error: Error) => {
+      if (worker === started) worker = null
+      for (const { reject } of waiting.values()) reject(error)
+      waiting.clear()
+    }
+    started.on('error', fail)
+    started.on('exit', () => {
+      if (worker === started || worker === null)
+        fail(new Error('the thread that compares passwords has ended'))
+    })
+    return started
+  }
+  return {
+    compare: (password, hash) =>
+      new Promise((resolve, reject) => {
+        clearTimeout(idle)
+        worker ??= start()
+        const id = ++ids
+        waiting.set(id, { resolve, reject })
+        worker.postMessage({ id, password, hash } satisfies CompareRequest)
+      }),
+    stop,
+  }
+}

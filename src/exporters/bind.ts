@@ -1,0 +1,45 @@
+import type { Server } from 'node:http'
+import { chmod, lstat, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
+
+/** Where to listen: a TCP address, or the path of a unix socket. */
+export type Listen =
+  { readonly host: string; readonly port: number } | { readonly path: string }
+
+/** Listens; a unix socket is for its owner and group. Rejects with the system's error. */
+export const bind = async (server: Server, listen: Listen): Promise<void> => {
+  if ('path' in listen) await makeWay(listen.path)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(listen, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  if ('path' in listen) await chmod(listen.path, 0o660)
+}
+
+/** The socket of a monitor that was killed is in the way. One that answers is another's, and other files are not ours. */
+const makeWay = async (path: string): Promise<void> => {
+  const about = await lstat(path).catch(() => null)
+  if (about === null) return
+  if (!about.isSocket())
+    throw Object.assign(new Error(`${path} is no socket`), {
+      code: 'ENOTSOCK',
+      address: path,
+    })
+  if (!(await answers(path))) await rm(path, { force: true })
+}
+
+const answers = (path: string): Promise<boolean> =>
+  new Promise(resolve => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    // Refused: nobody is there. Not permitted: somebody may be
+    socket.once('error', ({ code }: NodeJS.ErrnoException) =>
+      resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'),
+    )
+  })
