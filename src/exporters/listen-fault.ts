@@ -17,7 +17,7 @@ export const listenFault = (error: unknown): string | null => {
           )
     case 'EACCES':
       return isSocket
-        ? say('its directory must be writable for the user that runs this')
+        ? say('its directory must exist and be writable for the user that runs this')
         : say('not permitted, take a port above 1023')
     case 'EADDRNOTAVAIL':
       return say('this machine has no such address')
@@ -26,8 +26,6 @@ export const listenFault = (error: unknown): string | null => {
       return `cannot listen on ${(error as { hostname?: string }).hostname ?? where}: there is no such name`
     case 'ENOTSOCK':
       return say('there is a file that is no socket; remove it or take another path')
-    case 'ENOENT':
-      return isSocket ? say('its directory does not exist') : null
     default:
       return null
   }

@@ -134,7 +134,9 @@ const statusOf = (snapshot: Snapshot): string => {
     snapshot.at,
   )
   return oneLine(
-    snapshot.monitor.lastReloadOk ? text : `Reload failed, the old configuration stays. ${text}`,
+    snapshot.monitor.lastReloadOk
+      ? text
+      : `Reload failed, the old configuration stays. ${text}`,
   )
 }
 

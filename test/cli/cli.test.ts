@@ -1,52 +1,9 @@
-import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { Report } from '../../src/diagnosis/report.ts'
-
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
-
-interface Ended {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-const start = (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
-  const child = spawn(process.execPath, [main, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    // No nix, no ssh and nobody's settings: what this machine has must not matter
-    env: { PATH: '/nonexistent', HOME: '/nonexistent', ...env },
-  })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  const ended = new Promise<Ended>(resolve =>
-    child.on('close', code => resolve({ code, stdout, stderr })),
-  )
-  const saw = async (pattern: RegExp): Promise<RegExpExecArray> => {
-    for (;;) {
-      const found = pattern.exec(stdout) ?? pattern.exec(stderr)
-      if (found) return found
-      if (child.exitCode !== null)
-        throw new Error(`ended with ${child.exitCode}: ${stderr}`)
-      await new Promise(resolve => setTimeout(resolve, 20))
-    }
-  }
-  return { child, ended, saw }
-}
-const run = (args: readonly string[], env?: NodeJS.ProcessEnv) => start(args, env).ended
-
-/** A directory that is gone after the test. */
-const scratch = async (t: Test): Promise<string> => {
-  const directory = await mkdtemp(join(tmpdir(), 'cli-test-'))
-  t.teardown(() => rm(directory, { recursive: true, force: true }))
-  return directory
-}
+import { conf, run, scratch, start } from './support.ts'
 
 t.test('help and version', async t => {
   t.match(await run(['--help']), { code: 0, stdout: /builder-monitor check/ })
@@ -73,13 +30,6 @@ t.test('wrong words get a sentence with the near name and exit 3', async t => {
     stderr: /--log-format is one of auto, json, pretty/,
   })
 })
-
-const conf = async (t: Test, machines: string): Promise<NodeJS.ProcessEnv> => {
-  const directory = await scratch(t)
-  await writeFile(join(directory, 'machines'), machines)
-  await writeFile(join(directory, 'nix.conf'), `builders = @${directory}/machines\n`)
-  return { NIX_CONF_DIR: directory, NIX_USER_CONF_FILES: '' }
-}
 
 t.test('builders --json prints the object of the contract', async t => {
   const env = await conf(

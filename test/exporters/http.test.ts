@@ -1,4 +1,5 @@
 /** The one HTTP server and the API over it: what it refuses, and what it never gives away. */
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { request } from 'node:http'
 import { gunzipSync } from 'node:zlib'
@@ -9,11 +10,13 @@ import t, { type Test } from 'tap'
 import { apiExporter } from '../../src/exporters/api.ts'
 import type { Exporter, HttpRequest } from '../../src/exporters/exporter.ts'
 import { startHttp } from '../../src/exporters/http.ts'
+import type { Limits } from '../../src/exporters/limits.ts'
 import { createSite } from '../../src/exporters/site.ts'
 import { silentLog } from '../../src/log.ts'
 import { builderOf, serve, snapshotOf, stateOf, viewOf } from './fixture.ts'
 
 const text = 'text/plain; charset=utf-8'
+const hugeBytes = 64 * 1024 * 1024
 let newest: HttpRequest | null = null
 const sample: Exporter = {
   name: 'sample',
@@ -40,6 +43,11 @@ const sample: Exporter = {
         newest = one
         return { status: one.isLocal ? 200 : 403, type: text, body: 'done' }
       },
+    },
+    {
+      method: 'GET',
+      path: '/huge',
+      handle: () => ({ status: 200, type: text, body: Buffer.alloc(hugeBytes, 'x') }),
     },
     {
       method: 'GET',
@@ -237,6 +245,98 @@ t.test('a client that sends its headers too slowly is turned away', async t => {
   t.match(await slow, /^HTTP\/1\.1 408 /)
   const seconds = (Date.now() - from) / 1000
   t.ok(seconds > 8 && seconds < 20, `after ${seconds} s`)
+})
+
+/** A server with tighter limits than the real ones. */
+const startWith = async (t: Test, limits: Partial<Limits>) => {
+  const routes = sample.routes!(viewOf(snapshotOf([])))
+  const site = createSite({ routes, log: silentLog, limits })
+  const server = await startHttp({ host: '127.0.0.1', port: 0 }, site)
+  t.teardown(() => server.close())
+  return `http://${server.address}`
+}
+
+t.test('bodies that nobody wants', async t => {
+  const { url, get } = await start(t)
+  const small = await fetch(`${url}/-/act`, { method: 'POST', body: 'a'.repeat(1000) })
+  t.equal(small.status, 200, 'a small one is dropped')
+  const head = 'POST /-/act HTTP/1.1\r\nHost: x\r\n'
+  const declared = await send(url, `${head}Content-Length: 1000000\r\n\r\n`)
+  t.match(declared, /^HTTP\/1\.1 413 /)
+  t.match(declared, /connection: close/i)
+  const chunk = `10000\r\n${'a'.repeat(0x10000)}\r\n`
+  const endless = await send(
+    url,
+    `${head}Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(8)}`,
+  ).catch(() => 'reset')
+  t.match(endless, /^(?:reset|HTTP\/1\.1 200 |$)/, 'the connection is ended')
+  t.equal((await get('/small')).status, 200)
+})
+
+t.test('too many headers', async t => {
+  const { url } = await start(t)
+  const asked = (count: number) => {
+    const headers = Array.from({ length: count }, (_, i) => `a${i}: 1\r\n`).join('')
+    return send(
+      url,
+      `GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${headers}\r\n`,
+    )
+  }
+  t.match(await asked(98), /^HTTP\/1\.1 200 /)
+  t.match(await asked(99), /^HTTP\/1\.1 431 /)
+})
+
+t.test('more connections than there may be are closed at once', async t => {
+  const url = await startWith(t, { connections: 2 })
+  const { hostname, port } = new URL(url)
+  const idle = [1, 2].map(() => connect(Number(port), hostname))
+  t.teardown(() => idle.forEach(socket => socket.destroy()))
+  await Promise.all(idle.map(socket => once(socket, 'connect')))
+  t.equal(await send(url, 'GET /small HTTP/1.1\r\n').catch(() => ''), '')
+  idle[0]!.destroy()
+  for (;;) {
+    const answer = await fetch(`${url}/small`).catch(() => null)
+    if (answer?.status === 200) break
+  }
+  t.pass('and served when another one has gone')
+})
+
+t.test('more streams than there may be are told so', async t => {
+  const url = await startWith(t, { streams: 1 })
+  const first = await fetch(`${url}/stream`)
+  t.equal(first.status, 200)
+  const second = await fetch(`${url}/stream`)
+  t.equal(second.status, 503)
+  t.equal(second.headers.get('retry-after'), '60')
+  await second.text()
+  t.equal((await fetch(`${url}/small`)).status, 200)
+  await first.body!.cancel()
+  for (;;) {
+    const again = await fetch(`${url}/stream`)
+    await again.body!.cancel()
+    if (again.status === 200) break
+  }
+  t.pass('one that has gone makes room')
+})
+
+t.test('a client that does not take its answer is left', async t => {
+  const url = await startWith(t, { answerMs: 300, connections: 1 })
+  const { hostname, port } = new URL(url)
+  const lazy = connect(Number(port), hostname)
+  lazy.pause()
+  lazy.on('error', () => undefined)
+  await once(lazy, 'connect')
+  // More than the kernel's buffers on both sides hold
+  lazy.write('GET /huge HTTP/1.1\r\nHost: x\r\n\r\n')
+  for (;;) {
+    const answer = await fetch(`${url}/small`).catch(() => null)
+    if (answer?.status === 200) break
+  }
+  let bytes = 0
+  lazy.on('data', (chunk: Buffer) => (bytes += chunk.length))
+  lazy.resume()
+  await once(lazy, 'close')
+  t.ok(bytes > 0 && bytes < hugeBytes, `${bytes} bytes`)
 })
 
 t.test('the API tells the report, alive and ready', async t => {

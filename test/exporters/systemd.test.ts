@@ -1,6 +1,10 @@
 /** What systemd is told, and for how long it is told that we work. */
 import t from 'tap'
-import { createSystemdExporter, isProbing } from '../../src/exporters/systemd.ts'
+import {
+  createSystemdExporter,
+  isProbing,
+  tellStatus,
+} from '../../src/exporters/systemd.ts'
 import type { RunRequest, Snapshot } from '../../src/model.ts'
 import { allOk, builderOf, snapshotOf, stateOf, viewOf } from './fixture.ts'
 
@@ -54,4 +58,23 @@ t.test('the watchdog is fed while rounds of probes make snapshots', async t => {
     true,
     'nobody to probe',
   )
+})
+
+t.test('a start that failed and a reload that failed are in the status', async t => {
+  const told: (readonly string[])[] = []
+  const run = ({ args }: RunRequest) => {
+    told.push(args)
+    return Promise.resolve(ended)
+  }
+  await tellStatus('cannot\nlisten', { run, env: { NOTIFY_SOCKET: '/run/notify' } })
+  await tellStatus('nobody hears this', { run, env: {} })
+  t.same(told, [['STATUS=cannot listen']])
+  const snapshot = fleet()
+  const monitor = { ...snapshot.monitor, lastReloadOk: false }
+  const env = { NOTIFY_SOCKET: '/run/notify' }
+  const exporter = createSystemdExporter({ run, env, pid: 7, monotonic: () => 0 })
+  const stop = exporter?.start?.(viewOf({ ...snapshot, monitor }))
+  await new Promise(resolve => setImmediate(resolve))
+  t.match(told[1]?.[1], /^STATUS=Reload failed, the old configuration stays\. \d+ of/)
+  stop?.()
 })
