@@ -1,0 +1,298 @@
+/** The daemon behind a web configuration file: starts, reloads and failures as a user sees them. */
+import { Agent, request } from 'node:https'
+import { request as plainRequest } from 'node:http'
+import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { hashSync } from 'bcryptjs'
+import t, { type Test } from 'tap'
+import { certificate, certificatePath } from '../support/certificates.ts'
+import { conf, run, scratch, start } from './support.ts'
+
+const authorization = `Basic ${Buffer.from('alice:wonderland').toString('base64')}`
+
+const freePort = () =>
+  new Promise<number>((resolve, reject) => {
+    const server = createServer().on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
+interface Asked {
+  readonly path?: string
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly agent?: Agent
+}
+const ask = (port: number, { headers = { authorization }, ...options }: Asked = {}) =>
+  new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
+    const ca = certificate('ca.pem')
+    const agent = options.agent ?? false
+    const asked = request(
+      { host: '127.0.0.1', port, ca, ...options, headers, agent },
+      answer => {
+        let body = ''
+        answer.setEncoding('utf8').on('data', (text: string) => (body += text))
+        answer.on('error', reject)
+        answer.on('end', () => resolve({ status: answer.statusCode, body }))
+      },
+    )
+    asked.on('error', reject)
+    asked.end()
+  })
+
+/** A directory with a web configuration file and our own, and a daemon over them. */
+const begin = async (t: Test, web: string) => {
+  const env = await conf(t, '')
+  const directory = env['NIX_CONF_DIR']!
+  const at = (file: string) => join(directory, file)
+  const port = await freePort()
+  const put = (name: string) =>
+    Promise.all(
+      ['pem', 'key'].map(async end => {
+        await copyFile(certificatePath(`${name}.${end}`), at(`next.${end}`))
+        await rename(at(`next.${end}`), at(`server.${end}`))
+      }),
+    )
+  const listen = (...addresses: string[]) =>
+    writeFile(at('config.json'), JSON.stringify({ listen: addresses }))
+  await put('server')
+  await writeFile(at('web.yml'), web)
+  await listen(`127.0.0.1:${port}`)
+  const daemon = start(['run', '--config', at('config.json')], {
+    ...env,
+    RUNTIME_DIRECTORY: directory,
+    BUILDER_MONITOR_WEB_CONFIG: at('web.yml'),
+  })
+  t.teardown(() => daemon.child.kill('SIGKILL'))
+  await daemon.saw(/"msg":"started"/)
+  const socketPath = at('control.sock')
+  /** As the command does, which is too slow to be run often. */
+  const reloadNow = () =>
+    new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
+      plainRequest({ socketPath, path: '/-/reload', method: 'POST' }, answer => {
+        let body = ''
+        answer.setEncoding('utf8').on('data', (text: string) => (body += text))
+        answer.on('end', () => resolve({ status: answer.statusCode, body }))
+      })
+        .on('error', reject)
+        .end()
+    })
+  const reload = () => run(['reload', '--socket', socketPath])
+  return { reloadNow, at, put, listen, port, daemon, reload }
+}
+
+const web = `tls_server_config: { cert_file: server.pem, key_file: server.key }
+basic_auth_users: { alice: "${hashSync('wonderland', 5)}" }
+`
+
+t.test('no scrape fails during 20 reloads of everything', async t => {
+  const { put, listen, port, reloadNow, at } = await begin(t, web)
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => agent.destroy())
+  const other = await freePort()
+  let isOver = false
+  const failures: unknown[] = []
+  const counts = { kept: 0, fresh: 0 }
+  const scrape = async (kind: 'kept' | 'fresh') => {
+    while (!isOver)
+      try {
+        const options = { path: '/metrics', ...(kind === 'kept' ? { agent } : {}) }
+        const { status, body } = await ask(port, options)
+        if (status !== 200 || !body.includes('builder_monitor_build_info'))
+          failures.push({ status, body: body.slice(0, 80) })
+        counts[kind]++
+        await new Promise(resolve => setTimeout(resolve, 10))
+      } catch (error) {
+        failures.push(error)
+      }
+  }
+  const scrapes = Promise.all([scrape('kept'), scrape('fresh')])
+  for (let i = 0; i < 20; i++) {
+    await put(i % 2 ? 'server' : 'renewed')
+    const more = i % 3 ? [`127.0.0.1:${other}`, `unix:${at('web.sock')}`] : []
+    await listen(`127.0.0.1:${port}`, ...more)
+    const before = { ...counts }
+    t.match(await reloadNow(), { status: 200, body: 'reloaded\n' })
+    const alive = await ask(port, { path: '/-/healthy' })
+    t.equal(alive.status, 200)
+    while (counts.kept <= before.kept || counts.fresh <= before.fresh)
+      await new Promise(resolve => setTimeout(resolve, 5))
+  }
+  isOver = true
+  await scrapes
+  t.same(failures, [], `${counts.kept} and ${counts.fresh} scrapes`)
+})
+
+t.test('a changed certificate and a changed password need no reload', async t => {
+  const { at, put, port, daemon } = await begin(t, web)
+  t.equal((await ask(port)).status, 200)
+  t.equal((await ask(port, { headers: {} })).status, 401)
+  await put('renewed')
+  await daemon.saw(/the web configuration changed/)
+  t.equal((await ask(port)).status, 200)
+  await writeFile(at('web.yml'), web.replace('alice', 'bob'))
+  while ((await ask(port)).status !== 401)
+    await new Promise(resolve => setTimeout(resolve, 50))
+  await writeFile(at('web.yml'), web.replace('alice', 'alice alice'))
+  const bob = {
+    authorization: `Basic ${Buffer.from('bob:wonderland').toString('base64')}`,
+  }
+  t.equal((await ask(port, { headers: bob })).status, 200)
+})
+
+t.test('a bad reload is told, counted, and changes nothing', async t => {
+  const { at, listen, port, reload, daemon } = await begin(t, web)
+  const success = async () =>
+    /^builder_monitor_config_last_reload_successful (\d)$/m.exec(
+      (await ask(port, { path: '/metrics' })).body,
+    )?.[1]
+  const taken = createServer()
+  await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => taken.close())
+  const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`
+  await listen(`127.0.0.1:${port}`, address)
+  t.match(await reload(), {
+    code: 1,
+    stderr: new RegExp(`cannot listen on ${address}: another program has that address`),
+  })
+  t.equal(await success(), '0')
+  await listen(`127.0.0.1:${port}`)
+  await writeFile(at('web.yml'), `${web}rate_limits: {}\n`)
+  t.match(await reload(), {
+    code: 1,
+    stderr: /web\.yml:3: there is no rate_limits, did you mean rate_limit\?/,
+  })
+  t.equal(await success(), '0')
+  const post = { method: 'POST', path: '/-/reload' }
+  t.equal((await ask(port, { ...post, headers: {} })).status, 401)
+  t.equal(
+    (
+      await ask(port, {
+        ...post,
+        headers: { authorization, origin: 'https://evil.example' },
+      })
+    ).status,
+    403,
+  )
+  t.equal((await ask(port, post)).status, 500)
+  await writeFile(at('web.yml'), web)
+  t.match(await ask(port, post), { status: 200, body: 'reloaded\n' })
+  t.equal(await success(), '1')
+  daemon.child.kill('SIGTERM')
+  t.match(await daemon.ended, { code: 0 })
+})
+
+t.test('TLS is taken away and given back', async t => {
+  const { at, port, reload } = await begin(t, web)
+  await writeFile(at('web.yml'), '')
+  t.match(await reload(), { code: 0 })
+  t.equal((await fetch(`http://127.0.0.1:${port}/-/healthy`)).status, 200)
+  await writeFile(at('web.yml'), web)
+  t.match(await reload(), { code: 0 })
+  t.equal((await ask(port)).status, 200)
+})
+
+t.test('several addresses by option, and a unix socket', async t => {
+  const directory = await scratch(t)
+  const socketPath = join(directory, 'web.sock')
+  const args = ['run', '--listen', '127.0.0.1:0', '--listen', `unix:${socketPath}`]
+  const env = { ...(await conf(t, '')), RUNTIME_DIRECTORY: directory }
+  const daemon = start(args, env)
+  t.teardown(() => daemon.child.kill('SIGKILL'))
+  const [, address] = await daemon.saw(/"addresses":\["(127[^"]+)","\/[^"]+web\.sock"/)
+  t.equal((await fetch(`http://${address}/-/healthy`)).status, 200)
+  const status = await new Promise((resolve, reject) => {
+    plainRequest({ socketPath, path: '/-/healthy' }, answer => {
+      answer.resume()
+      resolve(answer.statusCode)
+    })
+      .on('error', reject)
+      .end()
+  })
+  t.equal(status, 200)
+  t.match(await run(['run', '--listen', `unix:${socketPath}`], await conf(t, '')), {
+    code: 1,
+    stderr: /another program answers there/,
+  })
+  daemon.child.kill('SIGTERM')
+  t.match(await daemon.ended, { code: 0 })
+})
+
+t.test('what is wrong at start is a sentence and an exit code', async t => {
+  const env = await conf(t, '')
+  const directory = env['NIX_CONF_DIR']!
+  const file = join(directory, 'web.yml')
+  await writeFile(
+    file,
+    'tls_server_config: { cert_file: nowhere.pem, key_file: nowhere.key }\n',
+  )
+  t.match(await run(['run', '--web.config.file', file, '--listen', '127.0.0.1:0'], env), {
+    code: 78,
+    stderr: `builder-monitor: ${file}:1: cert_file ${directory}/nowhere.pem does not exist\nbuilder-monitor: ${file}:1: key_file ${directory}/nowhere.key does not exist\n`,
+  })
+  t.match(await run(['run', '--web.config.file', '/nonexistent'], env), {
+    code: 78,
+    stderr: 'builder-monitor: /nonexistent: does not exist\n',
+  })
+  t.match(await run(['run', '--listen', 'nonsense'], env), {
+    code: 3,
+    stderr: /--listen nonsense is neither host:port nor unix:\/path/,
+  })
+  t.match(await run(['run', '--web-config-file', file], env), {
+    code: 3,
+    stderr: /did you mean --web\.config\.file\?/,
+  })
+})
+
+t.test('the unit is told why it cannot start', async t => {
+  const env = await conf(t, '')
+  const directory = env['NIX_CONF_DIR']!
+  // Stands in for systemd-notify, which is not everywhere
+  await mkdir(join(directory, 'bin'))
+  const told = join(directory, 'told')
+  await writeFile(
+    join(directory, 'bin', 'systemd-notify'),
+    `#!/bin/sh\necho "$1" >>${told}\n`,
+    { mode: 0o755 },
+  )
+  const notified = {
+    ...env,
+    PATH: `${directory}/bin:/bin`,
+    NOTIFY_SOCKET: '/nonexistent',
+  }
+  const statusOf = async (...args: string[]) => {
+    await writeFile(told, '')
+    const { code } = await run(['run', ...args], notified)
+    return [code, await readFile(told, 'utf8')]
+  }
+  t.same(await statusOf('--web.config.file', '/nonexistent'), [
+    78,
+    'STATUS=/nonexistent: does not exist\n',
+  ])
+  const taken = createServer()
+  await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => taken.close())
+  const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`
+  const [code, status] = await statusOf('--listen', address)
+  t.equal(code, 1)
+  t.match(status, `STATUS=cannot listen on ${address}: another program has that address`)
+})
+
+t.test('config check tells all of a web configuration file', async t => {
+  const file = join(await scratch(t), 'web.yml')
+  await writeFile(file, 'http_server_config: { http2: true }\n')
+  const check = () => run(['config', 'check', '--web.config.file', file])
+  t.match(await check(), {
+    code: 0,
+    stdout: `${file}: good\n`,
+    stderr: `${file}:1: http2 is accepted but not offered: HTTP/1.1 is served (warning)\n`,
+  })
+  await writeFile(file, 'basic_auth_users: { a: b }\nrate_limit: { brust: 1 }\n')
+  t.match(await check(), {
+    code: 1,
+    stderr: `${file}:1: the password of a is no bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""\n${file}:2: there is no rate_limit.brust, did you mean burst?\n`,
+  })
+})
