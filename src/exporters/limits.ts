@@ -15,8 +15,6 @@ export interface Limits {
   readonly bodyBytes: number
   /** From the first byte of an answer to its last; streams have none. */
   readonly answerMs: number
-  /** Open at once, over all addresses. */
-  readonly streams: number
   /** How long requests may end in after their address was given up. */
   readonly closeMs: number
 }
@@ -31,6 +29,5 @@ export const defaultLimits: Limits = {
   urlLength: 2048,
   bodyBytes: 64 * 1024,
   answerMs: 60_000,
-  streams: 100,
   closeMs: 5000,
 }

@@ -52,7 +52,6 @@ export const createSite = (options: SiteOptions): Site => {
   const bcrypt = createBcrypt()
   const logIn = createBasicAuth(bcrypt)
   const mayPass = createRateLimit()
-  let streams = 0
 
   /** Who asks, or what is answered instead. */
   const admit = async (
@@ -92,27 +91,6 @@ export const createSite = (options: SiteOptions): Site => {
       : route.handle(parsed)
   }
 
-  const stream = (
-    response: ServerResponse,
-    answer: Extract<HttpAnswer, { readonly stream: unknown }>,
-  ) => {
-    if (response.closed) return
-    streams++
-    response.once('close', () => streams--)
-    answer.stream(response)
-  }
-
-  const give = async (
-    request: IncomingMessage,
-    response: ServerResponse,
-    answer: HttpAnswer,
-  ): Promise<void> => {
-    if (!('stream' in answer)) return send(request, response, answer, limits.answerMs)
-    if (streams < limits.streams) return stream(response, answer)
-    const tooMany = plain(503, 'too many streams\n', { 'retry-after': '60' })
-    return send(request, response, tooMany, limits.answerMs)
-  }
-
   return {
     log,
     limits,
@@ -126,7 +104,9 @@ export const createSite = (options: SiteOptions): Site => {
         setHeaders(response, access().headers)
         const { status } = 'status' in answer ? answer : { status: 200 }
         if (arrival().isLast || status === 413) response.setHeader('connection', 'close')
-        await give(request, response, answer)
+        if (response.closed) return // the client has left
+        if ('stream' in answer) answer.stream(response)
+        else await send(request, response, answer, limits.answerMs)
       } catch (error) {
         log.error({ err: error, url: request.url?.slice(0, 200) }, 'request failed')
         if (response.headersSent) response.destroy()

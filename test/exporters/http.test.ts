@@ -301,24 +301,6 @@ t.test('more connections than there may be are closed at once', async t => {
   t.pass('and served when another one has gone')
 })
 
-t.test('more streams than there may be are told so', async t => {
-  const url = await startWith(t, { streams: 1 })
-  const first = await fetch(`${url}/stream`)
-  t.equal(first.status, 200)
-  const second = await fetch(`${url}/stream`)
-  t.equal(second.status, 503)
-  t.equal(second.headers.get('retry-after'), '60')
-  await second.text()
-  t.equal((await fetch(`${url}/small`)).status, 200)
-  await first.body!.cancel()
-  for (;;) {
-    const again = await fetch(`${url}/stream`)
-    await again.body!.cancel()
-    if (again.status === 200) break
-  }
-  t.pass('one that has gone makes room')
-})
-
 t.test('a client that does not take its answer is left', async t => {
   const url = await startWith(t, { answerMs: 300, connections: 1 })
   const { hostname, port } = new URL(url)
