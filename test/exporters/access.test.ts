@@ -214,8 +214,10 @@ t.test('who lost the trust loses the connection', async t => {
   kept.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
   while (!answered.includes('here')) await new Promise(resolve => setImmediate(resolve))
   const ca = certificate('other-ca.pem')
+  const from = Date.now()
   change(clients({ clientAuth, context: { ...pair('server'), ca } }))
   await ended
+  t.ok(Date.now() - from < 3000, 'at once, not when it is idle for long')
   await t.rejects(get(port, pair('client')))
   t.equal((await get(port, pair('stranger'))).status, 200)
 })
