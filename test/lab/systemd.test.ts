@@ -149,6 +149,10 @@ for (const [machine, version] of Object.entries(machines))
     t.equal(await show('ActiveState'), 'failed')
     t.equal(await show('ExecMainStatus'), '78')
     t.equal(await show('NRestarts'), '0')
+    t.match(
+      await show('StatusText'),
+      /^\/etc\/builder-monitor\/config\.json: line 1: not JSON/,
+    )
     t.match(await journal(), /builder-monitor: \/etc\/builder-monitor\/config\.json/)
     await must('rm /etc/builder-monitor/config.json && systemctl start builder-monitor')
 
@@ -226,6 +230,9 @@ for (const [machine, version] of Object.entries(machines))
       ),
     )
     t.match(await journal(), /status=1\/FAILURE/)
+    await until('the sentence in the status', async () =>
+      (await show('StatusText')).startsWith('cannot listen on 127.0.0.1:10922: another'),
+    )
     await must('kill $(cat /tmp/squatter)')
     await until('it gets the port', async () => (await show('ActiveState')) === 'active')
 
