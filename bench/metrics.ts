@@ -4,7 +4,7 @@
  * Run: node --import @tapjs/typescript/import bench/metrics.ts
  */
 import { Gauge, Registry } from 'prom-client'
-import { createPrometheusExporter } from '../src/exporters/prometheus.ts'
+import { createPrometheusExporter } from '../src/exporters/metrics/prometheus.ts'
 import { createPageExporter } from '../src/exporters/page/index.ts'
 import type { Exporter } from '../src/exporters/exporter.ts'
 import type { BuilderState, Snapshot } from '../src/model.ts'

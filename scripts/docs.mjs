@@ -13,7 +13,7 @@ writeFileSync(
   `${JSON.stringify(configSchema, null, 2)}\n`,
 )
 
-const { metricsDoc } = await import('../dist/exporters/metrics-doc.js')
+const { metricsDoc } = await import('../dist/exporters/metrics/metrics-doc.js')
 mkdirSync(join(root, 'docs'), { recursive: true })
 writeFileSync(join(root, 'docs', 'metrics.md'), metricsDoc())
 

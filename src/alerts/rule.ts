@@ -3,7 +3,7 @@ import type { Labelled, Series } from './series.ts'
 /** One alert, for Prometheus and for ourselves: expression and condition stand side by side and mean the same. */
 export interface AlertRule {
   readonly name: string
-  /** PromQL over families of src/exporters/families.ts. */
+  /** PromQL over families of src/exporters/metrics/families.ts. */
   readonly expr: string
   /**
    * The same condition over our own samples: what the expression would yield, with its labels but for instance and job.

@@ -7,8 +7,8 @@ import {
   type Snapshot,
 } from '../model.ts'
 import { withoutSecrets } from '../nix/without-secrets.ts'
-import type { SamplesOf } from './builder-samples.ts'
-import { createBuilderText } from './builder-text.ts'
+import type { SamplesOf } from './metrics/builder-samples.ts'
+import { createBuilderText } from './metrics/builder-text.ts'
 import type { HttpAnswer, HttpRequest } from './exporter.ts'
 
 export interface DebugOptions {

@@ -1,4 +1,4 @@
-import { createAlertmanagerExporter, type SenderOptions } from './alertmanager.ts'
+import { createAlertmanagerExporter, type SenderOptions } from './notify/alertmanager.ts'
 import { alertsApiExporter } from './alerts-api.ts'
 import { apiExporter } from './api.ts'
 import type { Exporter } from './exporter.ts'
@@ -6,9 +6,9 @@ import { createConfigExporter, type EffectiveConfigOptions } from './effective-c
 import { createEventsExporter } from './events.ts'
 import { createPageExporter, type PageOptions } from './page/index.ts'
 import { createSystemdExporter, type SystemdOptions } from './systemd.ts'
-import { createPrometheusExporter, type PrometheusOptions } from './prometheus.ts'
-import { createTally } from './tally.ts'
-import { createWebhookExporter } from './webhook.ts'
+import { createPrometheusExporter, type PrometheusOptions } from './metrics/prometheus.ts'
+import { createTally } from './notify/tally.ts'
+import { createWebhookExporter } from './notify/webhook.ts'
 
 export interface Exporters {
   readonly all: readonly Exporter[]

@@ -10,7 +10,7 @@ import {
 } from '../../src/alerts/files.ts'
 import { dashboardFile, dashboardQueries } from '../../src/alerts/dashboard.ts'
 import { alertRules } from '../../src/alerts/rules.ts'
-import { families } from '../../src/exporters/families.ts'
+import { families } from '../../src/exporters/metrics/families.ts'
 
 const root = new URL('../../', import.meta.url)
 const text = (path: string) => readFile(new URL(path, root), 'utf8').catch(() => '')

@@ -1,8 +1,8 @@
 /** Snapshots made by hand, and the server over them: a fleet that shows everything at once. */
-import { startHttp } from '../../src/exporters/http.ts'
-import { createSite } from '../../src/exporters/site.ts'
+import { startHttp } from '../../src/exporters/http/http.ts'
+import { createSite } from '../../src/exporters/http/site.ts'
 import type { Exporter } from '../../src/exporters/exporter.ts'
-import type { SamplesOf } from '../../src/exporters/builder-samples.ts'
+import type { SamplesOf } from '../../src/exporters/metrics/builder-samples.ts'
 import { silentLog } from '../../src/log.ts'
 import { fingerprintOf } from '../../src/alerts/labels.ts'
 import {

@@ -1,7 +1,7 @@
 /** promtool, of Debian's prometheus package, reads what /metrics prints. */
 import { spawnSync } from 'node:child_process'
 import t from 'tap'
-import { createPrometheusExporter } from '../../src/exporters/prometheus.ts'
+import { createPrometheusExporter } from '../../src/exporters/metrics/prometheus.ts'
 import {
   allOk,
   builderOf,

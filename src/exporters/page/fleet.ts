@@ -1,6 +1,6 @@
 import { reportOf, type BuilderReport } from '../../diagnosis/report.ts'
 import type { BuilderState, Snapshot } from '../../model.ts'
-import { capabilitiesOf } from '../capabilities.ts'
+import { capabilitiesOf } from '../metrics/capabilities.ts'
 import { filterForm, filterOf, isFiltering, lets } from './filter.ts'
 import { alerts } from './alerts.ts'
 import { html, type Html } from './html.ts'

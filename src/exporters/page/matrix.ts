@@ -1,4 +1,4 @@
-import type { Capability } from '../capabilities.ts'
+import type { Capability } from '../metrics/capabilities.ts'
 import { html, type Html } from './html.ts'
 
 /** System by feature: how many builders are proven able to build it now. A zero is an outage that builds will feel. */

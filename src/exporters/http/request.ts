@@ -1,0 +1,53 @@
+import type { IncomingMessage } from 'node:http'
+import type { HttpRequest } from '../exporter.ts'
+import type { Limits } from './limits.ts'
+
+/** Where a request came in. */
+export type Entrance = 'tcp' | 'unix' | 'control'
+
+/** A request as routes see it, or the status that it gets instead. */
+export const parseRequest = (
+  request: IncomingMessage,
+  entrance: Entrance,
+  isAuthenticated: boolean,
+  limits: Limits,
+): HttpRequest | { readonly status: 400 | 413 | 414 | 431 } => {
+  const text = request.url ?? '/'
+  if (text.length > limits.urlLength) return { status: 414 }
+  if (request.rawHeaders.length / 2 > limits.headers) return { status: 431 }
+  if (Number(request.headers['content-length'] ?? 0) > limits.bodyBytes)
+    return { status: 413 }
+  // A proxy would be asked for a whole URL
+  if (!text.startsWith('/')) return { status: 400 }
+  const [path = '/', query = ''] = text.split('?', 2) as [string, string?]
+  let decoded: string
+  try {
+    decoded = decodeURIComponent(path)
+  } catch {
+    return { status: 400 }
+  }
+  return {
+    method: request.method ?? 'GET',
+    path: decoded,
+    query: new URLSearchParams(query),
+    headers: request.headers,
+    isLocal:
+      entrance === 'control' ||
+      (entrance === 'tcp' && isLoopback(request) && !isForwarded(request)),
+    isAuthenticated,
+  }
+}
+
+const isLoopback = ({ socket }: IncomingMessage): boolean =>
+  /^(?:::1$|(?:::ffff:)?127\.)/.test(socket.remoteAddress ?? '')
+
+/** A proxy on this machine speaks for somebody else. */
+const isForwarded = ({ headers }: IncomingMessage): boolean =>
+  ['forwarded', 'via', 'x-forwarded-for', 'x-real-ip'].some(name => name in headers)
+
+/**
+ * Whether a web page lets a browser ask this: no page of ours changes anything, and a foreign one (also by a name that
+ * it points at us) must not.
+ */
+export const isFromPage = ({ headers }: IncomingMessage): boolean =>
+  headers.origin !== undefined || (headers['sec-fetch-site'] ?? 'none') !== 'none'
