@@ -2,16 +2,14 @@ import { hostname } from 'node:os'
 import type { AlertSettings } from './alerts/evaluate.ts'
 import { startAlerts } from './alerts/start.ts'
 import { whereabouts } from './alerts/whereabouts.ts'
+import { watchBuilders } from './builders-watch.ts'
 import { createClientWatch } from './client-watch.ts'
 import type { Config } from './config/config.ts'
 import { parseListen } from './config/config.ts'
-import { digestOf } from './config/watch.ts'
 import { nextVerdict } from './diagnosis/verdict.ts'
 import { createEngine, type EngineDeps } from './engine.ts'
 import type { Exporter, Route } from './exporters/exporter.ts'
-import { listenFault } from './exporters/http/listen-fault.ts'
-import { listenAll } from './exporters/http/listen.ts'
-import { createSite } from './exporters/http/site.ts'
+import { intervalsOf, isOtherSchedule } from './intervals.ts'
 import { createJobs, type JobName } from './jobs.ts'
 import type { Log } from './log.ts'
 import type {
@@ -19,7 +17,6 @@ import type {
   Clock,
   Dial,
   LocalNix,
-  ProbeName,
   Run,
   Sample,
   Snapshot,
@@ -34,7 +31,7 @@ import type { StateFile } from './state/state-file.ts'
 import { createStore, type Store } from './state/store.ts'
 import type { Traces } from './state/traces.ts'
 import { startSelfDoubt } from './self-doubt.ts'
-import { createWebWatch, type WebWatchDeps } from './web-watch.ts'
+import { startServing, type ServingDeps } from './serving.ts'
 
 export interface DaemonDeps {
   /** Reads our configuration; sentences where it is bad. */
@@ -70,7 +67,7 @@ export interface DaemonDeps {
   /** Replaces the configured addresses (tests, `--listen`). */
   readonly listen?: readonly string[]
   /** The web configuration file; without one, everybody may read. */
-  readonly web?: Pick<WebWatchDeps, 'first' | 'load' | 'everyMs'>
+  readonly web?: NonNullable<ServingDeps['web']>
 }
 
 export interface Daemon {
@@ -83,8 +80,6 @@ export interface Daemon {
   stop(): Promise<void>
 }
 
-/** How often the files are looked at for a change. */
-const watchMs = 5000
 const stopMs = 4500
 
 /** Starts the daemon. Rejects where it cannot listen; a bad first configuration is the caller's to notice. */
@@ -95,7 +90,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
   let current = config
   let active = await deps.readBuilders(stopping.signal)
 
-  const intervals = intervalsOf(config, deps)
+  const intervals = () => intervalsOf(current, deps.createTimetable(current.timeZone))
   const store = createStore(
     (state, { monitor, problems }) =>
       nextVerdict(state, {
@@ -112,7 +107,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
       suspect: false,
       lastReloadOk: true,
       failuresByKind: {},
-      intervals,
+      intervals: intervals(),
       ready: false,
     },
     recall(deps.stateFile.read('builders')),
@@ -127,25 +122,16 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     Object.assign(health, change)
     store.monitor({ lastReloadOk: health.config && health.web && health.listen })
   }
-  const web = deps.web
-    ? createWebWatch({
-        ...deps.web,
-        log,
-        onRead: faults => {
-          tellHealth({ web: faults.length === 0 })
-          listeners.refresh()
-        },
-      })
-    : null
-  const site = createSite({ routes, log, ...(web ? { access: web.access } : {}) })
   const addressesOf = ({ listen }: Pick<Config, 'listen'>) =>
     (deps.listen ?? listen).flatMap(address => parseListen(address) ?? [])
-  const listeners = await listenAll(addressesOf(config), deps.controlSocket, site).catch(
-    (error: unknown) => {
-      web?.stop()
-      throw error
-    },
-  )
+  const serving = await startServing({
+    addresses: addressesOf(config),
+    controlSocket: deps.controlSocket,
+    routes,
+    ...(deps.web ? { web: deps.web } : {}),
+    onWeb: faults => tellHealth({ web: faults.length === 0 }),
+    log,
+  })
   const nix = () => active.nix
   const engine = createEngine({
     store,
@@ -204,7 +190,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
 
   // As it was at start: a label of alerts that changed would make others of them
   const here = whereabouts(
-    listeners.addresses(),
+    serving.addresses(),
     hostname(),
     deps.web?.first.access.tls ? 'https' : 'http',
   )
@@ -264,27 +250,15 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     reloads = done.catch(() => undefined)
     return done
   }
-  const listenAnew = async (): Promise<readonly string[]> => {
-    try {
-      await listeners.change(addressesOf(current))
-      return []
-    } catch (error) {
-      const fault = listenFault(error)
-      if (fault === null) throw error
-      log.error({ error: fault }, 'cannot listen, the old addresses stay')
-      return [fault]
-    }
-  }
   const readAnew = async (): Promise<readonly string[]> => {
     const loaded = await deps.loadConfig()
     const faults: string[] = loaded.ok ? [] : [...loaded.errors]
     tellHealth({ config: loaded.ok })
-    faults.push(...((await web?.reload()) ?? []))
+    faults.push(...(await serving.reloadWeb()))
     if (loaded.ok) {
-      const reschedule =
-        JSON.stringify(scheduleOf(current)) !== JSON.stringify(scheduleOf(loaded.config))
+      const reschedule = isOtherSchedule(current, loaded.config)
       current = loaded.config
-      const unbound = await listenAnew()
+      const unbound = await serving.move(addressesOf(current))
       tellHealth({ listen: unbound.length === 0 })
       faults.push(...unbound)
       if (reschedule) {
@@ -293,7 +267,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
         void old.stop()
         endClient()
         endClient = followClient()
-        store.monitor({ intervals: intervalsOf(current, deps) })
+        store.monitor({ intervals: intervals() })
       }
     } else
       for (const error of loaded.errors)
@@ -307,28 +281,15 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     return faults
   }
 
-  let digest = await digestOf(active.files)
-  let looking = false
-  const look = async () => {
-    if (looking) return
-    looking = true
-    try {
-      const seen = await digestOf(active.files)
-      if (seen === digest || stopping.signal.aborted) return
-      adopt(await deps.readBuilders(stopping.signal))
-      // The new list may name other files
-      digest = await digestOf(active.files)
-      log.info({ builders: active.builders.length }, 'the builders list changed')
-    } catch (error) {
-      log.error({ err: error }, 'cannot read the builders list')
-    } finally {
-      looking = false
-    }
-  }
-  const watcher = setInterval(() => void look(), watchMs)
+  const endWatch = await watchBuilders({
+    active: () => active,
+    read: () => deps.readBuilders(stopping.signal),
+    adopt,
+    log,
+  })
   log.info(
     {
-      addresses: listeners.addresses(),
+      addresses: serving.addresses(),
       builders: active.builders.length,
       source: active.source,
     },
@@ -338,14 +299,14 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
   let stopped: Promise<void> | null = null
   const stop = async () => {
     stopping.abort(new Error('the monitor stops'))
-    clearInterval(watcher)
+    endWatch()
     for (const end of stops) end()
-    web?.stop()
+    serving.settle()
     // In this order: no new work, then no connections, then no listeners
     const orderly = (async () => {
       const planned = planner.stop()
       engine.close()
-      await Promise.all([planned, reloads.then(() => listeners.close())])
+      await Promise.all([planned, reloads.then(() => serving.close())])
       await deps.stateFile.flush()
     })()
     let timer: NodeJS.Timeout | undefined
@@ -356,7 +317,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
   }
   return {
     get addresses() {
-      return listeners.addresses()
+      return serving.addresses()
     },
     store,
     reload,
@@ -387,31 +348,6 @@ const alertSettings = (
 const expectation = (config: Config, name: string): 'awake' | 'asleep' | 'drained' => {
   const exceptions = config.builders[name]
   return exceptions?.drained ? 'drained' : (exceptions?.expect ?? 'awake')
-}
-
-const scheduleOf = ({ schedule, timeZone, jitter, concurrency }: Config) => ({
-  schedule,
-  timeZone,
-  jitter,
-  concurrency,
-})
-
-const intervalsOf = (config: Config, deps: DaemonDeps): Record<ProbeName, number> => {
-  const timetable = deps.createTimetable(config.timeZone)
-  const of = (name: keyof Config['schedule']) =>
-    timetable.intervalSeconds(config.schedule[name])
-  const login = of('login')
-  return {
-    login,
-    trust: login,
-    system: of('system'),
-    disk: of('disk'),
-    memory: of('memory'),
-    locks: of('disk'),
-    canary: of('canary'),
-    direct: of('canary'),
-    slots: of('slots'),
-  }
 }
 
 const reloadRoute = (reload: Daemon['reload']): Route => ({
