@@ -105,7 +105,8 @@ export const createSite = (options: SiteOptions): Site => {
         const { status } = 'status' in answer ? answer : { status: 200 }
         if (arrival().isLast || status === 413) response.setHeader('connection', 'close')
         if (response.closed) return // the client has left
-        if ('stream' in answer) answer.stream(response)
+        if ('stream' in answer && request.method === 'HEAD') response.end()
+        else if ('stream' in answer) answer.stream(response)
         else await send(request, response, answer, limits.answerMs)
       } catch (error) {
         log.error({ err: error, url: request.url?.slice(0, 200) }, 'request failed')

@@ -131,6 +131,8 @@ t.test('HEAD has the headers of GET and no body', async t => {
   t.equal(head.status, 200)
   t.equal(head.headers.get('content-length'), '5')
   t.equal(await head.text(), '')
+  const stream = await fetch(`${url}/stream`, { method: 'HEAD' })
+  t.equal(await stream.text(), '', 'a stream that nobody reads is not begun')
   const { headers } = await get('/small')
   t.equal(headers.get('x-content-type-options'), 'nosniff')
   t.equal(headers.get('x-frame-options'), 'DENY')
