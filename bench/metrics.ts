@@ -1,7 +1,7 @@
 /**
  * What a scrape of 200 builders with the full set of series costs, over HTTP, against prom-client that renders the same
  * number of series afresh; and what the status page of the same fleet costs. Prints p50 and p99 in milliseconds and the ratio of p50 to that peer.
- * Run: node --import @tapjs/typescript/import bench/metrics.ts
+ * Run: node --import ./scripts/ts/register.mjs bench/metrics.ts
  */
 import { Gauge, Registry } from 'prom-client'
 import { createPrometheusExporter } from '../src/exporters/metrics/prometheus.ts'

@@ -2,7 +2,7 @@
  * What one telemetry sweep of a real builder costs our process on its kept connection, against what `nix store ping`
  * costs (children included) for the same builder, in turns. Also asserts that never more than two channels are open.
  * Goal: at most a fiftieth. Needs the lab (test/lab/lab.sh up).
- * Run: node --import @tapjs/typescript/import bench/sweep.ts
+ * Run: node --import ./scripts/ts/register.mjs bench/sweep.ts
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'

@@ -1,8 +1,9 @@
 // `npm test`: the tests that need nothing but Node, then the name of the suite that needs a real fleet.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const found = dir =>
@@ -17,9 +18,15 @@ const files = wanted.length ? wanted : found(join(root, 'test'))
 const tap = join(root, 'node_modules', 'tap', 'dist', 'esm', 'run.mjs')
 if (!existsSync(tap))
   throw new Error('tap is not installed: run `npm ci --ignore-scripts`')
+// Behind tap's own loader, so it is asked first
+const loader = pathToFileURL(join(root, 'scripts', 'ts', 'register.mjs')).href
 const { status } = spawnSync(
   process.execPath,
-  [tap, 'run', '--disable-coverage', '--reporter=terse', ...files],
+  [
+    ...[tap, 'run', '--disable-coverage', '--reporter=terse'],
+    `--jobs=${Math.min(4, Math.max(2, availableParallelism()))}`,
+    ...[`--node-arg=--import=${loader}`, ...files],
+  ],
   {
     cwd: root,
     stdio: 'inherit',

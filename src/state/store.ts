@@ -93,6 +93,11 @@ export const createStore = (
         problems: active.problems,
         source: active.source,
         nix: active.nix,
+        // Where nobody is to be looked at, the first round is over
+        monitor: {
+          ...snapshot.monitor,
+          ready: snapshot.monitor.ready || builders.size === 0,
+        },
       })
     },
     record: (builder, results) => {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { Duplex } from 'node:stream'
+import { Duplex, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { shellQuote } from '../nix/store-command.ts'
 import type { SshTarget } from './ssh-config.ts'
@@ -111,7 +111,10 @@ export const openProxy = (
     stream.destroy()
   })
   child.stdin.on('error', () => undefined) // EPIPE: the proxy went first
-  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin })
+  const stream = Duplex.from({
+    readable: child.stdout,
+    writable: careless(child.stdin),
+  })
   const kill = (signal: NodeJS.Signals) => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, signal)
@@ -142,3 +145,14 @@ export const openProxy = (
   }
   return { stream, lastWords, name, close }
 }
+
+/** Writes on whether or not it arrives: what a proxy said before it went is still to be read, and its end is told there. */
+const careless = (to: Writable): Writable =>
+  new Writable({
+    write: (chunk: Buffer, _encoding, done) => void to.write(chunk, () => done()),
+    writev: (chunks, done) =>
+      void to.write(Buffer.concat(chunks.map(({ chunk }) => chunk as Buffer)), () =>
+        done(),
+      ),
+    final: done => void to.end(() => done()),
+  })

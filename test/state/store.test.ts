@@ -58,6 +58,15 @@ t.test('builders that did not change keep their identity', async t => {
   t.not(store.read().builders.get('a'), before.builders.get('a'))
 })
 
+t.test('with nobody to look at, the first round is over', async t => {
+  const store = newStore()
+  store.configure(listOf(aBuilder()))
+  t.equal(store.read().monitor.ready, false)
+  const empty = newStore()
+  empty.configure(listOf())
+  t.equal(empty.read().monitor.ready, true)
+})
+
 t.test('successes do not push failures out of the history', async t => {
   const store = newStore()
   const builder = aBuilder()

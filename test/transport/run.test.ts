@@ -213,6 +213,14 @@ t.test('a proxy that fails says why, and is ended when the login fails', async t
     params: { detail: /the proxy says: .*not found/ },
   })
   t.match(await through('echo hello'), { kind: 'not_ssh' })
+  // It is gone before we write, and what it said has not been read yet
+  const gone = openProxy('echo hello', 'p', { PATH: process.env['PATH'] })
+  await sleep(200)
+  gone.stream.write('SSH-2.0-test\r\n')
+  await sleep(50)
+  let heard = ''
+  for await (const chunk of gone.stream) heard += String(chunk)
+  t.equal(heard, 'hello\n')
   const file = join(directoryOf(t), 'pid')
   t.match(
     await through(
