@@ -334,8 +334,8 @@ t.test(
     if (process.env['LAB_SCREENSHOTS'])
       for (const [file, path, options] of [
         ['page', '/', {}],
-        ['page-dark', '/', { colorScheme: 'dark' }],
-        ['page-narrow', '/', { viewport: { width: 320, height: 900 } }],
+        ['page-dark', '/?name=untrusted', { colorScheme: 'dark' }],
+        ['page-narrow', '/?state=down', { viewport: { width: 320, height: 700 } }],
         ['builder', '/builders/demo-changed-key', {}],
       ] as const) {
         const page = await open(t, url + path, {
