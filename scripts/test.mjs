@@ -25,6 +25,8 @@ const { status } = spawnSync(
   [
     ...[tap, 'run', '--disable-coverage', '--reporter=terse'],
     `--jobs=${Math.min(4, Math.max(2, availableParallelism()))}`,
+    // From Node 22 on this leaves out tap's own translator, which costs half a second for each file
+    '--type-strip-only',
     ...[`--node-arg=--import=${loader}`, ...files],
   ],
   {

