@@ -3,7 +3,7 @@ import t from 'tap'
 import { planOf, type Asked } from './inject.ts'
 import { always, down, healthy, type Expected, type Row } from './rows/row.ts'
 import { rows } from './rows/index.ts'
-import { patienceSeconds, scoreOf } from './score.ts'
+import { crowdPatienceSeconds, patienceSeconds, scoreOf } from './score.ts'
 import { kinds } from '../../src/diagnosis/kinds.ts'
 import { nodes, type BuilderAnswer } from './support.ts'
 
@@ -64,6 +64,13 @@ void t.test('late answers are counted, where waiting is not the fault', async t 
     asked(builder, { seconds, row: isLong }),
   ])
   t.equal(score.late, 1)
+  const inCrowd = { ...row, faults: undefined }
+  const alone = { ...row, faults: ['sshd-stop'] }
+  const late = (of: object, seconds: number) =>
+    scoreOf([asked(builder, { seconds, row: of as typeof row })]).late
+  t.equal(late(alone, patienceSeconds + 1), 1)
+  t.equal(late(inCrowd, patienceSeconds + 1), 0)
+  t.equal(late(inCrowd, crowdPatienceSeconds + 1), 1)
 })
 
 void t.test('each turn has another version, and three turns have them all', async t => {
