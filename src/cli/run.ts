@@ -139,6 +139,7 @@ const run = async (
     fleet && values['demo-builders'] === undefined
       ? demoPace(loaded.config)
       : loaded.config
+  effective = config
   const deps: DaemonDeps = {
     ...rare,
     stateFile,
