@@ -59,7 +59,7 @@ t.test(
         kind: 'shell_noise',
       })
     })
-    t.ok(performance.now() - started < 5000, 'ends soon')
+    t.ok(performance.now() - started < 10_000, 'ends soon')
     t.ok(grown < 60, `${grown.toFixed(0)} MiB more`)
     t.ok(sent < 30e6, `${sent} bytes were sent`)
     await until(() => sessions.now === 0)

@@ -192,7 +192,7 @@ t.test('silence, and a banner that never ends', async t => {
   t.match(b.outcome, { status: 'failed', kind: 'not_ssh' })
   t.match(c.outcome, { status: 'failed', kind: 'not_ssh' })
   t.match(d.outcome, { status: 'failed', kind: 'kex_timeout' })
-  t.ok(performance.now() - started < 8000)
+  t.ok(performance.now() - started < 20_000)
 })
 
 t.test('words before the identification are allowed', async t => {
@@ -344,7 +344,7 @@ t.test('an abort in each phase ends it at once, with nothing left', async t => {
     const { outcome, connection } = await dialTo(t, between)(abort.signal)
     t.equal(outcome.status, 'failed', `after ${stop} bytes`)
     t.equal(connection, null)
-    t.ok(performance.now() - started < 1500)
+    t.ok(performance.now() - started < 4000)
   }
   await until(() => sockets.size <= 1)
 })
@@ -368,7 +368,7 @@ t.test('a handshake cut at every byte is a kind, never a crash or a wait', async
     if (outcome.status !== 'failed' || connection)
       return t.fail(`${stop} bytes of ${total}: ${JSON.stringify(outcome)}`)
     kinds.add(outcome.kind)
-    if (performance.now() - started > 2000) return t.fail(`${stop} bytes: waits`)
+    if (performance.now() - started > 4000) return t.fail(`${stop} bytes: waits`)
   }
   t.ok(stop > 1000)
   t.strictSame(

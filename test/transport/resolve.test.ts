@@ -315,10 +315,13 @@ t.test('the way to an address', async t => {
     tcpSeconds: null,
   })
   const started = performance.now()
-  t.match(await reach('localhost', port, 4, 1000, AbortSignal.abort(new Error('late'))), {
-    ok: false,
-  })
-  t.ok(performance.now() - started < 500)
+  t.match(
+    await reach('localhost', port, 4, 60_000, AbortSignal.abort(new Error('late'))),
+    {
+      ok: false,
+    },
+  )
+  t.ok(performance.now() - started < 10_000)
 })
 
 /** A config file for the real ssh that knows nothing of this machine's user. */

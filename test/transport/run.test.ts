@@ -107,7 +107,7 @@ t.test('an abort ends the whole group', async t => {
   const started = performance.now()
   abort.abort(new Error('late'))
   t.match(await running, { aborted: true })
-  t.ok(performance.now() - started < 2500)
+  t.ok(performance.now() - started < 20_000)
   await until(() => !pids.some(lives))
 })
 
@@ -128,7 +128,7 @@ t.test('what a program leaves behind goes with it', async t => {
   const started = performance.now()
   const { code, stdout } = await sh(`sleep 60 & echo $! > ${file}; echo done`)
   t.match({ code, stdout }, { code: 0, stdout: 'done\n' })
-  t.ok(performance.now() - started < 5000, 'does not wait for it')
+  t.ok(performance.now() - started < 20_000, 'does not wait for it')
   const pid = await pidIn(file)
   await until(() => !lives(pid))
 })
