@@ -112,19 +112,28 @@ const memberOf = <T extends string>(
   return null
 }
 
-/** A boolean in the words of YAML 1.1, which exporters read. */
-export const booleanOf = (
+type Read<T> = (
   node: YamlNode | null | undefined,
   where: string,
   faults: Faults,
-): boolean | null => {
-  const text = textOf(node, where, faults)
-  if (text === null || !node) return null
+) => T | null
+
+/** Reads a scalar; what cannot be read is a fault. */
+const scalarBy =
+  <T>(parse: (text: string) => T | null, must: string): Read<T> =>
+  (node, where, faults) => {
+    const text = textOf(node, where, faults)
+    if (text === null || !node) return null
+    const value = parse(text)
+    if (value === null) faults.add(node.line, `${where} must be ${must}`)
+    return value
+  }
+
+/** A boolean in the words of YAML 1.1, which exporters read. */
+export const booleanOf = scalarBy(text => {
   if (/^(?:true|yes|on|y)$/i.test(text)) return true
-  if (/^(?:false|no|off|n)$/i.test(text)) return false
-  faults.add(node.line, `${where} must be true or false`)
-  return null
-}
+  return /^(?:false|no|off|n)$/i.test(text) ? false : null
+}, 'true or false')
 
 const units: Readonly<Record<string, number>> = {
   ns: 1e-6,
@@ -138,34 +147,18 @@ const units: Readonly<Record<string, number>> = {
 }
 
 /** Milliseconds of a duration as Go writes it: `1s`, `1m30s`, `250ms`, `0` (time.ParseDuration). */
-export const durationOf = (
-  node: YamlNode | null | undefined,
-  where: string,
-  faults: Faults,
-): number | null => {
-  const text = textOf(node, where, faults)
-  if (text === null || !node) return null
+export const durationOf = scalarBy(text => {
   if (text === '0') return 0
-  if (/^(?:\d+(?:\.\d+)?(?:ns|us|µs|μs|ms|s|m|h))+$/.test(text)) {
-    const parts = [...text.matchAll(/([\d.]+)(\D+)/g)]
-    return parts.reduce((sum, [, count, unit]) => sum + Number(count) * units[unit!]!, 0)
-  }
-  faults.add(node.line, `${where} must be a duration such as 1s or 250ms`)
-  return null
-}
+  if (!/^(?:\d+(?:\.\d+)?(?:ns|us|µs|μs|ms|s|m|h))+$/.test(text)) return null
+  const parts = [...text.matchAll(/([\d.]+)(\D+)/g)]
+  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * units[unit!]!, 0)
+}, 'a duration such as 1s or 250ms')
 
 /** A whole number that is not negative. */
-export const countOf = (
-  node: YamlNode | null | undefined,
-  where: string,
-  faults: Faults,
-): number | null => {
-  const text = textOf(node, where, faults)
-  if (text === null || !node) return null
-  if (/^\d{1,9}$/.test(text)) return Number(text)
-  faults.add(node.line, `${where} must be a whole number`)
-  return null
-}
+export const countOf = scalarBy(
+  text => (/^\d{1,9}$/.test(text) ? Number(text) : null),
+  'a whole number',
+)
 
 /** What a file says, fit for one line of a terminal. */
 export const printable = (text: string): string =>

@@ -1,4 +1,4 @@
-import { createAlertmanagerExporter, type SenderOptions } from './notify/alertmanager.ts'
+import { createAlertmanagerExporter } from './notify/alertmanager.ts'
 import { alertsApiExporter } from './alerts-api.ts'
 import { apiExporter } from './api.ts'
 import type { Exporter } from './exporter.ts'
@@ -7,6 +7,7 @@ import { createEventsExporter } from './events.ts'
 import { createPageExporter, type PageOptions } from './page/index.ts'
 import { createSystemdExporter, type SystemdOptions } from './systemd.ts'
 import { createPrometheusExporter, type PrometheusOptions } from './metrics/prometheus.ts'
+import type { SenderOptions } from './notify/sender-options.ts'
 import { createTally } from './notify/tally.ts'
 import { createWebhookExporter } from './notify/webhook.ts'
 

@@ -1,29 +1,11 @@
-import type { Alert, AlertsState, Clock, View } from '../../model.ts'
-import type { Log } from '../../log.ts'
-import { startCourier, sentenceOf, type Courier, type Parcel } from './courier.ts'
+import type { Alert, AlertsState, View } from '../../model.ts'
+import { startCourier, sentenceOf, type Parcel } from './courier.ts'
 import type { Exporter } from '../exporter.ts'
-import { followReceivers, type Keep, type Memory } from './follow-receivers.ts'
-import type { Post, Posted } from './post.ts'
-import {
-  nameReceivers,
-  type AlertmanagerSettings,
-  type Named,
-  type ReceiverSettings,
-} from './receivers.ts'
-import type { Tally } from './tally.ts'
+import { followReceivers, type Keep } from './follow-receivers.ts'
+import type { Posted } from './post.ts'
+import { nameReceivers, type AlertmanagerSettings, type Named } from './receivers.ts'
+import type { SenderOptions } from './sender-options.ts'
 import { recallAlertList } from './told-alerts.ts'
-
-export interface SenderOptions {
-  /** As configured now. */
-  readonly receivers: () => ReceiverSettings
-  /** What outlives a restart, by section. */
-  readonly memory: (section: string) => Memory
-  readonly tally: Tally
-  readonly post: Post
-  readonly clock: Clock
-  readonly log: Log
-  readonly random: () => number
-}
 
 /** Prometheus does so, too: rules/alerting.go, notifier. */
 const resendMs = 60_000
@@ -63,8 +45,9 @@ const createReceiver = (
   { label, settings }: Named<AlertmanagerSettings>,
   kept: unknown,
   keep: Keep,
-  { tally, post, clock, log, random }: SenderOptions,
+  options: SenderOptions,
 ) => {
+  const { tally, clock, log } = options
   const told = new Map<string, Told>()
   const owed = new Map(recallAlertList(kept).map(one => [one.fingerprint, one]))
   let current = new Map<string, Alert>()
@@ -169,16 +152,7 @@ const createReceiver = (
       answered: posted => answered(batch, alerts, posted),
     }
   }
-  const courier: Courier = startCourier({
-    label,
-    access: settings,
-    post,
-    next,
-    onFailure: () => tally.failed(label),
-    clock,
-    log,
-    random,
-  })
+  const courier = startCourier({ label, access: settings, next }, options)
   return {
     follow: (state: AlertsState) => {
       follow(state)

@@ -1,6 +1,7 @@
 import type { Log } from '../../log.ts'
 import type { Clock } from '../../model.ts'
 import type { Post, Posted, PostRequest } from './post.ts'
+import type { Tally } from './tally.ts'
 
 /** One request, and what its answer means. */
 export interface Parcel {
@@ -10,16 +11,22 @@ export interface Parcel {
   answered(posted: Posted): Promise<'taken' | 'refused' | 'later'>
 }
 
+/** What every courier works with. */
 export interface CourierDeps {
-  readonly label: string
-  readonly access: PostRequest['access']
   readonly post: Post
-  /** What is due now, null where there is nothing. Rejects with a sentence where it cannot be told. */
-  readonly next: () => Promise<Parcel | null>
-  readonly onFailure: () => void
+  readonly tally: Tally
   readonly clock: Clock
   readonly log: Log
+  /** 0 to 1, for the jitter of pauses. */
   readonly random: () => number
+}
+
+/** Whom it serves. */
+export interface Errand {
+  readonly label: string
+  readonly access: PostRequest['access']
+  /** What is due now, null where there is nothing. Rejects with a sentence where it cannot be told. */
+  readonly next: () => Promise<Parcel | null>
 }
 
 export interface Courier {
@@ -34,8 +41,9 @@ const longestPauseMs = 60_000
 const idleMs = 5000
 
 /** Carries parcels to one receiver, one at a time; waits longer and longer while that is in trouble. Never gives up by itself. */
-export const startCourier = (deps: CourierDeps): Courier => {
-  const { label, access, post, clock, log } = deps
+export const startCourier = (errand: Errand, deps: CourierDeps): Courier => {
+  const { label, access } = errand
+  const { post, tally, clock, log } = deps
   const stopping = new AbortController()
   let nap = new AbortController()
   let isWoken = false
@@ -50,7 +58,7 @@ export const startCourier = (deps: CourierDeps): Courier => {
     canWake = false
   }
   const trouble = async (reason: string) => {
-    deps.onFailure()
+    tally.failed(label)
     failures += 1
     const fields = { receiver: label, reason, failures }
     if (failures === 1) log.warn(fields, 'a receiver of alerts does not take them')
@@ -65,7 +73,7 @@ export const startCourier = (deps: CourierDeps): Courier => {
   }
   const turn = async () => {
     isWoken = false
-    const parcel = await deps.next()
+    const parcel = await errand.next()
     if (stopping.signal.aborted) return
     if (!parcel) return rest(idleMs, true)
     const posted = await post({
@@ -79,7 +87,7 @@ export const startCourier = (deps: CourierDeps): Courier => {
     const fate = await parcel.answered(posted)
     if (fate === 'later') return trouble(sentenceOf(posted))
     if (fate === 'taken') fine()
-    else deps.onFailure()
+    else tally.failed(label)
   }
   void (async () => {
     while (!stopping.signal.aborted)

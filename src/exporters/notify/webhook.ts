@@ -1,10 +1,10 @@
 import type { AlertsState, View } from '../../model.ts'
-import type { SenderOptions } from './alertmanager.ts'
 import { startCourier, sentenceOf, type Parcel } from './courier.ts'
 import type { Exporter } from '../exporter.ts'
 import { followReceivers, type Keep } from './follow-receivers.ts'
 import { readSecret, type Posted } from './post.ts'
 import { nameReceivers, type Named, type WebhookSettings } from './receivers.ts'
+import type { SenderOptions } from './sender-options.ts'
 import { payloadOf } from './webhook-payload.ts'
 import { createWebhookQueue, type Batch } from './webhook-queue.ts'
 
@@ -28,8 +28,9 @@ const createReceiver = (
   { label, settings }: Named<WebhookSettings>,
   kept: unknown,
   keep: Keep,
-  { tally, post, clock, log, random }: SenderOptions,
+  options: SenderOptions,
 ) => {
+  const { tally, clock, log } = options
   const queue = createWebhookQueue(settings.repeatHours, kept)
   const now = () => clock.now() / 1000
   let externalUrl = ''
@@ -74,16 +75,7 @@ const createReceiver = (
       answered: posted => answered(batch, posted),
     }
   }
-  const courier = startCourier({
-    label,
-    access: settings,
-    post,
-    next,
-    onFailure: () => tally.failed(label),
-    clock,
-    log,
-    random,
-  })
+  const courier = startCourier({ label, access: settings, next }, options)
   return {
     follow: (state: AlertsState) => {
       externalUrl = state.externalUrl
