@@ -1,0 +1,47 @@
+import type { Kind, Params } from '../diagnosis/kinds.ts'
+
+export const probeNames = [
+  'login',
+  'trust',
+  'system',
+  'disk',
+  'memory',
+  'locks',
+  'canary',
+  'direct',
+  'slots',
+] as const
+export type ProbeName = (typeof probeNames)[number]
+
+/**
+ * What an attempt found. Expected failures are values. `degraded` and `failed` carry the kind and its parameters; the
+ * sentence and the hint belong to the kind. `evidence` is raw remote text: cleaned and capped, still untrusted.
+ */
+export type Outcome<T = unknown> =
+  | { readonly status: 'ok'; readonly value: T }
+  | {
+      readonly status: 'degraded'
+      readonly value: T
+      readonly kind: Kind
+      readonly params: Params
+      readonly evidence?: string
+    }
+  | {
+      readonly status: 'failed'
+      readonly kind: Kind
+      readonly params: Params
+      readonly evidence?: string
+      /** What was learned before the failure (phases of a login, runs of a canary). */
+      readonly value?: T
+    }
+  | { readonly status: 'busy'; readonly kind: Kind; readonly params: Params }
+  | { readonly status: 'skipped'; readonly kind: Kind; readonly params: Params }
+
+/** One attempt of one probe. */
+export interface Result<T = unknown> {
+  readonly probe: ProbeName
+  readonly outcome: Outcome<T>
+  /** Unix time in seconds at the end of the attempt. */
+  readonly at: number
+  readonly durationSeconds: number
+}

@@ -1,0 +1,55 @@
+import type { Kind } from '../diagnosis/kinds.ts'
+import type { Outcome, ProbeName, Result } from './outcomes.ts'
+import type { ProbeValues } from './values.ts'
+
+/** What is counted and remembered of one probe of one builder. */
+export interface ProbeRecord<T = unknown> {
+  readonly last: Result<T>
+  /** The newest attempt that told something: ok, degraded or failed. busy and skipped only age the proof. */
+  readonly conclusive: Result<T> | null
+  /** The newest ok or degraded attempt; its value is the newest measurement. */
+  readonly lastGood: Result<T> | null
+  /** busy and skipped attempts do not count. */
+  readonly attempts: number
+  readonly failures: number
+  /** Conclusive attempts of the same luck in a row, the newest included, and the time of the first of them. */
+  readonly streak: {
+    readonly good: boolean
+    readonly count: number
+    readonly since: number
+  }
+}
+
+export type ProbeRecords = { readonly [P in ProbeName]?: ProbeRecord<ProbeValues[P]> }
+
+/** An attempt as the past keeps it: what came of it, without what it told. */
+export interface Check {
+  readonly status: Outcome['status']
+  readonly kind: Kind | null
+  /** Unix seconds. */
+  readonly at: number
+  readonly durationSeconds: number
+  /** The one number of what it told that is worth following, as the probe's `level` has it; null where there is none. */
+  readonly level: number | null
+}
+
+/** The newest checks of each probe, newest last; bounded. */
+export type Past = { readonly [P in ProbeName]?: readonly Check[] }
+
+/** The course of one attempt, as text for people. */
+export interface AttemptTrace {
+  /** Unix seconds at its end. */
+  readonly at: number
+  readonly status: Outcome['status']
+  readonly kind: Kind | null
+  /** `+12 ms step: detail`, more lines of a detail indented: clean and bounded. */
+  readonly lines: string
+}
+
+/** The newest attempt of a probe, and the newest that failed; the same object where it is the newest. */
+export interface ProbeTraces {
+  readonly last: AttemptTrace
+  readonly lastFailed: AttemptTrace | null
+}
+
+export type BuilderTraces = Readonly<Partial<Record<ProbeName, ProbeTraces>>>

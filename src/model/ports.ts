@@ -1,0 +1,93 @@
+import type { Readable, Writable } from 'node:stream'
+import type { Builder } from './builders.ts'
+import type { Outcome } from './outcomes.ts'
+import type { LoginValue } from './values.ts'
+
+/** Time, so that tests can hold it. */
+export interface Clock {
+  /** Unix time in milliseconds. */
+  now(): number
+  /** Milliseconds that never jump. */
+  monotonic(): number
+  /** Resolves after `ms`, or rejects with the signal's reason. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>
+}
+
+/** Calls `task` at each time of the cron expression until stopped. */
+export interface Timetable {
+  every(cron: string, name: string, task: () => void): () => void
+  /** Seconds between two runs of the expression, and a sentence when it is not one. */
+  intervalSeconds(cron: string): number
+  stop(): Promise<void>
+}
+
+/** An open channel that runs one remote command. */
+export interface Channel {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly stderr: Readable
+  /** Resolves when the remote command ended or the connection was lost (code null). Never rejects. */
+  readonly exit: Promise<{ readonly code: number | null; readonly signal: string | null }>
+  /** Ends the channel at once. Idempotent. */
+  close(): void
+}
+
+/** A logged-in connection. At most two channels are open at a time; a third `open` waits. */
+export interface Remote {
+  open(command: string, signal: AbortSignal): Promise<Channel>
+}
+
+/** A connection of our own making. */
+export interface Connection extends Remote {
+  /** Resolves with a reason when the connection is gone, however that came. */
+  readonly closed: Promise<string>
+  close(): void
+}
+
+/**
+ * Notes a step of an attempt for people who look for a fault: what was asked, what was answered. `detail` may be remote
+ * text of many lines; whoever keeps it cleans and cuts it. Never a key, a password or a value of the environment.
+ */
+export type Trace = (step: string, detail?: string) => void
+
+/** A trace that nobody reads. */
+export const noTrace: Trace = () => undefined
+
+/** Logs in afresh to a builder the way Nix's ssh would. */
+export type Dial = (
+  builder: Builder,
+  signal: AbortSignal,
+  trace?: Trace,
+) => Promise<{
+  readonly outcome: Outcome<LoginValue>
+  readonly connection: Connection | null
+}>
+
+export interface RunRequest {
+  readonly file: string
+  readonly args: readonly string[]
+  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly cwd?: string
+  /** For standard input; without it the child reads from /dev/null. */
+  readonly stdin?: string | Uint8Array
+  readonly signal: AbortSignal
+  /** Cap for each of stdout and stderr, bytes; what is beyond is dropped and `truncated` is set. */
+  readonly maxBytes?: number
+  /** Each whole line of stderr as it comes. */
+  readonly onStderrLine?: (line: string) => void
+}
+
+export interface RunResult {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly stdout: string
+  readonly stderr: string
+  readonly truncated: boolean
+  /** `ENOENT`, ... when the program could not be started. */
+  readonly spawnError: string | null
+  /** True when the signal ended it; the whole process group is gone. */
+  readonly aborted: boolean
+}
+
+/** Runs a local program to its end, or kills its whole process group when the signal fires. Never rejects. */
+export type Run = (request: RunRequest) => Promise<RunResult>
