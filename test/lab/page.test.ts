@@ -273,6 +273,30 @@ t.test(
       t.match(await focused(), /^disk/, 'and what was focused, focused')
     })
 
+    await t.test(
+      'two clocks that differ: said, and times are of the monitor',
+      async t => {
+        const page = await open(t, `${url}/`)
+        // The monitor's clock is two hours ahead of this browser's
+        await page.route(`${url}/`, async route => {
+          const response = await route.fetch()
+          const ahead = (await response.text()).replace(
+            /data-now="([\d.]+)"/,
+            (_, now) => `data-now="${Number(now) + 7200}"`,
+          )
+          await route.fulfill({ response, body: ahead })
+        })
+        await page.reload()
+        await page.waitForSelector('#live:has-text("live, this clock is")')
+        t.match(
+          await page.locator('#live').textContent(),
+          /this clock is (?:2 h 0|1 h 59) m off/,
+        )
+        const age = page.locator('tbody time[data-say]').first()
+        t.match(await age.textContent(), /\b2 h \d m/)
+      },
+    )
+
     await t.test('a command is copied', async t => {
       const page = await open(t, `${url}/`, {
         permissions: ['clipboard-read', 'clipboard-write'],

@@ -220,6 +220,30 @@ for (const [machine, version] of Object.entries(machines))
       return reason.includes(`${key} has changed since this service was started`)
     })
 
+    // TLS as docs/access.md says, with a key that only root may read: systemd lends a copy
+    const certificates = '/lab/project/test/support/certificates'
+    await must(`
+      cd /etc/builder-monitor
+      install -m 644 ${certificates}/server.pem builds.crt
+      install -m 600 ${certificates}/server.key builds.key
+      cat >web.yml <<-END
+	tls_server_config:
+	  cert_file: /etc/builder-monitor/builds.crt
+	  key_file: /run/credentials/builder-monitor.service/web.key
+	END
+      cat >/etc/systemd/system/builder-monitor.service.d/91-tls.conf <<-END
+	[Service]
+	LoadCredential=web.key:/etc/builder-monitor/builds.key
+	Environment=BUILDER_MONITOR_WEB_CONFIG=/etc/builder-monitor/web.yml
+	END
+      systemctl daemon-reload && systemctl restart builder-monitor`)
+    const overTls = `require('https').get({ host: '127.0.0.1', port: 10922, path: '/-/healthy',
+      ca: require('fs').readFileSync('${certificates}/ca.pem') }, r => console.log(r.resume().statusCode))`
+    t.equal(await must(`node -e "${overTls}"`), '200\n', 'TLS with a lent key')
+    await must(`
+      rm /etc/systemd/system/builder-monitor.service.d/91-tls.conf /etc/builder-monitor/*
+      systemctl daemon-reload && systemctl restart builder-monitor`)
+
     // Somebody else has the port: one sentence, and it tries again
     await must(`systemctl stop builder-monitor
       (node -e "require('net').createServer().listen(10922,'127.0.0.1')" & echo $! >/tmp/squatter) >/dev/null 2>&1`)
