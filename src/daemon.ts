@@ -1,6 +1,8 @@
 import { hostname } from 'node:os'
-import type { AlertSettings } from './alerts/evaluate.ts'
+import { reloadRoute, testAlertRoute, type TellOnce } from './actions.ts'
+import type { AlertSettings } from './alerts/settings.ts'
 import { startAlerts } from './alerts/start.ts'
+import { testAlert } from './alerts/test-alert.ts'
 import { whereabouts } from './alerts/whereabouts.ts'
 import { watchBuilders } from './builders-watch.ts'
 import { createClientWatch } from './client-watch.ts'
@@ -64,6 +66,8 @@ export interface DaemonDeps {
   readonly readSamples: (snapshot: Snapshot, now: number) => readonly Sample[]
   /** What each `for` of an alert is multiplied by; 1 by default. */
   readonly alertPatience?: number
+  /** Tells every receiver one alert, for `alert test`. */
+  readonly tellOnce: TellOnce
   /** Replaces the configured addresses (tests, `--listen`). */
   readonly listen?: readonly string[]
   /** The web configuration file; without one, everybody may read. */
@@ -116,7 +120,14 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
   deps.stateFile.watch(stateFileOk => store.monitor({ stateFileOk }))
   // First, so that nothing has to be undone where the address is taken
   const routes: Route[] = deps.exporters.flatMap(one => one.routes?.(store) ?? [])
-  routes.push(reloadRoute(() => reload()))
+  routes.push(
+    reloadRoute(() => reload()),
+    testAlertRoute(() => {
+      const settings = alertSettings(current, here)
+      const alert = testAlert(settings, now())
+      return deps.tellOnce(current.alerting, alert, settings.externalUrl, stopping.signal)
+    }),
+  )
   const health = { config: true, web: true, listen: true }
   const tellHealth = (change: Partial<typeof health>) => {
     Object.assign(health, change)
@@ -349,22 +360,3 @@ const expectation = (config: Config, name: string): 'awake' | 'asleep' | 'draine
   const exceptions = config.builders[name]
   return exceptions?.drained ? 'drained' : (exceptions?.expect ?? 'awake')
 }
-
-const reloadRoute = (reload: Daemon['reload']): Route => ({
-  method: 'POST',
-  path: '/-/reload',
-  handle: async request => {
-    const type = 'text/plain; charset=utf-8'
-    if (!request.isLocal && !request.isAuthenticated)
-      return {
-        status: 403,
-        type,
-        body: 'only from this machine, with a password or with a client certificate\n',
-      }
-    const faults = await reload()
-    const body = `not all is reloaded, what was stays: ${faults.join('; ')}\n`
-    return faults.length === 0
-      ? { status: 200, type, body: 'reloaded\n' }
-      : { status: 500, type, body }
-  },
-})

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { checkCommand } from './cli/check.ts'
 import { setMaxListeners } from 'node:events'
+import { alertCommand } from './cli/alert.ts'
 import { buildersCommand } from './cli/builders.ts'
 import { configCommand } from './cli/config.ts'
 import { explainCommand } from './cli/explain.ts'
@@ -21,6 +22,7 @@ const commands: Readonly<Record<string, Command>> = {
   reload: reloadCommand,
   builders: buildersCommand,
   config: configCommand,
+  alert: alertCommand,
   demo: demoCommand,
   explain: explainCommand,
 }

@@ -8,15 +8,7 @@ import { noAlerts, over, step, type Alerts, type Tracked } from './machine.ts'
 import { recallAlerts, rememberAlerts } from './memory.ts'
 import { alertRules } from './rules.ts'
 import { seriesOf, type Series } from './series.ts'
-
-/** The part of the configuration that decides what alerts there are. */
-export interface AlertSettings {
-  readonly enable: boolean
-  readonly labels: Labels
-  readonly instance: string
-  readonly externalUrl: string
-  readonly disabledAlerts: readonly string[]
-}
+import { outerLabels, type AlertSettings } from './settings.ts'
 
 export interface AlertsDeps {
   readonly read: () => Snapshot
@@ -107,11 +99,7 @@ export const createEvaluate = (deps: AlertsDeps): (() => void) => {
     const samples = deps.samples(snapshot, now)
     window.observe(samples, now)
     const dress = dressFor({
-      labels: {
-        job: 'builder-monitor',
-        ...settings.labels,
-        instance: settings.instance,
-      },
+      labels: outerLabels(settings),
       externalUrl: settings.externalUrl,
       patience: deps.patience ?? 1,
     })

@@ -5,6 +5,7 @@ export const helpText = `builder-monitor watches Nix remote builders from the si
   builder-monitor check [BUILDER...]        look at every builder once and say what is wrong
   builder-monitor status [BUILDER...]       the same from the running daemon
   builder-monitor reload                    the running daemon reads its configuration and the builders anew
+  builder-monitor alert test                the running daemon sends a test alert to everybody whom it tells
   builder-monitor builders                  the active builders as Nix sees them
   builder-monitor config check [FILE]       check our own configuration, and a web configuration file
   builder-monitor explain KIND              what a kind means, how to see it, how to mend it
@@ -22,7 +23,7 @@ Options
                      run, demo, config check: TLS and logins, as Prometheus' exporters take it (docs/access.md)
   --log-format F     run, demo: json, pretty, or auto (default; pretty on a terminal, else json)
   --log-level LEVEL  run, demo: debug, info, warn, error or silent
-  --socket PATH      status, reload: the daemon's control socket
+  --socket PATH      status, reload, alert test: the daemon's control socket
   --version, --help
 
 Exit codes of check and status: 0 healthy, 1 degraded, 2 down, 3 unknown, usage or no builder.

@@ -8,6 +8,7 @@ import { takeCredentials } from '../config/credentials.ts'
 import { createExporters } from '../exporters/index.ts'
 import { listenFault } from '../exporters/http/listen-fault.ts'
 import { post } from '../exporters/notify/post.ts'
+import { createTellOnce } from '../exporters/notify/tell-once.ts'
 import { createReadSamples } from '../exporters/metrics/read-samples.ts'
 import { tellStatus } from '../exporters/systemd.ts'
 import { createVerdictLog } from '../exporters/verdict-log.ts'
@@ -157,6 +158,7 @@ const run = async (
     exporters: [...exporters.all, createVerdictLog(log)],
     onLate: exporters.observeLateness,
     readSamples: createReadSamples(samplesOf, familiesOfRules),
+    tellOnce: createTellOnce({ post, clock: systemClock }),
     run: runLocal,
     askLocalDaemon: createAskLocalDaemon(io.env),
     lookAtClient: createLookAtClient({

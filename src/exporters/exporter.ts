@@ -12,6 +12,8 @@ export interface HttpRequest {
   readonly isLocal: boolean
   /** True with a password or a client certificate, and at the control socket. Who is neither this nor local must not act. */
   readonly isAuthenticated: boolean
+  /** True at the control socket, whose file says who may ask. */
+  readonly isControl: boolean
 }
 
 /** An answer from memory, or a stream that the route writes itself (server-sent events). */

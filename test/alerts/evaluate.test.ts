@@ -1,8 +1,9 @@
 /** The daemon's own alerts: the same as Prometheus would have, through gaps, restarts, doubts and clocks that jump. */
 import t from 'tap'
 import fc from 'fast-check'
-import { createEvaluate, type AlertSettings } from '../../src/alerts/evaluate.ts'
+import { createEvaluate } from '../../src/alerts/evaluate.ts'
 import { alertRules } from '../../src/alerts/rules.ts'
+import type { AlertSettings } from '../../src/alerts/settings.ts'
 import { render } from '../../src/alerts/template.ts'
 import { whereabouts } from '../../src/alerts/whereabouts.ts'
 import { fitLabels, fingerprintOf } from '../../src/alerts/labels.ts'

@@ -35,6 +35,7 @@ export const parseRequest = (
       entrance === 'control' ||
       (entrance === 'tcp' && isLoopback(request) && !isForwarded(request)),
     isAuthenticated,
+    isControl: entrance === 'control',
   }
 }
 

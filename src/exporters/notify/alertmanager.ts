@@ -1,4 +1,5 @@
 import type { Alert, AlertsState, View } from '../../model.ts'
+import { alertsPathOf, postable } from './alertmanager-api.ts'
 import { startCourier, sentenceOf, type Parcel } from './courier.ts'
 import type { Exporter } from '../exporter.ts'
 import { followReceivers, type Keep } from './follow-receivers.ts'
@@ -9,8 +10,6 @@ import { recallAlertList } from './told-alerts.ts'
 
 /** Prometheus does so, too: rules/alerting.go, notifier. */
 const resendMs = 60_000
-/** Alertmanager ends by itself what it does not hear of any more; four resends. */
-const aliveSeconds = 240
 const batchSize = 64
 /** Alerts that are over and that the receiver was never told of. */
 const owedMax = 2000
@@ -147,7 +146,7 @@ const createReceiver = (
     const alerts = batch.flatMap(fingerprint => alertOf(fingerprint) ?? [])
     if (alerts.length === 0) return next()
     return {
-      url: apiOf(settings.url),
+      url: alertsPathOf(settings.url),
       body: JSON.stringify(alerts.map(one => postable(one, clock.now() / 1000))),
       answered: posted => answered(batch, alerts, posted),
     }
@@ -165,24 +164,6 @@ const createReceiver = (
 
 const isTold = (known: Told | undefined, { state, startsAt }: Alert): boolean =>
   known?.state === state && known.startsAt === startsAt
-
-/** An alert of API v2 (api/v2/openapi.yaml, postableAlert). Whatever the wall clock did, it does not end before it starts. */
-const postable = ({ labels, annotations, ...alert }: Alert, now: number) => {
-  const ends =
-    alert.state === 'resolved' ? Math.min(alert.endsAt ?? now, now) : now + aliveSeconds
-  return {
-    labels,
-    annotations,
-    startsAt: timeOf(Math.min(alert.startsAt ?? now, now, ends)),
-    endsAt: timeOf(ends),
-    generatorURL: alert.generatorUrl,
-  }
-}
-
-const timeOf = (unixSeconds: number): string => new Date(unixSeconds * 1000).toISOString()
-
-const apiOf = (url: string): string =>
-  `${url.replace(/\/+$/, '').replace(/\/api\/v2\/alerts$/, '')}/api/v2/alerts`
 
 const chunks = <T>(list: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(list.length / size) }, (_, i) =>

@@ -64,7 +64,7 @@ const createReceiver = (
     // What is told is written down first: after a crash it is the same alert and no new one
     await keep.flush()
     return {
-      url: settings.url ?? (await secretUrl(settings.urlFile ?? '')),
+      url: await webhookUrl(settings),
       body: payloadOf({
         receiver: label,
         alertname: batch.alertname,
@@ -92,7 +92,12 @@ const createReceiver = (
   }
 }
 
-const secretUrl = async (file: string): Promise<string> => {
+/** The URL itself, or what its file holds now. Rejects with a sentence that does not hold it. */
+export const webhookUrl = async ({
+  url: written,
+  urlFile: file = '',
+}: WebhookSettings): Promise<string> => {
+  if (written !== undefined) return written
   const text = (await readSecret(file)).trim()
   const url = URL.canParse(text) ? new URL(text) : null
   if (!url || !/^https?:$/.test(url.protocol))

@@ -57,9 +57,9 @@ export const startReceiver = async (t: Test, first: Answer = ok) => {
   }
 }
 
-/** Polls; fails after ten seconds. */
+/** Polls; fails after a minute. */
 export const until = async (what: string, holds: () => boolean): Promise<void> => {
-  const end = performance.now() + 10_000
+  const end = performance.now() + 60_000
   while (!holds()) {
     if (performance.now() > end) throw new Error(`waited for ${what}`)
     await new Promise(resolve => setTimeout(resolve, 5))

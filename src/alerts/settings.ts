@@ -1,0 +1,18 @@
+import type { Labels } from './labels.ts'
+
+/** The part of the configuration that decides what alerts there are. */
+export interface AlertSettings {
+  readonly enable: boolean
+  readonly labels: Labels
+  readonly instance: string
+  /** Where our page is read, without a slash at the end. */
+  readonly externalUrl: string
+  readonly disabledAlerts: readonly string[]
+}
+
+/** The labels of every alert of this monitor. */
+export const outerLabels = ({ labels, instance }: AlertSettings): Labels => ({
+  job: 'builder-monitor',
+  ...labels,
+  instance,
+})

@@ -1,0 +1,90 @@
+/** `alert test`: a running daemon tells receivers, real ones on loopback, that nothing is wrong. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { startReceiver, status } from '../exporters/notify/receiver.ts'
+import { conf, run, start } from './support.ts'
+
+const begin = async (t: Test, alerting: object) => {
+  const env = await conf(t, '')
+  const directory = env['NIX_CONF_DIR']!
+  const config = join(directory, 'config.json')
+  const write = (next: object) =>
+    writeFile(config, JSON.stringify({ listen: ['127.0.0.1:0'], alerting: next }))
+  await write(alerting)
+  const runtime = { ...env, RUNTIME_DIRECTORY: directory }
+  const daemon = start(['run', '--config', config, '--log-format', 'json'], runtime)
+  t.teardown(() => daemon.child.kill('SIGKILL'))
+  const [, address] = await daemon.saw(/"addresses":\["([^"]+)"/)
+  const ask = (...args: string[]) => run(['alert', ...args], runtime)
+  return { address: address!, ask, write, reload: () => run(['reload'], runtime) }
+}
+
+interface Sent {
+  readonly labels: Readonly<Record<string, string>>
+  readonly startsAt: string
+  readonly endsAt: string
+}
+
+t.test('everybody who is configured is told, and each says what came of it', async t => {
+  const good = await startReceiver(t)
+  const strict = await startReceiver(t, status(401, 'who are you?'))
+  const chat = await startReceiver(t)
+  const secret = join(t.testdir({ url: `${chat.url}/hook-s3cret\n` }), 'url')
+  const { ask, address } = await begin(t, {
+    // What is not turned on yet is what one wants to try
+    enable: false,
+    labels: { site: 'berlin' },
+    externalUrl: 'http://builders.example/',
+    alertmanagers: [{ url: good.url }, { url: strict.url, name: 'strict' }],
+    webhooks: [
+      { name: 'chat', urlFile: secret },
+      { name: 'lost', urlFile: '/does/not/exist' },
+    ],
+  })
+  const { code, stdout, stderr } = await ask('test')
+  t.equal(code, 1, stderr)
+  t.same(stdout.split('\n'), [
+    `✔ Alertmanager ${good.label}: took the test alert`,
+    '✘ Alertmanager strict: it answered 401: who are you?',
+    '✔ webhook chat: took the test alert',
+    '✘ webhook lost: /does/not/exist cannot be read (ENOENT)',
+    '',
+  ])
+  t.equal(good.got[0]?.path, '/api/v2/alerts')
+  const [alert] = JSON.parse(good.got[0]?.body ?? '[]') as Sent[]
+  t.match(alert?.labels, {
+    alertname: 'NixBuilderMonitorTest',
+    severity: 'info',
+    site: 'berlin',
+    job: 'builder-monitor',
+  })
+  t.ok(
+    Date.parse(alert!.endsAt) - Date.parse(alert!.startsAt) < 250_000,
+    'ends by itself',
+  )
+  t.same(
+    chat.got.map(({ path, body }) => [
+      path,
+      (JSON.parse(body) as { status: string }).status,
+    ]),
+    [
+      ['/hook-s3cret', 'firing'],
+      ['/hook-s3cret', 'resolved'],
+    ],
+    'a webhook also hears that it is over',
+  )
+  const overHttp = await fetch(`http://${address}/-/alert-test`, { method: 'POST' })
+  t.equal(overHttp.status, 403, 'nobody else may do that')
+  t.equal(good.got.length, 1)
+})
+
+t.test('all took it; nobody is there; what cannot be meant', async t => {
+  const good = await startReceiver(t)
+  const { ask, write, reload } = await begin(t, { alertmanagers: [{ url: good.url }] })
+  t.match(await ask('test'), { code: 0 })
+  await write({})
+  t.match(await reload(), { code: 0 })
+  t.match(await ask('test'), { code: 3, stderr: /names nobody to tell/ })
+  t.match(await ask('tset'), { code: 3, stderr: /say: builder-monitor alert test/ })
+})
