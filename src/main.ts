@@ -1,30 +1,23 @@
 #!/usr/bin/env node
-import { checkCommand } from './cli/check.ts'
 import { setMaxListeners } from 'node:events'
-import { alertCommand } from './cli/alert.ts'
-import { buildersCommand } from './cli/builders.ts'
-import { configCommand } from './cli/config.ts'
-import { explainCommand } from './cli/explain.ts'
 import { helpText } from './cli/help.ts'
-import { demoCommand, runCommand } from './cli/run.ts'
-import { reloadCommand } from './cli/reload.ts'
-import { statusCommand } from './cli/status.ts'
 import { version } from './version.ts'
 import { UsageError, type Io } from './cli/io.ts'
 import { nearest } from './diagnosis/nearest.ts'
 
 type Command = (args: readonly string[], io: Io) => Promise<number>
 
-const commands: Readonly<Record<string, Command>> = {
-  run: runCommand,
-  check: checkCommand,
-  status: statusCommand,
-  reload: reloadCommand,
-  builders: buildersCommand,
-  config: configCommand,
-  alert: alertCommand,
-  demo: demoCommand,
-  explain: explainCommand,
+/** Each loads what it needs and no more: `status` shall not wait for an SSH library. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./cli/run.ts')).runCommand,
+  check: async () => (await import('./cli/check.ts')).checkCommand,
+  status: async () => (await import('./cli/status.ts')).statusCommand,
+  reload: async () => (await import('./cli/reload.ts')).reloadCommand,
+  builders: async () => (await import('./cli/builders.ts')).buildersCommand,
+  config: async () => (await import('./cli/config.ts')).configCommand,
+  alert: async () => (await import('./cli/alert.ts')).alertCommand,
+  demo: async () => (await import('./cli/run.ts')).demoCommand,
+  explain: async () => (await import('./cli/explain.ts')).explainCommand,
 }
 
 const main = async (argv: readonly string[]): Promise<number> => {
@@ -49,14 +42,15 @@ const main = async (argv: readonly string[]): Promise<number> => {
     io.out(`builder-monitor ${version}\n`)
     return 0
   }
-  const command = commands[name]
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined
   try {
-    if (!command) {
+    if (!load) {
       const near = nearest(name, Object.keys(commands))
       throw new UsageError(
         `unknown command ${name}${near ? `, did you mean ${near}?` : ''}`,
       )
     }
+    const command = await load()
     return await command(args, io)
   } catch (error) {
     if (!(error instanceof UsageError)) throw error

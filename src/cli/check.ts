@@ -5,7 +5,7 @@ import { instantVerdict } from '../diagnosis/verdict.ts'
 import { reportOf, type Report } from '../diagnosis/report.ts'
 import { hostKeysOf } from '../client-watch.ts'
 import { createEngine, type Engine } from '../engine.ts'
-import type { ActiveBuilders, Builder, ProbeName, State } from '../model.ts'
+import type { ActiveBuilders, Builder, ProbeName } from '../model.ts'
 import type { CanaryMode } from '../probes/canary-workshop.ts'
 import { isReachedBySsh } from '../nix/store-uri.ts'
 import { createLookAtClient } from '../probes/client/look.ts'
@@ -18,21 +18,13 @@ import { createDial } from '../transport/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createRun } from '../transport/run.ts'
 import { configPath } from './config.ts'
+import { exitCodes } from './exit-codes.ts'
 import { UsageError, type Io } from './io.ts'
 import { nearest } from '../diagnosis/nearest.ts'
 import { readLocalBuilders } from './local-nix.ts'
 import { parse } from './parse.ts'
 import { paintFor, renderReport } from './render.ts'
 import { withTraces } from './traces.ts'
-
-export const exitCodes: Readonly<Record<State, number>> = {
-  healthy: 0,
-  degraded: 1,
-  down: 2,
-  unknown: 3,
-  asleep: 0,
-  drained: 0,
-}
 
 /** Probes every (named) builder once. Exit 0 healthy, 1 degraded, 2 down, 3 unknown, usage or no builder. */
 export const checkCommand = async (args: readonly string[], io: Io): Promise<number> => {

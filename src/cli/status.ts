@@ -1,7 +1,7 @@
 import { worstState } from '../diagnosis/diagnose.ts'
 import type { Report } from '../diagnosis/report.ts'
-import { exitCodes } from './check.ts'
 import { askDaemon, controlSocketOf } from './control-socket.ts'
+import { exitCodes } from './exit-codes.ts'
 import { UsageError, type Io } from './io.ts'
 import { parse } from './parse.ts'
 import { paintFor, renderReport } from './render.ts'
