@@ -37,7 +37,7 @@ const fleet = (): BuilderState[] =>
         kind: null,
         at: now - 120 * (60 - n),
         durationSeconds: 0.1,
-        level: null,
+        levels: {},
       })),
     },
   }))

@@ -25,7 +25,7 @@ import type {
   Timetable,
 } from './model.ts'
 import type { LookAtClient } from './probes/client/look.ts'
-import { levelOf } from './probes/index.ts'
+import { levelsOf } from './probes/index.ts'
 import type { ReadSlotLocks } from './probes/slot-locks.ts'
 import { createPlanner, type Planner } from './schedule/planner.ts'
 import { recall, remember } from './state/memory.ts'
@@ -115,7 +115,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
       ready: false,
     },
     recall(deps.stateFile.read('builders')),
-    levelOf,
+    levelsOf,
   )
   deps.stateFile.watch(stateFileOk => store.monitor({ stateFileOk }))
   // First, so that nothing has to be undone where the address is taken

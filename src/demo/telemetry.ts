@@ -87,6 +87,8 @@ const memoryFacts = ({ memory }: DemoBuilder, now: number): readonly string[] =>
     '== pressure',
     `some avg10=0.00 avg60=0.00 avg300=0.00 total=${2 * stalledMicroseconds}`,
     `full avg10=0.00 avg60=0.00 avg300=0.00 total=${stalledMicroseconds}`,
+    '== load',
+    `${(2 + 2 * swing(now)).toFixed(2)} 2.00 2.00 3/300 4242`,
     '== current',
     `${2 * anon}`,
     '== limit',

@@ -29,9 +29,13 @@ export interface Check {
   /** Unix seconds. */
   readonly at: number
   readonly durationSeconds: number
-  /** The one number of what it told that is worth following, as the probe's `level` has it; null where there is none. */
-  readonly level: number | null
+  /** The numbers of what it told that are worth following, as the probe's `levels` has them. */
+  readonly levels: Levels
 }
+
+/** Free bytes of the store and of memory, seconds stalled for memory since boot, the load of the last minute. */
+export type Level = 'storeFree' | 'memoryFree' | 'memoryStalled' | 'load'
+export type Levels = Readonly<Partial<Record<Level, number | null>>>
 
 /** The newest checks of each probe, newest last; bounded. */
 export type Past = { readonly [P in ProbeName]?: readonly Check[] }

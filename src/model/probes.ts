@@ -1,5 +1,6 @@
 import type { Builder, LocalNix } from './builders.ts'
 import type { Outcome, ProbeName } from './outcomes.ts'
+import type { Levels } from './past.ts'
 import type { Clock, Remote, Run, Trace } from './ports.ts'
 import type { Sample } from './snapshot.ts'
 import type { ProbeValues } from './values.ts'
@@ -28,8 +29,8 @@ export interface Probe<P extends ProbeName> {
   readonly timeoutMs: number
   run(context: ProbeContext): Promise<Outcome<ProbeValues[P]>>
   samples(value: ProbeValues[P], builder: Builder): readonly Sample[]
-  /** The one number whose course is worth a line on the builder's page. */
-  level?(value: ProbeValues[P]): number | null
+  /** The numbers whose course is worth a line on the builder's page. */
+  levels?(value: ProbeValues[P]): Levels
 }
 
 /** A probe whose POSIX sh fragment goes out together with the others that are due, as one command. */
@@ -41,8 +42,8 @@ export interface TelemetryProbe<P extends ProbeName> {
   /** `output` is what the fragment printed, untrusted. */
   parse(output: string, context: TelemetryContext): Outcome<ProbeValues[P]>
   samples(value: ProbeValues[P], builder: Builder): readonly Sample[]
-  /** The one number whose course is worth a line on the builder's page. */
-  level?(value: ProbeValues[P]): number | null
+  /** The numbers whose course is worth a line on the builder's page. */
+  levels?(value: ProbeValues[P]): Levels
 }
 
 export interface TelemetryContext {

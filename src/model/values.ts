@@ -104,6 +104,8 @@ export interface MemoryValue {
   readonly sizeBytes: number | null
   /** PSI `full total` in seconds, null without PSI. */
   readonly stalledSeconds: number | null
+  /** Mean number of tasks that ran or waited to, over the last minute. */
+  readonly load: number | null
   readonly daemonBytes: number | null
   readonly daemonLimitBytes: number | null
   readonly daemonOomKills: number | null

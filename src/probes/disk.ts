@@ -85,7 +85,7 @@ echo "== mounts"
       })
     return samples
   },
-  level: ({ store }) => store.availableBytes,
+  levels: ({ store }) => ({ storeFree: store.availableBytes }),
 }
 
 const filesystem = (

@@ -1,5 +1,6 @@
 import type {
   Builder,
+  Levels,
   Probe,
   ProbeName,
   ProbeValues,
@@ -50,12 +51,14 @@ export const samplesOf = (
     ? (samplers[probe]?.(outcome.value, builder) ?? [])
     : []
 
-/** The number of a result that is worth following, null where there is none. */
-export const levelOf = ({ probe, outcome }: Result): number | null => {
+const noLevels: Levels = {}
+
+/** The numbers of a result that are worth following. */
+export const levelsOf = ({ probe, outcome }: Result): Levels => {
   const one = telemetryProbes.find(({ name }) => name === probe)
   const value = 'value' in outcome ? outcome.value : undefined
   // The record of a probe holds values of that probe; TypeScript loses that through the list
   return one && value !== undefined && value !== null
-    ? (one.level?.(value as ProbeValues[ProbeName]) ?? null)
-    : null
+    ? (one.levels?.(value as ProbeValues[ProbeName]) ?? noLevels)
+    : noLevels
 }

@@ -4,11 +4,12 @@ import { blocks, count } from './facts.ts'
 /** Memory of the machine, its pressure, and what nix-daemon's cgroup uses, may use and lost to the OOM killer. */
 export const memoryProbe: TelemetryProbe<'memory'> = {
   name: 'memory',
-  summary: "available memory, pressure, nix-daemon's limit and OOM kills",
+  summary: "available memory, pressure, load, nix-daemon's limit and OOM kills",
   script: `
 show() { [ -r "$2" ] && { echo "== $1"; cat "$2"; }; }
 [ -r /proc/meminfo ] && { echo "== meminfo"; grep -E '^Mem(Total|Available|Free)|^(Buffers|Cached):' /proc/meminfo; }
 show pressure /proc/pressure/memory
+show load /proc/loadavg
 v2=/sys/fs/cgroup/system.slice/nix-daemon.service
 show current $v2/memory.current
 show limit $v2/memory.max
@@ -21,6 +22,7 @@ show oom1 $v1/memory.oom_control
 if [ "$(uname -s)" = Darwin ]; then
   echo "== memsize"; sysctl -n hw.memsize
   echo "== vm_stat"; vm_stat
+  echo "== load"; sysctl -n vm.loadavg
 fi
 true
 `,
@@ -37,6 +39,7 @@ true
       availableBytes,
       sizeBytes,
       stalledSeconds: stalled(found.get('pressure')),
+      load: loadOf(found.get('load')),
       ...daemonMemory(found),
     }
     return { status: 'ok', value }
@@ -54,7 +57,11 @@ true
       ...sample('nix_builder_daemon_oom_kills_total', value.daemonOomKills),
     ]
   },
-  level: ({ availableBytes }) => availableBytes,
+  levels: ({ availableBytes, stalledSeconds, load }) => ({
+    memoryFree: availableBytes,
+    memoryStalled: stalledSeconds,
+    load,
+  }),
 }
 
 type Found = ReadonlyMap<string, string>
@@ -90,6 +97,10 @@ const stalled = (pressure: string | undefined): number | null => {
   const total = count(/^full .*total=(\d+)/m.exec(pressure ?? '')?.[1])
   return total === null ? null : total / 1e6
 }
+
+/** The load of the last minute: the first number, in braces on Darwin. */
+const loadOf = (text: string | undefined): number | null =>
+  count(/^(?:\{ )?([\d.]+) /.exec(text ?? '')?.[1])
 
 /** Above this a cgroup v1 limit means none. */
 const noLimit = 2 ** 62

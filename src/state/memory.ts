@@ -118,7 +118,7 @@ const checkOf = (entry: unknown): Check[] => {
   if (!status || typeof at !== 'number' || typeof durationSeconds !== 'number') return []
   const known = isKind(kind) ? kind : 'not_told'
   return [
-    { status, kind: status === 'ok' ? null : known, at, durationSeconds, level: null },
+    { status, kind: status === 'ok' ? null : known, at, durationSeconds, levels: {} },
   ]
 }
 

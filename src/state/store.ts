@@ -5,6 +5,7 @@ import type {
   BuilderState,
   Check,
   ClientState,
+  Levels,
   MonitorState,
   ProbeName,
   ProbeRecord,
@@ -39,8 +40,8 @@ export interface Store extends View {
   alerts(alerts: AlertsState | null): void
 }
 
-/** The number of a result that is worth following: the probes' own `level`. */
-export type LevelOf = (result: Result) => number | null
+/** The numbers of a result that are worth following: the probes' own `levels`. */
+export type LevelsOf = (result: Result) => Levels
 
 /** The one place where state changes: each change makes a new immutable snapshot. */
 export const createStore = (
@@ -48,7 +49,7 @@ export const createStore = (
   now: () => number,
   initial: MonitorState,
   past: ReadonlyMap<string, Remembered> = new Map(),
-  levelOf: LevelOf = () => null,
+  levelsOf: LevelsOf = () => ({}),
 ): Store => {
   const listeners = new Set<(snapshot: Snapshot) => void>()
   let snapshot: Snapshot = {
@@ -104,7 +105,7 @@ export const createStore = (
       const known = snapshot.builders.get(builder.name)
       if (!known || known.builder.line !== builder.line || results.length === 0) return
       const state = judged(
-        results.reduce((state, one) => withResult(state, one, levelOf(one)), known),
+        results.reduce((state, one) => withResult(state, one, levelsOf(one)), known),
       )
       const builders = new Map(snapshot.builders).set(builder.name, state)
       const monitor = {
@@ -159,7 +160,7 @@ const isGood = (result: Result): boolean =>
 const withResult = (
   state: BuilderState,
   result: Result,
-  level: number | null,
+  levels: Levels,
 ): BuilderState => {
   const { probe, outcome } = result
   const before: ProbeRecord | undefined = state.probes[probe]
@@ -168,7 +169,7 @@ const withResult = (
     probes: { ...state.probes, [probe]: nextRecord(before, result) },
     past: {
       ...state.past,
-      [probe]: [...(state.past[probe] ?? []), checkOf(result, level)].slice(-pastLength),
+      [probe]: [...(state.past[probe] ?? []), checkOf(result, levels)].slice(-pastLength),
     },
     failures:
       outcome.status === 'failed'
@@ -177,15 +178,12 @@ const withResult = (
   }
 }
 
-const checkOf = (
-  { outcome, at, durationSeconds }: Result,
-  level: number | null,
-): Check => ({
+const checkOf = ({ outcome, at, durationSeconds }: Result, levels: Levels): Check => ({
   status: outcome.status,
   kind: 'kind' in outcome ? outcome.kind : null,
   at,
   durationSeconds,
-  level,
+  levels,
 })
 
 const nextRecord = (before: ProbeRecord | undefined, result: Result): ProbeRecord => {

@@ -14,7 +14,7 @@ import { openWorker } from '../../src/nix/worker.ts'
 import { telemetryProbes } from '../../src/probes/index.ts'
 import { splitSections, telemetryScript } from '../../src/probes/telemetry.ts'
 
-const signal = AbortSignal.timeout(50_000)
+const signal = AbortSignal.timeout(170_000)
 let fleet: DemoFleet
 t.before(async () => {
   fleet = await startDemoFleet({ flaky: { upMs: 700, downMs: 700 } })

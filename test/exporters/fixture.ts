@@ -146,6 +146,7 @@ export const memoryValue: MemoryValue = {
   availableBytes: 48e9,
   sizeBytes: 64e9,
   stalledSeconds: 12.5,
+  load: 1.5,
   daemonBytes: 3e9,
   daemonLimitBytes: 60e9,
   daemonOomKills: 0,

@@ -84,6 +84,8 @@ Pages zero filled:                    456789012.
 Pages stored in compressor:              345678.
 Swapins:                                      0.
 Swapouts:                                     0.
+== load
+{ 2.53 2.18 2.04 }
 `,
 }
 
@@ -95,6 +97,8 @@ MemAvailable:   20480000 kB
 == pressure
 some avg10=0.12 avg60=0.05 avg300=0.01 total=31415926
 full avg10=0.10 avg60=0.04 avg300=0.01 total=27182818
+== load
+3.25 2.10 1.05 4/321 12345
 == current
 9663676416
 == limit

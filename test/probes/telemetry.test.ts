@@ -314,6 +314,7 @@ t.test('memory', async t => {
   t.match(parse(memoryProbe, cgroupV2), {
     value: {
       stalledSeconds: 27.182818,
+      load: 3.25,
       daemonBytes: 1_073_741_824 + 4096 + 20_000_000 + 65_536 + 1_048_576,
       daemonLimitBytes: 30_198_988_800,
       daemonOomKills: 3,
@@ -341,6 +342,7 @@ t.test('memory', async t => {
       sizeBytes: 17_179_869_184,
       availableBytes: (10345 + 245678 + 1234 + 567) * 16384,
       stalledSeconds: null,
+      load: 2.53,
       daemonBytes: null,
     },
   })

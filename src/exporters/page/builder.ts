@@ -1,6 +1,6 @@
 import { reasonOf } from '../../diagnosis/kinds.ts'
 import { builderReport } from '../../diagnosis/report.ts'
-import type { BuilderState, Check, Snapshot } from '../../model.ts'
+import type { BuilderState, Check, Level, Snapshot } from '../../model.ts'
 import { html, type Html } from './html.ts'
 import { ladder, outcomeWords, seen } from './ladder.ts'
 import { builderPath, hasGoneStale } from './row.ts'
@@ -68,21 +68,27 @@ const courses = ({ past }: BuilderState): Html => {
       return value === null ? [] : [{ at: check.at, value }]
     })
   const took = ({ durationSeconds }: Check) => durationSeconds
+  const level = (name: Level) => (check: Check) => check.levels[name] ?? null
   return html`<div class="sparks">
     ${sparkline('login', points(past.login, took), milliseconds)}
     ${sparkline('canary', points(past.canary, took), milliseconds)}
-    ${sparkline(
-      'free space',
-      points(past.disk, ({ level }) => level),
-      bytes,
-    )}
-    ${sparkline(
-      'free memory',
-      points(past.memory, ({ level }) => level),
-      bytes,
-    )}
+    ${sparkline('free space', points(past.disk, level('storeFree')), bytes)}
+    ${sparkline('free memory', points(past.memory, level('memoryFree')), bytes)}
+    ${sparkline('waiting for memory', growth(points(past.memory, level('memoryStalled'))), share)}
+    ${sparkline('load', points(past.memory, level('load')), value => value.toFixed(2))}
   </div>`
 }
+
+/** What a counter grew by each second, from each point to the next. A restart begins it anew. */
+const growth = (points: readonly Point[]): readonly Point[] =>
+  points.flatMap(({ at, value }, i) => {
+    const before = points[i - 1]
+    return before && at > before.at && value >= before.value
+      ? [{ at, value: (value - before.value) / (at - before.at) }]
+      : []
+  })
+
+const share = (value: number): string => `${(value * 100).toFixed(1)} %`
 
 /** The bars of the timeline for those who cannot see them, or want to know more. */
 const table = (bars: readonly Bar[], now: number): Html | null =>

@@ -1,7 +1,7 @@
 /** The page of one builder: its probes in order, what failed, and what is not known. */
 import t from 'tap'
 import { createPageExporter } from '../../../src/exporters/page/index.ts'
-import type { Snapshot } from '../../../src/model.ts'
+import type { Levels, Snapshot } from '../../../src/model.ts'
 import {
   allOk,
   builderOf,
@@ -61,7 +61,7 @@ t.test('nobody speaks through it, and a stranger is not found', async t => {
           kind: 'kex_mismatch',
           at: now,
           durationSeconds: 1,
-          level: null,
+          levels: {},
         },
       ],
     } as const,
@@ -88,16 +88,12 @@ t.test('a login shows how far it came', async t => {
 })
 
 t.test('the course of the last checks: bars, a table of them, and lines', async t => {
-  const check = (
-    status: 'ok' | 'failed' | 'busy',
-    at: number,
-    level: number | null = null,
-  ) => ({
+  const check = (status: 'ok' | 'failed' | 'busy', at: number, levels: Levels = {}) => ({
     status,
     kind: status === 'ok' ? null : ('tcp_refused' as const),
     at,
     durationSeconds: at - now + 100,
-    level,
+    levels,
   })
   const state = {
     ...stateOf(builderOf('a')),
@@ -105,7 +101,17 @@ t.test('the course of the last checks: bars, a table of them, and lines', async 
       login: [check('ok', now - 60), check('failed', now - 40), check('ok', now - 20)],
       trust: [check('failed', now - 59), check('busy', now - 40), check('ok', now - 19)],
       canary: [check('busy', now - 30)],
-      disk: [check('ok', now - 50, 2 ** 30), check('ok', now - 20, 3 * 2 ** 30)],
+      disk: [
+        check('ok', now - 50, { storeFree: 2 ** 30 }),
+        check('ok', now - 20, { storeFree: 3 * 2 ** 30 }),
+      ],
+      memory: [
+        check('ok', now - 80, { memoryStalled: 100, load: 0.5 }),
+        check('ok', now - 60, { memoryStalled: 101, load: 1 }),
+        // It was restarted in between
+        check('ok', now - 40, { memoryStalled: 2, load: 12.25 }),
+        check('ok', now - 20, { memoryStalled: 12, load: 4 }),
+      ],
     },
   }
   const { body, text } = await get(snapshotOf([state]), 'a')
@@ -113,6 +119,8 @@ t.test('the course of the last checks: bars, a table of them, and lines', async 
   t.match(text, '4 checks, the newest first')
   t.match(text, /40 s ago login ✘ failed \(tcp_refused\) 60\.0 s/)
   t.match(text, /free space 3\.0 GiB 1\.0 GiB to 3\.0 GiB/)
+  t.match(text, /waiting for memory 50\.0 % 5\.0 % to 50\.0 %/)
+  t.match(text, /load 4\.00 0\.50 to 12\.25/)
   t.match(text, /login 80\.0 s 40\.0 s to 80\.0 s/, 'only logins that came to an end')
 })
 

@@ -314,7 +314,7 @@ t.test('twenty builders weigh less than 30 KB with all that belongs to them', as
       kind: null,
       at: now - 120 * (60 - n),
       durationSeconds: 0.1,
-      level: null,
+      levels: {},
     }))
     const { outcome } = recordOf('login', {
       status: 'failed',
