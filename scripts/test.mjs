@@ -1,39 +1,131 @@
-// `npm test`: the tests that need nothing but Node, then the name of the suite that needs a real fleet.
-import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+// Runs test files: each is a program that prints TAP, which tap-parser reads. (`tap run` does the same with three more module
+// loaders in each file and each child process, at two and a half times the processor time.)
+//
+//   node scripts/test.mjs [--jobs N] [--limit SECONDS] [FILE...]      without files: all that need nothing but Node
+//
+// Says a line for each file and all of each failure; the whole output is kept in .tap/test-results, the counts in .tap/summary.
+import { spawn } from 'node:child_process'
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
+if (!existsSync(join(root, 'node_modules', 'tap-parser')))
+  throw new Error('tap is not installed: run `npm ci --ignore-scripts`')
+const { Parser } = await import('tap-parser')
+
+const { values, positionals } = parseArgs({
+  options: { jobs: { type: 'string' }, limit: { type: 'string' } },
+  allowPositionals: true,
+})
+const jobs = Number(values.jobs ?? Math.min(4, Math.max(2, availableParallelism())))
+/** Seconds that a file may take, where it does not say more itself. */
+const limit = Number(values.limit ?? 180)
 const found = dir =>
   readdirSync(dir, { recursive: true })
     .map(String)
     .filter(file => file.endsWith('.test.ts') && !file.startsWith('lab'))
     .map(file => relative(root, join(dir, file)))
     .sort()
-
-const wanted = process.argv.slice(2)
-const files = wanted.length ? wanted : found(join(root, 'test'))
-const tap = join(root, 'node_modules', 'tap', 'dist', 'esm', 'run.mjs')
-if (!existsSync(tap))
-  throw new Error('tap is not installed: run `npm ci --ignore-scripts`')
-// Behind tap's own loader, so it is asked first
+const files = positionals.length ? positionals : found(join(root, 'test'))
 const loader = pathToFileURL(join(root, 'scripts', 'ts', 'register.mjs')).href
-const { status } = spawnSync(
-  process.execPath,
-  [
-    ...[tap, 'run', '--disable-coverage', '--reporter=terse'],
-    `--jobs=${Math.min(4, Math.max(2, availableParallelism()))}`,
-    // From Node 22 on this leaves out tap's own translator, which costs half a second for each file
-    '--type-strip-only',
-    ...[`--node-arg=--import=${loader}`, ...files],
-  ],
-  {
-    cwd: root,
-    stdio: 'inherit',
-  },
+const kept = join(root, '.tap')
+rmSync(kept, { recursive: true, force: true })
+
+const count = { pass: 0, fail: 0, skip: 0, todo: 0 }
+const failures = []
+const running = new Set()
+process.once('exit', () => running.forEach(child => child.kill('SIGKILL')))
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, () => {
+    for (const child of running) child.kill(signal)
+    process.exit(1)
+  })
+
+/** What failed, as people read it: a diff where there is one. */
+const detailsOf = ({ diff, stack, at, ...rest }) => {
+  const place = at?.fileName ? `at ${at.fileName}:${at.lineNumber}` : stack
+  const more = Object.keys(rest).length > 0 ? JSON.stringify(rest, null, 2) : ''
+  return [diff, more, place]
+    .filter(Boolean)
+    .join('\n')
+    .slice(0, 4000)
+    .replace(/^/gm, '      ')
+}
+
+const runFile = file =>
+  new Promise(resolve => {
+    const started = performance.now()
+    const own = { pass: 0, fail: 0, skip: 0, todo: 0 }
+    const told = []
+    const fail = (name, diag) => {
+      own.fail++
+      told.push(`  ✘ ${name}\n${diag ? `${detailsOf(diag)}\n` : ''}`)
+      failures.push(`${file}: ${name} ${JSON.stringify(diag ?? '').slice(0, 1500)}`)
+    }
+    let isOk = true
+    const parser = new Parser(results => (isOk = results.ok))
+    for (const kind of ['pass', 'skip', 'todo']) parser.on(kind, () => own[kind]++)
+    parser.on('fail', ({ fullname, diag }) => fail(fullname, diag))
+
+    const log = join(kept, 'test-results', `${file}.tap`)
+    mkdirSync(dirname(log), { recursive: true })
+    const child = spawn(
+      process.execPath,
+      [`--import=${loader}`, '--enable-source-maps', file],
+      {
+        cwd: root,
+        stdio: ['ignore', 'pipe', 'inherit'],
+        env: { ...process.env, TAP: '1', TAP_TIMEOUT: String(limit) },
+      },
+    )
+    running.add(child)
+    child.stdout.pipe(createWriteStream(log))
+    child.stdout.pipe(parser)
+    // It has a limit of its own; this is for what is deaf to it
+    const deaf = setTimeout(() => child.kill('SIGKILL'), 1000 * (limit + 60) * 4)
+    child.on('close', (code, signal) => {
+      clearTimeout(deaf)
+      running.delete(child)
+      // A plan that was not kept, a crash, nothing at all: something failed that was no assert
+      if (own.fail === 0 && (code !== 0 || !isOk))
+        fail(`the file ended with ${signal ?? `exit code ${code}`}, see ${log}`)
+      else if (own.pass + own.fail === 0) fail('no assert was made')
+      for (const kind of Object.keys(count)) count[kind] += own[kind]
+      const seconds = ((performance.now() - started) / 1000).toFixed(1)
+      const sign = own.fail > 0 ? '✘' : '✔'
+      console.log(`${sign} ${file}  ${own.pass} asserts, ${seconds} s`)
+      if (told.length > 0) console.log(told.join(''))
+      resolve()
+    })
+  })
+
+const started = performance.now()
+const waiting = [...files]
+const work = async () => {
+  for (let file; (file = waiting.shift()); ) await runFile(file)
+}
+await Promise.all(Array.from({ length: jobs }, work))
+
+const skipped = count.skip + count.todo
+mkdirSync(kept, { recursive: true })
+writeFileSync(
+  join(kept, 'summary'),
+  [`${count.pass} ${count.fail} ${skipped}`, ...failures, ''].join('\n'),
 )
-if (!process.env.BUILDER_MONITOR_CI && !wanted.length)
+const seconds = ((performance.now() - started) / 1000).toFixed(0)
+console.log(
+  `\n${files.length} files in ${seconds} s: ${count.pass} asserts passed, ${count.fail} failed, ${skipped} skipped`,
+)
+if (!process.env.BUILDER_MONITOR_CI && !positionals.length)
   console.log('\nNot run here: the real fleet. On Debian, as root: npm run test:lab')
-process.exit(status ?? 1)
+process.exit(count.fail > 0 ? 1 : 0)

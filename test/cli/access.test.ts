@@ -9,6 +9,9 @@ import t, { type Test } from 'tap'
 import { certificate, certificatePath } from '../support/certificates.ts'
 import { conf, run, scratch, start } from './support.ts'
 
+// Most of it is waiting for processes
+t.jobs = 4
+
 const authorization = `Basic ${Buffer.from('alice:wonderland').toString('base64')}`
 
 const freePort = () =>

@@ -5,6 +5,9 @@ import t from 'tap'
 import type { Report } from '../../src/diagnosis/report.ts'
 import { conf, run, scratch, start } from './support.ts'
 
+// Most of it is waiting for processes
+t.jobs = 4
+
 t.test('help and version', async t => {
   t.match(await run(['--help']), { code: 0, stdout: /builder-monitor check/ })
   t.match(await run([]), { code: 0 })

@@ -11,7 +11,7 @@ import t from 'tap'
 import { certificate, certificatePath } from '../support/certificates.ts'
 import { waitFor } from './support.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 
 const skip = process.env['LAB'] !== '1' && 'needs Prometheus: npm run test:lab'
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url))

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { fault, heal, labDir, machineLine, shared, waitFor } from './support.ts'
 
-t.setTimeout(150_000)
+t.setTimeout(500_000)
 
 const script = fileURLToPath(new URL('lab.sh', import.meta.url))
 const rulesFile = fileURLToPath(new URL('../../prometheus/alerts.yml', import.meta.url))

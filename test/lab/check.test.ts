@@ -24,7 +24,7 @@ import {
   type Line,
 } from './support.ts'
 
-t.setTimeout(900_000)
+t.setTimeout(1_500_000)
 
 const holds = (t: Test, { builder, expected, where, whole }: Asked) => {
   const { cause } = builder

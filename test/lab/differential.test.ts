@@ -198,14 +198,14 @@ for l in ${lists.map(list => `"${b64(list)}"`).join(' ')}; do
   : >/tmp/diff/calls
   list=$(echo "$l" | base64 -d; echo x); list=\${list%x}
   echo "@@ list"
-  timeout 10 nix-build --no-out-link --max-jobs 0 --builders "$list" \\
+  timeout 60 nix-build --no-out-link --max-jobs 0 --builders "$list" \\
     -E 'derivation { name = "d"; system = "${system}"; builder = "/bin/sh"; }' 2>&1 </dev/null
   echo "@@ calls"
   cat /tmp/diff/calls
 done
 rm -rf /tmp/diff`
   const asked = promisify(execFile)('bash', [lab, 'exec', node, 'bash', '-s'], {
-    timeout: 50_000,
+    timeout: 400_000,
     maxBuffer: 16 * 1_048_576,
   })
   asked.child.stdin?.end(script)
@@ -368,12 +368,12 @@ const askSettings = async (node: string): Promise<readonly (string | null)[]> =>
         ([key, value]) => `'${key}=${value}'`,
       )
       return `echo ${b64(configuration.conf)} | base64 -d >${directory}/nix.conf; echo '@@ list'
-env ${set.join(' ')} timeout 10 nix --extra-experimental-features nix-command show-config --json 2>/dev/null`
+env ${set.join(' ')} timeout 60 nix --extra-experimental-features nix-command show-config --json 2>/dev/null`
     }),
     `rm -rf ${directory}; true`,
   ].join('\n')
   const asked = promisify(execFile)('bash', [lab, 'exec', node, 'bash', '-s'], {
-    timeout: 50_000,
+    timeout: 400_000,
     maxBuffer: 16 * 1_048_576,
   })
   asked.child.stdin?.end(script)

@@ -13,7 +13,7 @@ import t, { type Test } from 'tap'
 import { freePort, startProgram, type Program } from './program.ts'
 import { fault, heal, inNode, machineLine, shared, waitFor } from './support.ts'
 
-t.setTimeout(400_000)
+t.setTimeout(700_000)
 
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
 const script = fileURLToPath(new URL('lab.sh', import.meta.url))

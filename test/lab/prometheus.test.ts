@@ -9,7 +9,7 @@ import { dashboardQueries } from '../../src/alerts/dashboard.ts'
 import { freePort, startProgram } from './program.ts'
 import { labDir, machineLine, nodes, shared, waitFor } from './support.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 
 const prometheusDir = fileURLToPath(new URL('../../prometheus', import.meta.url))
 const script = fileURLToPath(new URL('lab.sh', import.meta.url))

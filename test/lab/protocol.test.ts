@@ -65,7 +65,7 @@ const canary = () =>
 const missing = '/nix/store/ivjykdps21cl1shpa911qs5ad37b11m2-canary-0001'
 
 const worksWith = async (t: Test, nix: RealNix): Promise<void> => {
-  const signal = AbortSignal.timeout(30_000)
+  const signal = AbortSignal.timeout(120_000)
 
   await t.test('worker', async t => {
     const { child } = start(t, nix, 'nix-daemon', '--stdio')
@@ -117,7 +117,7 @@ for (const [name, version] of [
       const piped = 'cat | nix-daemon --stdio | cat'
       const command = ['su', '-s', '/bin/sh', 'plain', '-c', piped]
       const { child, stderr } = start(t, nix, ...command)
-      const worker = await openWorker(child, { signal: AbortSignal.timeout(30_000) })
+      const worker = await openWorker(child, { signal: AbortSignal.timeout(120_000) })
       t.equal(worker.trusted, worker.version === '1.35' ? false : null, stderr())
       t.equal(await worker.isTrusted(), false)
     })

@@ -5,6 +5,7 @@ import t from 'tap'
 import type { SlotsValue } from '../../src/model.ts'
 import {
   atClient,
+  inNode,
   lab,
   machineLine,
   shared,
@@ -20,29 +21,37 @@ const clients: readonly (readonly [client: Client, nix: string])[] = [
   ['c3', '2.34'],
 ]
 
-/** Builds that last long enough to be seen. */
-const builds = (count: number) => `
+/** Builds that last until they are woken: `sleep`, of that many seconds, tells whose they are. */
+const builds = (count: number, seconds: number) => `
 builtins.genList (i: derivation {
   name = "slot-test-\${toString i}";
   system = "x86_64-linux";
   builder = "/bin/sh";
-  args = [ "-c" "sleep 12; echo $nonce > $out" ];
+  args = [ "-c" "sleep ${seconds}; echo $nonce > $out" ];
   PATH = "/usr/bin:/bin";
   nonce = "\${toString builtins.currentTime}-\${toString i}";
 }) ${count}`
 
 t.jobs = clients.length
-for (const [client, nix] of clients)
+for (const [i, [client, nix]] of clients.entries())
   void t.test(`client of Nix ${nix}`, { skip }, async t => {
     const dir = await shared()
     t.teardown(dir.drop)
+    const seconds = 301 + i
+    const wake = () =>
+      Promise.all(
+        (['b1', 'b2', 'b3'] as const).map(node =>
+          inNode(node, `pkill -f '^sleep ${seconds}$'; true`),
+        ),
+      )
+    t.teardown(wake)
     const lines = [
       machineLine({ scheme: 'ssh-ng', host: 'b1' }),
       machineLine({ scheme: 'ssh', host: 'b2' }).replace('@b2', '@b2?compress=true'),
       machineLine({ scheme: 'ssh-ng', host: 'b3' }),
     ]
     await writeFile(join(dir.outside, 'machines'), lines.map(l => `${l}\n`).join(''))
-    await writeFile(join(dir.outside, 'builds.nix'), builds(4))
+    await writeFile(join(dir.outside, 'builds.nix'), builds(4, seconds))
     const config = { NIX_CONFIG: `builders = @${dir.inside}/machines` }
     const look = async () => {
       const ran = await lab(
@@ -73,7 +82,7 @@ for (const [client, nix] of clients)
       `cd /tmp && NIX_REMOTE=daemon nix-build --no-out-link --max-jobs 0 --option substitute false ${dir.inside}/builds.nix`,
       config,
     )
-    const during = await waitFor('four slots', 20, async () => {
+    const during = await waitFor('four slots', 60, async () => {
       const seen = await slots()
       return seen.flatMap(({ held }) => held).length === 4 ? seen : null
     })
@@ -85,7 +94,7 @@ for (const [client, nix] of clients)
       t.equal(configured, 2)
       t.ok(held.length >= 1, 'Nix spreads them over the builders')
     }
-    const old = await waitFor('builds that are old', 20, async () => {
+    const old = await waitFor('builds that are old', 60, async () => {
       const seen = await look()
       const held = seen.flatMap(probe => (probe?.value as SlotsValue).held)
       return held.length === 4 && held.every(({ hasSsh }) => hasSsh !== undefined)
@@ -93,6 +102,7 @@ for (const [client, nix] of clients)
         : null
     })
     for (const probe of old) t.match(probe, { status: 'ok' }, 'a long build is not stuck')
+    await wake()
     const ran = await build
     t.equal(ran.exit, 0, ran.stderr.slice(-1000))
     t.same(
@@ -103,14 +113,14 @@ for (const [client, nix] of clients)
 
     // The same lock, held by what has no connection
     const file = `/nix/var/nix/current-load/ssh-ng:__remotebuild@b3-0`
-    const hook = atClient(client, `timeout 30 flock -x ${file} sleep 29`)
-    const stuck = await waitFor('a stuck slot', 25, async () => {
+    const hook = atClient(client, `timeout 120 flock -x ${file} sleep 119`)
+    const stuck = await waitFor('a stuck slot', 100, async () => {
       const seen = await look()
       return seen.some(probe => probe?.status === 'degraded') ? seen : null
     })
     t.match(stuck[2], { status: 'degraded', kind: 'slot_stuck' })
     t.match(stuck.slice(0, 2), [{ status: 'ok' }, { status: 'ok' }])
     // The lock is its child's too
-    await atClient(client, "pkill -f 'sleep 29'")
+    await atClient(client, "pkill -f 'sleep 119'")
     await hook
   })

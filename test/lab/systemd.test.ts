@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { lab, type Ran, waitFor } from './support.ts'
 
-t.setTimeout(400_000)
+t.setTimeout(700_000)
 t.jobs = 3
 
 const machines = { s1: '252', s2: '257', s3: '2' } as const
