@@ -112,7 +112,7 @@ const runFile = file =>
 const started = performance.now()
 const waiting = [...files]
 const work = async () => {
-  for (let file; (file = waiting.shift()); ) await runFile(file)
+  for (let file; (file = waiting.shift());) await runFile(file)
 }
 await Promise.all(Array.from({ length: jobs }, work))
 
