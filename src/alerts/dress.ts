@@ -1,4 +1,3 @@
-import { runbookBase } from './files.ts'
 import { fingerprintOf, fitLabels, type Labels } from './labels.ts'
 import type { Holding } from './machine.ts'
 import type { AlertRule } from './rule.ts'
@@ -52,7 +51,8 @@ export const createDress = (sender: Sender): Dress => {
         annotations: {
           summary: rule.summary,
           description: render(rule.description, labels, found.value),
-          runbook_url: `${runbookBase}/${rule.name}.md`,
+          // The page that we serve ourselves: it fits this version, and needs nobody else
+          runbook_url: `${sender.externalUrl}/runbooks/${rule.name}`,
         },
         value: found.value,
         generatorUrl: pageOf(inner['builder'], sender.externalUrl),

@@ -1,4 +1,5 @@
-import { familiesOfRules } from '../alerts/rules.ts'
+import { alertPage } from '../alerts/files.ts'
+import { alertRules, familiesOfRules } from '../alerts/rules.ts'
 import { loadConfig, parseListen, type Checked, type Config } from '../config/config.ts'
 import { loadWebConfig, type WebConfig } from '../config/web-config.ts'
 import { startDaemon, type DaemonDeps } from '../daemon.ts'
@@ -120,6 +121,7 @@ const run = async (
     samplesOf,
     tracesOf: name => traces.read(name),
     files: () => files,
+    alertRunbooks: new Map(alertRules.map(rule => [rule.name, alertPage(rule)])),
     config: () => effective,
     run: runLocal,
     env: io.env,

@@ -107,7 +107,10 @@ void t.test('conditions yield what the PromQL beside them yields', async t => {
           ours.map(({ labels, annotations }) => ({ labels, annotations })),
           exp_alerts.map(({ exp_labels, exp_annotations }) => ({
             labels: { ...exp_labels, alertname, job: 'builder-monitor' },
-            annotations: exp_annotations,
+            annotations: {
+              ...exp_annotations,
+              runbook_url: `http://c1:10922/runbooks/${alertname}`,
+            },
           })),
           `${alertname} at ${eval_time}`,
         )

@@ -249,7 +249,7 @@ scrape_configs:
             job: 'builder-monitor',
             instance: RegExp(`:${port}$`),
           },
-          annotations: { runbook_url: /NixBuilderDown\.md$/ },
+          annotations: { runbook_url: /\/runbooks\/NixBuilderDown$/ },
           generatorURL: `${here}/builders/b1`,
         },
         { fingerprint: alerts[0]?.fingerprint, startsAt: alerts[0]?.startsAt },

@@ -318,6 +318,8 @@ t.test(
         '/builders/demo-changed-key',
         '/builders/demo-healthy',
         '/?name=nobody',
+        '/runbooks/',
+        '/runbooks/disk_full',
       ])
         for (const [colorScheme, width] of [
           ['light', 1280],

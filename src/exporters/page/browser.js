@@ -177,4 +177,4 @@ document.addEventListener('keydown', event => {
 
 offerCopies()
 passTime()
-follow()
+if (mark) follow()

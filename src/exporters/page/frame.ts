@@ -10,8 +10,8 @@ export interface Frame {
   readonly assets: Assets
   /** Where the page is, with its query. */
   readonly address: string
-  /** What the live stream goes on from; null where the page stands still. */
-  readonly live: string | null
+  /** What the live stream goes on from; `paused` where the page stands still, `still` where there is nothing to follow. */
+  readonly live: { readonly from: string } | 'paused' | 'still'
   readonly theme: Theme
   /** It was chosen just now, and is to be remembered. */
   readonly isThemeNew: boolean
@@ -43,7 +43,7 @@ const documentOf = (view: PageView, frame: Frame): Html =>
       lang="en"
       data-theme="${frame.theme}"
       data-now="${frame.now.toFixed(3)}"
-      data-live="${frame.live ?? ''}"
+      data-live="${typeof frame.live === 'object' ? frame.live.from : ''}"
     >
       <head>
         <meta charset="utf-8" />
@@ -52,23 +52,27 @@ const documentOf = (view: PageView, frame: Frame): Html =>
         <link rel="icon" id="icon" href="${iconOf(view.state)}" />
         <link rel="stylesheet" href="${frame.assets.stylePath}" />
         ${
-          frame.live !== null &&
+          frame.live !== 'paused' &&
           html`<script type="module" src="${frame.assets.scriptPath}"></script>
-            <noscript
-              ><meta http-equiv="refresh" content="${refreshSeconds}"
-            /></noscript>`
+            ${
+              frame.live !== 'still' &&
+              html`<noscript
+                ><meta http-equiv="refresh" content="${refreshSeconds}"
+              /></noscript>`
+            }`
         }
       </head>
       <body>
         ${view.body}
         <footer>
           <span>builder-monitor ${frame.version}</span>
-          <span id="live" class="quiet">${frame.live === null ? 'paused' : ''}</span>
+          <span id="live" class="quiet">${frame.live === 'paused' ? 'paused' : ''}</span>
           ${footLinks.map(([path, word]) => html`<a href="${path}">${word}</a> `)}
           ${
-            frame.live === null
+            frame.live === 'paused'
               ? html`<a href="${addressWith(frame.address, 'pause', null)}">go live</a>`
-              : html`<a href="${addressWith(frame.address, 'pause', '')}">pause</a>`
+              : frame.live !== 'still' &&
+                html`<a href="${addressWith(frame.address, 'pause', '')}">pause</a>`
           }
           <span
             >Theme:
@@ -89,6 +93,7 @@ const footLinks = [
   ['/metrics', 'metrics'],
   ['/api/v1/builders', 'API'],
   ['/config', 'configuration'],
+  ['/runbooks/', 'runbooks'],
   ['/-/healthy', 'alive?'],
   ['/-/ready', 'ready?'],
 ] as const

@@ -1,3 +1,4 @@
+import { worstState } from '../../diagnosis/diagnose.ts'
 import type { View } from '../../model.ts'
 import type { Exporter, HttpAnswer, HttpRequest, Route } from '../exporter.ts'
 import { debugAnswer, type DebugOptions } from '../debug.ts'
@@ -7,6 +8,7 @@ import { builderView } from './builder.ts'
 import { fleetView } from './fleet.ts'
 import { framed, themeOf } from './frame.ts'
 import { createLive } from './live.ts'
+import { runbooksPath, runbookView, type AlertRunbooks } from './runbooks.ts'
 import type { PageView } from './view.ts'
 
 export interface PageOptions extends DebugOptions {
@@ -14,6 +16,7 @@ export interface PageOptions extends DebugOptions {
   readonly version: string
   /** Where builders were looked for, to name them when there are none. */
   readonly files?: () => readonly string[]
+  readonly alertRunbooks?: AlertRunbooks
   /** Unix seconds. */
   readonly now?: () => number
 }
@@ -56,7 +59,31 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
         version,
         assets,
         address: request.query.has('pause') ? withPause(address) : address,
-        live: request.query.has('pause') ? null : `${opened.mark} ${address}`,
+        live: request.query.has('pause')
+          ? 'paused'
+          : { from: `${opened.mark} ${address}` },
+        theme: themeOf(request),
+        isThemeNew: request.query.has('theme'),
+        now: now(),
+      })
+    }
+    const runbook = (request: HttpRequest): HttpAnswer => {
+      const name = request.path.slice(runbooksPath.length)
+      const found = runbookView(name, options.alertRunbooks ?? new Map())
+      if (!found)
+        return {
+          status: 404,
+          type: 'text/plain; charset=utf-8',
+          body: `no such runbook: ${runbooksPath} lists those that are\n`,
+        }
+      const states = [...view.read().builders.values()].map(one => one.verdict.state)
+      const state = states.length > 0 ? worstState(states) : 'unknown'
+      const document = { ...found, state, regions: [], order: [] }
+      return framed(document, {
+        version,
+        assets,
+        address: request.path,
+        live: 'still',
         theme: themeOf(request),
         isThemeNew: request.query.has('theme'),
         now: now(),
@@ -64,6 +91,7 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
     }
     return [
       { method: 'GET', path: '/', handle: page },
+      { method: 'GET', path: runbooksPath, handle: runbook },
       {
         method: 'GET',
         path: builders,

@@ -10,6 +10,7 @@ import {
   type Snapshot,
 } from '../../model.ts'
 import { html, type Html } from './html.ts'
+import { runbookLink } from './runbooks.ts'
 import { milliseconds, since } from './words.ts'
 
 type Reports = Readonly<Partial<Record<ProbeName, ProbeReport>>>
@@ -93,7 +94,7 @@ const stepHtml = (
       ${told && since(told.at, now, '{} ago')}
       ${told && milliseconds(told.durationSeconds)}
     </summary>
-    ${told?.reason !== undefined && html`<p>${told.reason}. ${told.hint ?? ''}</p>`}
+    ${told?.reason !== undefined && html`<p>${told.reason}. ${told.hint ?? ''} ${told.kind !== undefined && runbookLink(told.kind)}</p>`}
     ${probe === 'login' && phases(probes.login?.last.outcome)}
     <p class="label">See it yourself:</p>
     <pre data-copy>${reproduceCommand(builder, probe)}</pre>

@@ -1,6 +1,7 @@
 import type { BuilderReport, CauseReport } from '../../diagnosis/report.ts'
 import type { BuilderState, ProbeName, Result } from '../../model.ts'
 import { html, type Html } from './html.ts'
+import { runbookLink } from './runbooks.ts'
 import { barsOf, timeline } from './timeline.ts'
 import { bytes, capital, looks, milliseconds, since } from './words.ts'
 
@@ -141,7 +142,7 @@ const causeRow = (report: BuilderReport, cause: CauseReport): Html =>
     <td colspan="${columns.length}">
       <div class="why ${report.state}">
         <p><strong>${capital(cause.reason)}.</strong></p>
-        <p class="hint">${cause.hint}</p>
+        <p class="hint">${cause.hint} ${runbookLink(cause.kind)}</p>
         <p class="label">See it yourself:</p>
         <pre data-copy>${cause.reproduce}</pre>
         ${

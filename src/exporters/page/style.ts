@@ -63,7 +63,8 @@ pre { margin: .2rem 0 .5rem; padding: .5rem .7rem; background: var(--code); bord
 details { font-size: .875rem; } details pre { max-height: 18rem; overflow: auto; }
 summary { color: var(--quiet); cursor: pointer; width: fit-content; }
 .label { color: var(--quiet); font-size: .8125rem; margin: 0; }
-.empty { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.25rem; }
+.empty, blockquote { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.25rem; }
+blockquote { margin: 0 0 1rem; } blockquote p { margin: 0; }
 .empty li { overflow-wrap: anywhere; }
 .filter { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: end; margin: 0 0 1rem; color: var(--quiet); font-size: .875rem; }
 input, select, button { font: inherit; color: var(--text); background: var(--card); border: 1px solid var(--edge); border-radius: 6px; padding: .25rem .5rem; }

@@ -1,0 +1,78 @@
+import { isKind } from '../../diagnosis/kinds.ts'
+import { explain, runbookIndex } from '../../diagnosis/runbook.ts'
+import { html, type Html } from './html.ts'
+import type { PageView } from './view.ts'
+
+/** The runbook pages of alerts by their names, as Markdown. */
+export type AlertRunbooks = ReadonlyMap<string, string>
+
+export const runbooksPath = '/runbooks/'
+
+/** Where the page of a kind or an alert is. */
+export const runbookPath = (name: string): string => `${runbooksPath}${name}`
+
+/** To what else is to be known of a kind. */
+export const runbookLink = (kind: string): Html =>
+  html`<a href="${runbookPath(kind)}">More on ${kind.replaceAll('_', ' ')}</a>`
+
+/** The runbook page of a kind or an alert, or the list of kinds; null where there is none of that name. */
+export const runbookView = (
+  name: string,
+  alertRunbooks: AlertRunbooks,
+): Pick<PageView, 'title' | 'body'> | null => {
+  const text =
+    name === ''
+      ? indexOf(alertRunbooks)
+      : isKind(name)
+        ? explain(name)
+        : alertRunbooks.get(name)
+  if (text === undefined) return null
+  return {
+    title: name || 'Runbooks',
+    body: html`<header>
+        <p class="brand">
+          <a href="/">All builders</a>
+          ${name !== '' && html`<a href="${runbooksPath}">All runbooks</a>`}
+        </p>
+      </header>
+      <main>${blocksOf(text).map(blockHtml)}</main>`,
+  }
+}
+
+const indexOf = (alertRunbooks: AlertRunbooks): string =>
+  [
+    runbookIndex(),
+    '## alerts',
+    [...alertRunbooks.keys()].map(name => `- [${name}](${name}.md)`).join('\n'),
+  ].join('\n\n')
+
+/** Blocks of our own pages: headings, a quotation, lists, code and paragraphs, divided by empty lines. */
+const blocksOf = (text: string): readonly string[] =>
+  text
+    .split(/(^```[^]*?^```$)/m)
+    .flatMap(part =>
+      part.startsWith('```') ? [part] : part.split(/\n{2,}/).map(block => block.trim()),
+    )
+    .filter(block => block !== '')
+
+const blockHtml = (block: string): Html => {
+  const [, marks = '', rest = ''] = /^(# |## |> |```\w*\n)([^]*)$/.exec(block) ?? []
+  if (marks === '# ') return html`<h1>${rest}</h1>`
+  if (marks === '## ') return html`<h2>${rest}</h2>`
+  if (marks === '> ') return html`<blockquote><p>${inline(rest)}</p></blockquote>`
+  if (marks !== '') return html`<pre data-copy>${rest.replace(/\n```$/, '')}</pre>`
+  return block.startsWith('- ')
+    ? html`<ul>
+        ${block.split(/^- /m).map(item => item !== '' && html`<li>${inline(item.trim())}</li>`)}
+      </ul>`
+    : html`<p>${inline(block)}</p>`
+}
+
+/** Links to other pages, **strong** and `code`. */
+const inline = (text: string): readonly Html[] =>
+  text.split(/(\[\w+\]\(\w+\.md\)|\*\*[^*]+\*\*|`[^`]+`)/).map(part => {
+    const link = /^\[(\w+)\]\((\w+)\.md\)$/.exec(part)
+    if (link) return html`<a href="${runbookPath(link[2] ?? '')}">${link[1]}</a>`
+    if (/^\*\*.+\*\*$/.test(part)) return html`<strong>${part.slice(2, -2)}</strong>`
+    return /^`.+`$/.test(part) ? html`<code>${part.slice(1, -1)}</code>` : html`${part}`
+  })
