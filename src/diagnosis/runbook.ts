@@ -445,14 +445,26 @@ const placeholders: Params = {
   where: 'FILE:LINE',
   knownAs: 'HOST',
   waitsFor: 'login',
+  total: '16 GiB',
+  file: '/etc/nix/machines',
+  files: '/root/.ssh/config',
 }
+
+/** For sentences that say something else where they know more. */
+const ownPlaceholders: Readonly<Partial<Record<Kind, Params>>> = {
+  slot_stuck: { slots: 'N', hours: '24', pid: 'PID' },
+}
+const placeholdersOf = (kind: Kind): Params => ({
+  ...placeholders,
+  ...ownPlaceholders[kind],
+})
 
 /** One entry as Markdown, which reads well in a terminal too. */
 export const explain = (kind: Kind): string =>
   [
     `# ${kind}`,
     '',
-    `> ${reasonOf(kind, placeholders)}`,
+    `> ${reasonOf(kind, placeholdersOf(kind))}`,
     '',
     `Side: ${sideOf(kind)}. Means: ${{ down: 'the builder is down', degraded: 'the builder is degraded', info: 'nothing is broken' }[stateOf(kind)]}.`,
     '',
@@ -466,7 +478,7 @@ export const explain = (kind: Kind): string =>
     '',
     '## How to mend it',
     '',
-    hintOf(kind, placeholders),
+    hintOf(kind, placeholdersOf(kind)),
     '',
     '## How to silence it',
     '',
@@ -515,7 +527,7 @@ export const runbookIndex = (): string =>
       '',
       ...(Object.keys(kinds) as Kind[])
         .filter(kind => sideOf(kind) === side)
-        .map(kind => `- [${kind}](${kind}.md): ${reasonOf(kind, placeholders)}`),
+        .map(kind => `- [${kind}](${kind}.md): ${reasonOf(kind, placeholdersOf(kind))}`),
     ]),
     '',
   ].join('\n')

@@ -21,6 +21,7 @@ t.test(
       const page = await readFile(new URL(`${kind}.md`, pages), 'utf8').catch(() => '')
       t.equal(page, explain(kind), `${kind}; else: npm run docs`)
       t.notMatch(page, /undefined|\bnull\b/, kind)
+      t.notMatch(page, /^> (?:.*[ (])?-(?:[ ,).]|$)/m, `${kind}: nothing is left open`)
     }
     t.equal(await readFile(new URL('README.md', pages), 'utf8'), runbookIndex())
     t.equal(
