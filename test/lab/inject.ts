@@ -53,7 +53,7 @@ export const planOf = (rows: readonly Row[], turn: number | null): readonly Plan
   rows.map((row, i) => {
     const on = row.on ?? nodes
     const one = on[(i + (turn ?? 0)) % on.length]
-    return { row, on: turn === null || !row.faults || !one ? on : [one] }
+    return { row, on: turn === null || !one ? on : [one] }
   })
 
 const probeSeconds = ({ probes }: BuilderAnswer): number => {
@@ -137,17 +137,14 @@ export const askTogether = async (plans: readonly Plan[]): Promise<readonly Aske
   const asked: Asked[] = []
   for (const group of groups.values()) {
     const from = group[0]?.row.from ?? {}
-    const clients = [...new Set(group.flatMap(({ row }) => clientsOf(row)))]
-    const answers = await Promise.all(
-      clients.map(async client => {
-        await prepare(client, from.before)
-        const wanted = group.flatMap(({ row, on }, i) =>
-          clientsOf(row).includes(client) ? wantedOf(row, client, on, `v${i + 1}`) : [],
-        )
-        return (await ask(client, wanted, from)).asked
-      }),
-    )
-    asked.push(...answers.flat())
+    // One after the other: client and builders have the same processors here, which is no fault of theirs
+    for (const client of new Set(group.flatMap(({ row }) => clientsOf(row)))) {
+      await prepare(client, from.before)
+      const wanted = group.flatMap(({ row, on }, i) =>
+        clientsOf(row).includes(client) ? wantedOf(row, client, on, `v${i + 1}`) : [],
+      )
+      asked.push(...(await ask(client, wanted, from)).asked)
+    }
   }
   return asked
 }
