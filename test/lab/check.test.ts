@@ -7,7 +7,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { State } from '../../src/model.ts'
-import { askTogether, injectAll, planOf, type Asked } from './inject.ts'
+import { askTogether, injectAll, planOf, turns, type Asked } from './inject.ts'
 import { rows } from './rows/index.ts'
 import { rightAnswer, saidBy, scoreOf } from './score.ts'
 import {
@@ -55,11 +55,12 @@ const chosen = rows.filter(({ name }) => !only || new RegExp(only).test(name))
 const turn =
   process.env['LAB_ALL'] === '1'
     ? null
-    : Number(process.env['LAB_TURN'] || Math.floor(Date.now() / 86_400_000) % 3)
+    : Number(process.env['LAB_TURN'] || Math.floor(Date.now() / 86_400_000) % turns)
 const plans = planOf(chosen, turn)
 
 void t.test('every fault is named', async t => {
-  if (turn !== null) t.comment(`one version for each fault: LAB_TURN=${turn}`)
+  if (turn !== null)
+    t.comment(`one version of builder and client for each fault: LAB_TURN=${turn}`)
   const together = await askTogether(plans.filter(({ row }) => !row.faults))
   const injected = await injectAll(plans.filter(({ row }) => row.faults))
   const asked = [...together, ...injected.flatMap(one => one.asked)]

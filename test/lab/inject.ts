@@ -47,13 +47,23 @@ export interface Injected {
 export interface Plan {
   readonly row: Row
   readonly on: readonly Node[]
+  readonly clients: readonly Client[]
 }
-/** All versions for each row, or one of them: another one each time `turn` changes. */
+/** Every pair of versions comes up in so many turns. */
+export const turns = 6
+
+/** All builders and all clients for each row, or one of each: another pair each time `turn` changes. */
 export const planOf = (rows: readonly Row[], turn: number | null): readonly Plan[] =>
   rows.map((row, i) => {
     const on = row.on ?? nodes
-    const one = on[(i + (turn ?? 0)) % on.length]
-    return { row, on: turn === null || !one ? on : [one] }
+    const clients = row.clients ?? clientNames
+    if (turn === null) return { row, on, clients }
+    const oneOf = <T>(all: readonly T[], step: number) => {
+      const at = (i + step) % all.length
+      return all.slice(at, at + 1)
+    }
+    // All builders with the one client, then all with the other
+    return { row, on: oneOf(on, turn), clients: oneOf(clients, Math.floor(turn / 3)) }
   })
 
 const probeSeconds = ({ probes }: BuilderAnswer): number => {
@@ -62,7 +72,6 @@ const probeSeconds = ({ probes }: BuilderAnswer): number => {
   const starts = done.map(({ at, durationSeconds }) => at - durationSeconds)
   return Math.max(...done.map(({ at }) => at)) - Math.min(...starts)
 }
-const clientsOf = (row: Row): readonly Client[] => row.clients ?? clientNames
 
 interface Wanted {
   readonly row: Row
@@ -138,10 +147,10 @@ export const askTogether = async (plans: readonly Plan[]): Promise<readonly Aske
   for (const group of groups.values()) {
     const from = group[0]?.row.from ?? {}
     // One after the other: client and builders have the same processors here, which is no fault of theirs
-    for (const client of new Set(group.flatMap(({ row }) => clientsOf(row)))) {
+    for (const client of new Set(group.flatMap(({ clients }) => clients))) {
       await prepare(client, from.before)
-      const wanted = group.flatMap(({ row, on }, i) =>
-        clientsOf(row).includes(client) ? wantedOf(row, client, on, `v${i + 1}`) : [],
+      const wanted = group.flatMap(({ row, on, clients }, i) =>
+        clients.includes(client) ? wantedOf(row, client, on, `v${i + 1}`) : [],
       )
       asked.push(...(await ask(client, wanted, from)).asked)
     }
@@ -150,7 +159,7 @@ export const askTogether = async (plans: readonly Plan[]): Promise<readonly Aske
 }
 
 /** A row with a fault on builders: broken, asked about, healed. */
-export const inject = async ({ row, on }: Plan): Promise<Injected> => {
+export const inject = async ({ row, on, clients }: Plan): Promise<Injected> => {
   const started = performance.now()
   try {
     await Promise.all(
@@ -159,7 +168,7 @@ export const inject = async ({ row, on }: Plan): Promise<Injected> => {
       }),
     )
     const runs = await Promise.all(
-      clientsOf(row).map(async client => {
+      clients.map(async client => {
         await prepare(client, row.from?.before)
         for (const node of on) await prepare(client, row.before?.(node))
         const answer = await ask(client, wantedOf(row, client, on, ''), row.from ?? {})
@@ -192,7 +201,11 @@ export const injectAll = async (plans: readonly Plan[]): Promise<readonly Inject
   const whole = plans.filter(({ on }) => on.length > 1)
   const lane = async (node: Node) => {
     const mine = plans.filter(({ on }) => on.length === 1 && on[0] === node)
-    for (const plan of mine) done.push(await inject(plan))
+    // Those that only wait come first, while the other lanes have work
+    const ordered = mine.toSorted(
+      (a, b) => Number(b.row.isLong ?? 0) - Number(a.row.isLong ?? 0),
+    )
+    for (const plan of ordered) done.push(await inject(plan))
   }
   await Promise.all((Object.keys(builders) as Node[]).map(lane))
   for (const plan of whole) done.push(await inject(plan))

@@ -4,7 +4,7 @@
 # into $LAB_DIR, not installed. LAB_KEEP=1 leaves the fleet up; a fleet that was up before stays up.
 #
 #   --score      only the table of faults: what was injected against what was answered (every run prints it)
-#   --all        each fault on all versions of Nix; without it on one, another one each day (LAB_TURN=0, 1 or 2)
+#   --all        each fault on all versions of Nix and from all clients; without it one of each, another pair each day (LAB_TURN=0 ... 5)
 #   --rows WORDS only the rows whose name matches
 #   --calm 10m   besides, watch the healthy fleet under load for so long: no verdict may change
 set -euo pipefail

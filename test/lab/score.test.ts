@@ -1,6 +1,6 @@
 /** The score itself: it must not flatter. */
 import t from 'tap'
-import { planOf, type Asked } from './inject.ts'
+import { planOf, turns, type Asked, type Plan } from './inject.ts'
 import { always, down, healthy, type Expected, type Row } from './rows/row.ts'
 import { rows } from './rows/index.ts'
 import { crowdPatienceSeconds, patienceSeconds, scoreOf } from './score.ts'
@@ -73,13 +73,24 @@ void t.test('late answers are counted, where waiting is not the fault', async t 
   t.equal(late(inCrowd, crowdPatienceSeconds + 1), 1)
 })
 
-void t.test('each turn has another version, and three turns have them all', async t => {
-  for (const one of [row, ...rows.filter(({ faults }) => faults)]) {
-    const seen = [0, 1, 2].flatMap(turn => planOf([one], turn).flatMap(({ on }) => on))
-    t.strictSame(new Set(seen), new Set(one.on ?? nodes), one.name)
-  }
-  t.strictSame(planOf([row], null)[0]?.on, nodes)
-})
+void t.test(
+  'each turn has one pair of versions, and all turns have them all',
+  async t => {
+    const pairsOf = (plans: readonly Plan[]) =>
+      plans.flatMap(({ on, clients }) =>
+        clients.flatMap(client => on.map(node => `${client} ${node}`)),
+      )
+    for (const one of [row, ...rows]) {
+      const each = Array.from({ length: turns }, (_, turn) =>
+        pairsOf(planOf([row, one, one], turn)),
+      )
+      t.ok(each.every(pairs => pairs.length === 3))
+      const all = new Set(pairsOf(planOf([one], null)))
+      t.strictSame(new Set(each.map(pairs => pairs[1])), all, one.name)
+    }
+    t.strictSame(planOf([row], null)[0]?.on, nodes)
+  },
+)
 
 void t.test('rows have names of their own and expect kinds that exist', async t => {
   t.equal(new Set(rows.map(({ name }) => name)).size, rows.length)
