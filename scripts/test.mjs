@@ -92,7 +92,7 @@ const runFile = file =>
     child.stdout.pipe(createWriteStream(log))
     child.stdout.pipe(parser)
     // It has a limit of its own; this is for what is deaf to it
-    const deaf = setTimeout(() => child.kill('SIGKILL'), 1000 * (limit + 60) * 4)
+    const deaf = setTimeout(() => child.kill('SIGKILL'), 2000 * limit)
     child.on('close', (code, signal) => {
       clearTimeout(deaf)
       running.delete(child)

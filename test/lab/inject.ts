@@ -50,7 +50,7 @@ export interface Plan {
   readonly clients: readonly Client[]
 }
 /** Every pair of versions comes up in so many turns. */
-export const turns = 6
+export const turns = nodes.length * clientNames.length
 
 /** All builders and all clients for each row, or one of each: another pair each time `turn` changes. */
 export const planOf = (rows: readonly Row[], turn: number | null): readonly Plan[] =>
@@ -63,7 +63,11 @@ export const planOf = (rows: readonly Row[], turn: number | null): readonly Plan
       return all.slice(at, at + 1)
     }
     // All builders with the one client, then all with the other
-    return { row, on: oneOf(on, turn), clients: oneOf(clients, Math.floor(turn / 3)) }
+    return {
+      row,
+      on: oneOf(on, turn),
+      clients: oneOf(clients, Math.floor(turn / nodes.length)),
+    }
   })
 
 const probeSeconds = ({ probes }: BuilderAnswer): number => {

@@ -3,7 +3,7 @@ import { alertsPathOf, postable } from './alertmanager-api.ts'
 import { startCourier, sentenceOf, type Parcel } from './courier.ts'
 import type { Exporter } from '../exporter.ts'
 import { followReceivers, type Keep } from './follow-receivers.ts'
-import type { Posted } from './post.ts'
+import { isTaken, type Posted } from './post.ts'
 import { nameReceivers, type AlertmanagerSettings, type Named } from './receivers.ts'
 import type { SenderOptions } from './sender-options.ts'
 import { recallAlertList } from './told-alerts.ts'
@@ -110,7 +110,7 @@ const createReceiver = (
 
   const answered = async (batch: string[], alerts: readonly Alert[], posted: Posted) => {
     const { status } = posted
-    if (status !== null && status >= 200 && status < 300) {
+    if (isTaken(posted)) {
       settle(alerts, false)
       return 'taken'
     }

@@ -9,6 +9,10 @@ export type Posted =
   | { readonly status: number; readonly answer: string }
   | { readonly status: null; readonly reason: string }
 
+/** Whether the receiver took it; any other answer is a refusal or trouble. */
+export const isTaken = ({ status }: Posted): boolean =>
+  status !== null && status >= 200 && status < 300
+
 export interface PostRequest {
   readonly url: string
   readonly access: Access

@@ -1,8 +1,13 @@
 import type { Alert, Clock } from '../../model.ts'
 import { alertsPathOf, postable } from './alertmanager-api.ts'
 import { sentenceOf } from './courier.ts'
-import type { Post, Posted } from './post.ts'
-import { nameReceivers, type Access, type ReceiverSettings } from './receivers.ts'
+import { isTaken, type Post } from './post.ts'
+import {
+  nameReceivers,
+  type Access,
+  type ReceiverSettings,
+  type WebhookSettings,
+} from './receivers.ts'
 import { payloadOf } from './webhook-payload.ts'
 import { webhookUrl } from './webhook.ts'
 
@@ -33,40 +38,43 @@ export const createTellOnce =
     signal: AbortSignal,
   ): Promise<readonly ToldOnce[]> => {
     const { alertmanagers, webhooks } = nameReceivers({ ...settings, enable: true })
-    const send = (url: string, access: Access, body: string) =>
-      post({ url, access, body, signal }).then(faultOf)
     const now = clock.now() / 1000
-    const tellAlertmanager = (url: string, access: Access) =>
-      send(alertsPathOf(url), access, JSON.stringify([postable(alert, now)]))
-    const tellWebhook = async (
-      receiver: string,
-      access: Access,
-      url: Promise<string>,
-    ): Promise<string | null> => {
-      const tell = async (one: Alert) => {
-        const { name: alertname } = one
-        const group = { receiver, alertname, externalUrl, alerts: [one], truncated: 0 }
-        return send(await url, access, payloadOf(group))
-      }
+    const send = async (url: string, access: Access, body: string) => {
+      const posted = await post({ url, access, body, signal })
+      return isTaken(posted) ? null : sentenceOf(posted)
+    }
+    const tellWebhook = async (receiver: string, settings: WebhookSettings) => {
+      const url = await webhookUrl(settings)
+      const tell = (one: Alert) =>
+        send(
+          url,
+          settings,
+          payloadOf({
+            receiver,
+            alertname: one.name,
+            externalUrl,
+            alerts: [one],
+            truncated: 0,
+          }),
+        )
       return (await tell(alert)) ?? tell({ ...alert, state: 'resolved', endsAt: now })
     }
     return Promise.all([
       ...alertmanagers.map(async ({ label, settings }) => ({
         receiver: label,
         kind: 'Alertmanager' as const,
-        fault: await tellAlertmanager(settings.url, settings),
+        fault: await send(
+          alertsPathOf(settings.url),
+          settings,
+          JSON.stringify([postable(alert, now)]),
+        ),
       })),
       ...webhooks.map(async ({ label, settings }) => ({
         receiver: label,
         kind: 'webhook' as const,
-        fault: await tellWebhook(label, settings, webhookUrl(settings)).catch(
-          (error: unknown) => (error instanceof Error ? error.message : String(error)),
+        fault: await tellWebhook(label, settings).catch((error: unknown) =>
+          error instanceof Error ? error.message : String(error),
         ),
       })),
     ])
   }
-
-const faultOf = (posted: Posted): string | null =>
-  posted.status !== null && posted.status >= 200 && posted.status < 300
-    ? null
-    : sentenceOf(posted)

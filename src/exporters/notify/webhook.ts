@@ -2,7 +2,7 @@ import type { AlertsState, View } from '../../model.ts'
 import { startCourier, sentenceOf, type Parcel } from './courier.ts'
 import type { Exporter } from '../exporter.ts'
 import { followReceivers, type Keep } from './follow-receivers.ts'
-import { readSecret, type Posted } from './post.ts'
+import { isTaken, readSecret, type Posted } from './post.ts'
 import { nameReceivers, type Named, type WebhookSettings } from './receivers.ts'
 import type { SenderOptions } from './sender-options.ts'
 import { payloadOf } from './webhook-payload.ts'
@@ -37,12 +37,12 @@ const createReceiver = (
 
   const answered = async (batch: Batch, posted: Posted) => {
     const { status } = posted
-    const isTaken = status !== null && status >= 200 && status < 300
+    const taken = isTaken(posted)
     const isRefused =
       status !== null && status >= 400 && status < 500 && status !== 408 && status !== 429
-    if (!isTaken && !isRefused) return 'later'
+    if (!taken && !isRefused) return 'later'
     const count = batch.news.length + batch.still.length
-    if (isTaken) tally.taken(label, count)
+    if (taken) tally.taken(label, count)
     else {
       // What it already knows is not lost
       tally.givenUp(label, batch.news.length || 1)
@@ -56,7 +56,7 @@ const createReceiver = (
     keep.changed()
     // Or a restart would tell it again
     await keep.flush()
-    return isTaken ? 'taken' : 'refused'
+    return taken ? 'taken' : 'refused'
   }
   const next = async (): Promise<Parcel | null> => {
     const batch = queue.next(now())

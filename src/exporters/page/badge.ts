@@ -1,9 +1,8 @@
-import { worstState } from '../../diagnosis/diagnose.ts'
 import { cleanText } from '../../nix/clean.ts'
 import type { Snapshot, State } from '../../model.ts'
 import type { HttpAnswer, Route } from '../exporter.ts'
 import { html } from './html.ts'
-import { looks } from './words.ts'
+import { fleetState, looks } from './words.ts'
 
 const colours: Readonly<Record<State, string>> = {
   healthy: '#17703a',
@@ -19,10 +18,7 @@ export const badgeRoutes = (read: () => Snapshot): readonly Route[] => [
   {
     method: 'GET',
     path: '/badge.svg',
-    handle: () => {
-      const states = [...read().builders.values()].map(({ verdict }) => verdict.state)
-      return badge('Nix builders', states.length > 0 ? worstState(states) : 'unknown')
-    },
+    handle: () => badge('Nix builders', fleetState(read())),
   },
   {
     method: 'GET',

@@ -1,4 +1,3 @@
-import { worstState } from '../../diagnosis/diagnose.ts'
 import type { View } from '../../model.ts'
 import type { Exporter, HttpAnswer, HttpRequest, Route } from '../exporter.ts'
 import { debugAnswer, type DebugOptions } from '../debug.ts'
@@ -10,6 +9,7 @@ import { framed, themeOf } from './frame.ts'
 import { createLive } from './live.ts'
 import { runbooksPath, runbookView, type AlertRunbooks } from './runbooks.ts'
 import type { PageView } from './view.ts'
+import { fleetState } from './words.ts'
 
 export interface PageOptions extends DebugOptions {
   /** Our own version. */
@@ -46,6 +46,13 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
       return state ? builderView(state, snapshot, now()) : null
     }
     const live = createLive(view, show)
+    const commonFrame = (request: HttpRequest) => ({
+      version,
+      assets,
+      theme: themeOf(request),
+      isThemeNew: request.query.has('theme'),
+      now: now(),
+    })
     const page = (request: HttpRequest): HttpAnswer => {
       const address = addressOf(request)
       const opened = live.open(address)
@@ -55,16 +62,11 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
           type: 'text/plain; charset=utf-8',
           body: 'no such builder is configured: / lists those that are\n',
         }
+      const isPaused = request.query.has('pause')
       return framed(opened.view, {
-        version,
-        assets,
-        address: request.query.has('pause') ? withPause(address) : address,
-        live: request.query.has('pause')
-          ? 'paused'
-          : { from: `${opened.mark} ${address}` },
-        theme: themeOf(request),
-        isThemeNew: request.query.has('theme'),
-        now: now(),
+        ...commonFrame(request),
+        address: isPaused ? withPause(address) : address,
+        live: isPaused ? 'paused' : { from: `${opened.mark} ${address}` },
       })
     }
     const runbook = (request: HttpRequest): HttpAnswer => {
@@ -76,17 +78,12 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
           type: 'text/plain; charset=utf-8',
           body: `no such runbook: ${runbooksPath} lists those that are\n`,
         }
-      const states = [...view.read().builders.values()].map(one => one.verdict.state)
-      const state = states.length > 0 ? worstState(states) : 'unknown'
+      const state = fleetState(view.read())
       const document = { ...found, state, regions: [], order: [] }
       return framed(document, {
-        version,
-        assets,
+        ...commonFrame(request),
         address: request.path,
         live: 'still',
-        theme: themeOf(request),
-        isThemeNew: request.query.has('theme'),
-        now: now(),
       })
     }
     return [

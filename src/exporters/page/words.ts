@@ -1,5 +1,6 @@
+import { worstState } from '../../diagnosis/diagnose.ts'
 import type { BuilderReport, Report } from '../../diagnosis/report.ts'
-import type { State } from '../../model.ts'
+import type { Snapshot, State } from '../../model.ts'
 import { html, type Html } from './html.ts'
 
 /** Shape and word of a state: colour alone would tell some people nothing. */
@@ -12,6 +13,12 @@ export const looks: Readonly<
   unknown: { shape: '?', word: 'unknown' },
   asleep: { shape: '☾', word: 'asleep' },
   drained: { shape: '–', word: 'drained' },
+}
+
+/** The worst of all builders; unknown where there are none. */
+export const fleetState = ({ builders }: Snapshot): State => {
+  const states = [...builders.values()].map(({ verdict }) => verdict.state)
+  return states.length > 0 ? worstState(states) : 'unknown'
 }
 
 /** Most urgent first. */
