@@ -4,10 +4,10 @@
  * Run: node --import ./scripts/ts/register.mjs bench/metrics.ts
  */
 import { Gauge, Registry } from 'prom-client'
-import { createPrometheusExporter } from '../src/exporters/metrics/prometheus.ts'
+import { createPrometheusExporter } from '../src/exporters/prometheus/prometheus.ts'
 import { createPageExporter } from '../src/exporters/page/index.ts'
 import type { Exporter } from '../src/exporters/exporter.ts'
-import type { BuilderState, Snapshot } from '../src/model.ts'
+import type { BuilderState, Snapshot } from '../src/model/index.ts'
 import {
   allOk,
   builderOf,
@@ -121,7 +121,11 @@ const measure = async (
 }
 
 const view = viewOf(snapshotOf(fleet()))
-const exporter = createPrometheusExporter({ version: '0', samplesOf, now: () => now })
+const exporter = createPrometheusExporter({
+  version: '0',
+  collectSamples: samplesOf,
+  now: () => now,
+})
 const ours = await serve(view, exporter)
 const { body } = await ours.get('/metrics')
 const pages = await serve(view, createPageExporter({ version: '0', now: () => now }))

@@ -13,27 +13,27 @@ writeFileSync(
   `${JSON.stringify(configSchema, null, 2)}\n`,
 )
 
-const { metricsDoc } = await import('../dist/exporters/metrics/metrics-doc.js')
+const { metricsDoc } = await import('../dist/exporters/prometheus/metrics-doc.js')
 mkdirSync(join(root, 'docs'), { recursive: true })
 writeFileSync(join(root, 'docs', 'metrics.md'), metricsDoc())
 
 const { kindNames } = await import('../dist/diagnosis/kinds.js')
-const { explain, runbookIndex } = await import('../dist/diagnosis/runbook.js')
+const { renderRunbook, renderRunbookIndex } = await import('../dist/diagnosis/runbook.js')
 const runbooks = join(root, 'docs', 'runbooks')
 mkdirSync(runbooks, { recursive: true })
-writeFileSync(join(runbooks, 'README.md'), runbookIndex())
-for (const kind of kindNames) writeFileSync(join(runbooks, `${kind}.md`), explain(kind))
+writeFileSync(join(runbooks, 'README.md'), renderRunbookIndex())
+for (const kind of kindNames) writeFileSync(join(runbooks, `${kind}.md`), renderRunbook(kind))
 
 const { alertRules } = await import('../dist/alerts/rules.js')
-const { alertPage, alertsDoc, alertsFile, recordingFile } =
+const { alertRunbook, alertsDoc, alertsFile, recordingRulesFile } =
   await import('../dist/alerts/files.js')
 writeFileSync(join(root, 'prometheus', 'alerts.yml'), alertsFile())
-writeFileSync(join(root, 'prometheus', 'rules.yml'), recordingFile())
+writeFileSync(join(root, 'prometheus', 'rules.yml'), recordingRulesFile())
 writeFileSync(join(root, 'docs', 'alerts.md'), alertsDoc())
 const { dashboardFile } = await import('../dist/alerts/dashboard.js')
 writeFileSync(join(root, 'grafana', 'builder-monitor.json'), dashboardFile())
 for (const rule of alertRules)
-  writeFileSync(join(runbooks, `${rule.name}.md`), alertPage(rule))
+  writeFileSync(join(runbooks, `${rule.name}.md`), alertRunbook(rule))
 
 // The options of the NixOS module follow from the schema; only a real Nix can tell them
 const options = spawnSync(process.execPath, [join(root, 'scripts', 'nixos-docs.mjs')], {

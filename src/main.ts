@@ -2,8 +2,8 @@
 import { setMaxListeners } from 'node:events'
 import { helpText } from './cli/help.ts'
 import { version } from './version.ts'
-import { UsageError, type Io } from './cli/io.ts'
-import { nearest } from './diagnosis/nearest.ts'
+import { UsageError, type Io } from './cli/terminal.ts'
+import { closestMatch } from './text/closest-match.ts'
 
 type Command = (args: readonly string[], io: Io) => Promise<number>
 
@@ -45,9 +45,9 @@ const main = async (argv: readonly string[]): Promise<number> => {
   const load = Object.hasOwn(commands, name) ? commands[name] : undefined
   try {
     if (!load) {
-      const near = nearest(name, Object.keys(commands))
+      const suggestion = closestMatch(name, Object.keys(commands))
       throw new UsageError(
-        `unknown command ${name}${near ? `, did you mean ${near}?` : ''}`,
+        `unknown command ${name}${suggestion ? `, did you mean ${suggestion}?` : ''}`,
       )
     }
     const command = await load()

@@ -18,8 +18,8 @@ import { fileURLToPath } from 'node:url'
 import type { ServerChannel } from 'ssh2'
 import t from 'tap'
 import { demoBuilders } from '../src/demo/demo-builder.ts'
-import { serveWorker } from '../src/demo/worker-server.ts'
-import { clientKey, has, sshServer } from './transport/support.ts'
+import { serveWorkerProtocol } from '../src/demo/worker-server.ts'
+import { clientKey, has, sshServer } from './transport/ssh/support.ts'
 
 t.setTimeout(120_000)
 
@@ -59,7 +59,7 @@ const actAsNix = (channel: ServerChannel, command: string) => {
     channel.end()
   }
   if (command !== 'nix-daemon --stdio') return over(127)
-  serveWorker({ stdout: channel, stdin: channel }, demoBuilders[0]!, {
+  serveWorkerProtocol({ stdout: channel, stdin: channel }, demoBuilders[0]!, {
     signal: new AbortController().signal,
   }).then(
     () => over(0),

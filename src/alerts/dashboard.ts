@@ -8,12 +8,14 @@ interface Panel {
   readonly targets: readonly (readonly [expr: string, legend: string])[]
 }
 
-const mine = 'instance=~"$instance"'
-const one = `${mine}, builder=~"$builder"`
+const instanceMatcher = 'instance=~"$instance"'
+const builderMatcher = `${instanceMatcher}, builder=~"$builder"`
 
 /** A number for each state, so that one line can be drawn: higher is worse. */
-const worst = ['healthy', 'degraded', 'unknown', 'down']
-  .map((state, rank) => `nix_builder_state{${one}, state="${state}"} * ${rank}`)
+const worstState = ['healthy', 'degraded', 'unknown', 'down']
+  .map(
+    (state, rank) => `nix_builder_state{${builderMatcher}, state="${state}"} * ${rank}`,
+  )
   .map(expr => `sum without (state) (${expr})`)
   .join(' + ')
 
@@ -24,22 +26,24 @@ const sections: readonly { readonly title: string; readonly panels: readonly Pan
       panels: [
         stat(
           'Can take work',
-          `sum(nix_builder_state{${mine}, state=~"healthy|degraded"})`,
+          `sum(nix_builder_state{${instanceMatcher}, state=~"healthy|degraded"})`,
         ),
-        stat('Down', `sum(nix_builder_state{${mine}, state="down"})`),
-        stat('Unknown', `sum(nix_builder_state{${mine}, state="unknown"})`),
-        stat('This machine ready', `min(nix_client_ready{${mine}})`),
+        stat('Down', `sum(nix_builder_state{${instanceMatcher}, state="down"})`),
+        stat('Unknown', `sum(nix_builder_state{${instanceMatcher}, state="unknown"})`),
+        stat('This machine ready', `min(nix_client_ready{${instanceMatcher}})`),
         {
           title: 'State (0 healthy, 1 degraded, 2 unknown, 3 down)',
           type: 'state-timeline',
           width: 12,
-          targets: [[worst, '{{builder}}']],
+          targets: [[worstState, '{{builder}}']],
         },
         {
           title: 'Builders that can build, by system',
           type: 'timeseries',
           width: 12,
-          targets: [[`nix_builders_available{${mine}, feature=""}`, '{{system}}']],
+          targets: [
+            [`nix_builders_available{${instanceMatcher}, feature=""}`, '{{system}}'],
+          ],
         },
       ],
     },
@@ -48,21 +52,24 @@ const sections: readonly { readonly title: string; readonly panels: readonly Pan
       panels: [
         series('Login, by phase', 's', [
           [
-            `sum by (phase) (nix_builder_ssh_phase_duration_seconds{${one}})`,
+            `sum by (phase) (nix_builder_ssh_phase_duration_seconds{${builderMatcher}})`,
             '{{phase}}',
           ],
         ]),
         series('Duration of probes', 's', [
-          [`nix_builder_probe_duration_seconds{${one}}`, '{{builder}} {{probe}}'],
+          [
+            `nix_builder_probe_duration_seconds{${builderMatcher}}`,
+            '{{builder}} {{probe}}',
+          ],
         ]),
         series('Failed attempts', 'short', [
           [
-            `sum by (builder, probe) (rate(nix_builder_probe_failures_total{${one}}[$__rate_interval]))`,
+            `sum by (builder, probe) (rate(nix_builder_probe_failures_total{${builderMatcher}}[$__rate_interval]))`,
             '{{builder}} {{probe}}',
           ],
         ]),
         series('Memory available', 'bytes', [
-          [`nix_builder_memory_available_bytes{${one}}`, '{{builder}}'],
+          [`nix_builder_memory_available_bytes{${builderMatcher}}`, '{{builder}}'],
         ]),
       ],
     },
@@ -71,12 +78,12 @@ const sections: readonly { readonly title: string; readonly panels: readonly Pan
       panels: [
         series('Since the last canary', 's', [
           [
-            `time() - nix_builder_probe_success_timestamp_seconds{${one}, probe="canary"} > 0`,
+            `time() - nix_builder_probe_success_timestamp_seconds{${builderMatcher}, probe="canary"} > 0`,
             '{{builder}}',
           ],
         ]),
         series('Built for', 'short', [
-          [`nix_builder_canary_available{${one}}`, '{{builder}} {{system}}'],
+          [`nix_builder_canary_available{${builderMatcher}}`, '{{builder}} {{system}}'],
         ]),
       ],
     },
@@ -85,14 +92,14 @@ const sections: readonly { readonly title: string; readonly panels: readonly Pan
       panels: [
         series('Store: free, and min-free', 'bytes', [
           [
-            `nix_builder_filesystem_available_bytes{${one}, filesystem="store"}`,
+            `nix_builder_filesystem_available_bytes{${builderMatcher}, filesystem="store"}`,
             '{{builder}} free',
           ],
-          [`nix_builder_min_free_bytes{${one}}`, '{{builder}} min-free'],
+          [`nix_builder_min_free_bytes{${builderMatcher}}`, '{{builder}} min-free'],
         ]),
         series('Slots', 'short', [
-          [`nix_builder_slots_held{${one}}`, '{{builder}} held'],
-          [`nix_builder_configured_slots{${one}}`, '{{builder}} configured'],
+          [`nix_builder_slots_held{${builderMatcher}}`, '{{builder}} held'],
+          [`nix_builder_configured_slots{${builderMatcher}}`, '{{builder}} configured'],
         ]),
       ],
     },

@@ -1,14 +1,25 @@
-import type { Log } from '../log.ts'
-import type { Alert, AlertsState, Clock, Sample, Snapshot } from '../model.ts'
-import { createCalmClock } from './calm-clock.ts'
-import { createDress, labelsOf, type Dress, type Sender } from './dress.ts'
-import { createHourWindow } from './hour-window.ts'
-import { fingerprintOf, type Labels } from './labels.ts'
-import { noAlerts, over, step, type Alerts, type Tracked } from './machine.ts'
-import { recallAlerts, rememberAlerts } from './memory.ts'
+import type { Log } from '../log/log.ts'
+import type { Alert, AlertsState, Clock, Sample, Snapshot } from '../model/index.ts'
+import { createSteadyClock } from './steady-clock.ts'
+import {
+  createAlertRenderer,
+  alertLabels,
+  type RenderAlert,
+  type AlertContext,
+} from './render-alert.ts'
+import { createIncreaseWindow } from './increase-window.ts'
+import { computeFingerprint, type Labels } from './labels.ts'
+import {
+  noAlerts,
+  resolveAlert,
+  nextAlerts,
+  type TrackedAlerts,
+  type ActiveAlert,
+} from './alert-state.ts'
+import { restoreAlerts, serializeAlerts } from './serialize-alerts.ts'
 import { alertRules } from './rules.ts'
-import { seriesOf, type Series } from './series.ts'
-import { outerLabels, type AlertSettings } from './settings.ts'
+import { createSampleSet, type SampleSet } from './sample-set.ts'
+import { buildExternalLabels, type AlertSettings } from './settings.ts'
 
 export interface AlertsDeps {
   readonly read: () => Snapshot
@@ -19,48 +30,54 @@ export interface AlertsDeps {
   /** As configured now, defaults filled in. */
   readonly settings: () => AlertSettings
   /** What outlives a restart. */
-  readonly memory: {
+  readonly persistedState: {
     readonly read: () => unknown
-    readonly write: (value: () => unknown, isNews: boolean) => void
+    readonly write: (value: () => unknown, changed: boolean) => void
   }
   readonly clock: Clock
   readonly log: Log
   /** What each `for` is multiplied by; 1 by default. Tests of the whole have no five minutes. */
-  readonly patience?: number
+  readonly forMultiplier?: number
 }
 
 /** From a restart on, the longest time in seconds that an alert fires for want of measurements. */
-const longestRestored = 900
+const maxRestoredSeconds = 900
 const oomKills = 'nix_builder_daemon_oom_kills_total'
 
 /** Evaluates all rules over the newest snapshot, each time the returned function is called. */
-export const createEvaluate = (deps: AlertsDeps): (() => void) => {
+export const createEvaluator = (deps: AlertsDeps): (() => void) => {
   const { clock, log } = deps
-  const steady = () => clock.monotonic() / 1000
-  const startedAt = steady()
-  const kept = deps.memory.read() as { alerts?: unknown; increases?: unknown } | undefined
-  let alerts = recallAlerts(kept?.alerts, startedAt)
-  const window = createHourWindow([oomKills], kept?.increases)
+  const monotonicSeconds = () => clock.monotonic() / 1000
+  const startedAt = monotonicSeconds()
+  const persisted = deps.persistedState.read() as
+    { alerts?: unknown; increases?: unknown } | undefined
+  let alerts = restoreAlerts(persisted?.alerts, startedAt)
+  const window = createIncreaseWindow([oomKills], persisted?.increases)
   // New measurements of everything there are within a canary's interval
-  const calm = createCalmClock(clock, () =>
+  const steadyClock = createSteadyClock(clock, () =>
     Math.max(3600, 2 * deps.read().monitor.intervals.canary),
   )
   let published: AlertsState | null = null
-  let dressed: { readonly text: string; readonly dress: Dress } | null = null
+  let renderer: { readonly text: string; readonly renderAlert: RenderAlert } | null = null
 
   /** Whose alerts they are seldom changes; when it does, those that there are change with it. */
-  const dressFor = (sender: Sender): Dress => {
-    const text = JSON.stringify(sender)
-    if (dressed?.text !== text) {
-      dressed = { text, dress: createDress(sender) }
-      alerts = relabelled(alerts, sender.labels, clock.now() / 1000, steady())
+  const rendererFor = (context: AlertContext): RenderAlert => {
+    const text = JSON.stringify(context)
+    if (renderer?.text !== text) {
+      renderer = { text, renderAlert: createAlertRenderer(context) }
+      alerts = applyExternalLabels(
+        alerts,
+        context.labels,
+        clock.now() / 1000,
+        monotonicSeconds(),
+      )
     }
-    return dressed.dress
+    return renderer.renderAlert
   }
-  const show = (settings: AlertSettings) => {
+  const publishChanges = (settings: AlertSettings) => {
     const list = [
       ...[...alerts.active.values()].map(({ alert }) => alert),
-      ...[...alerts.ended.values()].map(({ alert }) => alert),
+      ...[...alerts.resolved.values()].map(({ alert }) => alert),
     ]
     const known = published?.list
     if (
@@ -69,116 +86,132 @@ export const createEvaluate = (deps: AlertsDeps): (() => void) => {
       list.every((alert, i) => alert === known[i])
     )
       return
-    const isNews = list.map(keyOf).join() !== known?.map(keyOf).join()
+    const changed = list.map(alertKey).join() !== known?.map(alertKey).join()
     published = { externalUrl: settings.externalUrl, list }
     // Before it is shown: who is told of it also finds it written
-    remember(isNews)
+    persist(changed)
     deps.publish(published)
   }
-  const remember = (isNews: boolean) =>
-    deps.memory.write(
+  const persist = (changed: boolean) =>
+    deps.persistedState.write(
       () => ({
-        alerts: rememberAlerts(alerts, steady()),
-        increases: window.remember(),
+        alerts: serializeAlerts(alerts, monotonicSeconds()),
+        increases: window.serialize(),
       }),
-      isNews,
+      changed,
     )
 
   return () => {
-    const now = calm()
+    const now = steadyClock()
     const settings = deps.settings()
     const snapshot = deps.read()
-    const wall = clock.now() / 1000
+    const wallSeconds = clock.now() / 1000
     if (!settings.enable) {
       if (published) deps.publish(null)
-      if (alerts.active.size > 0 || published) remember(true)
+      if (alerts.active.size > 0 || published) persist(true)
       published = null
       alerts = noAlerts
       return
     }
     const samples = deps.samples(snapshot, now)
     window.observe(samples, now)
-    const dress = dressFor({
-      labels: outerLabels(settings),
+    const renderAlert = rendererFor({
+      labels: buildExternalLabels(settings),
       externalUrl: settings.externalUrl,
-      patience: deps.patience ?? 1,
+      forMultiplier: deps.forMultiplier ?? 1,
     })
     // In doubt of ourselves nothing begins and nothing ends
-    if (!snapshot.monitor.suspect) {
-      const series = seriesOf(samples, now, family => window.increase(family, now))
+    if (!snapshot.monitor.selfCheckFailed) {
+      const sampleSet = createSampleSet(samples, now, family =>
+        window.increase(family, now),
+      )
       const before = alerts
-      alerts = step(alerts, {
-        wall,
-        steady: steady(),
-        holdings: alertRules
+      alerts = nextAlerts(alerts, {
+        wallSeconds,
+        monotonicSeconds: monotonicSeconds(),
+        matches: alertRules
           .filter(({ name }) => !settings.disabledAlerts.includes(name))
-          .flatMap(rule => rule.holds(series).map(found => dress(rule, found))),
-        mayEnd: tracked =>
-          !tracked.isRestored ||
-          steady() - startedAt > longestRestored ||
-          (snapshot.monitor.ready && hasSpoken(series, tracked)),
+          .flatMap(rule =>
+            rule.evaluate(sampleSet).map(found => renderAlert(rule, found)),
+          ),
+        mayResolve: activeAlert =>
+          !activeAlert.isRestored ||
+          monotonicSeconds() - startedAt > maxRestoredSeconds ||
+          (snapshot.monitor.ready && hasFreshData(sampleSet, activeAlert)),
       })
-      tell(log, before, alerts)
+      logTransitions(log, before, alerts)
     }
-    show(settings)
-    if (alerts.active.size > 0) remember(false)
+    publishChanges(settings)
+    if (alerts.active.size > 0) persist(false)
   }
 }
 
-const keyOf = ({ fingerprint, state }: Alert): string => `${fingerprint}${state}`
+const alertKey = ({ fingerprint, state }: Alert): string => `${fingerprint}${state}`
 
 /** Whether the probes have told what could end the alert. A builder that left has nothing to tell. */
-const hasSpoken = (series: Series, { alert, inner }: Tracked): boolean => {
-  const { builder } = inner
+const hasFreshData = (
+  sampleSet: SampleSet,
+  { alert, ruleLabels }: ActiveAlert,
+): boolean => {
+  const { builder } = ruleLabels
   if (builder !== undefined) {
-    const unknown = series.one('nix_builder_state', { builder, state: 'unknown' })
+    const unknown = sampleSet.selectValue('nix_builder_state', {
+      builder,
+      state: 'unknown',
+    })
     if (unknown === undefined) return true
     if (unknown === 1 && alert.name !== 'NixBuilderUnknown') return false
   }
-  const family = alertRules.find(({ name }) => name === alert.name)?.spokenBy
+  const family = alertRules.find(({ name }) => name === alert.name)?.sourceFamily
   return (
     family === undefined ||
-    series
-      .of(family)
+    sampleSet
+      .select(family)
       .some(({ labels }) =>
-        Object.entries(labels).every(([name, value]) => inner[name] === value),
+        Object.entries(labels).every(([name, value]) => ruleLabels[name] === value),
       )
   )
 }
 
 /** Where the labels of this monitor were changed: the alerts under the old ones are over, and go on under the new ones. */
-const relabelled = (
-  { active, ended }: Alerts,
-  outer: Labels,
-  wall: number,
-  steady: number,
-): Alerts => {
-  const nextEnded = new Map(ended)
+const applyExternalLabels = (
+  { active, resolved }: TrackedAlerts,
+  externalLabels: Labels,
+  wallSeconds: number,
+  monotonicSeconds: number,
+): TrackedAlerts => {
+  const nextEnded = new Map(resolved)
   let changed = false
-  const nextActive = [...active].map(([id, tracked]): [string, Tracked] => {
-    const { alert, inner } = tracked
+  const nextActive = [...active].map(([id, activeAlert]): [string, ActiveAlert] => {
+    const { alert, ruleLabels } = activeAlert
     const severity = alert.labels['severity'] ?? ''
-    const labels = labelsOf(alert.name, severity, inner, outer)
-    const fingerprint = fingerprintOf(labels)
-    if (fingerprint === id) return [id, tracked]
+    const labels = alertLabels(alert.name, severity, ruleLabels, externalLabels)
+    const fingerprint = computeFingerprint(labels)
+    if (fingerprint === id) return [id, activeAlert]
     changed = true
     if (alert.state === 'firing')
-      nextEnded.set(id, { at: steady, alert: over(alert, wall) })
-    return [fingerprint, { ...tracked, alert: { ...alert, labels, fingerprint } }]
+      nextEnded.set(id, {
+        resolvedAt: monotonicSeconds,
+        alert: resolveAlert(alert, wallSeconds),
+      })
+    return [fingerprint, { ...activeAlert, alert: { ...alert, labels, fingerprint } }]
   })
-  return changed ? { active: new Map(nextActive), ended: nextEnded } : { active, ended }
+  return changed
+    ? { active: new Map(nextActive), resolved: nextEnded }
+    : { active, resolved }
 }
 
 /** A line for each alert that begins or ends to fire. */
-const tell = (log: Log, before: Alerts, after: Alerts): void => {
+const logTransitions = (log: Log, before: TrackedAlerts, after: TrackedAlerts): void => {
   for (const [id, { alert }] of after.active)
     if (alert.state === 'firing' && before.active.get(id)?.alert.state !== 'firing')
-      log.warn(fieldsOf(alert), 'alert fires')
-  for (const [id, { alert }] of after.ended)
-    if (before.ended.get(id)?.alert !== alert) log.info(fieldsOf(alert), 'alert is over')
+      log.warn(logFields(alert), 'alert fires')
+  for (const [id, { alert }] of after.resolved)
+    if (before.resolved.get(id)?.alert !== alert)
+      log.info(logFields(alert), 'alert is over')
 }
 
-const fieldsOf = ({ name, labels, annotations }: Alert) => ({
+const logFields = ({ name, labels, annotations }: Alert) => ({
   alert: name,
   ...(labels['builder'] === undefined ? {} : { builder: labels['builder'] }),
   severity: labels['severity'],

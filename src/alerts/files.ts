@@ -29,26 +29,26 @@ const ruleLines = (rule: AlertRule): readonly string[] => [
 ]
 
 /** prometheus/rules.yml: what dashboards and service levels ask for again and again. */
-export const recordingFile = (): string =>
+export const recordingRulesFile = (): string =>
   [
     '# Recording rules of builder-monitor. Made from src/alerts/files.ts by `npm run docs`.',
     'groups:',
     '  - name: builder-monitor-recordings',
     '    rules:',
-    ...recordings.flatMap(([name, expr]) => [
+    ...recordingRules.flatMap(([name, expr]) => [
       `      - record: ${name}`,
       `        expr: ${JSON.stringify(expr)}`,
     ]),
     '',
   ].join('\n')
 
-const recordings = [
+const recordingRules = [
   [
     'builder:nix_builder_available:avg1d',
     'avg_over_time((sum without (state) (nix_builder_state{state=~"healthy|degraded"}))[1d:5m])',
   ],
   [
-    'instance:nix_builders_able:ratio',
+    'instance:nix_builders_available:ratio',
     'sum by (instance, job) (nix_builder_state{state=~"healthy|degraded"}) / count by (instance, job) (nix_builder_up)',
   ],
   [
@@ -58,7 +58,7 @@ const recordings = [
 ] as const
 
 /** The runbook page of an alert. */
-export const alertPage = (rule: AlertRule): string =>
+export const alertRunbook = (rule: AlertRule): string =>
   [
     `# ${rule.name}`,
     '',
@@ -66,11 +66,11 @@ export const alertPage = (rule: AlertRule): string =>
     '',
     '## What it means',
     '',
-    rule.runbook.means,
+    rule.runbook.meaning,
     '',
     '## How to see it',
     '',
-    rule.runbook.look,
+    rule.runbook.diagnosis,
     '',
     '```promql',
     rule.expr,
@@ -78,17 +78,17 @@ export const alertPage = (rule: AlertRule): string =>
     '',
     '## How to mend it',
     '',
-    rule.runbook.mend,
+    rule.runbook.fix,
     '',
     '## How to silence it',
     '',
     '```sh',
-    `amtool silence add --duration=2h --comment='known' alertname=${rule.name}${perBuilder(rule)}`,
+    `amtool silence add --duration=2h --comment='known' alertname=${rule.name}${builderMatcher(rule)}`,
     '```',
     '',
   ].join('\n')
 
-const perBuilder = ({ description }: AlertRule): string =>
+const builderMatcher = ({ description }: AlertRule): string =>
   description.includes('$labels.builder') ? ' builder=NAME' : ''
 
 /** docs/alerts.md: all alerts on one page. */

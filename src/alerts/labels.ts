@@ -1,21 +1,21 @@
-import { cleanText } from '../nix/clean.ts'
+import { sanitize } from '../text/sanitize.ts'
 
 export type Labels = Readonly<Record<string, string>>
 
 const maxBytes = 1024
 
 /** Labels as receivers take them: sorted by name, clean, in UTF-8, none empty, values of at most 1 KiB. */
-export const fitLabels = (labels: Labels): Labels =>
+export const normalizeLabels = (labels: Labels): Labels =>
   Object.fromEntries(
     Object.entries(labels)
-      .map(([name, value]) => [name, fitValue(value)] as const)
+      .map(([name, value]) => [name, normalizeValue(value)] as const)
       .filter(([, value]) => value !== '')
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   )
 
 /** What is cut ends in a digest of the whole, so that two that begin alike stay two. */
-const fitValue = (value: string): string => {
-  const text = cleanText(value, value.length)
+const normalizeValue = (value: string): string => {
+  const text = sanitize(value, value.length)
   if (Buffer.byteLength(text) <= maxBytes) return text
   const cut = Buffer.from(text)
     .subarray(0, maxBytes - 20)
@@ -25,7 +25,7 @@ const fitValue = (value: string): string => {
 }
 
 /** The fingerprint of a label set, as Prometheus' and Alertmanager's `model.LabelSet.Fingerprint` has it. */
-export const fingerprintOf = (labels: Labels): string =>
+export const computeFingerprint = (labels: Labels): string =>
   hex(
     fnv1a(
       Object.entries(labels)

@@ -1,4 +1,4 @@
-import type { Labelled, Series } from './series.ts'
+import type { LabeledValue, SampleSet } from './sample-set.ts'
 
 /** One alert, for Prometheus and for ourselves: expression and condition stand side by side and mean the same. */
 export interface AlertRule {
@@ -9,12 +9,12 @@ export interface AlertRule {
    * The same condition over our own samples: what the expression would yield, with its labels but for instance and job.
    * `prometheus/tests/alerts.yml` is run through both.
    */
-  readonly holds: (series: Series) => readonly Labelled[]
+  readonly evaluate: (series: SampleSet) => readonly LabeledValue[]
   /**
    * A family that has a sample of the alert's builder, check or file system as soon as the probes have told something of
    * it; until then an alert that fired before a restart goes on firing. Without it a known state of the builder is enough.
    */
-  readonly spokenBy?: string
+  readonly sourceFamily?: string
   /** How long the expression must hold, as Prometheus writes it; `0m` is at once. */
   readonly for: string
   readonly severity: 'critical' | 'warning' | 'info'
@@ -23,8 +23,8 @@ export interface AlertRule {
   /** A template of Prometheus with labels and value; `template.ts` knows the functions that it may use. */
   readonly description: string
   readonly runbook: {
-    readonly means: string
-    readonly look: string
-    readonly mend: string
+    readonly meaning: string
+    readonly diagnosis: string
+    readonly fix: string
   }
 }

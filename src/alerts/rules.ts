@@ -20,10 +20,10 @@ export const alertRules: readonly AlertRule[] = [
 export const alertNames: readonly string[] = alertRules.map(({ name }) => name)
 
 /** Families that conditions read, so that nothing else needs to be made for them. */
-export const familiesOfRules: ReadonlySet<string> = new Set([
+export const familiesUsedByRules: ReadonlySet<string> = new Set([
   'nix_builder_state',
-  ...alertRules.flatMap(({ expr, spokenBy }) => [
+  ...alertRules.flatMap(({ expr, sourceFamily }) => [
     ...(expr.match(/\b(?:nix_|builder_monitor_)\w+/g) ?? []),
-    ...(spokenBy === undefined ? [] : [spokenBy]),
+    ...(sourceFamily === undefined ? [] : [sourceFamily]),
   ]),
 ])

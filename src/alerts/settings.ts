@@ -11,7 +11,7 @@ export interface AlertSettings {
 }
 
 /** The labels of every alert of this monitor. */
-export const outerLabels = ({ labels, instance }: AlertSettings): Labels => ({
+export const buildExternalLabels = ({ labels, instance }: AlertSettings): Labels => ({
   job: 'builder-monitor',
   ...labels,
   instance,

@@ -1,4 +1,4 @@
-import { createEvaluate, type AlertsDeps } from './evaluate.ts'
+import { createEvaluator, type AlertsDeps } from './evaluate.ts'
 
 /** All conditions of 200 builders take 12 to 20 ms on a slow core; no rule is in a greater hurry. */
 const everyMs = 5000
@@ -6,7 +6,7 @@ const everyMs = 5000
 /** Evaluates at once and every five seconds, until the returned function is called. */
 export const startAlerts = (deps: AlertsDeps): (() => void) => {
   const stopping = new AbortController()
-  const evaluate = createEvaluate(deps)
+  const evaluate = createEvaluator(deps)
   void (async () => {
     while (!stopping.signal.aborted) {
       try {

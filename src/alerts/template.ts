@@ -3,7 +3,7 @@
  * `{{ $labels.x }}`, `{{ $value }}`, and a pipe to `humanize` or `humanizeDuration`. Throws a sentence for anything else;
  * a test renders every description.
  */
-export const render = (
+export const renderTemplate = (
   template: string,
   labels: Readonly<Record<string, string>>,
   value: number,
@@ -13,10 +13,10 @@ export const render = (
     const label = /^\$labels\.(\w+)$/.exec(subject)?.[1]
     if (label !== undefined && pipe.length === 0) return labels[label] ?? ''
     const [name, ...more] = pipe
-    const print = name === undefined ? String : functions[name]
-    if (subject !== '$value' || !print || more.length > 0)
+    const format = name === undefined ? String : formatters[name]
+    if (subject !== '$value' || !format || more.length > 0)
       throw new Error(`the template {{${inner}}} is not of the part that we know`)
-    return print(value)
+    return format(value)
   })
 
 /** As Prometheus does: whole days, hours, minutes and seconds; below a second with a prefix. */
@@ -55,7 +55,7 @@ const humanize = (value: number): string => {
   return `${Number(rest.toPrecision(4))}${prefix}`
 }
 
-const functions: Readonly<Record<string, ((value: number) => string) | undefined>> = {
+const formatters: Readonly<Record<string, ((value: number) => string) | undefined>> = {
   humanize,
   humanizeDuration,
 }

@@ -1,14 +1,14 @@
-import type { Alert } from '../model.ts'
-import { labelsOf } from './dress.ts'
-import { outerLabels, type AlertSettings } from './settings.ts'
-import { fingerprintOf } from './labels.ts'
+import type { Alert } from '../model/index.ts'
+import { alertLabels } from './render-alert.ts'
+import { buildExternalLabels, type AlertSettings } from './settings.ts'
+import { computeFingerprint } from './labels.ts'
 
 /** Of no rule: routes that want every alert see it, and whoever reads it knows what it is. */
 export const testAlertName = 'NixBuilderMonitorTest'
 
 /** An alert about nothing, with the labels that real ones carry; it fires at `now` (Unix seconds). */
-export const testAlert = (settings: AlertSettings, now: number): Alert => {
-  const labels = labelsOf(testAlertName, 'info', {}, outerLabels(settings))
+export const createTestAlert = (settings: AlertSettings, now: number): Alert => {
+  const labels = alertLabels(testAlertName, 'info', {}, buildExternalLabels(settings))
   return {
     name: testAlertName,
     labels,
@@ -22,7 +22,7 @@ export const testAlert = (settings: AlertSettings, now: number): Alert => {
     activeAt: now,
     startsAt: now,
     endsAt: null,
-    fingerprint: fingerprintOf(labels),
+    fingerprint: computeFingerprint(labels),
     generatorUrl: `${settings.externalUrl}/`,
   }
 }

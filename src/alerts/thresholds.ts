@@ -1,7 +1,7 @@
 /** The limits of all alerts; seconds and bytes. */
 export const thresholds = {
   /** Canary intervals without a success. */
-  unprovenIntervals: 4,
+  unverifiedIntervals: 4,
   belowMinFreeSeconds: 3600,
   gcOverdueBytes: 2 ** 30,
   fullBytes: 100 * 2 ** 20,

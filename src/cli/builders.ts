@@ -1,21 +1,21 @@
-import type { ActiveBuilders, Builder, Problem } from '../model.ts'
+import type { ActiveBuilders, Builder, Problem } from '../model/index.ts'
 import { createRun } from '../transport/run.ts'
-import type { Io } from './io.ts'
-import { readLocalBuilders } from './local-nix.ts'
-import { parse } from './parse.ts'
-import { paintFor, type Paint } from './render.ts'
+import type { Io } from './terminal.ts'
+import { readLocalBuilders } from './read-builders.ts'
+import { parseArguments } from './arguments.ts'
+import { createPaint, type Paint } from './render.ts'
 
 /** The active builders as Nix would see them. Exit 0, or 1 where something about the list is wrong. */
 export const buildersCommand = async (
   args: readonly string[],
   io: Io,
 ): Promise<number> => {
-  const { values } = parse(args, { json: { type: 'boolean' } })
+  const { values } = parseArguments(args, { json: { type: 'boolean' } })
   const active = await readLocalBuilders(createRun(), io.env, io.signal)
   io.out(
     values['json'] === true
       ? `${JSON.stringify(buildersJson(active), null, 2)}\n`
-      : buildersText(active, paintFor(io.isTerminal, io.env)),
+      : buildersText(active, createPaint(io.isTerminal, io.env)),
   )
   return active.problems.length > 0 ? 1 : 0
 }
@@ -44,16 +44,16 @@ export const buildersJson = ({ source, builders, problems }: ActiveBuilders) => 
 })
 
 const buildersText = (active: ActiveBuilders, paint: Paint): string => {
-  const told =
+  const source =
     active.source === 'nix'
       ? `as Nix ${active.nix.version ?? ''} tells`
       : "read from Nix's files, since Nix does not tell"
   const { length } = active.builders
-  const head =
+  const headline =
     length === 0
-      ? `No builders are configured (${told}). Looked at: ${active.files.join(', ')}`
-      : `${length} ${length === 1 ? 'builder' : 'builders'} (${told})`
-  return `${[paint.bold(head), ...active.problems.map(p => problemLine(p, paint)), ...active.builders.map(b => builderLines(b, paint))].join('\n')}\n`
+      ? `No builders are configured (${source}). Looked at: ${active.files.join(', ')}`
+      : `${length} ${length === 1 ? 'builder' : 'builders'} (${source})`
+  return `${[paint.bold(headline), ...active.problems.map(p => problemLine(p, paint)), ...active.builders.map(b => builderLines(b, paint))].join('\n')}\n`
 }
 
 const problemLine = ({ file, line, message }: Problem, paint: Paint): string =>

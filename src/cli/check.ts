@@ -1,34 +1,34 @@
 import { loadConfig } from '../config/config.ts'
-import { knowledge } from './knowledge.ts'
+import { validationContext } from './validation-context.ts'
 import { systemClock } from '../schedule/clock.ts'
-import { instantVerdict } from '../diagnosis/verdict.ts'
-import { reportOf, type Report } from '../diagnosis/report.ts'
-import { hostKeysOf } from '../client-watch.ts'
-import { createEngine, type Engine } from '../engine.ts'
-import type { ActiveBuilders, Builder, ProbeName } from '../model.ts'
-import type { CanaryMode } from '../probes/canary-workshop.ts'
-import { isReachedBySsh } from '../nix/store-uri.ts'
-import { createLookAtClient } from '../probes/client/look.ts'
-import { thisMachine } from '../probes/client/machine.ts'
-import { createReadSlotLocks } from '../probes/slot-locks.ts'
+import { currentHealth } from '../diagnosis/health.ts'
+import { createReport, type Report } from '../diagnosis/report.ts'
+import { hostKeysByBuilder } from '../daemon/client-monitor.ts'
+import { createEngine, type Engine } from '../engine/engine.ts'
+import type { ActiveBuilders, Builder, ProbeName } from '../model/index.ts'
+import type { CanaryMode } from '../probes/canary/sandbox.ts'
+import { isReachedBySsh } from '../nix/machines/store-uri.ts'
+import { createCheckClient } from '../probes/client/checks.ts'
+import { localSystem } from '../probes/client/local-system.ts'
+import { createReadSlotLocks } from '../probes/slots/slot-locks.ts'
 import { createStore } from '../state/store.ts'
 import { createTraces, noTraces, type Traces } from '../state/traces.ts'
-import { createAskSsh } from '../transport/ask-ssh.ts'
-import { createDial } from '../transport/dial.ts'
+import { createResolveSshConfigAs } from '../transport/ssh/resolve-ssh-config-as.ts'
+import { createDial } from '../transport/ssh/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createRun } from '../transport/run.ts'
-import { configPath } from './config.ts'
+import { resolveConfigPath } from './config.ts'
 import { exitCodes } from './exit-codes.ts'
-import { UsageError, type Io } from './io.ts'
-import { nearest } from '../diagnosis/nearest.ts'
-import { readLocalBuilders } from './local-nix.ts'
-import { parse } from './parse.ts'
-import { paintFor, renderReport } from './render.ts'
+import { UsageError, type Io } from './terminal.ts'
+import { closestMatch } from '../text/closest-match.ts'
+import { readLocalBuilders } from './read-builders.ts'
+import { parseArguments } from './arguments.ts'
+import { createPaint, renderReport } from './render.ts'
 import { withTraces } from './traces.ts'
 
 /** Probes every (named) builder once. Exit 0 healthy, 1 degraded, 2 down, 3 unknown, usage or no builder. */
 export const checkCommand = async (args: readonly string[], io: Io): Promise<number> => {
-  const { values, positionals } = parse(args, {
+  const { values, positionals } = parseArguments(args, {
     canary: { type: 'boolean' },
     'canary-mode': { type: 'string' },
     config: { type: 'string' },
@@ -37,26 +37,29 @@ export const checkCommand = async (args: readonly string[], io: Io): Promise<num
     json: { type: 'boolean' },
   })
   const features = values['features'] === true
-  const mode = canaryMode(features || values['canary'] === true, values['canary-mode'])
-  const { path, named } = configPath(values['config'], io.env)
-  const loaded = await loadConfig(path, !named, knowledge)
-  if (!loaded.ok && named) throw new UsageError(loaded.errors.join('\n'))
+  const mode = parseCanaryMode(
+    features || values['canary'] === true,
+    values['canary-mode'],
+  )
+  const { path, isExplicit } = resolveConfigPath(values['config'], io.env)
+  const loaded = await loadConfig(path, !isExplicit, validationContext)
+  if (!loaded.ok && isExplicit) throw new UsageError(loaded.errors.join('\n'))
   // Whoever may not read the daemon's configuration shall be able to look all the same
   if (!loaded.ok) io.err(`${loaded.errors.join('\n')}\nso the defaults hold\n`)
   const stuckAfterHours = loaded.ok ? loaded.config.slots.stuckAfterHours : 24
   const run = createRun()
   const active = await readLocalBuilders(run, io.env, io.signal)
-  const chosen = chooseBuilders(active, positionals)
+  const selected = selectBuilders(active, positionals)
   const report = await checkOnce(
     active,
     {
-      chosen,
+      selected,
       mode,
       features,
       stuckAfterHours,
       traces:
         values['debug'] === true
-          ? createTraces({ clock: systemClock, maxChars: traceChars })
+          ? createTraces({ clock: systemClock, maxChars: maxTraceChars })
           : noTraces,
     },
     io,
@@ -65,48 +68,48 @@ export const checkCommand = async (args: readonly string[], io: Io): Promise<num
   io.out(
     values['json'] === true
       ? `${JSON.stringify(report, null, 2)}\n`
-      : `${renderReport(report, paintFor(io.isTerminal, io.env))}\n`,
+      : `${renderReport(report, createPaint(io.isTerminal, io.env))}\n`,
   )
-  if (chosen.length === 0 && active.problems.length === 0 && values['json'] !== true)
+  if (selected.length === 0 && active.problems.length === 0 && values['json'] !== true)
     io.err(`no builders are configured; looked at ${active.files.join(', ')}\n`)
   return exitCodes[report.state]
 }
 
-const canaryMode = (
-  asked: boolean,
+const parseCanaryMode = (
+  requested: boolean,
   mode: string | boolean | undefined,
 ): CanaryMode | null => {
-  if (mode === undefined) return asked ? 'private' : null
+  if (mode === undefined) return requested ? 'private' : null
   if (mode !== 'private' && mode !== 'daemon')
     throw new UsageError('--canary-mode is private or daemon')
   return mode
 }
 
-const chooseBuilders = (
+const selectBuilders = (
   active: ActiveBuilders,
   names: readonly string[],
 ): readonly Builder[] => {
   if (names.length === 0) return active.builders
   return names.map(name => {
-    const found = active.builders.find(b => b.name === name || b.storeUri === name)
-    if (found) return found
+    const match = active.builders.find(b => b.name === name || b.storeUri === name)
+    if (match) return match
     const all = active.builders.map(b => b.name)
-    const near = nearest(name, all)
+    const suggestion = closestMatch(name, all)
     throw new UsageError(
-      `no builder is called ${name}${near ? `, did you mean ${near}?` : ''} (there are: ${all.join(', ') || 'none'})`,
+      `no builder is called ${name}${suggestion ? `, did you mean ${suggestion}?` : ''} (there are: ${all.join(', ') || 'none'})`,
     )
   })
 }
 
 /** Of each attempt that `--debug` shows. */
-const traceChars = 128 * 1024
+const maxTraceChars = 128 * 1024
 /** At most this many builders are looked at side by side. */
-const width = 16
+const concurrency = 16
 
 const checkOnce = async (
   active: ActiveBuilders,
-  plan: {
-    readonly chosen: readonly Builder[]
+  options: {
+    readonly selected: readonly Builder[]
     readonly mode: CanaryMode | null
     readonly features: boolean
     readonly stuckAfterHours: number
@@ -118,13 +121,13 @@ const checkOnce = async (
   const now = () => systemClock.now() / 1000
   const store = createStore(
     (state, { problems }) => ({
-      verdict: instantVerdict(state, now(), problems),
+      health: currentHealth(state, now(), problems),
       changedAt: [],
     }),
     now,
     {
       startedAt: now(),
-      suspect: false,
+      selfCheckFailed: false,
       lastReloadOk: true,
       failuresByKind: {},
       intervals: {
@@ -141,7 +144,7 @@ const checkOnce = async (
       ready: false,
     },
   )
-  store.configure(active)
+  store.setBuilders(active)
   const nix = () => active.nix
   const dial = createDial({ run, clock: systemClock, env: io.env, nix })
   const engine = createEngine({
@@ -151,41 +154,46 @@ const checkOnce = async (
     clock: systemClock,
     env: io.env,
     nix,
-    traces: plan.traces,
+    traces: options.traces,
     askLocalDaemon: createAskLocalDaemon(io.env),
-    provesFeatures: () => plan.features,
-    slots: {
+    testsFeatures: () => options.features,
+    checkSlots: {
       readLocks: createReadSlotLocks({
         env: io.env,
         monotonic: systemClock.monotonic,
       }),
-      stuckAfterSeconds: () => plan.stuckAfterHours * 3600,
+      stuckAfterSeconds: () => options.stuckAfterHours * 3600,
     },
   })
-  const look = createLookAtClient({
-    machine: thisMachine,
+  const checkClient = createCheckClient({
+    localSystem,
     env: io.env,
     askLocalDaemon: createAskLocalDaemon(io.env),
     clock: systemClock,
-    askSsh: createAskSsh({ run, env: io.env, nix }),
+    resolveSshConfigAs: createResolveSshConfigAs({ run, env: io.env, nix }),
   })
-  let finish: () => void = () => undefined
-  const finished = new Promise<void>(resolve => (finish = resolve))
-  const hostKeys = finished.then(() => hostKeysOf(store.read()))
-  const looked = look(active, io.signal, hostKeys).then(client => store.client(client))
-  const waiting = [...plan.chosen]
+  let markFinished: () => void = () => undefined
+  const finished = new Promise<void>(resolve => (markFinished = resolve))
+  const hostKeys = finished.then(() => hostKeysByBuilder(store.read()))
+  const clientChecked = checkClient(active, io.signal, hostKeys).then(client =>
+    store.setClient(client),
+  )
+  const queue = [...options.selected]
   const worker = async () => {
-    for (let next = waiting.shift(); next; next = waiting.shift())
-      await checkBuilder(engine, next, plan.mode, io.signal)
+    for (let next = queue.shift(); next; next = queue.shift())
+      await checkBuilder(engine, next, options.mode, io.signal)
   }
-  await Promise.all(Array.from({ length: width }, worker)).finally(finish)
-  await looked
+  await Promise.all(Array.from({ length: concurrency }, worker)).finally(markFinished)
+  await clientChecked
   engine.close()
-  const report = reportOf(store.read(), new Set(plan.chosen.map(({ name }) => name)))
-  return withTraces(report, plan.traces)
+  const report = createReport(
+    store.read(),
+    new Set(options.selected.map(({ name }) => name)),
+  )
+  return withTraces(report, options.traces)
 }
 
-const telemetry: readonly ProbeName[] = ['system', 'disk', 'memory', 'locks']
+const telemetryProbes: readonly ProbeName[] = ['system', 'disk', 'memory', 'locks']
 
 /** Climbs the ladder: what needs a failed rung is skipped, not red. */
 const checkBuilder = async (
@@ -194,19 +202,25 @@ const checkBuilder = async (
   mode: CanaryMode | null,
   signal: AbortSignal,
 ): Promise<void> => {
-  const slots = engine.slots(builder, signal)
-  const answers = await engine.login(builder, signal)
+  const slots = engine.checkSlots(builder, signal)
+  const isLoginOk = await engine.checkLogin(builder, signal)
   await slots
   const isRemote = isReachedBySsh(builder)
-  if (engine.isConnected(builder)) await engine.telemetry(builder, telemetry, signal)
+  if (engine.isConnected(builder))
+    await engine.checkTelemetry(builder, telemetryProbes, signal)
   else
-    engine.skip(builder, telemetry, isRemote ? 'not_tried' : 'not_remote', {
-      waitsFor: 'login',
-    })
-  if (mode === null) engine.skip(builder, ['canary'], 'not_asked')
-  else if (answers || !isRemote) await engine.prove(builder, mode, signal)
+    engine.recordSkipped(
+      builder,
+      telemetryProbes,
+      isRemote ? 'dependency_failed' : 'not_ssh_store',
+      {
+        waitsFor: 'login',
+      },
+    )
+  if (mode === null) engine.recordSkipped(builder, ['canary'], 'not_requested')
+  else if (isLoginOk || !isRemote) await engine.runCanary(builder, mode, signal)
   else
-    engine.skip(builder, ['canary'], 'not_tried', {
+    engine.recordSkipped(builder, ['canary'], 'dependency_failed', {
       waitsFor: engine.isConnected(builder) ? 'trust' : 'login',
     })
 }

@@ -1,12 +1,12 @@
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { UsageError, type Io } from './io.ts'
+import { UsageError, type Io } from './terminal.ts'
 
 /**
  * Where the daemon can be asked: in RUNTIME_DIRECTORY of systemd, for root in /run, for others in their
  * XDG_RUNTIME_DIR; null where there is no such place.
  */
-export const controlSocketPath = (env: Io['env'], uid: number): string | null => {
+export const defaultControlSocket = (env: Io['env'], uid: number): string | null => {
   // systemd joins several directories with colons
   const runtime = env['RUNTIME_DIRECTORY']?.split(':')[0]
   const directory =
@@ -17,12 +17,15 @@ export const controlSocketPath = (env: Io['env'], uid: number): string | null =>
   return directory ? join(directory, 'control.sock') : null
 }
 
-const maxBytes = 64 * 1024 * 1024
+const maxResponseBytes = 64 * 1024 * 1024
 
 /** The socket that `--socket` names, or the usual one. Throws UsageError where there is no usual one. */
-export const controlSocketOf = (option: string | boolean | undefined, io: Io): string => {
+export const resolveControlSocket = (
+  option: string | boolean | undefined,
+  io: Io,
+): string => {
   if (typeof option === 'string') return option
-  const socket = controlSocketPath(io.env, process.getuid?.() ?? 0)
+  const socket = defaultControlSocket(io.env, process.getuid?.() ?? 0)
   if (socket) return socket
   throw new UsageError(
     'there is no runtime directory to look for the daemon in; name its socket with --socket',
@@ -30,29 +33,35 @@ export const controlSocketOf = (option: string | boolean | undefined, io: Io): s
 }
 
 /** Asks the running daemon. Rejects with UsageError where it cannot be reached, or says too much or nothing. */
-export const askDaemon = (
+export const requestDaemon = (
   socketPath: string,
   method: 'GET' | 'POST',
   path: string,
   timeoutMs: number,
 ): Promise<{ readonly status: number; readonly body: string }> =>
   new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path, method, timeout: timeoutMs }, response => {
-      let body = ''
-      response.setEncoding('utf8')
-      response.on('data', (text: string) => {
-        body += text
-        if (body.length > maxBytes) asked.destroy(new Error('the answer is too long'))
-      })
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
-    })
-    asked.on('timeout', () => asked.destroy(new Error('no answer in time')))
-    asked.on('error', (error: NodeJS.ErrnoException) =>
+    const daemonRequest = request(
+      { socketPath, path, method, timeout: timeoutMs },
+      response => {
+        let body = ''
+        response.setEncoding('utf8')
+        response.on('data', (text: string) => {
+          body += text
+          if (body.length > maxResponseBytes)
+            daemonRequest.destroy(new Error('the answer is too long'))
+        })
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
+      },
+    )
+    daemonRequest.on('timeout', () =>
+      daemonRequest.destroy(new Error('no answer in time')),
+    )
+    daemonRequest.on('error', (error: NodeJS.ErrnoException) =>
       reject(
         new UsageError(
           `the daemon cannot be reached at ${socketPath} (${error.code ?? error.message}); is it running? systemctl status builder-monitor`,
         ),
       ),
     )
-    asked.end()
+    daemonRequest.end()
   })

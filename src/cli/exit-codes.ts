@@ -1,4 +1,4 @@
-import type { State } from '../model.ts'
+import type { State } from '../model/index.ts'
 
 /** What `check` and `status` exit with, as monitoring plugins do (monitoring-plugins.org, guidelines). */
 export const exitCodes: Readonly<Record<State, number>> = {

@@ -4,10 +4,10 @@ import {
   type ProbeName,
   type ProbeValues,
   type State,
-} from '../model.ts'
-import { firstToEnd, isoTime } from '../diagnosis/notes.ts'
+} from '../model/index.ts'
+import { earliestExpiry, formatIsoTime } from '../diagnosis/notices.ts'
 import type { BuilderReport, ProbeReport, Report } from '../diagnosis/report.ts'
-import { wantsColour, type Io } from './io.ts'
+import { wantsColor, type Io } from './terminal.ts'
 
 /** Paints text, or leaves it as it is. */
 export interface Paint {
@@ -18,8 +18,8 @@ export interface Paint {
 }
 
 const escape = String.fromCharCode(27)
-const colour = (code: number) => (text: string) => `${escape}[${code}m${text}${escape}[0m`
-const [red, green, yellow, blue, dim, bold] = [31, 32, 33, 34, 2, 1].map(colour) as [
+const color = (code: number) => (text: string) => `${escape}[${code}m${text}${escape}[0m`
+const [red, green, yellow, blue, dim, bold] = [31, 32, 33, 34, 2, 1].map(color) as [
   (t: string) => string,
   (t: string) => string,
   (t: string) => string,
@@ -35,7 +35,7 @@ const plain: Paint = {
   bold: t => t,
 }
 
-const coloured: Paint = {
+const colored: Paint = {
   state: (state, text) =>
     ({
       healthy: green,
@@ -53,10 +53,10 @@ const coloured: Paint = {
   bold,
 }
 
-export const paintFor = (isTerminal: boolean, env: Io['env']): Paint =>
-  wantsColour(isTerminal, env) ? coloured : plain
+export const createPaint = (isTerminal: boolean, env: Io['env']): Paint =>
+  wantsColor(isTerminal, env) ? colored : plain
 
-const shapes = {
+const stateSymbols = {
   healthy: '✔',
   degraded: '▲',
   down: '✘',
@@ -64,35 +64,41 @@ const shapes = {
   asleep: '☾',
   drained: '–',
 } as const
-const marks = { ok: '✔', degraded: '▲', failed: '✘', busy: '…', skipped: '·' } as const
+const statusSymbols = {
+  ok: '✔',
+  degraded: '▲',
+  failed: '✘',
+  busy: '…',
+  skipped: '·',
+} as const
 
 /** The headline: how many can take work, and what is wrong with the first that cannot. */
 export const headline = (report: Report): string => {
   const count = report.builders.length
-  const fatal = report.problems.find(({ stopsBuilds }) => stopsBuilds)
+  const fatal = report.problems.find(({ isFatal }) => isFatal)
   if (count === 0 && fatal)
     return 'The builders list is malformed, so no build can start on this machine.'
   if (count === 0) return 'No builders are configured.'
-  const able = report.builders.filter(
+  const available = report.builders.filter(
     b => b.state === 'healthy' || b.state === 'degraded',
   ).length
   const worst =
     report.builders.find(b => b.state === 'down') ?? report.builders.find(b => b.cause)
   const noun = count === 1 ? 'builder' : 'builders'
-  const first = `${able} of ${count} ${noun} can take work.`
-  if (!worst?.cause) return first
-  const group = groupOf(report, worst.name)
+  const representative = `${available} of ${count} ${noun} can take work.`
+  if (!worst?.cause) return representative
+  const group = findSharedCause(report, worst.name)
   return group
-    ? `${first} ${group.builders.length} hang on ${group.parent}: ${worst.cause.reason}.`
-    : `${first} ${worst.name}: ${worst.cause.reason}.`
+    ? `${representative} ${group.builders.length} hang on ${group.scope}: ${worst.cause.reason}.`
+    : `${representative} ${worst.name}: ${worst.cause.reason}.`
 }
 
-const groupOf = ({ shared }: Report, name: string) =>
-  shared.find(({ builders }) => builders.includes(name))
+const findSharedCause = ({ sharedCauses }: Report, name: string) =>
+  sharedCauses.find(({ builders }) => builders.includes(name))
 
 /** Who of those that are shown tells the cause that this one shares; null where it shares none. */
-const spokesmanOf = (report: Report, name: string): string | null => {
-  const names = groupOf(report, name)?.builders ?? []
+const groupRepresentative = (report: Report, name: string): string | null => {
+  const names = findSharedCause(report, name)?.builders ?? []
   return names.find(one => report.builders.some(builder => builder.name === one)) ?? null
 }
 
@@ -105,7 +111,7 @@ export const renderReport = (report: Report, paint: Paint): string =>
     ),
     '',
     ...report.builders.map(builder =>
-      renderBuilder(builder, spokesmanOf(report, builder.name), paint),
+      renderBuilder(builder, groupRepresentative(report, builder.name), paint),
     ),
     ...renderClient(report.client, paint),
     ...renderFindings(report.findings, paint),
@@ -114,28 +120,28 @@ export const renderReport = (report: Report, paint: Paint): string =>
 /** `first` is the builder that tells a shared cause for all. */
 const renderBuilder = (
   builder: BuilderReport,
-  first: string | null,
+  representative: string | null,
   paint: Paint,
 ): string => {
-  const proof =
-    builder.state === 'healthy' && !builder.proven
+  const unverifiedNote =
+    builder.state === 'healthy' && !builder.verified
       ? paint.dim(' (not proven by a build)')
       : ''
-  const head = paint.state(
+  const title = paint.state(
     builder.state,
-    `${shapes[builder.state]} ${builder.name}  ${builder.state}`,
+    `${stateSymbols[builder.state]} ${builder.name}  ${builder.state}`,
   )
-  const lines = [`${head}${proof}  ${paint.dim(builder.storeUri)}`]
+  const lines = [`${title}${unverifiedNote}  ${paint.dim(builder.storeUri)}`]
   for (const name of probeNames) {
     const probe = builder.probes[name]
     if (!probe) continue
-    lines.push(rung(name, probe, paint))
+    lines.push(renderProbe(name, probe, paint))
     for (const line of probe.trace ?? []) lines.push(`    ${paint.dim(`| ${line}`)}`)
   }
   const { cause } = builder
-  if (cause && first !== null && first !== builder.name)
+  if (cause && representative !== null && representative !== builder.name)
     lines.push(
-      `    ${paint.bold('why')}   the same cause as ${first} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
+      `    ${paint.bold('why')}   the same cause as ${representative} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
     )
   else if (cause) {
     lines.push(
@@ -147,21 +153,23 @@ const renderBuilder = (
       for (const line of cause.evidence.split('\n').slice(0, 8))
         lines.push(`    ${paint.dim(`| ${line.slice(0, 200)}`)}`)
   }
-  for (const note of builder.notes)
-    lines.push(`    ${paint.bold('note')}  ${note.reason} ${paint.dim(`[${note.kind}]`)}`)
+  for (const notice of builder.notices)
+    lines.push(
+      `    ${paint.bold('note')}  ${notice.reason} ${paint.dim(`[${notice.kind}]`)}`,
+    )
   return `${lines.join('\n')}\n`
 }
 
 /** Only what is wrong here: that this machine is well is no news. */
 const renderClient = ({ checks }: Report['client'], paint: Paint): string[] => {
-  const wrong = Object.entries(checks).filter(
+  const failing = Object.entries(checks).filter(
     ([, { status }]) => status === 'failed' || status === 'degraded',
   )
-  if (wrong.length === 0) return []
+  if (failing.length === 0) return []
   return [
     paint.bold('This machine'),
-    ...wrong.flatMap(([name, { status, reason = '', hint = '' }]) => [
-      `  ${paint.status(status, `${marks[status]} ${name.padEnd(7)}`)} ${reason}`,
+    ...failing.flatMap(([name, { status, reason = '', hint = '' }]) => [
+      `  ${paint.status(status, `${statusSymbols[status]} ${name.padEnd(7)}`)} ${reason}`,
       `    ${paint.bold('mend')}  ${hint}`,
     ]),
     '',
@@ -169,78 +177,87 @@ const renderClient = ({ checks }: Report['client'], paint: Paint): string[] => {
 }
 
 /** At most this many; --json has them all. */
-const shownFindings = 12
+const maxFindings = 12
 
 const renderFindings = (findings: Report['findings'], paint: Paint): string[] => {
   if (findings.length === 0) return []
-  const rest = findings.length - shownFindings
+  const remaining = findings.length - maxFindings
   return [
     paint.bold(findings.length === 1 ? 'One finding' : `${findings.length} findings`),
     ...findings
-      .slice(0, shownFindings)
+      .slice(0, maxFindings)
       .flatMap(({ builder, rule, message, fix }) => [
         `  ${builder === undefined ? '' : `${builder}: `}${message} ${paint.dim(`[${rule}]`)}`,
         ...fix.split('\n').map(line => `    ${paint.bold('write')} ${line}`),
       ]),
-    ...(rest > 0 ? [paint.dim(`  and ${rest} more: builder-monitor check --json`)] : []),
+    ...(remaining > 0
+      ? [paint.dim(`  and ${remaining} more: builder-monitor check --json`)]
+      : []),
     '',
   ]
 }
 
-const rung = (name: ProbeName, probe: ProbeReport, paint: Paint): string => {
-  const took = probe.status === 'skipped' ? '' : seconds(probe.durationSeconds)
-  const words = probe.status === 'ok' ? told(name, probe.value) : (probe.reason ?? '')
-  return `  ${paint.status(probe.status, `${marks[probe.status]} ${name.padEnd(7)}`)} ${took.padStart(7)}  ${paint.status(probe.status, probe.status === 'ok' ? '' : `${probe.status}: `)}${words}`
+const renderProbe = (name: ProbeName, probe: ProbeReport, paint: Paint): string => {
+  const duration = probe.status === 'skipped' ? '' : formatSeconds(probe.durationSeconds)
+  const text =
+    probe.status === 'ok' ? describeValue(name, probe.value) : (probe.reason ?? '')
+  return `  ${paint.status(probe.status, `${statusSymbols[probe.status]} ${name.padEnd(7)}`)} ${duration.padStart(7)}  ${paint.status(probe.status, probe.status === 'ok' ? '' : `${probe.status}: `)}${text}`
 }
 
-const seconds = (value: number): string =>
+const formatSeconds = (value: number): string =>
   value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`
 
 /** A few words about a good result. */
-const told = (name: ProbeName, value: unknown): string => {
+const describeValue = (name: ProbeName, value: unknown): string => {
   // The report carries the value of the probe that it names
-  const words = tellers[name] as (value: unknown) => string
-  return value === undefined || value === null ? '' : words(value)
+  const text = describers[name] as (value: unknown) => string
+  return value === undefined || value === null ? '' : text(value)
 }
 
-const tellers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string } = {
+const describers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string } = {
   login: v =>
-    `${v.via ?? 'ssh'}, host key ${verified(v.hostKey)}${v.transport === 'openssh' ? ', through OpenSSH' : ''}${validity(v)}`,
+    `${v.via ?? 'ssh'}, host key ${describeHostKeyCheck(v.hostKey)}${v.transport === 'openssh' ? ', through OpenSSH' : ''}${describeValidity(v)}`,
   trust: v =>
     `Nix ${v.nixVersion ?? 'of unknown version'}, ${v.trusted === null ? 'trust not told' : 'trusted'}, ${v.protocol} protocol ${v.protocolVersion}`,
   system: v =>
     `${v.systems.join(' ')}; features ${v.features.slice(0, 8).join(' ') || 'none'}; max-jobs ${v.maxJobs ?? '?'}`,
   disk: ({ store, minFree }) => {
-    const limit = minFree === 0 ? ', min-free off' : `, min-free ${gib(minFree ?? 0)}`
-    return `${gib(store.availableBytes)} free on ${store.path}${minFree === null ? '' : limit}`
+    const limit =
+      minFree === 0 ? ', min-free off' : `, min-free ${formatBytes(minFree ?? 0)}`
+    return `${formatBytes(store.availableBytes)} free on ${store.path}${minFree === null ? '' : limit}`
   },
-  memory: v => `${gib(v.availableBytes ?? 0)} of ${gib(v.sizeBytes ?? 0)} available`,
-  locks: ({ collector, buildUsersHeld, buildUsers }) =>
-    `${buildUsersHeld}${buildUsers === null ? '' : ` of ${buildUsers}`} build users taken${collector ? `, the garbage collector runs (process ${collector.pid})` : ''}`,
-  canary: v => v.runs.map(canaryRun).join('; '),
-  direct: v => v.runs.map(canaryRun).join('; '),
+  memory: v =>
+    `${formatBytes(v.availableBytes ?? 0)} of ${formatBytes(v.sizeBytes ?? 0)} available`,
+  locks: ({ gcLockHolder, buildUsersInUse, buildUsers }) =>
+    `${buildUsersInUse}${buildUsers === null ? '' : ` of ${buildUsers}`} build users taken${gcLockHolder ? `, the garbage collector runs (process ${gcLockHolder.pid})` : ''}`,
+  canary: v => v.runs.map(describeCanaryRun).join('; '),
+  direct: v => v.runs.map(describeCanaryRun).join('; '),
   slots: v =>
-    `${v.held.length} of ${v.configured} held by this machine${v.upload.waiting.length ? `, ${v.upload.waiting.length} waiting to upload` : ''}${v.seesAll ? '' : ' (as far as this container shows)'}`,
+    `${v.inUse.length} of ${v.configured} held by this machine${v.upload.queue.length ? `, ${v.upload.queue.length} waiting to upload` : ''}${v.seesAllNamespaces ? '' : ' (as far as this container shows)'}`,
 }
 
-const canaryRun = (run: CanaryRun): string => {
-  const caveat = run.systemProven ? '' : ' (no /bin/sh in its sandbox: system not proven)'
-  return `${run.system}${run.feature ? ` with ${run.feature}` : ''} built by ${run.builtBy ?? '?'} in ${seconds(run.durationSeconds)}${caveat}`
+const describeCanaryRun = (run: CanaryRun): string => {
+  const limitation = run.systemVerified
+    ? ''
+    : ' (no /bin/sh in its sandbox: system not proven)'
+  return `${run.system}${run.feature ? ` with ${run.feature}` : ''} built by ${run.builtBy ?? '?'} in ${formatSeconds(run.durationSeconds)}${limitation}`
 }
 
-const verified = (hostKey: { verifiedBy: string } | null): string =>
+const describeHostKeyCheck = (hostKey: { verifiedBy: string } | null): string =>
   hostKey
-    ? hostKey.verifiedBy === 'nothing'
+    ? hostKey.verifiedBy === 'none'
       ? 'not verified'
       : `verified by ${hostKey.verifiedBy}`
     : 'verified by ssh'
 
-const validity = ({ certificates }: ProbeValues['login']): string => {
-  const first = firstToEnd(certificates)
-  return first ? `, certificate valid until ${isoTime(first.validUntil)}` : ''
+const describeValidity = ({ certificates }: ProbeValues['login']): string => {
+  const representative = earliestExpiry(certificates)
+  return representative
+    ? `, certificate valid until ${formatIsoTime(representative.validUntil)}`
+    : ''
 }
 
-const gib = (bytes: number): string =>
+const formatBytes = (bytes: number): string =>
   bytes >= 2 ** 30
     ? `${(bytes / 2 ** 30).toFixed(1)} GiB`
     : `${Math.round(bytes / 2 ** 20)} MiB`

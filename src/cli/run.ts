@@ -1,65 +1,70 @@
-import { alertPage } from '../alerts/files.ts'
-import { alertRules, familiesOfRules } from '../alerts/rules.ts'
-import { loadConfig, parseListen, type Checked, type Config } from '../config/config.ts'
-import { loadWebConfig, type WebConfig } from '../config/web-config.ts'
-import { startDaemon, type DaemonDeps } from '../daemon.ts'
+import { alertRunbook } from '../alerts/files.ts'
+import { alertRules, familiesUsedByRules } from '../alerts/rules.ts'
+import {
+  loadConfig,
+  parseListen,
+  type ConfigResult,
+  type Config,
+} from '../config/config.ts'
+import { loadWebConfig, type WebConfig } from '../config/web/web-config.ts'
+import { startDaemon, type DaemonDeps } from '../daemon/daemon.ts'
 import { demoTarget } from '../demo/target.ts'
 import { startDemoFleet, type DemoFleet } from '../demo/fleet.ts'
-import { takeCredentials } from '../config/credentials.ts'
+import { loadCredentials } from '../config/builders/credentials.ts'
 import { createExporters } from '../exporters/index.ts'
-import { listenFault } from '../exporters/http/listen-fault.ts'
-import { post } from '../exporters/notify/post.ts'
-import { createTellOnce } from '../exporters/notify/tell-once.ts'
-import { createReadSamples } from '../exporters/metrics/read-samples.ts'
-import { tellStatus } from '../exporters/systemd.ts'
-import { createVerdictLog } from '../exporters/verdict-log.ts'
-import { createLog, logFormats, logLevels } from '../log.ts'
-import type { ActiveBuilders, LocalNix, Run } from '../model.ts'
-import { samplesOf } from '../probes/index.ts'
-import { createLookAtClient } from '../probes/client/look.ts'
-import { thisMachine } from '../probes/client/machine.ts'
-import { createReadSlotLocks } from '../probes/slot-locks.ts'
+import { describeListenError } from '../exporters/http/listen-error.ts'
+import { post } from '../alerts/delivery/post.ts'
+import { createSendTestAlert } from '../alerts/delivery/send-test-alert.ts'
+import { createRuleSampleCollector } from '../exporters/prometheus/rule-samples.ts'
+import { notifyStatus } from '../exporters/systemd.ts'
+import { createHealthLog } from '../exporters/health-log.ts'
+import { createLog, logFormats, logLevels } from '../log/log.ts'
+import type { ActiveBuilders, LocalNix, Run } from '../model/index.ts'
+import { extractSamples } from '../probes/index.ts'
+import { createCheckClient } from '../probes/client/checks.ts'
+import { localSystem } from '../probes/client/local-system.ts'
+import { createReadSlotLocks } from '../probes/slots/slot-locks.ts'
 import { systemClock } from '../schedule/clock.ts'
-import { createTimetable } from '../schedule/timetable.ts'
+import { createCronScheduler } from '../schedule/cron.ts'
 import { noStateFile, openStateFile } from '../state/state-file.ts'
 import { createTraces } from '../state/traces.ts'
-import { createAskSsh } from '../transport/ask-ssh.ts'
-import { createDial } from '../transport/dial.ts'
+import { createResolveSshConfigAs } from '../transport/ssh/resolve-ssh-config-as.ts'
+import { createDial } from '../transport/ssh/dial.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createRun } from '../transport/run.ts'
 import { version } from '../version.ts'
-import { configPath, webConfigPath } from './config.ts'
-import { controlSocketPath } from './control-socket.ts'
-import { UsageError, wantsColour, type Io } from './io.ts'
-import { readLocalBuilders } from './local-nix.ts'
-import { knowledge } from './knowledge.ts'
-import { parse } from './parse.ts'
+import { resolveConfigPath, resolveWebConfigPath } from './config.ts'
+import { defaultControlSocket } from './control-socket.ts'
+import { UsageError, wantsColor, type Io } from './terminal.ts'
+import { readLocalBuilders } from './read-builders.ts'
+import { validationContext } from './validation-context.ts'
+import { parseArguments } from './arguments.ts'
 
 /** Of each attempt that `/builders/NAME?debug` shows: 200 builders stay within a few MB. */
-const traceChars = 4096
-const badConfiguration = 78 // EX_CONFIG of sysexits.h: systemd shall not restart for it
+const maxTraceChars = 4096
+const configErrorExitCode = 78 // EX_CONFIG of sysexits.h: systemd shall not restart for it
 
 /** `run`: the daemon, until SIGTERM. Exit 0, 78 for a bad configuration, 1 where it cannot start. */
 export const runCommand = (
   args: readonly string[],
   io: Io,
-  rare: RareDeps = {},
-): Promise<number> => run(args, io, false, rare)
+  overrides: TestOverrides = {},
+): Promise<number> => run(args, io, false, overrides)
 
 /** `demo`: the daemon over the embedded fleet. */
 export const demoCommand = (args: readonly string[], io: Io): Promise<number> =>
   run(args, io, true, {})
 
 /** What only tests of the whole program set: they have no five minutes to wait for an alert. */
-export type RareDeps = Pick<DaemonDeps, 'alertPatience'>
+export type TestOverrides = Pick<DaemonDeps, 'alertForMultiplier'>
 
 const run = async (
   args: readonly string[],
   io: Io,
   demo: boolean,
-  rare: RareDeps,
+  overrides: TestOverrides,
 ): Promise<number> => {
-  const { values, lists } = parse(args, {
+  const { values, lists } = parseArguments(args, {
     config: { type: 'string' },
     listen: { type: 'string' },
     'log-format': { type: 'string' },
@@ -68,32 +73,35 @@ const run = async (
     'or-demo': { type: 'boolean' },
     'demo-builders': { type: 'string' },
   })
-  const level = oneOf('--log-level', values['log-level'], logLevels)
-  const format = oneOf('--log-format', values['log-format'], logFormats)
+  const level = parseChoice('--log-level', values['log-level'], logLevels)
+  const format = parseChoice('--log-format', values['log-format'], logFormats)
   const listen = lists['listen']
   for (const address of listen ?? [])
     if (!parseListen(address))
       throw new UsageError(`--listen ${address} is neither host:port nor unix:/path`)
-  const { path, named } = configPath(values['config'], io.env)
+  const { path, isExplicit } = resolveConfigPath(values['config'], io.env)
   // The newest good one
   let effective: Config | null = null
   const load = async () => {
-    const checked = await loadConfig(path, !named, knowledge)
+    const checked = await loadConfig(path, !isExplicit, validationContext)
     if (checked.ok) effective = checked.config
     return checked
   }
   const runLocal = createRun()
   const loaded = await load()
-  const web = await loadWeb(webConfigPath(values['web.config.file'], io.env))
+  const web = await loadWeb(resolveWebConfigPath(values['web.config.file'], io.env))
   if (!loaded.ok || web?.first.ok === false)
-    return fail(badConfiguration, faultsOf(loaded, web?.first), { io, runLocal })
+    return failToStart(configErrorExitCode, collectErrors(loaded, web?.first), {
+      io,
+      runLocal,
+    })
   const log = createLog(level ?? loaded.config.logLevel, {
     format: format ?? loaded.config.logFormat,
     isTerminal: io.isTerminal,
-    withColour: wantsColour(io.isTerminal, io.env),
+    withColour: wantsColor(io.isTerminal, io.env),
     journalStream: io.env['JOURNAL_STREAM'],
   })
-  const credentials = await takeCredentials(io.env)
+  const credentials = await loadCredentials(io.env)
   const { env } = credentials
   let files: readonly string[] = []
   let localNix: LocalNix = { version: null, system: '' }
@@ -101,15 +109,14 @@ const run = async (
     const active = await readLocalBuilders(runLocal, env, signal)
     files = active.files
     localNix = active.nix
-    return credentials.give(active)
+    return credentials.attachCredentials(active)
   }
   const wantsDemo =
-    demo ||
-    (values['or-demo'] === true && (await isWithoutBuilders(readLocal, io.signal)))
+    demo || (values['or-demo'] === true && (await hasNoBuilders(readLocal, io.signal)))
   const fleet = wantsDemo
     ? await startDemoFleet(demoOptions(values['demo-builders']))
     : null
-  const traces = createTraces({ clock: systemClock, maxChars: traceChars })
+  const traces = createTraces({ clock: systemClock, maxChars: maxTraceChars })
   const stateDirectory = io.env['STATE_DIRECTORY']?.split(':')[0]
   const stateFile =
     // The demo's past is nobody's
@@ -118,17 +125,17 @@ const run = async (
       : noStateFile
   const exporters = createExporters({
     version,
-    samplesOf,
-    tracesOf: name => traces.read(name),
+    collectSamples: extractSamples,
+    readTraces: name => traces.read(name),
     files: () => files,
-    alertRunbooks: new Map(alertRules.map(rule => [rule.name, alertPage(rule)])),
+    alertRunbooks: new Map(alertRules.map(rule => [rule.name, alertRunbook(rule)])),
     config: () => effective,
     run: runLocal,
     env: io.env,
     pid: process.pid,
     monotonic: systemClock.monotonic,
     receivers: () => (effective ?? loaded.config).alerting,
-    memory: section => ({
+    persistedState: section => ({
       read: () => stateFile.read(section),
       write: value => stateFile.write(section, value, true),
       flush: stateFile.flush,
@@ -140,11 +147,11 @@ const run = async (
   })
   const config =
     fleet && values['demo-builders'] === undefined
-      ? demoPace(loaded.config)
+      ? withDemoSchedule(loaded.config)
       : loaded.config
   effective = config
   const deps: DaemonDeps = {
-    ...rare,
+    ...overrides,
     stateFile,
     loadConfig: load,
     readBuilders: fleet ? () => Promise.resolve(demoBuilders(fleet)) : readLocal,
@@ -156,19 +163,23 @@ const run = async (
         nix,
         ...(fleet ? { resolve: demoTarget } : {}),
       }),
-    createTimetable,
-    exporters: [...exporters.all, createVerdictLog(log)],
-    onLate: exporters.observeLateness,
-    readSamples: createReadSamples(samplesOf, familiesOfRules),
-    tellOnce: createTellOnce({ post, clock: systemClock }),
+    createCron: createCronScheduler,
+    exporters: [...exporters.all, createHealthLog(log)],
+    onDelay: exporters.observeScheduleDelay,
+    readSamples: createRuleSampleCollector(extractSamples, familiesUsedByRules),
+    tellOnce: createSendTestAlert({ post, clock: systemClock }),
     run: runLocal,
     askLocalDaemon: createAskLocalDaemon(io.env),
-    lookAtClient: createLookAtClient({
-      machine: thisMachine,
+    checkClient: createCheckClient({
+      localSystem,
       env,
       askLocalDaemon: createAskLocalDaemon(io.env),
       clock: systemClock,
-      askSsh: createAskSsh({ run: runLocal, env: io.env, nix: () => localNix }),
+      resolveSshConfigAs: createResolveSshConfigAs({
+        run: runLocal,
+        env: io.env,
+        nix: () => localNix,
+      }),
     }),
     readSlotLocks: createReadSlotLocks({
       env: io.env,
@@ -178,7 +189,7 @@ const run = async (
     env,
     log,
     traces,
-    controlSocket: controlSocketPath(io.env, process.getuid?.() ?? 0),
+    controlSocket: defaultControlSocket(io.env, process.getuid?.() ?? 0),
     // A newcomer shall see every state within 15 seconds
     ...(fleet ? { belowMinFreeSeconds: 5 } : {}),
     ...(listen ? { listen } : {}),
@@ -201,10 +212,10 @@ const keepRunning = async (
   try {
     daemon = await startDaemon(config, deps)
   } catch (error) {
-    return fail(1, [cannotStart(error)], { io, runLocal: deps.run })
+    return failToStart(1, [describeStartError(error)], { io, runLocal: deps.run })
   }
-  const hangup = () => void daemon.reload()
-  process.on('SIGHUP', hangup)
+  const onHangup = () => void daemon.reload()
+  process.on('SIGHUP', onHangup)
   const scheme = deps.web?.first.access.tls ? 'https' : 'http'
   const url = `${scheme}://${daemon.addresses.find(one => !one.startsWith('/'))}`
   if (fleet)
@@ -216,23 +227,23 @@ const keepRunning = async (
     io.signal.addEventListener('abort', () => resolve(), { once: true })
     if (io.signal.aborted) resolve()
   })
-  process.off('SIGHUP', hangup)
+  process.off('SIGHUP', onHangup)
   await daemon.stop()
   return 0
 }
 
-const oneOf = <T extends string>(
+const parseChoice = <T extends string>(
   name: string,
   option: string | boolean | undefined,
-  words: readonly T[],
+  choices: readonly T[],
 ): T | null => {
   if (option === undefined) return null
-  const word = words.find(one => one === option)
-  if (!word) throw new UsageError(`${name} is one of ${words.join(', ')}`)
-  return word
+  const choice = choices.find(one => one === option)
+  if (!choice) throw new UsageError(`${name} is one of ${choices.join(', ')}`)
+  return choice
 }
 
-const isWithoutBuilders = async (
+const hasNoBuilders = async (
   read: (signal: AbortSignal) => Promise<ActiveBuilders>,
   signal: AbortSignal,
 ): Promise<boolean> => {
@@ -241,7 +252,7 @@ const isWithoutBuilders = async (
 }
 
 /** A quicker pace than anybody needs, to show changes. Load tests keep the configured one. */
-const demoPace = (config: Config): Config => ({
+const withDemoSchedule = (config: Config): Config => ({
   ...config,
   schedule: {
     ...config.schedule,
@@ -261,14 +272,14 @@ const demoBuilders = (fleet: DemoFleet): ActiveBuilders => ({
 
 const demoOptions = (count: string | boolean | undefined): { count?: number } => {
   if (count === undefined) return {}
-  const number = Number(count)
-  if (!Number.isInteger(number) || number < 1 || number > 1000)
+  const builderCount = Number(count)
+  if (!Number.isInteger(builderCount) || builderCount < 1 || builderCount > 1000)
     throw new UsageError('--demo-builders is a number from 1 to 1000')
-  return { count: number }
+  return { count: builderCount }
 }
 
-const cannotStart = (error: unknown): string =>
-  listenFault(error) ??
+const describeStartError = (error: unknown): string =>
+  describeListenError(error) ??
   `cannot start: ${error instanceof Error ? error.message : String(error)}`
 
 const loadWeb = async (path: string | null) => {
@@ -277,17 +288,17 @@ const loadWeb = async (path: string | null) => {
   return { first: await load(), load }
 }
 
-const faultsOf = (
-  ...configs: readonly (Checked | WebConfig | undefined)[]
+const collectErrors = (
+  ...configs: readonly (ConfigResult | WebConfig | undefined)[]
 ): readonly string[] => configs.flatMap(one => (one && !one.ok ? one.errors : []))
 
 /** Says why we cannot start: to whoever reads our errors, and as the status of the unit. */
-const fail = async (
+const failToStart = async (
   code: number,
-  sentences: readonly string[],
+  messages: readonly string[],
   { io, runLocal }: { readonly io: Io; readonly runLocal: Run },
 ): Promise<number> => {
-  for (const sentence of sentences) io.err(`builder-monitor: ${sentence}\n`)
-  await tellStatus(sentences[0] ?? '', { run: runLocal, env: io.env })
+  for (const message of messages) io.err(`builder-monitor: ${message}\n`)
+  await notifyStatus(messages[0] ?? '', { run: runLocal, env: io.env })
   return code
 }

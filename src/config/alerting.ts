@@ -1,4 +1,4 @@
-import { nearest } from '../diagnosis/nearest.ts'
+import { closestMatch } from '../text/closest-match.ts'
 
 /** How a receiver is reached; never a secret itself, only the file that holds it. */
 interface AccessConfig {
@@ -30,14 +30,14 @@ export interface AlertingConfig {
 }
 
 /** Labels that say which alert it is, or that have an option of their own. */
-const ownLabels = ['alertname', 'severity', 'instance']
+const reservedLabels = ['alertname', 'severity', 'instance']
 
 /** What the schema cannot tell: a sentence for each fault, with its JSON path. */
-export const alertingFaults = (
+export const validateAlerting = (
   alerting: AlertingConfig,
   alertNames: readonly string[],
 ): readonly string[] => [
-  ...ownLabels
+  ...reservedLabels
     .filter(name => Object.hasOwn(alerting.labels, name))
     .map(
       name =>
@@ -45,33 +45,33 @@ export const alertingFaults = (
     ),
   ...(alerting.externalUrl === ''
     ? []
-    : urlFaults('/alerting/externalUrl', alerting.externalUrl)),
+    : validateUrl('/alerting/externalUrl', alerting.externalUrl)),
   ...alerting.disabledAlerts.flatMap((name, i) => {
     if (alertNames.includes(name)) return []
-    const near = nearest(name, alertNames)
+    const suggestion = closestMatch(name, alertNames)
     return [
-      `/alerting/disabledAlerts/${i}: there is no alert ${JSON.stringify(name)}${near ? `, did you mean ${near}?` : ''}`,
+      `/alerting/disabledAlerts/${i}: there is no alert ${JSON.stringify(name)}${suggestion ? `, did you mean ${suggestion}?` : ''}`,
     ]
   }),
-  ...alerting.alertmanagers.flatMap((one, i) => [
-    ...urlFaults(`/alerting/alertmanagers/${i}/url`, one.url),
-    ...accessFaults(`/alerting/alertmanagers/${i}`, one),
+  ...alerting.alertmanagers.flatMap((receiver, i) => [
+    ...validateUrl(`/alerting/alertmanagers/${i}/url`, receiver.url),
+    ...validateAccess(`/alerting/alertmanagers/${i}`, receiver),
   ]),
-  ...alerting.webhooks.flatMap((one, i) => {
+  ...alerting.webhooks.flatMap((receiver, i) => {
     const path = `/alerting/webhooks/${i}`
     return [
-      ...((one.url === undefined) === (one.urlFile === undefined)
+      ...((receiver.url === undefined) === (receiver.urlFile === undefined)
         ? [`${path}: needs url, or urlFile, and not both`]
         : []),
-      ...(one.url === undefined ? [] : urlFaults(`${path}/url`, one.url)),
-      ...accessFaults(path, one),
+      ...(receiver.url === undefined ? [] : validateUrl(`${path}/url`, receiver.url)),
+      ...validateAccess(path, receiver),
     ]
   }),
-  ...nameFaults(alerting),
+  ...validateNames(alerting),
 ]
 
 /** The URL itself is not repeated: it may hold a secret. */
-const urlFaults = (path: string, text: string): readonly string[] => {
+const validateUrl = (path: string, text: string): readonly string[] => {
   const url = URL.canParse(text) ? new URL(text) : null
   if (!url || !/^https?:$/.test(url.protocol))
     return [`${path}: is not a URL of http or https, like http://alerts.example.org:9093`]
@@ -84,7 +84,7 @@ const urlFaults = (path: string, text: string): readonly string[] => {
   return []
 }
 
-const accessFaults = (
+const validateAccess = (
   path: string,
   { username, passwordFile, tokenFile }: AccessConfig,
 ): readonly string[] => {
@@ -96,17 +96,22 @@ const accessFaults = (
 }
 
 /** Metrics know receivers by their names. */
-const nameFaults = ({ alertmanagers, webhooks }: AlertingConfig): readonly string[] => {
-  const seen = new Set<string>()
+const validateNames = ({
+  alertmanagers,
+  webhooks,
+}: AlertingConfig): readonly string[] => {
+  const usedNames = new Set<string>()
   const named = [
-    ...alertmanagers.map((one, i) => [`/alerting/alertmanagers/${i}`, one.name] as const),
-    ...webhooks.map((one, i) => [`/alerting/webhooks/${i}`, one.name] as const),
+    ...alertmanagers.map(
+      (receiver, i) => [`/alerting/alertmanagers/${i}`, receiver.name] as const,
+    ),
+    ...webhooks.map((receiver, i) => [`/alerting/webhooks/${i}`, receiver.name] as const),
   ]
   return named.flatMap(([path, name]) => {
     if (name === undefined) return []
-    if (seen.has(name))
+    if (usedNames.has(name))
       return [`${path}/name: another receiver is called ${name} already`]
-    seen.add(name)
+    usedNames.add(name)
     return []
   })
 }

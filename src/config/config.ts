@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import { Ajv, type ErrorObject } from 'ajv'
-import type { LogFormat, LogLevel } from '../log.ts'
-import { nearest } from '../diagnosis/nearest.ts'
-import { alertingFaults, type AlertingConfig } from './alerting.ts'
+import type { LogFormat, LogLevel } from '../log/log.ts'
+import { closestMatch } from '../text/closest-match.ts'
+import { validateAlerting, type AlertingConfig } from './alerting.ts'
 import { configSchema } from './schema.ts'
 
 /** What has a cron expression: probes, and the look at this machine itself (`client`). */
 export type ScheduledProbe =
   'login' | 'system' | 'disk' | 'memory' | 'canary' | 'daemonCanary' | 'slots' | 'client'
 
-export interface BuilderExceptions {
+export interface BuilderOverrides {
   readonly expect: 'awake' | 'asleep'
   readonly drained: boolean
   readonly canary: boolean
@@ -32,18 +32,18 @@ export interface Config {
   readonly slots: { readonly stuckAfterHours: number }
   readonly keepConnections: boolean
   readonly alerting: AlertingConfig
-  readonly builders: Readonly<Record<string, BuilderExceptions>>
+  readonly builders: Readonly<Record<string, BuilderOverrides>>
 }
 
-export type Checked =
+export type ConfigResult =
   | { readonly ok: true; readonly config: Config }
   /** One sentence for each error, with its JSON path. */
   | { readonly ok: false; readonly errors: readonly string[] }
 
 /** What other rooms know of values, handed in. */
-export interface Knowledge {
+export interface ValidationContext {
   /** Finds fault with a cron expression: a sentence, or null. */
-  readonly cronFault: (expression: string) => string | null
+  readonly validateCron: (expression: string) => string | null
   readonly alertNames: readonly string[]
 }
 
@@ -51,37 +51,37 @@ const maxErrors = 50
 const maxBytes = 1024 * 1024
 
 /** Checks text against the schema: all errors at once, never throws. Empty text is a good configuration. */
-export const checkConfig = (text: string, knowledge: Knowledge): Checked => {
+export const parseConfig = (text: string, context: ValidationContext): ConfigResult => {
   let value: unknown
   try {
     value = text.trim() === '' ? {} : JSON.parse(text)
   } catch (error) {
-    return { ok: false, errors: [jsonFault(text, error)] }
+    return { ok: false, errors: [jsonError(text, error)] }
   }
   const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false })
   const validate = ajv.compile(configSchema)
   if (!validate(value))
-    return { ok: false, errors: sentences(validate.errors ?? []).slice(0, maxErrors) }
+    return { ok: false, errors: formatErrors(validate.errors ?? []).slice(0, maxErrors) }
   // The schema has just proven the shape and filled in the defaults
   const config = value as Config
   const errors = [
     ...Object.entries(config.schedule).flatMap(([name, expression]) => {
-      const fault = knowledge.cronFault(expression)
-      return fault
+      const error = context.validateCron(expression)
+      return error
         ? [
-            `/schedule/${name}: ${JSON.stringify(expression)} is no cron expression: ${fault}`,
+            `/schedule/${name}: ${JSON.stringify(expression)} is no cron expression: ${error}`,
           ]
         : []
     }),
     ...config.listen.flatMap((address, i) =>
-      listenFaults(address, config.listen.slice(0, i)).map(
-        fault => `/listen/${i}: ${JSON.stringify(address)} ${fault}`,
+      validateListen(address, config.listen.slice(0, i)).map(
+        error => `/listen/${i}: ${JSON.stringify(address)} ${error}`,
       ),
     ),
     ...(isTimeZone(config.timeZone)
       ? []
       : [`/timeZone: ${JSON.stringify(config.timeZone)} is no time zone`]),
-    ...alertingFaults(config.alerting, knowledge.alertNames),
+    ...validateAlerting(config.alerting, context.alertNames),
   ]
   return errors.length ? { ok: false, errors } : { ok: true, config }
 }
@@ -89,20 +89,20 @@ export const checkConfig = (text: string, knowledge: Knowledge): Checked => {
 /** Reads and checks a file. `missing` says whether a file that does not exist is as good as an empty one. */
 export const loadConfig = async (
   path: string,
-  missingIsFine: boolean,
-  knowledge: Knowledge,
-): Promise<Checked> => {
+  optional: boolean,
+  context: ValidationContext,
+): Promise<ConfigResult> => {
   try {
     const text = await readFile(path, 'utf8')
     if (text.length > maxBytes)
       return { ok: false, errors: [`${path}: larger than 1 MiB`] }
-    const checked = checkConfig(text, knowledge)
-    return checked.ok
-      ? checked
-      : { ok: false, errors: checked.errors.map(e => `${path}: ${e}`) }
+    const result = parseConfig(text, context)
+    return result.ok
+      ? result
+      : { ok: false, errors: result.errors.map(e => `${path}: ${e}`) }
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error)
-    if (code === 'ENOENT' && missingIsFine) return checkConfig('', knowledge)
+    if (code === 'ENOENT' && optional) return parseConfig('', context)
     return { ok: false, errors: [`${path}: cannot be read (${code})`] }
   }
 }
@@ -126,14 +126,17 @@ export const parseListen = (
   return { host: match[1] ?? (match[2] || '::'), port }
 }
 
-const listenFaults = (address: string, before: readonly string[]): readonly string[] => {
+const validateListen = (
+  address: string,
+  previous: readonly string[],
+): readonly string[] => {
   if (!parseListen(address))
     return [
       address.startsWith('unix:')
         ? `is not unix:/path with a path of at most ${maxSocketPath} bytes`
         : 'is not host:port',
     ]
-  return before.includes(address) ? ['is there twice'] : []
+  return previous.includes(address) ? ['is there twice'] : []
 }
 
 const isTimeZone = (name: string): boolean => {
@@ -145,28 +148,28 @@ const isTimeZone = (name: string): boolean => {
   }
 }
 
-const jsonFault = (text: string, error: unknown): string => {
+const jsonError = (text: string, error: unknown): string => {
   const message = error instanceof Error ? error.message : String(error)
   const at = Number(/position (\d+)/.exec(message)?.[1] ?? NaN)
   const line = Number.isNaN(at) ? '' : `line ${text.slice(0, at).split('\n').length}: `
   return `${line}not JSON: ${message.slice(0, 200)}`
 }
 
-const sentences = (errors: readonly ErrorObject[]): string[] => [
+const formatErrors = (errors: readonly ErrorObject[]): string[] => [
   // The fault of a property's name is told once, by `propertyNames`
-  ...new Set(errors.filter(error => error.propertyName === undefined).map(sentence)),
+  ...new Set(errors.filter(error => error.propertyName === undefined).map(formatError)),
 ]
 
 /** ajv's texts lack the offending key; ours say what, where and what was probably meant. */
-const sentence = (error: ErrorObject): string => {
+const formatError = (error: ErrorObject): string => {
   const path = error.instancePath || '/'
   const params = error.params as Record<string, unknown>
   switch (error.keyword) {
     case 'additionalProperties': {
       const name = String(params['additionalProperty'])
-      const near = nearest(name, siblings(error.schemaPath))
+      const suggestion = closestMatch(name, siblingOptions(error.schemaPath))
       const at = `${error.instancePath}/${name}`
-      return `${at}: there is no such option${near ? `, did you mean ${near}?` : ''}`
+      return `${at}: there is no such option${suggestion ? `, did you mean ${suggestion}?` : ''}`
     }
     case 'enum': {
       const allowed = (params['allowedValues'] as readonly unknown[]).map(String)
@@ -190,7 +193,7 @@ const sentence = (error: ErrorObject): string => {
 }
 
 /** The option names that stand beside the unknown one, from the path into the schema. */
-const siblings = (schemaPath: string): string[] => {
+const siblingOptions = (schemaPath: string): string[] => {
   let node: unknown = configSchema
   for (const step of schemaPath.replace(/^#\//, '').split('/').slice(0, -1))
     node = (node as Record<string, unknown> | undefined)?.[step]

@@ -1,8 +1,8 @@
 import type { ServerChannel } from 'ssh2'
 import type { DemoBuilder } from './demo-builder.ts'
-import { serveServe } from './serve-server.ts'
-import { isWholeScript, respond } from './telemetry.ts'
-import { serveWorker } from './worker-server.ts'
+import { serveServeProtocol } from './serve-server.ts'
+import { isCompleteScript, renderTelemetryOutput } from './telemetry.ts'
+import { serveWorkerProtocol } from './worker-server.ts'
 
 const maxScriptBytes = 256 * 1024
 
@@ -19,7 +19,7 @@ export const runCommand = async (request: CommandRequest): Promise<void> => {
   const { channel } = request
   let code = 0
   try {
-    code = await play(request)
+    code = await handleCommand(request)
   } catch (error) {
     code = 1
     if (!request.signal.aborted)
@@ -33,23 +33,23 @@ export const runCommand = async (request: CommandRequest): Promise<void> => {
 }
 
 /** Nothing is ever executed: commands are recognised, and everything else is not found. */
-const play = async ({
+const handleCommand = async ({
   channel,
   command,
   builder,
   signal,
 }: CommandRequest): Promise<number> => {
-  const pipe = { stdout: channel, stdin: channel }
+  const streams = { stdout: channel, stdin: channel }
   if (/(?:^|[ /])nix-daemon --stdio/.test(command)) {
-    await serveWorker(pipe, builder, { signal })
+    await serveWorkerProtocol(streams, builder, { signal })
     return 0
   }
   if (/(?:^|[ /])nix-store --serve/.test(command)) {
-    await serveServe(pipe, { signal })
+    await serveServeProtocol(streams, { signal })
     return 0
   }
   if (/(?:^|[ /])sh -s$/.test(command)) {
-    channel.write(respond(await readScript(channel), builder))
+    channel.write(renderTelemetryOutput(await readScript(channel), builder))
     return 0
   }
   if (command === 'true') return 0
@@ -64,7 +64,7 @@ const readScript = (channel: ServerChannel): Promise<string> =>
     const onData = (chunk: Buffer): void => {
       script += chunk.toString('utf8')
       if (script.length > maxScriptBytes) finish(new Error('the script is too long'))
-      else if (isWholeScript(script)) finish()
+      else if (isCompleteScript(script)) finish()
     }
     const onEnd = (): void => finish()
     const finish = (error?: Error): void => {

@@ -14,7 +14,7 @@ process.on('SIGTERM', () => process.exit(0))
 process.on('SIGINT', () => undefined)
 if (!process.connected) process.exit(0)
 
-const tell = (message: FleetMessage): void => {
+const send = (message: FleetMessage): void => {
   // A parent that went away meanwhile ends us by its disconnect
   process.send?.(message, () => undefined)
 }
@@ -25,9 +25,9 @@ try {
   const { clientKey, servers } = await serveFleet(builders, flaky)
   const keyFile = join(keyDir, 'id_ed25519')
   writeFileSync(keyFile, clientKey, { mode: 0o600 })
-  tell({ keyFile, servers })
+  send({ keyFile, servers })
 } catch (error) {
-  tell({ error: error instanceof Error ? error.message : String(error) })
+  send({ error: error instanceof Error ? error.message : String(error) })
   process.exitCode = 1
   process.disconnect()
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { dirname, extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Builder, LocalNix } from '../model.ts'
+import type { Builder, LocalNix } from '../model/index.ts'
 import { demoSystem, demoUser } from './demo-builder.ts'
 import type { FlakyTimes, ServedBuilder } from './serve-fleet.ts'
 

@@ -11,18 +11,18 @@ export interface KeyPair {
 export const generateKey = (comment: string): KeyPair => {
   for (;;) {
     const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment })
-    if (isWhole(pair)) return pair
+    if (isValidKeyPair(pair)) return pair
   }
 }
 
 /** One key in some hundreds that ssh2 1.17 generates is malformed. */
-const isWhole = (pair: KeyPair): boolean => {
-  const [secret, known] = [
+const isValidKeyPair = (pair: KeyPair): boolean => {
+  const [privateKey, publicKey] = [
     ssh2.utils.parseKey(pair.private),
     ssh2.utils.parseKey(pair.public),
   ]
-  if (secret instanceof Error || known instanceof Error) return false
+  if (privateKey instanceof Error || publicKey instanceof Error) return false
   const sample = Buffer.from('sample')
-  const signature = secret.sign(sample)
-  return Buffer.isBuffer(signature) && known.verify(sample, signature) === true
+  const signature = privateKey.sign(sample)
+  return Buffer.isBuffer(signature) && publicKey.verify(sample, signature) === true
 }

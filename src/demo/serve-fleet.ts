@@ -29,25 +29,25 @@ export const serveFleet = async (
   builders: readonly DemoBuilder[],
   flaky: FlakyTimes,
 ): Promise<ServedFleet> => {
-  const client = generateKey('builder-monitor demo')
-  const host = generateKey('demo')
-  const clientKey = ssh2.utils.parseKey(client.public)
+  const clientKeyPair = generateKey('builder-monitor demo')
+  const hostKeyPair = generateKey('demo')
+  const clientKey = ssh2.utils.parseKey(clientKeyPair.public)
   if (clientKey instanceof Error) throw clientKey
   const servers: ServedBuilder[] = []
   for (const builder of builders) {
     const server = await startDemoServer({
       builder,
-      hostKey: host.private,
+      hostKey: hostKeyPair.private,
       clientKey: clientKey.getPublicSSH(),
     })
-    const pinned = builder.hasPinnedKey ? host : generateKey('demo')
-    servers.push({ builder, port: server.port, pinnedKey: pinned.public })
-    if (builder.isFlaky) void comeAndGo(server, flaky)
+    const pinnedKeyPair = builder.hasPinnedKey ? hostKeyPair : generateKey('demo')
+    servers.push({ builder, port: server.port, pinnedKey: pinnedKeyPair.public })
+    if (builder.isFlaky) void toggleAvailability(server, flaky)
   }
-  return { clientKey: client.private, servers }
+  return { clientKey: clientKeyPair.private, servers }
 }
 
-const comeAndGo = async (
+const toggleAvailability = async (
   server: DemoServer,
   { upMs, downMs }: FlakyTimes,
 ): Promise<never> => {
@@ -56,11 +56,11 @@ const comeAndGo = async (
     await server.close()
     // Somebody may have taken the port meanwhile; then it stays down for a while longer
     do await sleep(downMs)
-    while (!(await isBack(server)))
+    while (!(await tryReopen(server)))
   }
 }
 
-const isBack = (server: DemoServer): Promise<boolean> =>
+const tryReopen = (server: DemoServer): Promise<boolean> =>
   server.reopen().then(
     () => true,
     () => false,

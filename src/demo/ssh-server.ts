@@ -7,7 +7,7 @@ import { runCommand } from './commands.ts'
 const maxConnections = 20
 const maxSessions = 10
 const loginGraceMs = 10_000
-const maxRefusedKeys = 6
+const maxRejectedKeys = 6
 const floodWindowMs = 10_000
 const maxBytesPerWindow = 4 * 1024 * 1024
 
@@ -33,13 +33,13 @@ export const startDemoServer = async (
 ): Promise<DemoServer> => {
   const sockets = new Set<Socket>()
   const ssh = new ssh2.Server({ hostKeys: [options.hostKey] }, client => {
-    admit(client, options)
+    handleClient(client, options)
   })
   const listener = createServer({ noDelay: true }, socket => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
     // ssh2 has no such limits itself
-    dropFlood(socket)
+    dropFloodingClient(socket)
     ssh.injectSocket(socket)
   })
   listener.maxConnections = maxConnections
@@ -67,7 +67,7 @@ const listen = (listener: Server, port: number): Promise<number> =>
     })
   })
 
-const dropFlood = (socket: Socket): void => {
+const dropFloodingClient = (socket: Socket): void => {
   let windowEnds = 0
   let bytes = 0
   socket.on('data', (chunk: Buffer) => {
@@ -82,23 +82,26 @@ const dropFlood = (socket: Socket): void => {
 }
 
 /** The life of one client: login within a time, then a few sessions at once. */
-const admit = (client: Connection, { builder, clientKey }: DemoServerOptions): void => {
-  let refused = 0
+const handleClient = (
+  client: Connection,
+  { builder, clientKey }: DemoServerOptions,
+): void => {
+  let rejected = 0
   let sessions = 0
-  const gone = new AbortController()
-  const grace = setTimeout(() => client.end(), loginGraceMs)
+  const disconnected = new AbortController()
+  const loginTimer = setTimeout(() => client.end(), loginGraceMs)
   client.on('error', () => undefined)
   client.on('close', () => {
-    clearTimeout(grace)
-    gone.abort(new Error('the client is gone'))
+    clearTimeout(loginTimer)
+    disconnected.abort(new Error('the client is gone'))
   })
   client.on('authentication', context => {
-    if (mayLogIn(context, clientKey)) return context.accept()
+    if (isAuthorized(context, clientKey)) return context.accept()
     context.reject(['publickey'])
-    if (++refused > maxRefusedKeys) client.end()
+    if (++rejected > maxRejectedKeys) client.end()
   })
   client.on('ready', () => {
-    clearTimeout(grace)
+    clearTimeout(loginTimer)
     client.on('session', (accept, reject) => {
       if (sessions >= maxSessions) return reject()
       sessions++
@@ -114,12 +117,17 @@ const admit = (client: Connection, { builder, clientKey }: DemoServerOptions): v
   ) => {
     const channel = acceptExec()
     channel.on('error', () => undefined)
-    void runCommand({ channel, command: info.command, builder, signal: gone.signal })
+    void runCommand({
+      channel,
+      command: info.command,
+      builder,
+      signal: disconnected.signal,
+    })
   }
 }
 
 /** Only our key, and only with a signature once it was offered. */
-const mayLogIn = (context: AuthContext, clientKey: Buffer): boolean => {
+const isAuthorized = (context: AuthContext, clientKey: Buffer): boolean => {
   if (context.method !== 'publickey' || !context.key.data.equals(clientKey)) return false
   if (context.signature === undefined || context.blob === undefined) return true
   const key = ssh2.utils.parseKey(clientKey)

@@ -1,4 +1,4 @@
-import type { Builder } from '../model.ts'
+import type { Builder } from '../model/index.ts'
 
 /**
  * Where a demo builder is: exactly what its line says. No ssh program and nobody's ssh_config take part, so that the

@@ -3,14 +3,14 @@ import { demoSystem, type DemoBuilder } from './demo-builder.ts'
 const lastSection = /^\s*section end\s*$/m
 
 /** True once nothing more of the script is needed. */
-export const isWholeScript = (script: string): boolean => lastSection.test(script)
+export const isCompleteScript = (script: string): boolean => lastSection.test(script)
 
 /**
  * What the telemetry script would print on this builder. The script is not run: its nonce and the names of its
  * sections are read from it, and each section gets the facts that its probe would find on a real Linux machine.
  * `now` is Unix time in milliseconds.
  */
-export const respond = (
+export const renderTelemetryOutput = (
   scriptText: string,
   builder: DemoBuilder,
   now: number = Date.now(),
@@ -19,24 +19,25 @@ export const respond = (
   if (nonce === undefined) return ''
   const sections = scriptText.matchAll(/^\s*section ([a-z_]+)\s*$/gm)
   return [...sections]
-    .map(([, name = '']) => `\n@${nonce} ${name}\n${factsOf(name, builder, now)}`)
+    .map(([, name = '']) => `\n@${nonce} ${name}\n${renderSection(name, builder, now)}`)
     .join('')
 }
 
-const factsOf = (section: string, builder: DemoBuilder, now: number): string => {
-  if (section === 'system') return lines(systemFacts(builder, now))
-  if (section === 'disk') return lines(diskFacts(builder))
-  if (section === 'memory') return lines(memoryFacts(builder, now))
-  if (section === 'locks') return lines(['== clock', `now ${Math.floor(now / 1000)}`])
+const renderSection = (section: string, builder: DemoBuilder, now: number): string => {
+  if (section === 'system') return joinLines(systemLines(builder, now))
+  if (section === 'disk') return joinLines(diskLines(builder))
+  if (section === 'memory') return joinLines(memoryLines(builder, now))
+  if (section === 'locks') return joinLines(['== clock', `now ${Math.floor(now / 1000)}`])
   return ''
 }
 
-const lines = (all: readonly string[]): string => all.map(line => `${line}\n`).join('')
+const joinLines = (all: readonly string[]): string =>
+  all.map(line => `${line}\n`).join('')
 
 const day = 24 * 60 * 60
 const bootedAt = Math.floor(Date.now() / 1000) - 12 * day
 
-const systemFacts = (builder: DemoBuilder, now: number): readonly string[] => [
+const systemLines = (builder: DemoBuilder, now: number): readonly string[] => [
   `time ${Math.floor(now / 1000)}`,
   'kernel Linux 6.6.63 x86_64',
   `nix nix (Nix) ${builder.nixVersion}`,
@@ -56,7 +57,7 @@ const systemFacts = (builder: DemoBuilder, now: number): readonly string[] => [
 const blockBytes = 4096
 const inodes = 30_000_000
 
-const diskFacts = ({ disk }: DemoBuilder): readonly string[] => {
+const diskLines = ({ disk }: DemoBuilder): readonly string[] => {
   const blocks = (bytes: number) => Math.floor(bytes / blockBytes)
   const free = `statfs ${blocks(disk.availableBytes)} ${blocks(disk.sizeBytes)} ${blockBytes} ${inodes / 2} ${inodes}`
   return [
@@ -72,10 +73,10 @@ const diskFacts = ({ disk }: DemoBuilder): readonly string[] => {
 }
 
 /** Builds come and go, so that a graph of the demo is no flat line. */
-const swing = (now: number): number => Math.sin(now / 60_000)
+const loadSwing = (now: number): number => Math.sin(now / 60_000)
 
-const memoryFacts = ({ memory }: DemoBuilder, now: number): readonly string[] => {
-  const used = (memory.sizeBytes - memory.availableBytes) * (1 + swing(now) / 4)
+const memoryLines = ({ memory }: DemoBuilder, now: number): readonly string[] => {
+  const used = (memory.sizeBytes - memory.availableBytes) * (1 + loadSwing(now) / 4)
   const anon = Math.floor(used / 2)
   const kib = (bytes: number) => `${Math.floor(bytes / 1024)} kB`
   const stalledMicroseconds = 1_250_000
@@ -88,7 +89,7 @@ const memoryFacts = ({ memory }: DemoBuilder, now: number): readonly string[] =>
     `some avg10=0.00 avg60=0.00 avg300=0.00 total=${2 * stalledMicroseconds}`,
     `full avg10=0.00 avg60=0.00 avg300=0.00 total=${stalledMicroseconds}`,
     '== load',
-    `${(2 + 2 * swing(now)).toFixed(2)} 2.00 2.00 3/300 4242`,
+    `${(2 + 2 * loadSwing(now)).toFixed(2)} 2.00 2.00 3/300 4242`,
     '== current',
     `${2 * anon}`,
     '== limit',

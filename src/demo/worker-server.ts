@@ -1,41 +1,42 @@
-import { startConversation, type Conversation, type Pipe } from '../nix/conversation.ts'
-import { stderrTags } from '../nix/stderr.ts'
-import { WireEnd } from '../nix/wire-error.ts'
-import type { WireOptions } from '../nix/wire.ts'
-import { list, text, word } from '../nix/wire-writer.ts'
-import { workerMagic, workerOps, workerVersion } from '../nix/worker.ts'
+import { startSession, type ProtocolSession, type Pipe } from '../nix/protocol/session.ts'
+import { stderrTags } from '../nix/protocol/worker-stderr.ts'
+import { UnexpectedEofError } from '../nix/protocol/errors.ts'
+import type { WireOptions } from '../nix/protocol/wire.ts'
+import { list, text, word } from '../nix/protocol/wire-writer.ts'
+import { workerMagic, workerOps, workerVersion } from '../nix/protocol/worker.ts'
 import type { DemoBuilder } from './demo-builder.ts'
-import { readBuildRequest, writeBuildResult } from './build-server.ts'
+import { readBuildRequest, writeBuildResult } from './build-request.ts'
 
-const oldestClient = 0x10a
+const minClientVersion = 0x10a
 const queryValidPaths = 31
 const repairMode = 1
 
 /** Answers as `nix-daemon --stdio` would, until the client leaves; throws where the client breaks the protocol. */
-export const serveWorker = async (
+export const serveWorkerProtocol = async (
   pipe: Pipe,
   builder: DemoBuilder,
   options: WireOptions,
 ): Promise<void> => {
-  const talk = startConversation(pipe, options)
-  const minor = await greet(talk, builder)
-  talk.send(word(stderrTags.last))
+  const session = startSession(pipe, options)
+  const minor = await handshake(session, builder)
+  session.send(word(stderrTags.last))
   for (;;) {
-    const op = await nextOp(talk)
+    const op = await readOperation(session)
     if (op === null) return
-    await answer(talk, op, minor, builder)
+    await handleOperation(session, op, minor, builder)
   }
 }
 
-const greet = async (
-  { reader, send, leave }: Conversation,
+const handshake = async (
+  { reader, send, endWrite }: ProtocolSession,
   builder: DemoBuilder,
 ): Promise<number> => {
-  await reader.magic(workerMagic.client, 'the worker protocol', leave)
+  await reader.magic(workerMagic.client, 'the worker protocol', endWrite)
   send(word(workerMagic.server), word(workerVersion))
-  const theirs = await reader.number('client version')
-  if (theirs < oldestClient) throw new Error('the Nix client version is too old')
-  const minor = Math.min(theirs, workerVersion) & 255
+  const clientVersion = await reader.number('client version')
+  if (clientVersion < minClientVersion)
+    throw new Error('the Nix client version is too old')
+  const minor = Math.min(clientVersion, workerVersion) & 255
   if (minor >= 14 && (await reader.bool('CPU affinity'))) await reader.word('CPU')
   if (minor >= 11) await reader.bool('reserve space')
   if (minor >= 33) send(text(builder.nixVersion))
@@ -44,18 +45,18 @@ const greet = async (
 }
 
 /** Null when the client is done. */
-const nextOp = async ({ reader }: Conversation): Promise<number | null> => {
+const readOperation = async ({ reader }: ProtocolSession): Promise<number | null> => {
   const before = reader.offset
   try {
     return await reader.number('operation')
   } catch (error) {
-    if (error instanceof WireEnd && error.offset === before) return null
+    if (error instanceof UnexpectedEofError && error.offset === before) return null
     throw error
   }
 }
 
-const answer = async (
-  { reader, send }: Conversation,
+const handleOperation = async (
+  { reader, send }: ProtocolSession,
   op: number,
   minor: number,
   builder: DemoBuilder,
@@ -71,7 +72,7 @@ const answer = async (
     case workerOps.buildPaths: {
       await paths()
       const isRepair = (await reader.number('build mode')) === repairMode
-      return isRepair && !builder.trusted ? send(repairRefused(minor)) : done(word(1))
+      return isRepair && !builder.trusted ? send(repairRejection(minor)) : done(word(1))
     }
     case queryValidPaths: {
       const valid = await paths()
@@ -83,11 +84,11 @@ const answer = async (
       await reader.number('build mode')
       return done(writeBuildResult({ times: minor >= 29, outputs: minor >= 28 }))
     default:
-      throw reader.violation(`operation ${op} is not part of the demo`)
+      throw reader.protocolError(`operation ${op} is not part of the demo`)
   }
 }
 
-const repairRefused = (minor: number): Buffer => {
+const repairRejection = (minor: number): Buffer => {
   const message = text("repairing is not allowed because you are not in 'trusted-users'")
   const error = word(stderrTags.error)
   const level = word(0)

@@ -1,18 +1,18 @@
 import type {
   BuilderState,
   Cause,
-  CertificateSeen,
+  CertificateInfo,
   Diagnosis,
   ProbeName,
   Problem,
   ProbeRecords,
   Result,
-} from '../model.ts'
+} from '../model/index.ts'
 import type { Kind } from './kinds.ts'
-import { offsetWords } from './notes.ts'
+import { formatClockOffset } from './notices.ts'
 
 /** From the first rung to the last: what stands earlier explains what stands later. */
-const ladder: readonly ProbeName[] = [
+const probeOrder: readonly ProbeName[] = [
   'login',
   'trust',
   'disk',
@@ -41,80 +41,86 @@ export const diagnose = (
   problems: readonly Problem[] = [],
 ): Diagnosis => {
   // One bad line and Nix uses none of them
-  const fatal = problems.find(problem => problem.stopsBuilds)
-  if (fatal) return { state: 'down', cause: { probe: 'config', ...configFault(fatal) } }
+  const fatal = problems.find(problem => problem.isFatal)
+  if (fatal) return { state: 'down', cause: { probe: 'config', ...configCause(fatal) } }
   const { login } = probes
   if (!login) return { state: 'unknown', cause: null }
-  const found = ladder.flatMap(probe => suspectOf(probes, probe))
-  const disk = found.find(
+  const candidates = probeOrder.flatMap(probe => evaluateProbe(probes, probe))
+  const disk = candidates.find(
     ({ cause }) => cause.probe === 'disk' && cause.kind !== 'below_min_free',
   )
-  const worst = found.find(({ down }) => down) ?? found[0]
+  const worst = candidates.find(({ down }) => down) ?? candidates[0]
   if (worst) {
     const cause =
       disk && worst.cause.probe !== 'login' && explainedByDisk.has(worst.cause.kind)
         ? disk.cause
-        : isShutOut(probes, worst.cause)
+        : isAccessDenied(probes, worst.cause)
           ? { ...worst.cause, kind: 'daemon_denied' as const }
-          : (blameClock(probes, worst.cause) ?? worst.cause)
+          : (attributeToClockSkew(probes, worst.cause) ?? worst.cause)
     return { state: worst.down ? 'down' : 'degraded', cause }
   }
   if (login.last.outcome.status === 'busy')
-    return { state: 'unknown', cause: { probe: 'login', ...named(login.last.outcome) } }
+    return { state: 'unknown', cause: { probe: 'login', ...toCause(login.last.outcome) } }
   if (login.last.outcome.status === 'skipped')
     return { state: probes.canary?.conclusive ? 'healthy' : 'unknown', cause: null }
   return { state: 'healthy', cause: null }
 }
 
 /** nix-daemon hangs up on a user whom its settings leave out, which looks like a crash. */
-const isShutOut = ({ system }: ProbeRecords, { kind }: Cause): boolean => {
-  const outcome = system?.lastGood?.outcome
+const isAccessDenied = ({ system }: ProbeRecords, { kind }: Cause): boolean => {
+  const outcome = system?.lastSuccess?.outcome
   const value = outcome && 'value' in outcome ? outcome.value : undefined
-  return kind === 'daemon_crash' && value?.mayConnect === false
+  return kind === 'daemon_crash' && value?.isAllowedUser === false
 }
 
 /** sshd judges certificates by its own clock, and says no more than no. */
-const blameClock = ({ login, system }: ProbeRecords, cause: Cause): Cause | null => {
+const attributeToClockSkew = (
+  { login, system }: ProbeRecords,
+  cause: Cause,
+): Cause | null => {
   const at = login?.conclusive?.at
-  const certificates = valueOf(login?.conclusive)?.certificates ?? []
-  const offset = valueOf(system?.lastGood)?.clockOffsetSeconds ?? 0
+  const certificates = resultValue(login?.conclusive)?.certificates ?? []
+  const offset = resultValue(system?.lastSuccess)?.clockOffsetSeconds ?? 0
   if (cause.kind !== 'auth_denied' || at === undefined || offset === 0) return null
-  const isValid = ({ validFrom, validUntil }: CertificateSeen, time: number) =>
+  const isValid = ({ validFrom, validUntil }: CertificateInfo, time: number) =>
     time >= (validFrom ?? -Infinity) && time < (validUntil ?? Infinity)
-  const hurt = certificates.find(
-    one => one.role === 'user' && isValid(one, at) && !isValid(one, at + offset),
+  const invalidCertificate = certificates.find(
+    certificate =>
+      certificate.role === 'user' &&
+      isValid(certificate, at) &&
+      !isValid(certificate, at + offset),
   )
-  if (!hurt) return null
-  const detail = `${offsetWords(offset)}, and by it ${hurt.source} is not valid`
+  if (!invalidCertificate) return null
+  const detail = `${formatClockOffset(offset)}, and by it ${invalidCertificate.source} is not valid`
   return { ...cause, kind: 'clock_skew', params: { ...cause.params, detail } }
 }
 
-const valueOf = <T>(result: Result<T> | null | undefined): T | undefined =>
+const resultValue = <T>(result: Result<T> | null | undefined): T | undefined =>
   result && 'value' in result.outcome ? result.outcome.value : undefined
 
-interface Suspect {
+interface Candidate {
   readonly down: boolean
   readonly cause: Cause
 }
 
 /** What a probe has against the builder, if its newest conclusive result still speaks. */
-const suspectOf = (probes: ProbeRecords, probe: ProbeName): Suspect[] => {
+const evaluateProbe = (probes: ProbeRecords, probe: ProbeName): Candidate[] => {
   const record = probes[probe]
   const outcome = record?.conclusive?.outcome
   if (!outcome || (outcome.status !== 'failed' && outcome.status !== 'degraded'))
     return []
   // A probe that now waits for a failed rung, or has no shell any more, says nothing against anybody
   if (probe !== 'canary' && record.last.outcome.status === 'skipped') return []
-  return [{ down: outcome.status === 'failed', cause: { probe, ...named(outcome) } }]
+  return [{ down: outcome.status === 'failed', cause: { probe, ...toCause(outcome) } }]
 }
 
 /** The kind of a malformed builders list, with where it is. */
-export const configFault = (problem: Problem): Omit<Cause, 'probe'> => ({
+export const configCause = (problem: Problem): Omit<Cause, 'probe'> => ({
   kind: 'config_invalid',
   params: { detail: problem.message, where: `${problem.file}:${problem.line}` },
 })
 
-const named = (outcome: {
+const toCause = (outcome: {
   readonly kind: Kind
   readonly params: Cause['params']
   readonly evidence?: string
@@ -125,15 +131,15 @@ const named = (outcome: {
 })
 
 /** True once a canary (without a local Nix, a direct build) succeeded after the last change of the verdict. */
-export const isProven = (probes: ProbeRecords, since: number): boolean => {
+export const isVerified = (probes: ProbeRecords, since: number): boolean => {
   const record = probes.canary?.conclusive ? probes.canary : probes.direct
-  return record?.streak.good === true && (record.lastGood?.at ?? 0) >= since
+  return record?.streak.ok === true && (record.lastSuccess?.at ?? 0) >= since
 }
 
 /** The worst of several states; nothing to judge is unknown. */
 export const worstState = (
-  states: readonly BuilderState['verdict']['state'][],
-): BuilderState['verdict']['state'] => {
+  states: readonly BuilderState['health']['state'][],
+): BuilderState['health']['state'] => {
   const order = ['down', 'degraded', 'unknown', 'asleep', 'drained', 'healthy'] as const
   return order.find(state => states.includes(state)) ?? 'unknown'
 }

@@ -1,5 +1,5 @@
-import type { Builder } from '../model.ts'
-import { shellQuote } from '../nix/store-command.ts'
+import type { Builder } from '../model/index.ts'
+import { shellQuote } from '../nix/protocol/store-command.ts'
 import type { Params } from './kinds.ts'
 
 /** The parameters that every sentence and hint may use; a probe's own win over them. */

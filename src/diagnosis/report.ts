@@ -9,14 +9,14 @@ import type {
   ProbeName,
   Snapshot,
   State,
-} from '../model.ts'
-import { clientChecks, probeNames } from '../model.ts'
-import { configFault, worstState } from './diagnose.ts'
-import { lint } from './lint.ts'
-import { hintOf, reasonOf, sideOf, type Kind, type Side } from './kinds.ts'
-import { notesOf } from './notes.ts'
+} from '../model/index.ts'
+import { clientChecks, probeNames } from '../model/index.ts'
+import { configCause, worstState } from './diagnose.ts'
+import { lint } from './lint/lint.ts'
+import { formatFix, formatMessage, kindSide, type Kind, type Side } from './kinds.ts'
+import { collectNotices } from './notices.ts'
 import { reproduceCommand } from './reproduce.ts'
-import { sharedCauses, type SharedCause } from './shared.ts'
+import { sharedCauses, type SharedCause } from './shared-cause.ts'
 
 /** What `check --json`, `status --json` and `/api/v1/builders` print. Text is clean, not escaped. */
 export interface Report {
@@ -27,7 +27,7 @@ export interface Report {
     readonly checks: Readonly<Record<string, CheckReport>>
   }
   /** Causes that several builders have in common. */
-  readonly shared: readonly SharedCause[]
+  readonly sharedCauses: readonly SharedCause[]
   readonly findings: readonly Finding[]
   readonly problems: readonly Problem[]
 }
@@ -38,11 +38,11 @@ export interface BuilderReport {
   readonly state: State
   /** Unix seconds. */
   readonly since: number
-  readonly proven: boolean
+  readonly verified: boolean
   readonly flapping: boolean
   readonly cause: CauseReport | null
   /** Worth knowing; changes no state. */
-  readonly notes: readonly NoteReport[]
+  readonly notices: readonly NoticeReport[]
   readonly probes: Readonly<Partial<Record<ProbeName, ProbeReport>>>
 }
 
@@ -56,7 +56,7 @@ export interface CauseReport {
   readonly evidence: string | null
 }
 
-export interface NoteReport {
+export interface NoticeReport {
   readonly kind: Kind
   readonly reason: string
   readonly hint: string
@@ -79,25 +79,27 @@ export interface ProbeReport extends Omit<CheckReport, 'status'> {
   readonly trace?: readonly string[]
 }
 
-export const reportOf = (snapshot: Snapshot, names?: ReadonlySet<string>): Report => {
+export const createReport = (snapshot: Snapshot, names?: ReadonlySet<string>): Report => {
   const builders = [...snapshot.builders.values()].filter(
     state => !names || names.has(state.builder.name),
   )
   return {
     // A list that Nix cannot read leaves no builder to be down
-    state: snapshot.problems.some(({ stopsBuilds }) => stopsBuilds)
+    state: snapshot.problems.some(({ isFatal }) => isFatal)
       ? 'down'
-      : worstState(builders.map(state => state.verdict.state)),
+      : worstState(builders.map(state => state.health.state)),
     builders: builders.map(state => builderReport(state, snapshot.at)),
     client: clientReport(snapshot),
-    shared: sharedCauses(new Map(builders.map(state => [state.builder.name, state]))),
-    findings: findingsOf(snapshot, names),
+    sharedCauses: sharedCauses(
+      new Map(builders.map(state => [state.builder.name, state])),
+    ),
+    findings: collectFindings(snapshot, names),
     problems: snapshot.problems,
   }
 }
 
 /** Advice about the whole list, less what is about builders that were not asked for. */
-export const findingsOf = (
+export const collectFindings = (
   { builders, nix }: Snapshot,
   names?: ReadonlySet<string>,
 ): readonly Finding[] =>
@@ -114,15 +116,15 @@ export const clientOutcomes = ({
 }: Pick<Snapshot, 'problems' | 'client'>): Readonly<
   Partial<Record<ClientCheck, ClientOutcome>>
 > => {
-  const fault = problems.find(problem => problem.stopsBuilds)
-  const seen = client?.checks
-  const isMended = seen?.config.status === 'failed'
-  const config: ClientOutcome = fault
-    ? { status: 'failed', ...configFault(fault) }
-    : seen && !isMended
-      ? seen.config
+  const fatal = problems.find(problem => problem.isFatal)
+  const checks = client?.checks
+  const isFixed = checks?.config.status === 'failed'
+  const config: ClientOutcome = fatal
+    ? { status: 'failed', ...configCause(fatal) }
+    : checks && !isFixed
+      ? checks.config
       : { status: 'ok' }
-  return { ...seen, config }
+  return { ...checks, config }
 }
 
 const clientReport = (snapshot: Snapshot): Report['client'] => {
@@ -144,23 +146,23 @@ const checkReport = (outcome: ClientOutcome): CheckReport =>
     : {
         status: outcome.status,
         kind: outcome.kind,
-        reason: reasonOf(outcome.kind, outcome.params),
-        hint: hintOf(outcome.kind, outcome.params),
+        reason: formatMessage(outcome.kind, outcome.params),
+        hint: formatFix(outcome.kind, outcome.params),
       }
 
 /** `now` in Unix seconds. */
 export const builderReport = (state: BuilderState, now: number): BuilderReport => ({
   name: state.builder.name,
   storeUri: state.builder.storeUri,
-  state: state.verdict.state,
-  since: state.verdict.since,
-  proven: state.verdict.proven,
-  flapping: state.verdict.flapping,
-  cause: state.verdict.cause ? causeReport(state, state.verdict.cause) : null,
-  notes: notesOf(state, now).map(({ kind, params }) => ({
+  state: state.health.state,
+  since: state.health.since,
+  verified: state.health.verified,
+  flapping: state.health.flapping,
+  cause: state.health.cause ? causeReport(state, state.health.cause) : null,
+  notices: collectNotices(state, now).map(({ kind, params }) => ({
     kind,
-    reason: reasonOf(kind, params),
-    hint: hintOf(kind, params),
+    reason: formatMessage(kind, params),
+    hint: formatFix(kind, params),
   })),
   probes: Object.fromEntries(
     probeNames.flatMap(name => {
@@ -173,9 +175,9 @@ export const builderReport = (state: BuilderState, now: number): BuilderReport =
 const causeReport = (state: BuilderState, cause: Cause): CauseReport => ({
   probe: cause.probe,
   kind: cause.kind,
-  side: sideOf(cause.kind),
-  reason: reasonOf(cause.kind, cause.params),
-  hint: hintOf(cause.kind, cause.params),
+  side: kindSide(cause.kind),
+  reason: formatMessage(cause.kind, cause.params),
+  hint: formatFix(cause.kind, cause.params),
   reproduce: reproduceCommand(state.builder, cause.probe),
   evidence: cause.evidence ?? null,
 })
@@ -190,8 +192,8 @@ const probeReport = ({
     ? {}
     : {
         kind: outcome.kind,
-        reason: reasonOf(outcome.kind, outcome.params),
-        hint: hintOf(outcome.kind, outcome.params),
+        reason: formatMessage(outcome.kind, outcome.params),
+        hint: formatFix(outcome.kind, outcome.params),
       }),
   durationSeconds,
   at,

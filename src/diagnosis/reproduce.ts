@@ -1,5 +1,5 @@
-import type { Builder, Cause } from '../model.ts'
-import { shellQuote, storeCommand } from '../nix/store-command.ts'
+import type { Builder, Cause } from '../model/index.ts'
+import { shellQuote, storeCommand } from '../nix/protocol/store-command.ts'
 import { builderParams } from './params.ts'
 
 /** A command that a person can paste to see the same answer with the real tools. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { View } from '../model.ts'
+import type { View } from '../model/index.ts'
 
 /** A request as routes see it. */
 export interface HttpRequest {
@@ -17,7 +17,7 @@ export interface HttpRequest {
 }
 
 /** An answer from memory, or a stream that the route writes itself (server-sent events). */
-export type HttpAnswer =
+export type HttpResponse =
   | {
       readonly status: number
       readonly type: string
@@ -30,7 +30,7 @@ export interface Route {
   readonly method: 'GET' | 'POST'
   /** An exact path, or a beginning that ends in `/`. */
   readonly path: string
-  handle(request: HttpRequest): HttpAnswer | Promise<HttpAnswer>
+  handle(request: HttpRequest): HttpResponse | Promise<HttpResponse>
 }
 
 /** One way out: routes over the view, or something that follows it, or both. A new exporter is one file and a line. */

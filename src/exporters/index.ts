@@ -1,20 +1,23 @@
-import { createAlertmanagerExporter } from './notify/alertmanager.ts'
-import { alertsApiExporter } from './alerts-api.ts'
-import { apiExporter } from './api.ts'
+import { createAlertmanagerDelivery } from '../alerts/delivery/alertmanager.ts'
+import { alertsApiExporter } from './api/alerts.ts'
+import { apiExporter } from './api/builders.ts'
 import type { Exporter } from './exporter.ts'
-import { createConfigExporter, type EffectiveConfigOptions } from './effective-config.ts'
-import { createEventsExporter } from './events.ts'
+import { createConfigExporter, type EffectiveConfigOptions } from './api/config.ts'
+import { createEventsExporter } from './api/events.ts'
 import { createPageExporter, type PageOptions } from './page/index.ts'
 import { createSystemdExporter, type SystemdOptions } from './systemd.ts'
-import { createPrometheusExporter, type PrometheusOptions } from './metrics/prometheus.ts'
-import type { SenderOptions } from './notify/sender-options.ts'
-import { createTally } from './notify/tally.ts'
-import { createWebhookExporter } from './notify/webhook.ts'
+import {
+  createPrometheusExporter,
+  type PrometheusOptions,
+} from './prometheus/prometheus.ts'
+import type { DeliveryOptions } from '../alerts/delivery/delivery-options.ts'
+import { createDeliveryMetrics } from '../alerts/delivery/delivery-metrics.ts'
+import { createWebhookDelivery } from '../alerts/delivery/webhook.ts'
 
 export interface Exporters {
   readonly all: readonly Exporter[]
   /** Notes how late a job of the schedule began. */
-  readonly observeLateness: (job: string, seconds: number) => void
+  readonly observeScheduleDelay: (job: string, seconds: number) => void
 }
 
 /** The ways out, in one list: a new exporter is one more line here. */
@@ -23,11 +26,14 @@ export const createExporters = (
     PageOptions &
     SystemdOptions &
     EffectiveConfigOptions &
-    Omit<SenderOptions, 'tally'>,
+    Omit<DeliveryOptions, 'metrics'>,
 ): Exporters => {
-  const tally = createTally()
-  const senders = { ...options, tally }
-  const prometheus = createPrometheusExporter({ ...options, counted: tally.samples })
+  const deliveryMetrics = createDeliveryMetrics()
+  const deliveryOptions = { ...options, metrics: deliveryMetrics }
+  const prometheus = createPrometheusExporter({
+    ...options,
+    extraSamples: deliveryMetrics.samples,
+  })
   const systemd = createSystemdExporter(options)
   return {
     all: [
@@ -37,10 +43,10 @@ export const createExporters = (
       createEventsExporter(),
       createConfigExporter(options),
       alertsApiExporter,
-      createAlertmanagerExporter(senders),
-      createWebhookExporter(senders),
+      createAlertmanagerDelivery(deliveryOptions),
+      createWebhookDelivery(deliveryOptions),
       ...(systemd ? [systemd] : []),
     ],
-    observeLateness: (job, seconds) => prometheus.observeLateness(job, seconds),
+    observeScheduleDelay: (job, seconds) => prometheus.observeScheduleDelay(job, seconds),
   }
 }

@@ -1,7 +1,7 @@
-import { reportOf } from '../diagnosis/report.ts'
-import type { Run, Snapshot, View } from '../model.ts'
+import { createReport } from '../diagnosis/report.ts'
+import type { Run, Snapshot, View } from '../model/index.ts'
 import type { Exporter } from './exporter.ts'
-import { byUrgency, headlineOf, sentenceOf } from './page/words.ts'
+import { byUrgency, createHeadline, formatHeadline } from './page/format.ts'
 
 export interface SystemdOptions {
   readonly run: Run
@@ -27,20 +27,19 @@ export const createSystemdExporter = (options: SystemdOptions): Exporter | null 
   if (!env['NOTIFY_SOCKET']) return null
   return {
     name: 'systemd',
-    start: view => follow(view, createNotify(options), watchdogMs(options), options),
+    start: view => watch(view, createNotify(options), watchdogMs(options), options),
   }
 }
 
 /** Tells why there will be no daemon, as the last status of the unit. Resolves when systemd has it, or nobody listens. */
-export const tellStatus = async (
-  sentence: string,
+export const notifyStatus = async (
+  text: string,
   { run, env }: Pick<SystemdOptions, 'run' | 'env'>,
 ): Promise<void> => {
-  if (env['NOTIFY_SOCKET'])
-    await notifyOnce({ run, env }, [`STATUS=${oneLine(sentence)}`])
+  if (env['NOTIFY_SOCKET']) await notifyOnce({ run, env }, [`STATUS=${oneLine(text)}`])
 }
 
-type Notify = (...words: readonly string[]) => void
+type Notify = (...assignments: readonly string[]) => void
 
 const notifyOnce = (
   { run, env }: Pick<SystemdOptions, 'run' | 'env'>,
@@ -57,44 +56,44 @@ const notifyOnce = (
 /** One at a time and in order. A message that is lost is not worth a word: systemd's own timeouts tell. */
 const createNotify = ({ run, env }: SystemdOptions): Notify => {
   let last: Promise<unknown> = Promise.resolve()
-  return (...words) => {
-    last = last.then(() => notifyOnce({ run, env }, words))
+  return (...assignments) => {
+    last = last.then(() => notifyOnce({ run, env }, assignments))
   }
 }
 
 /** A quarter of systemd's patience, so that one that is late does no harm; null where it does not ask for signs of life. */
 const watchdogMs = ({ env, pid }: SystemdOptions): number | null => {
-  const asked = Number(env['WATCHDOG_USEC'])
+  const watchdogUsec = Number(env['WATCHDOG_USEC'])
   const forUs = !env['WATCHDOG_PID'] || env['WATCHDOG_PID'] === String(pid)
-  return forUs && asked > 0 ? asked / 4000 : null
+  return forUs && watchdogUsec > 0 ? watchdogUsec / 4000 : null
 }
 
-const follow = (
+const watch = (
   view: View,
   notify: Notify,
   everyMs: number | null,
   { monotonic }: SystemdOptions,
 ): (() => void) => {
-  let told = ''
+  let lastStatus = ''
   let isReloading = false
   let changedMs = monotonic()
-  const tell = () => {
+  const notifyChanges = () => {
     const snapshot = view.read()
-    const status = statusOf(snapshot)
-    if (reloads(snapshot) !== isReloading) {
-      isReloading = reloads(snapshot)
+    const status = formatStatus(snapshot)
+    if (isReloadInProgress(snapshot) !== isReloading) {
+      isReloading = isReloadInProgress(snapshot)
       notify(isReloading ? 'RELOADING=1' : 'READY=1')
     }
-    if (status !== told) notify(`STATUS=${(told = status)}`)
+    if (status !== lastStatus) notify(`STATUS=${(lastStatus = status)}`)
   }
-  notify('READY=1', `STATUS=${(told = statusOf(view.read()))}`)
+  notify('READY=1', `STATUS=${(lastStatus = formatStatus(view.read()))}`)
   let due: NodeJS.Timeout | null = null
   const end = view.subscribe(snapshot => {
     changedMs = monotonic()
-    if (reloads(snapshot) !== isReloading) return tell()
+    if (isReloadInProgress(snapshot) !== isReloading) return notifyChanges()
     due ??= setTimeout(() => {
       due = null
-      tell()
+      notifyChanges()
     }, paceMs)
   })
   const watchdog =
@@ -119,16 +118,16 @@ export const isProbing = (
   { builders, monitor }: Snapshot,
   unchangedMs: number,
 ): boolean =>
-  [...builders.values()].every(({ verdict }) => verdict.state === 'drained') ||
+  [...builders.values()].every(({ health }) => health.state === 'drained') ||
   unchangedMs < Math.max(3 * Math.min(...Object.values(monitor.intervals)), 60) * 1000
 
-const reloads = ({ monitor }: Snapshot): boolean => monitor.reloading === true
+const isReloadInProgress = ({ monitor }: Snapshot): boolean => monitor.reloading === true
 
-const statusOf = (snapshot: Snapshot): string => {
-  const { builders, shared } = reportOf(snapshot)
-  const text = sentenceOf(
-    headlineOf(
-      { builders: builders.toSorted(byUrgency), shared },
+const formatStatus = (snapshot: Snapshot): string => {
+  const { builders, sharedCauses } = createReport(snapshot)
+  const text = formatHeadline(
+    createHeadline(
+      { builders: builders.toSorted(byUrgency), sharedCauses },
       snapshot.monitor.ready,
     ),
     snapshot.at,

@@ -40,7 +40,7 @@ export interface Origin {
 export interface Problem extends Origin {
   readonly message: string
   /** True where Nix itself fails every build (or every command) for it; absent where only a part is lost. */
-  readonly stopsBuilds?: boolean
+  readonly isFatal?: boolean
 }
 
 /** The answer to "which builders does this Nix use". */
@@ -66,7 +66,7 @@ export interface LocalNix {
   /** nix.conf of the system, and what it includes. */
   readonly configFiles?: readonly string[]
   /** Places of the builders list that this Nix reads otherwise than people do. */
-  readonly traps?: readonly Trap[]
+  readonly syntaxPitfalls?: readonly SyntaxPitfall[]
 }
 
 export interface LocalSetting {
@@ -76,7 +76,7 @@ export interface LocalSetting {
 }
 
 /** `blank`: a line of blanks is a broken machine. `comment`: what follows `;` in a comment is a machine. */
-export interface Trap extends Origin {
+export interface SyntaxPitfall extends Origin {
   readonly kind: 'blank' | 'comment'
   /** What Nix takes for a machine line. */
   readonly text: string

@@ -14,7 +14,7 @@ export interface Clock {
 }
 
 /** Calls `task` at each time of the cron expression until stopped. */
-export interface Timetable {
+export interface CronScheduler {
   every(cron: string, name: string, task: () => void): () => void
   /** Seconds between two runs of the expression, and a sentence when it is not one. */
   intervalSeconds(cron: string): number

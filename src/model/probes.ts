@@ -1,6 +1,6 @@
 import type { Builder, LocalNix } from './builders.ts'
 import type { Outcome, ProbeName } from './outcomes.ts'
-import type { Levels } from './past.ts'
+import type { Trends } from './history.ts'
 import type { Clock, Remote, Run, Trace } from './ports.ts'
 import type { Sample } from './snapshot.ts'
 import type { ProbeValues } from './values.ts'
@@ -30,7 +30,7 @@ export interface Probe<P extends ProbeName> {
   run(context: ProbeContext): Promise<Outcome<ProbeValues[P]>>
   samples(value: ProbeValues[P], builder: Builder): readonly Sample[]
   /** The numbers whose course is worth a line on the builder's page. */
-  levels?(value: ProbeValues[P]): Levels
+  trends?(value: ProbeValues[P]): Trends
 }
 
 /** A probe whose POSIX sh fragment goes out together with the others that are due, as one command. */
@@ -43,7 +43,7 @@ export interface TelemetryProbe<P extends ProbeName> {
   parse(output: string, context: TelemetryContext): Outcome<ProbeValues[P]>
   samples(value: ProbeValues[P], builder: Builder): readonly Sample[]
   /** The numbers whose course is worth a line on the builder's page. */
-  levels?(value: ProbeValues[P]): Levels
+  trends?(value: ProbeValues[P]): Trends
 }
 
 export interface TelemetryContext {

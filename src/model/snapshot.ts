@@ -3,21 +3,21 @@ import type { AlertsState } from './alerts.ts'
 import type { ActiveBuilders, Builder, LocalNix, Problem } from './builders.ts'
 import type { ClientState } from './client.ts'
 import type { ProbeName, Result } from './outcomes.ts'
-import type { Past, ProbeRecords } from './past.ts'
-import type { State, Verdict } from './verdict.ts'
+import type { History, ProbeRecords } from './history.ts'
+import type { State, Health } from './health.ts'
 
 /** Everything known of one builder. A new object whenever anything changed, so identity says "unchanged". */
 export interface BuilderState {
   readonly builder: Builder
   readonly probes: ProbeRecords
-  readonly verdict: Verdict
+  readonly health: Health
   /** Times of the newest changes of the verdict, for flapping; bounded. */
   readonly changedAt: readonly number[]
-  readonly past: Past
+  readonly history: History
   /** Newest last; bounded. Kept apart from the rest of the past, evidence and all, so that successes do not push them out. */
   readonly failures: readonly Result[]
   /** What the verdict was when the monitor was last stopped; absent where it was not known then. */
-  readonly before?: {
+  readonly previousRun?: {
     readonly state: State
     readonly kind: string | null
     readonly since: number
@@ -44,7 +44,7 @@ export interface Snapshot {
 /** What the monitor knows of itself. */
 export interface MonitorState {
   readonly startedAt: number
-  readonly suspect: boolean
+  readonly selfCheckFailed: boolean
   readonly lastReloadOk: boolean
   /** True while the configuration is being read anew. */
   readonly reloading?: boolean

@@ -9,18 +9,18 @@ export interface LoginValue {
   /** `address:port` that answered, or the proxy that was used. */
   readonly via: string | null
   /** How the host key was verified; null when it was not reached. */
-  readonly hostKey: HostKeySeen | null
+  readonly hostKey: HostKeyInfo | null
   /** `ssh2`, or `openssh` where only the real ssh can log in. */
   readonly transport: 'ssh2' | 'openssh'
   /** Addresses that did not answer before the one that did. */
-  readonly deadAddresses: readonly string[]
+  readonly unreachableAddresses: readonly string[]
   /** `host:port` that ssh connects to, with the jump host behind which it is: the same for lines of one host. */
   readonly endpoint: string
   /** SSH certificates: ours that ssh would offer, and those of hosts as far as they were presented to the real ssh. */
-  readonly certificates: readonly CertificateSeen[]
+  readonly certificates: readonly CertificateInfo[]
 }
 
-export interface CertificateSeen {
+export interface CertificateInfo {
   readonly role: 'user' | 'host'
   /** The file, `agent`, or `sshd` for what a host presented. */
   readonly source: string
@@ -29,7 +29,7 @@ export interface CertificateSeen {
   readonly validUntil: number | null
 }
 
-export interface HostKeySeen {
+export interface HostKeyInfo {
   /** `ssh-ed25519`, ... */
   readonly type: string
   /** `SHA256:...` as ssh prints it. */
@@ -37,8 +37,8 @@ export interface HostKeySeen {
   /** The key blob, base64: what a known_hosts line carries. */
   readonly blob: string
   /** The host name under which ssh looks for the key, lower case and without a port. */
-  readonly knownAs?: string
-  readonly verifiedBy: 'pinned' | 'known_hosts' | 'ca' | 'nothing'
+  readonly hostKeyName?: string
+  readonly verifiedBy: 'pinned' | 'known_hosts' | 'ca' | 'none'
 }
 
 export interface TrustValue {
@@ -49,7 +49,7 @@ export interface TrustValue {
   readonly nixVersion: string | null
   readonly trusted: boolean | null
   /** How trust was learned: the handshake flag, the empty-repair question, or not at all. */
-  readonly trustBy: 'flag' | 'repair' | null
+  readonly trustSource: 'handshake' | 'repair_query' | null
 }
 
 export interface SystemValue {
@@ -69,10 +69,10 @@ export interface SystemValue {
   /** Unix time. */
   readonly bootedAt: number | null
   /** Unix time at which we noticed that it had been restarted; null while that never was. */
-  readonly restartSeenAt: number | null
+  readonly rebootDetectedAt: number | null
   readonly kernel: string | null
   /** False where allowed-users and trusted-users both leave our user out; null when not told. */
-  readonly mayConnect: boolean | null
+  readonly isAllowedUser: boolean | null
   readonly missingSystems: readonly string[]
   readonly missingFeatures: readonly string[]
   readonly notAdvertisedFeatures: readonly string[]
@@ -116,15 +116,15 @@ export interface LocksValue {
   /** Unix time of the look. */
   readonly at: number
   /** Who holds the garbage collector's lock for itself alone; null while nobody does, as far as we may see. */
-  readonly collector: null | {
+  readonly gcLockHolder: null | {
     readonly pid: number
     /** Its command line; null where we may not read it. */
     readonly program: string | null
-    readonly runsForSeconds: number | null
+    readonly runtimeSeconds: number | null
     /** Unix time of the first of our looks, in a row, that saw it. */
-    readonly seenSince: number
+    readonly since: number
   }
-  readonly buildUsersHeld: number
+  readonly buildUsersInUse: number
   /** null where they are made when needed, or their number is not known. */
   readonly buildUsers: number | null
 }
@@ -140,7 +140,7 @@ export interface CanaryRun {
     Partial<Record<'connect' | 'copy' | 'build' | 'copy_back', number>>
   >
   /** False where `builtin:buildenv` had to stand in for /bin/sh: system and features were not proven. */
-  readonly systemProven: boolean
+  readonly systemVerified: boolean
   readonly outcome: 'ok' | 'failed' | 'busy'
   readonly kind?: Kind
 }
@@ -153,7 +153,7 @@ export interface CanaryValue {
 export interface SlotsValue {
   /** maxJobs of the machine line. */
   readonly configured: number
-  readonly held: readonly {
+  readonly inUse: readonly {
     readonly slot: number
     /** The build hook that holds it. */
     readonly pid: number
@@ -163,11 +163,11 @@ export interface SlotsValue {
     readonly hasSsh?: boolean
     readonly cpuSeconds?: number
   }[]
-  readonly oldestSince: number | null
+  readonly oldestAcquiredAt: number | null
   /** Who copies inputs to the builder, and who waits to. */
-  readonly upload: { readonly holder: number | null; readonly waiting: readonly number[] }
+  readonly upload: { readonly holder: number | null; readonly queue: readonly number[] }
   /** False in a container: what processes outside of it hold is not shown. */
-  readonly seesAll: boolean
+  readonly seesAllNamespaces: boolean
 }
 
 /** The value that each probe yields. */

@@ -1,4 +1,4 @@
-import { cleanText } from './clean.ts'
+import { sanitize } from '../text/sanitize.ts'
 import { parseJson } from './settings.ts'
 
 /** One line of Nix's stderr with `--log-format internal-json` (logging.cc JSONLogger). */
@@ -24,7 +24,7 @@ const buildLogLine = 101
 /** Reads one line; null for what says nothing (progress, phases). Never throws. */
 export const parseNixEvent = (line: string): NixEvent | null => {
   if (!line.startsWith('@nix ')) {
-    const text = cleanText(line)
+    const text = sanitize(line)
     return text ? { type: 'raw', text } : null
   }
   const event = parseJson(line.slice(5))
@@ -40,20 +40,20 @@ export const parseNixEvent = (line: string): NixEvent | null => {
         type: 'start',
         id: String(id),
         activity: Number(type),
-        text: cleanText(string(text)),
+        text: sanitize(string(text)),
         fields: words,
       }
     case 'stop':
       return { type: 'stop', id: String(id) }
     case 'result':
       return type === buildLogLine
-        ? { type: 'log', text: cleanText(words[0] ?? '') }
+        ? { type: 'log', text: sanitize(words[0] ?? '') }
         : null
     case 'msg':
       return {
         type: 'message',
         level: Number(level),
-        text: cleanText(string(msg) || string(raw_msg), 4000),
+        text: sanitize(string(msg) || string(raw_msg), 4000),
       }
     default:
       return null

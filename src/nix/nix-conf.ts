@@ -1,4 +1,4 @@
-import { cutComment, quote, words } from './text.ts'
+import { stripComment, quote, words } from './text.ts'
 
 /** One line of a nix.conf, or of NIX_CONFIG, that says something; `line` counts from 1. */
 export type Statement =
@@ -32,20 +32,20 @@ export const configConsequence =
  * The statements of a nix.conf, one by one, so that the caller may stop early (config.cc applyConfig). Never throws.
  * After an error Nix reads no further; we do, so that all errors are told at once.
  */
-export function* statementsOf(text: string): Generator<Statement, void, undefined> {
+export function* parseStatements(text: string): Generator<Statement, void, undefined> {
   let line = 0
   for (let at = 0; at < text.length;) {
     const newline = text.indexOf('\n', at)
     const end = newline < 0 ? text.length : newline
     line++
-    const statement = statementOf(text.slice(at, end), line)
+    const statement = parseStatement(text.slice(at, end), line)
     if (statement) yield statement
     at = end + 1
   }
 }
 
-const statementOf = (text: string, line: number): Statement | null => {
-  const [first, second, ...rest] = words(cutComment(text))
+const parseStatement = (text: string, line: number): Statement | null => {
+  const [first, second, ...rest] = words(stripComment(text))
   if (first === undefined) return null
   const optional = first === '!include'
   if (second !== undefined && (first === 'include' || optional))

@@ -1,4 +1,4 @@
-import type { Flavour } from './flavour.ts'
+import type { NixDialect } from './dialect.ts'
 
 /** The settings of a Nix by name, as `nix config show --json` tells them; integers beyond 2^53 are bigints. */
 export type Settings = ReadonlyMap<string, unknown>
@@ -41,11 +41,11 @@ export const integerSetting = (settings: Settings, name: string): bigint | null 
  * An unsigned 64-bit setting as written in nix.conf, for example bytes of `min-free`: digits, from 2.23 on with a
  * suffix K, M, G or T (powers of 1024). Null is what Nix rejects: `setting 'min-free' has invalid value '1G'`.
  */
-export const parseInteger = (text: string, flavour: Flavour): bigint | null => {
+export const parseInteger = (text: string, dialect: NixDialect): bigint | null => {
   const match = /^\+?(\d{1,40})([KMGT]?)$/i.exec(text)
   if (!match) return null
   const [, digits = '', suffix = ''] = match
-  if (suffix && !flavour.suffixes) return null
+  if (suffix && !dialect.sizeSuffixes) return null
   const value =
     BigInt(digits) << BigInt(10 * ' KMGT'.indexOf(suffix.toUpperCase() || ' '))
   return value < 1n << 64n ? value : null

@@ -21,7 +21,7 @@ export const trim = (text: string): string => {
 }
 
 /** The text up to the first `#`. */
-export const cutComment = (text: string): string => {
+export const stripComment = (text: string): string => {
   const at = text.indexOf('#')
   return at < 0 ? text : text.slice(0, at)
 }

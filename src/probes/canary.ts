@@ -7,20 +7,24 @@ import type {
   ProbeContext,
   RunResult,
   Sample,
-} from '../model.ts'
-import { stateOf, type Kind, type Params } from '../diagnosis/kinds.ts'
-import { classify } from '../diagnosis/messages.ts'
-import { ownLine } from '../nix/edit-machine-line.ts'
+} from '../model/index.ts'
+import { kindState, type Kind, type Params } from '../diagnosis/kinds.ts'
+import { classify } from '../diagnosis/classify.ts'
+import { lineWithCredential } from '../nix/machines/edit-machine-line.ts'
 import { plainText } from '../nix/internal-json.ts'
-import { evidenceOf, oneLine } from '../diagnosis/text.ts'
-import { canaryExpression, type CanaryRequest } from './canary-derivation.ts'
-import { summarizeBuilds, type OneBuild } from './canary-summary.ts'
-import { openWorkshop, type CanaryMode, type Workshop } from './canary-workshop.ts'
-import { createBuildWatch, type BuildWatch } from './canary-watch.ts'
+import { truncateEvidence, oneLine } from '../text/truncate.ts'
+import { canaryExpression, type CanaryRequest } from './canary/derivation.ts'
+import { summarizeBuilds, type BuildAttempt } from './canary/outcome.ts'
+import {
+  createCanarySandbox,
+  type CanaryMode,
+  type CanarySandbox,
+} from './canary/sandbox.ts'
+import { createBuildLogParser, type BuildLogParser } from './canary/build-log.ts'
 
 export interface CanaryDeps {
   /** Whether each advertised feature is proven by a build of its own, too. */
-  readonly provesFeatures: () => boolean
+  readonly testsFeatures: () => boolean
   readonly env: Readonly<Record<string, string | undefined>>
   /** Whether the nix-daemon of this machine lets us aim a build. */
   readonly askLocalDaemon: (
@@ -40,7 +44,7 @@ const timeoutMs = 60_000
  */
 export const createCanaryProbe = (
   mode: CanaryMode,
-  { env, askLocalDaemon, provesFeatures }: CanaryDeps,
+  { env, askLocalDaemon, testsFeatures }: CanaryDeps,
 ): Probe<'canary'> => ({
   name: 'canary',
   summary: 'a real build is done there, for each advertised system',
@@ -62,11 +66,11 @@ export const createCanaryProbe = (
           },
         }
     }
-    const workshop = await openWorkshop(mode, env, context)
+    const sandbox = await createCanarySandbox(mode, env, context)
     try {
-      return await buildAll(workshop, context, provesFeatures())
+      return await buildAll(sandbox, context, testsFeatures())
     } finally {
-      await workshop.remove()
+      await sandbox.remove()
     }
   },
   samples: canarySamples,
@@ -83,132 +87,132 @@ export const canarySamples = (value: CanaryValue, builder: Builder): readonly Sa
     }))
 
 const buildAll = async (
-  workshop: Workshop,
+  sandbox: CanarySandbox,
   context: ProbeContext,
-  provesFeatures: boolean,
+  testsFeatures: boolean,
 ): Promise<Outcome<CanaryValue>> => {
   const { builder } = context
   const nonce = `${Math.floor(context.clock.now())}-${randomBytes(8).toString('hex')}`
-  const seed = await workshop.seed(nonce)
+  const seed = await sandbox.createSeed(nonce)
   if ('failure' in seed) {
     const { stderr } = seed.failure
     return {
       status: context.signal.aborted ? 'skipped' : 'failed',
-      kind: context.signal.aborted ? 'not_told' : 'hook_broken',
+      kind: context.signal.aborted ? 'no_data' : 'hook_broken',
       params: {
         detail: `the local Nix cannot make what the canary needs: ${oneLine(lastLine(plainText(stderr)))}`,
       },
-      evidence: evidenceOf(plainText(stderr)),
+      evidence: truncateEvidence(plainText(stderr)),
     }
   }
 
-  const builds: OneBuild[] = []
+  const builds: BuildAttempt[] = []
   const systems = builder.systems.length ? builder.systems : [context.nix.system]
-  const features = provesFeatures ? builder.supportedFeatures : []
-  const wanted: Wanted[] = [
+  const features = testsFeatures ? builder.supportedFeatures : []
+  const wanted: BuildTarget[] = [
     ...systems.map(system => ({ system })),
     ...features.map(feature => ({ system: systems[0] ?? context.nix.system, feature })),
   ]
   for (const one of wanted) {
-    builds.push(await buildOne(workshop, context, { nonce, seed: seed.expression }, one))
+    builds.push(await buildOne(sandbox, context, { nonce, seed: seed.expression }, one))
     if (context.signal.aborted) break
   }
   return summarizeBuilds(builds)
 }
 
 /** What all builds of one canary have in common. */
-type Needs = Pick<CanaryRequest, 'nonce' | 'seed'>
+type CommonRequest = Pick<CanaryRequest, 'nonce' | 'seed'>
 
 /** What one build is to prove: a system, or a feature on it. */
-interface Wanted {
+interface BuildTarget {
   readonly system: string
   readonly feature?: string
 }
 
 const buildOne = async (
-  workshop: Workshop,
+  sandbox: CanarySandbox,
   context: ProbeContext,
-  needs: Needs,
-  wanted: Wanted,
-): Promise<OneBuild> => {
-  const shell = await attempt(workshop, context, needs, wanted, 'shell')
+  common: CommonRequest,
+  wanted: BuildTarget,
+): Promise<BuildAttempt> => {
+  const shell = await attemptBuild(sandbox, context, common, wanted, 'shell')
   const noShell = /executing '\/bin\/sh': No such file or directory/.test(shell.evidence)
   return noShell && !context.signal.aborted
-    ? attempt(workshop, context, needs, wanted, 'builtin')
+    ? attemptBuild(sandbox, context, common, wanted, 'builtin')
     : shell
 }
 
-const attempt = async (
-  workshop: Workshop,
+const attemptBuild = async (
+  sandbox: CanarySandbox,
   context: ProbeContext,
-  { nonce, seed }: Needs,
-  { system, feature }: Wanted,
+  { nonce, seed }: CommonRequest,
+  { system, feature }: BuildTarget,
   by: 'shell' | 'builtin',
-): Promise<OneBuild> => {
+): Promise<BuildAttempt> => {
   const { builder, clock, signal } = context
   const started = clock.monotonic()
-  const watch = createBuildWatch(() => (clock.monotonic() - started) / 1000)
-  signal.addEventListener('abort', watch.freeze, { once: true })
+  const buildLog = createBuildLogParser(() => (clock.monotonic() - started) / 1000)
+  signal.addEventListener('abort', buildLog.freeze, { once: true })
   const features = [...builder.mandatoryFeatures, ...(feature ? [feature] : [])]
   const expression = canaryExpression({ nonce, seed, system, features, builder: by })
-  const result = await workshop.build(
+  const result = await sandbox.build(
     expression,
     [
       '--max-jobs',
       '0',
       '--builders',
-      workshop.mode === 'private' ? ownLine(builder) : builder.line,
+      sandbox.mode === 'private' ? lineWithCredential(builder) : builder.line,
     ],
-    line => watch.line(line),
+    line => buildLog.line(line),
   )
-  const seen = watch.seen()
-  const out = result.code === 0 ? await workshop.readOutput(result.stdout, by) : null
+  const observed = buildLog.summary()
+  const out = result.code === 0 ? await sandbox.readOutput(result.stdout, by) : null
   const hostName =
     by === 'shell'
       ? out?.startsWith(`${nonce} `)
         ? out.slice(nonce.length + 1)
         : null
       : null
-  const proven =
+  const isVerified =
     result.code === 0 &&
-    seen.machine !== null &&
+    observed.machine !== null &&
     (by === 'shell' ? hostName !== null : out !== null)
-  const verdict = proven ? null : nameFailure(result, watch, signal)
+  const failure = isVerified ? null : classifyFailure(result, buildLog, signal)
   return {
-    params: verdict?.params ?? {},
-    evidence: verdict ? evidenceOf(seen.text || result.stderr) : '',
+    params: failure?.params ?? {},
+    evidence: failure ? truncateEvidence(observed.text || result.stderr) : '',
     run: {
       system,
       ...(feature ? { feature } : {}),
-      mode: workshop.mode,
+      mode: sandbox.mode,
       builtBy:
         hostName && hostName !== 'unknown' && hostName !== 'localhost'
           ? oneLine(hostName, 80)
-          : seen.machine,
+          : observed.machine,
       durationSeconds: (clock.monotonic() - started) / 1000,
-      phases: seen.phases,
-      systemProven: proven && by === 'shell',
-      outcome: proven ? 'ok' : verdict?.busy ? 'busy' : 'failed',
-      ...(verdict ? { kind: verdict.kind } : {}),
+      phases: observed.phases,
+      systemVerified: isVerified && by === 'shell',
+      outcome: isVerified ? 'ok' : failure?.busy ? 'busy' : 'failed',
+      ...(failure ? { kind: failure.kind } : {}),
     },
   }
 }
 
-const nameFailure = (
+const classifyFailure = (
   result: RunResult,
-  watch: BuildWatch,
+  buildLog: BuildLogParser,
   signal: AbortSignal,
 ): { kind: Kind; params: Params; busy?: boolean } => {
-  const seen = watch.seen()
+  const observed = buildLog.summary()
   if (result.spawnError)
     return { kind: 'no_local_nix', params: { detail: result.spawnError } }
   if (signal.aborted) {
-    if (seen.waitsFor) return { kind: seen.waitsFor, params: {}, busy: true }
-    const told = classify(seen.text)
-    if (told && told.kind !== 'build_failed') return told
+    if (observed.waitingFor) return { kind: observed.waitingFor, params: {}, busy: true }
+    const classified = classify(observed.text)
+    if (classified && classified.kind !== 'build_failed') return classified
     return {
       kind: 'build_timeout',
-      params: { detail: `it hangs ${seen.stage}`, hangs: seen.stage },
+      params: { detail: `it hangs ${observed.stage}`, hangs: observed.stage },
     }
   }
   if (result.code === 0)
@@ -216,14 +220,15 @@ const nameFailure = (
       kind: 'build_failed',
       params: { detail: 'Nix reports success, but the output is not from this builder' },
     }
-  const told = classify(seen.text) ?? classify(result.stderr)
+  const classified = classify(observed.text) ?? classify(result.stderr)
   // Our own login goes through the same sshd and decides whether it is closed; one ssh more is turned away by a crowd
-  if (told?.kind === 'sshd_closed')
-    return { kind: 'sshd_throttled', params: told.params, busy: true }
+  if (classified?.kind === 'sshd_closed')
+    return { kind: 'sshd_throttled', params: classified.params, busy: true }
   // Turned away by a crowd at sshd, or held up: nobody's fault
-  if (told && stateOf(told.kind) === 'info') return { ...told, busy: true }
+  if (classified && kindState(classified.kind) === 'info')
+    return { ...classified, busy: true }
   return (
-    told ?? {
+    classified ?? {
       kind: 'unclassified',
       params: { detail: oneLine(lastLine(plainText(result.stderr))) },
     }

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import type { CanaryRun, Channel, Outcome, Probe, ProbeContext } from '../model.ts'
-import { classify } from '../diagnosis/messages.ts'
-import { evidenceOf, oneLine } from '../diagnosis/text.ts'
-import type { BuildResult } from '../nix/build.ts'
-import { instantiate, type Derivation } from '../nix/derivation.ts'
-import { openServe } from '../nix/serve.ts'
-import { storeCommand } from '../nix/store-command.ts'
-import { openWorker } from '../nix/worker.ts'
-import { summarizeBuilds, type OneBuild } from './canary-summary.ts'
-import { converse, type Failure } from './converse.ts'
+import type { CanaryRun, Channel, Outcome, Probe, ProbeContext } from '../model/index.ts'
+import { classify } from '../diagnosis/classify.ts'
+import { truncateEvidence, oneLine } from '../text/truncate.ts'
+import type { BuildResult } from '../nix/protocol/build.ts'
+import { instantiate, type Derivation } from '../nix/protocol/derivation.ts'
+import { openServe } from '../nix/protocol/serve.ts'
+import { storeCommand } from '../nix/protocol/store-command.ts'
+import { openWorker } from '../nix/protocol/worker.ts'
+import { summarizeBuilds, type BuildAttempt } from './canary/outcome.ts'
+import { withProtocol, type ProtocolFailure } from './protocol/with-protocol.ts'
 
 const timeoutMs = 30_000
 /** A build log may be longer than a handshake. */
@@ -23,7 +23,7 @@ export const directProbe: Probe<'direct'> = {
   summary: 'the builder builds when it is asked without the local Nix',
   timeoutMs,
   run: async context => {
-    const builds: OneBuild[] = []
+    const builds: BuildAttempt[] = []
     for (const system of context.builder.systems) {
       builds.push(await buildOn(context, system))
       if (context.signal.aborted) break
@@ -33,58 +33,66 @@ export const directProbe: Probe<'direct'> = {
   samples: () => [],
 }
 
-const buildOn = async (context: ProbeContext, system: string): Promise<OneBuild> => {
-  const shell = await attempt(context, system, 'shell')
-  const noShell = /executing '\/bin\/sh': No such file or directory/.test(shell.evidence)
-  return noShell && !context.signal.aborted ? attempt(context, system, 'builtin') : shell
+const buildOn = async (context: ProbeContext, system: string): Promise<BuildAttempt> => {
+  const shell = await attemptBuild(context, system, 'shell')
+  const shellMissing = /executing '\/bin\/sh': No such file or directory/.test(
+    shell.evidence,
+  )
+  return shellMissing && !context.signal.aborted
+    ? attemptBuild(context, system, 'builtin')
+    : shell
 }
 
-const attempt = async (
+const attemptBuild = async (
   context: ProbeContext,
   system: string,
   by: 'shell' | 'builtin',
-): Promise<OneBuild> => {
+): Promise<BuildAttempt> => {
   const { builder, clock } = context
   const started = clock.monotonic()
   const derivation = directDerivation(system, builder.mandatoryFeatures, by)
-  let isAsked = false
-  const asked = await converse(context, storeCommand(builder), (channel, signal) => {
+  let wasRequested = false
+  const reply = await withProtocol(context, storeCommand(builder), (channel, signal) => {
     const build = builder.scheme === 'ssh' ? buildByServe : buildByWorker
     return build(channel, derivation, signal, () => {
-      isAsked = true
+      wasRequested = true
       context.trace('BuildDerivation', `${derivation.drvPath} on ${system}, by ${by}`)
     })
   })
-  if (!('status' in asked))
+  if (!('status' in reply))
     context.trace(
       'built',
-      [asked.value.result.status, asked.value.result.message, asked.value.log]
+      [reply.value.result.status, reply.value.result.message, reply.value.log]
         .filter(Boolean)
         .join('\n'),
     )
-  const verdict: Outcome<never> | { readonly status: 'built' } =
-    'status' in asked ? (isAsked ? inTheBuild(asked) : asked) : judge(asked.value)
+  const outcome: Outcome<never> | { readonly status: 'built' } =
+    'status' in reply
+      ? wasRequested
+        ? asBuildFailure(reply)
+        : reply
+      : toOutcome(reply.value)
   const run: CanaryRun = {
     system,
     mode: 'direct',
     // It went over a connection whose other end we know
-    builtBy: verdict.status === 'built' ? builder.host : null,
+    builtBy: outcome.status === 'built' ? builder.host : null,
     durationSeconds: (clock.monotonic() - started) / 1000,
     phases: {},
-    systemProven: verdict.status === 'built' && by === 'shell',
+    systemVerified: outcome.status === 'built' && by === 'shell',
     outcome:
-      verdict.status === 'built' ? 'ok' : verdict.status === 'busy' ? 'busy' : 'failed',
-    ...(verdict.status !== 'built' && 'kind' in verdict ? { kind: verdict.kind } : {}),
+      outcome.status === 'built' ? 'ok' : outcome.status === 'busy' ? 'busy' : 'failed',
+    ...(outcome.status !== 'built' && 'kind' in outcome ? { kind: outcome.kind } : {}),
   }
   return {
     run,
-    params: 'params' in verdict ? verdict.params : {},
-    evidence: 'evidence' in verdict ? (verdict.evidence ?? '') : '',
+    params: 'params' in outcome ? outcome.params : {},
+    evidence: 'evidence' in outcome ? (outcome.evidence ?? '') : '',
   }
 }
 
 /** A daemon that shook hands is not frozen: the build that it was asked for hangs. */
-const inTheBuild = (failure: Failure): Failure =>
+const asBuildFailure = (failure: ProtocolFailure): ProtocolFailure =>
   failure.kind === 'daemon_frozen'
     ? {
         ...failure,
@@ -122,7 +130,7 @@ const directDerivation = (
       })
 }
 
-interface Built {
+interface BuildReply {
   readonly result: BuildResult
   readonly log: string
 }
@@ -131,10 +139,10 @@ const buildByWorker = async (
   channel: Channel,
   derivation: Derivation,
   signal: AbortSignal,
-  onAsked: () => void,
-): Promise<Built> => {
+  onRequested: () => void,
+): Promise<BuildReply> => {
   const worker = await openWorker(channel, { signal, limits: wireLimits })
-  onAsked()
+  onRequested()
   const result = await worker.buildDerivation(derivation)
   return { result, log: worker.log() }
 }
@@ -143,10 +151,10 @@ const buildByServe = async (
   channel: Channel,
   derivation: Derivation,
   signal: AbortSignal,
-  onAsked: () => void,
-): Promise<Built> => {
+  onRequested: () => void,
+): Promise<BuildReply> => {
   const serve = await openServe(channel, { signal, limits: wireLimits })
-  onAsked()
+  onRequested()
   const seconds = timeoutMs / 1000
   const result = await serve.buildDerivation(derivation, {
     maxSilentSeconds: seconds,
@@ -156,18 +164,18 @@ const buildByServe = async (
   return { result, log: '' }
 }
 
-const judge = ({
+const toOutcome = ({
   result,
   log,
-}: Built):
+}: BuildReply):
   { readonly status: 'built' } | Extract<Outcome<never>, { status: 'failed' }> => {
   if (result.isSuccess) return { status: 'built' }
   const text = `${result.message}\n${log}`
-  const told = classify(text, 'remote')
+  const classified = classify(text, 'remote')
   return {
     status: 'failed',
-    kind: told?.kind ?? 'build_failed',
-    params: told?.params ?? { detail: oneLine(result.message || result.status) },
-    evidence: evidenceOf(text),
+    kind: classified?.kind ?? 'build_failed',
+    params: classified?.params ?? { detail: oneLine(result.message || result.status) },
+    evidence: truncateEvidence(text),
   }
 }

@@ -4,9 +4,9 @@ import type {
   Outcome,
   Sample,
   TelemetryProbe,
-} from '../model.ts'
-import { oneLine } from '../diagnosis/text.ts'
-import { blocks, count } from './facts.ts'
+} from '../model/index.ts'
+import { oneLine } from '../text/truncate.ts'
+import { parseSections, parseNumber } from './telemetry/parse-output.ts'
 
 /** Less than this and no build can register its output: Nix's own reserve is 8 MiB. */
 const fullBytes = 1024 * 1024
@@ -34,12 +34,12 @@ echo "== mounts"
 [ -r /proc/mounts ] && grep -E '^[^ ]+ /(nix[^ ]*)? ' /proc/mounts | cut -c 1-300
 `,
   parse: (output, context) => {
-    const found = blocks(output)
-    const store = filesystem(found, 'store')
+    const sections = parseSections(output)
+    const store = filesystem(sections, 'store')
     if (!store)
       return {
         status: 'skipped',
-        kind: 'not_told',
+        kind: 'no_data',
         params: { detail: 'no /nix/store to look at' },
       }
     const system = context.last('system')
@@ -47,8 +47,8 @@ echo "== mounts"
     const minFree = system?.minFree ?? before?.minFree ?? null
     const value: DiskValue = {
       store,
-      build: filesystem(found, 'build'),
-      state: filesystem(found, 'state'),
+      build: filesystem(sections, 'build'),
+      state: filesystem(sections, 'state'),
       minFree,
       maxFree: system?.maxFree ?? before?.maxFree ?? null,
       belowMinFreeSince:
@@ -56,7 +56,7 @@ echo "== mounts"
           ? (before?.belowMinFreeSince ?? context.receivedAt)
           : null,
     }
-    return judge(value, isReadOnly(found.get('mounts') ?? ''))
+    return toOutcome(value, isReadOnly(sections.get('mounts') ?? ''))
   },
   samples: (value, builder) => {
     const builderLabel = { builder: builder.name }
@@ -85,20 +85,20 @@ echo "== mounts"
       })
     return samples
   },
-  levels: ({ store }) => ({ storeFree: store.availableBytes }),
+  trends: ({ store }) => ({ storeFreeBytes: store.availableBytes }),
 }
 
 const filesystem = (
-  found: ReadonlyMap<string, string>,
+  sections: ReadonlyMap<string, string>,
   name: string,
 ): FilesystemValue | null => {
-  for (const [title, text] of found) {
+  for (const [title, text] of sections) {
     if (!title.startsWith(`${name} /`)) continue
     const path = oneLine(title.slice(name.length + 1), 200)
     const lines = text.split('\n').map(line => line.slice(0, maxLine))
     for (const line of lines) {
-      const counted = statfs(line.trim()) ?? df(line, lines)
-      if (counted) return { path, ...counted }
+      const space = parseStatfs(line.trim()) ?? parseDf(line, lines)
+      if (space) return { path, ...space }
     }
   }
   return null
@@ -107,9 +107,9 @@ const filesystem = (
 /** A line of a remote is never this long, and its end is not worth the time of a regular expression. */
 const maxLine = 1000
 
-type Counted = Omit<FilesystemValue, 'path'>
+type Space = Omit<FilesystemValue, 'path'>
 
-const statfs = (line: string): Counted | null => {
+const parseStatfs = (line: string): Space | null => {
   const numbers = /^statfs((?: \d{1,19}){5})$/.exec(line)?.[1]
   if (numbers === undefined) return null
   const [available = 0, total = 0, size = 0, freeInodes = 0, inodes = 0] = numbers
@@ -126,7 +126,7 @@ const statfs = (line: string): Counted | null => {
   }
 }
 
-const df = (line: string, lines: readonly string[]): Counted | null => {
+const parseDf = (line: string, lines: readonly string[]): Space | null => {
   if (line.startsWith('inodes ')) return null
   const blocks = /\s(\d{1,16})\s+\d+\s+(\d{1,16})\s+\d+%\s/.exec(line)
   if (!blocks || Number(blocks[1]) === 0) return null
@@ -136,7 +136,7 @@ const df = (line: string, lines: readonly string[]): Counted | null => {
   return {
     availableBytes: Number(blocks[2]) * 1024,
     sizeBytes: Number(blocks[1]) * 1024,
-    availableInodes: count(inodes),
+    availableInodes: parseNumber(inodes),
   }
 }
 
@@ -146,17 +146,17 @@ const isReadOnly = (mounts: string): boolean => {
   for (const line of mounts.split('\n')) {
     const [, where, , options] = line.split(' ')
     if (!where || !options || where === '/nix/store') continue
-    const above =
+    const isParent =
       where === '/' ||
       where === '/nix' ||
       where === '/nix/var' ||
       where === '/nix/var/nix'
-    if (above && where.length >= best.length) best = { length: where.length, options }
+    if (isParent && where.length >= best.length) best = { length: where.length, options }
   }
   return best.options.split(',').includes('ro')
 }
 
-const judge = (value: DiskValue, readOnly: boolean): Outcome<DiskValue> => {
+const toOutcome = (value: DiskValue, readOnly: boolean): Outcome<DiskValue> => {
   const { store, state, build } = value
   const all = [store, state, build].filter(fs => fs !== null)
   const full = all.find(fs => fs.availableBytes < fullBytes)
@@ -172,7 +172,7 @@ const judge = (value: DiskValue, readOnly: boolean): Outcome<DiskValue> => {
       status: 'failed',
       kind: 'disk_full',
       params: {
-        detail: `${humanBytes(full.availableBytes)} left on ${full.path}`,
+        detail: `${formatBytes(full.availableBytes)} left on ${full.path}`,
         path: full.path,
       },
       value,
@@ -184,8 +184,8 @@ const judge = (value: DiskValue, readOnly: boolean): Outcome<DiskValue> => {
       status: 'degraded',
       kind: 'below_min_free',
       params: {
-        available: humanBytes(store.availableBytes),
-        minFree: humanBytes(value.minFree ?? 0),
+        available: formatBytes(store.availableBytes),
+        minFree: formatBytes(value.minFree ?? 0),
         path: store.path,
         since: String(value.belowMinFreeSince),
       },
@@ -195,7 +195,7 @@ const judge = (value: DiskValue, readOnly: boolean): Outcome<DiskValue> => {
 }
 
 /** `1.5 GiB`. */
-export const humanBytes = (bytes: number): string => {
+export const formatBytes = (bytes: number): string => {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
   let value = bytes
   let unit = 0

@@ -1,13 +1,13 @@
 import type {
   Builder,
-  Levels,
+  Trends,
   Probe,
   ProbeName,
   ProbeValues,
   Result,
   Sample,
   TelemetryProbe,
-} from '../model.ts'
+} from '../model/index.ts'
 import { canarySamples } from './canary.ts'
 import { directProbe } from './direct.ts'
 import { diskProbe } from './disk.ts'
@@ -43,7 +43,7 @@ const samplers = {
 } as Readonly<Partial<Record<ProbeName, ToSamples>>>
 
 /** The samples of a result's value, nothing where it has none. */
-export const samplesOf = (
+export const extractSamples = (
   { probe, outcome }: Result,
   builder: Builder,
 ): readonly Sample[] =>
@@ -51,14 +51,14 @@ export const samplesOf = (
     ? (samplers[probe]?.(outcome.value, builder) ?? [])
     : []
 
-const noLevels: Levels = {}
+const noTrends: Trends = {}
 
 /** The numbers of a result that are worth following. */
-export const levelsOf = ({ probe, outcome }: Result): Levels => {
+export const extractTrends = ({ probe, outcome }: Result): Trends => {
   const one = telemetryProbes.find(({ name }) => name === probe)
   const value = 'value' in outcome ? outcome.value : undefined
   // The record of a probe holds values of that probe; TypeScript loses that through the list
   return one && value !== undefined && value !== null
-    ? (one.levels?.(value as ProbeValues[ProbeName]) ?? noLevels)
-    : noLevels
+    ? (one.trends?.(value as ProbeValues[ProbeName]) ?? noTrends)
+    : noTrends
 }

@@ -1,7 +1,7 @@
-import type { LocksValue, Outcome, TelemetryProbe } from '../model.ts'
-import { oneLine } from '../diagnosis/text.ts'
-import { blocks, count, keyed } from './facts.ts'
-import { deviceOf, mountDevice, parseLocks } from './file-locks.ts'
+import type { LocksValue, Outcome, TelemetryProbe } from '../model/index.ts'
+import { oneLine } from '../text/truncate.ts'
+import { parseSections, parseNumber, parseKeyValues } from './telemetry/parse-output.ts'
+import { formatDevice, findMountDevice, parseLocks } from './slots/file-locks.ts'
 
 /**
  * What builds of every client wait for over there: the garbage collector's lock and the build users, as /proc/locks
@@ -33,18 +33,18 @@ done
 true
 `,
   parse: (output, context) => {
-    const found = blocks(output)
-    const clock = keyed(found.get('clock') ?? '')
-    const now = count(clock.get('now'))
-    if (now === null) return notTold
-    const held = new Map(
-      parseLocks(found.get('locks') ?? '').flatMap(({ file, pid, waits }) =>
-        waits ? [] : [[file, pid] as const],
+    const found = parseSections(output)
+    const clock = parseKeyValues(found.get('clock') ?? '')
+    const now = parseNumber(clock.get('now'))
+    if (now === null) return noData
+    const lockHolders = new Map(
+      parseLocks(found.get('locks') ?? '').flatMap(({ file, pid, isWaiting }) =>
+        isWaiting ? [] : [[file, pid] as const],
       ),
     )
     const files = lockFiles(found.get('files') ?? '', found.get('mounts') ?? '')
     const holderOf = ({ names }: LockFile) =>
-      names.map(name => held.get(name)).find(pid => pid !== undefined)
+      names.map(name => lockHolders.get(name)).find(pid => pid !== undefined)
     const pid = files
       .filter(({ path }) => path.endsWith('/gc.lock'))
       .map(holderOf)
@@ -52,18 +52,22 @@ true
     const users = files.filter(
       file => !file.path.endsWith('/gc.lock') && holderOf(file) !== undefined,
     )
-    const before = context.last('locks')?.collector
+    const previous = context.last('locks')?.gcLockHolder
     const value: LocksValue = {
       at: context.receivedAt,
-      collector:
+      gcLockHolder:
         pid === undefined
           ? null
           : {
               pid,
-              ...processOf(found.get(`process ${pid}`), now, count(clock.get('btime'))),
-              seenSince: before?.pid === pid ? before.seenSince : context.receivedAt,
+              ...parseProcess(
+                found.get(`process ${pid}`),
+                now,
+                parseNumber(clock.get('btime')),
+              ),
+              since: previous?.pid === pid ? previous.since : context.receivedAt,
             },
-      buildUsersHeld: users.length,
+      buildUsersInUse: users.length,
       // With auto-allocate-uids there are more than builds can ask for
       buildUsers: users.some(({ path }) => path.includes('/userpool2/'))
         ? null
@@ -71,27 +75,27 @@ true
     }
     return { status: 'ok', value }
   },
-  samples: ({ buildUsersHeld, collector }, { name: builder }) => [
+  samples: ({ buildUsersInUse, gcLockHolder }, { name: builder }) => [
     {
       family: 'nix_builder_build_users_held',
       labels: { builder },
-      value: buildUsersHeld,
+      value: buildUsersInUse,
     },
-    ...(collector
+    ...(gcLockHolder
       ? [
           {
             family: 'nix_builder_gc_lock_held_since_timestamp_seconds',
             labels: { builder },
-            value: collector.seenSince,
+            value: gcLockHolder.since,
           },
         ]
       : []),
   ],
 }
 
-const notTold: Outcome<never> = {
+const noData: Outcome<never> = {
   status: 'skipped',
-  kind: 'not_told',
+  kind: 'no_data',
   params: { detail: 'no /proc/locks' },
 }
 
@@ -105,20 +109,23 @@ const lockFiles = (text: string, mounts: string): readonly LockFile[] =>
   text.split('\n').flatMap(line => {
     const [, device, inode, path] = /^(\d{1,20}) (\d{1,20}) (\S{1,200})$/.exec(line) ?? []
     if (device === undefined || path === undefined) return []
-    const devices = [deviceOf(BigInt(device)), mountDevice(mounts, path) ?? []].flat()
+    const devices = [
+      formatDevice(BigInt(device)),
+      findMountDevice(mounts, path) ?? [],
+    ].flat()
     return [{ path, names: devices.map(each => `${each}:${inode}`) }]
   })
 
 const ticksPerSecond = 100
 
-const processOf = (text: string | undefined, now: number, boot: number | null) => {
-  const facts = keyed(text ?? '')
+const parseProcess = (text: string | undefined, now: number, boot: number | null) => {
+  const facts = parseKeyValues(text ?? '')
   const stat = facts.get('stat') ?? ''
   // The name stands in brackets and may hold anything; field 22 is the start, in ticks since boot (proc(5))
-  const ticks = count(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+  const ticks = parseNumber(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
   return {
     program: oneLine(facts.get('args') ?? '', 80) || null,
-    runsForSeconds:
+    runtimeSeconds:
       ticks === null || boot === null
         ? null
         : Math.max(0, now - boot - ticks / ticksPerSecond),

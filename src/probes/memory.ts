@@ -1,5 +1,5 @@
-import type { MemoryValue, Sample, TelemetryProbe } from '../model.ts'
-import { blocks, count } from './facts.ts'
+import type { MemoryValue, Sample, TelemetryProbe } from '../model/index.ts'
+import { parseSections, parseNumber } from './telemetry/parse-output.ts'
 
 /** Memory of the machine, its pressure, and what nix-daemon's cgroup uses, may use and lost to the OOM killer. */
 export const memoryProbe: TelemetryProbe<'memory'> = {
@@ -27,20 +27,20 @@ fi
 true
 `,
   parse: output => {
-    const found = blocks(output)
-    const [availableBytes, sizeBytes] = machineMemory(found)
+    const sections = parseSections(output)
+    const [availableBytes, sizeBytes] = machineMemory(sections)
     if (sizeBytes === null)
       return {
         status: 'skipped',
-        kind: 'not_told',
+        kind: 'no_data',
         params: { detail: 'no /proc/meminfo and no vm_stat' },
       }
     const value: MemoryValue = {
       availableBytes,
       sizeBytes,
-      stalledSeconds: stalled(found.get('pressure')),
-      load: loadOf(found.get('load')),
-      ...daemonMemory(found),
+      stalledSeconds: parseStall(sections.get('pressure')),
+      load: parseLoad(sections.get('load')),
+      ...daemonMemory(sections),
     }
     return { status: 'ok', value }
   },
@@ -57,21 +57,23 @@ true
       ...sample('nix_builder_daemon_oom_kills_total', value.daemonOomKills),
     ]
   },
-  levels: ({ availableBytes, stalledSeconds, load }) => ({
-    memoryFree: availableBytes,
-    memoryStalled: stalledSeconds,
+  trends: ({ availableBytes, stalledSeconds, load }) => ({
+    memoryFreeBytes: availableBytes,
+    memoryStallSeconds: stalledSeconds,
     load,
   }),
 }
 
-type Found = ReadonlyMap<string, string>
+type Sections = ReadonlyMap<string, string>
 
 /** Number after a name in `name value` or `Name: value kB` lines. */
 const lineValue = (text: string | undefined, name: string): number | null =>
-  count(new RegExp(`^${name}:?\\s+(\\d+)`, 'm').exec(text ?? '')?.[1])
+  parseNumber(new RegExp(`^${name}:?\\s+(\\d+)`, 'm').exec(text ?? '')?.[1])
 
-const machineMemory = (found: Found): [available: number | null, size: number | null] => {
-  const meminfo = found.get('meminfo')
+const machineMemory = (
+  sections: Sections,
+): [available: number | null, size: number | null] => {
+  const meminfo = sections.get('meminfo')
   if (meminfo) {
     const kib = (name: string) => {
       const value = lineValue(meminfo, name)
@@ -81,37 +83,37 @@ const machineMemory = (found: Found): [available: number | null, size: number | 
     const estimate = (kib('MemFree') ?? 0) + (kib('Buffers') ?? 0) + (kib('Cached') ?? 0)
     return [kib('MemAvailable') ?? estimate, kib('MemTotal')]
   }
-  const size = count(found.get('memsize')?.trim())
-  const vmStat = found.get('vm_stat')
+  const size = parseNumber(sections.get('memsize')?.trim())
+  const vmStat = sections.get('vm_stat')
   if (size === null || !vmStat) return [null, size]
-  const page = count(/page size of (\d+) bytes/.exec(vmStat)?.[1]) ?? 4096
+  const page = parseNumber(/page size of (\d+) bytes/.exec(vmStat)?.[1]) ?? 4096
   const pages = (name: string) =>
-    count(new RegExp(`^Pages ${name}:\\s+(\\d+)`, 'm').exec(vmStat)?.[1]) ?? 0
+    parseNumber(new RegExp(`^Pages ${name}:\\s+(\\d+)`, 'm').exec(vmStat)?.[1]) ?? 0
   const free =
     pages('free') + pages('inactive') + pages('speculative') + pages('purgeable')
   return [free * page, size]
 }
 
 /** Seconds for which all tasks waited for memory, since boot (PSI `full total`, microseconds). */
-const stalled = (pressure: string | undefined): number | null => {
-  const total = count(/^full .*total=(\d+)/m.exec(pressure ?? '')?.[1])
+const parseStall = (pressure: string | undefined): number | null => {
+  const total = parseNumber(/^full .*total=(\d+)/m.exec(pressure ?? '')?.[1])
   return total === null ? null : total / 1e6
 }
 
 /** The load of the last minute: the first number, in braces on Darwin. */
-const loadOf = (text: string | undefined): number | null =>
-  count(/^(?:\{ )?([\d.]+) /.exec(text ?? '')?.[1])
+const parseLoad = (text: string | undefined): number | null =>
+  parseNumber(/^(?:\{ )?([\d.]+) /.exec(text ?? '')?.[1])
 
 /** Above this a cgroup v1 limit means none. */
 const noLimit = 2 ** 62
 
-const daemonMemory = (found: Found) => {
-  const stat = found.get('stat')
-  const stat1 = found.get('stat1')
+const daemonMemory = (sections: Sections) => {
+  const stat = sections.get('stat')
+  const stat1 = sections.get('stat1')
   const sum = (text: string, names: readonly string[]) =>
     names.reduce((total, name) => total + (lineValue(text, name) ?? 0), 0)
-  const limit = count(found.get('limit')?.trim())
-  const limit1 = count(found.get('limit1')?.trim())
+  const limit = parseNumber(sections.get('limit')?.trim())
+  const limit1 = parseNumber(sections.get('limit1')?.trim())
   return {
     // What cannot be reclaimed: the page cache is no need
     daemonBytes: stat
@@ -121,7 +123,7 @@ const daemonMemory = (found: Found) => {
         : null,
     daemonLimitBytes: limit ?? (limit1 !== null && limit1 < noLimit ? limit1 : null),
     daemonOomKills:
-      lineValue(found.get('events'), 'oom_kill') ??
-      lineValue(found.get('oom1'), 'oom_kill'),
+      lineValue(sections.get('events'), 'oom_kill') ??
+      lineValue(sections.get('oom1'), 'oom_kill'),
   }
 }

@@ -1,8 +1,8 @@
-import type { Builder, Outcome, SystemValue, TelemetryProbe } from '../model.ts'
-import { oneLine } from '../diagnosis/text.ts'
-import { flavourOf, versionIn } from '../nix/flavour.ts'
+import type { Builder, Outcome, SystemValue, TelemetryProbe } from '../model/index.ts'
+import { oneLine } from '../text/truncate.ts'
+import { dialectOf, parseNixVersion } from '../nix/dialect.ts'
 import { parseInteger } from '../nix/settings.ts'
-import { count, keyed } from './facts.ts'
+import { parseNumber, parseKeyValues } from './telemetry/parse-output.ts'
 
 const settings =
   'system|extra-platforms|system-features|max-jobs|cores|sandbox|min-free|max-free|build-users-group|allowed-users|trusted-users'
@@ -26,46 +26,48 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
   grep -E '^(${settings}) = ' | sed 's/^/set./; s/ = / /'
 `,
   parse: (output, context) => {
-    const facts = keyed(output)
+    const facts = parseKeyValues(output)
     const features = words(facts.get('set.system-features'))
     const system = facts.get('set.system')
     const systems = system
       ? [oneLine(system), ...words(facts.get('set.extra-platforms'))]
       : []
-    const remoteTime = count(facts.get('time'))
-    const nixVersion = versionIn(facts.get('nix') ?? '')
+    const remoteTime = parseNumber(facts.get('time'))
+    const nixVersion = parseNixVersion(facts.get('nix') ?? '')
     // Words and bare numbers; any version's grammar will do once the remote Nix has printed them itself
     const bytes = (name: string) => {
-      const value = parseInteger(facts.get(`set.${name}`) ?? '', flavourOf(null))
+      const value = parseInteger(facts.get(`set.${name}`) ?? '', dialectOf(null))
       return value === null ? null : Number(value)
     }
     const offset =
       remoteTime === null
         ? null
         : clockOffset(remoteTime, context.sentAt, context.receivedAt)
-    const bootedAt = count(facts.get('boot'))
+    const bootedAt = parseNumber(facts.get('boot'))
     const value: SystemValue = {
       nixVersion,
       systems,
       features,
-      maxJobs: count(facts.get('set.max-jobs')),
-      buildUsers: facts.get('set.build-users-group') ? count(facts.get('users')) : null,
+      maxJobs: parseNumber(facts.get('set.max-jobs')),
+      buildUsers: facts.get('set.build-users-group')
+        ? parseNumber(facts.get('users'))
+        : null,
       sandbox: oneLine(facts.get('set.sandbox') ?? '', 20) || null,
-      cores: count(facts.get('set.cores')),
+      cores: parseNumber(facts.get('set.cores')),
       minFree: bytes('min-free'),
       maxFree: bytes('max-free'),
       clockOffsetSeconds: offset,
       bootedAt,
-      restartSeenAt: restartSeenAt(
+      rebootDetectedAt: rebootDetectedAt(
         { bootedAt, clockOffsetSeconds: offset },
         context.last('system'),
         context.receivedAt,
       ),
       kernel: oneLine(facts.get('kernel') ?? '', 80) || null,
-      mayConnect: mayConnect(facts),
-      ...compare(context.builder, systems, features),
+      isAllowedUser: isAllowedUser(facts),
+      ...compareWithBuilder(context.builder, systems, features),
     }
-    return judge(value, context.builder)
+    return toOutcome(value, context.builder)
   },
   samples: (value, builder) => {
     const labels = { builder: builder.name }
@@ -81,7 +83,7 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
 }
 
 /** nix-daemon closes the socket without a word on users that neither setting names (daemon.cc matchUser). */
-const mayConnect = (facts: ReadonlyMap<string, string>): boolean | null => {
+const isAllowedUser = (facts: ReadonlyMap<string, string>): boolean | null => {
   const [allowed, trusted] = [
     facts.get('set.allowed-users'),
     facts.get('set.trusted-users'),
@@ -111,22 +113,24 @@ const clockOffset = (remote: number, sentAt: number, receivedAt: number): number
 }
 
 /** Boot times are told in whole seconds, and drift with the clock. */
-const sameBootSeconds = 30
+const bootToleranceSeconds = 30
 
 /** A boot time moves with its clock too (proc(5) btime): what counts is when that was by ours. */
-const restartSeenAt = (
+const rebootDetectedAt = (
   now: Pick<SystemValue, 'bootedAt' | 'clockOffsetSeconds'>,
   last: SystemValue | null,
   at: number,
 ): number | null => {
-  const [boot, before] = [now, last].map(value =>
+  const [boot, previousBoot] = [now, last].map(value =>
     value?.bootedAt == null ? null : value.bootedAt - (value.clockOffsetSeconds ?? 0),
   )
-  if (boot == null || before == null) return last?.restartSeenAt ?? null
-  return boot - before > sameBootSeconds ? at : (last?.restartSeenAt ?? null)
+  if (boot == null || previousBoot == null) return last?.rebootDetectedAt ?? null
+  return boot - previousBoot > bootToleranceSeconds
+    ? at
+    : (last?.rebootDetectedAt ?? null)
 }
 
-const compare = (
+const compareWithBuilder = (
   builder: Builder,
   systems: readonly string[],
   features: readonly string[],
@@ -144,11 +148,11 @@ const compare = (
   }
 }
 
-const judge = (value: SystemValue, builder: Builder): Outcome<SystemValue> => {
+const toOutcome = (value: SystemValue, builder: Builder): Outcome<SystemValue> => {
   if (value.systems.length === 0)
     return {
       status: 'skipped',
-      kind: 'not_told',
+      kind: 'no_data',
       params: { detail: 'no nix command in its PATH' },
     }
   if (value.missingSystems.length > 0) {

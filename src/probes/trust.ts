@@ -5,15 +5,15 @@ import type {
   ProbeContext,
   Trace,
   TrustValue,
-} from '../model.ts'
-import { openServe } from '../nix/serve.ts'
-import { storeCommand } from '../nix/store-command.ts'
-import { NixError } from '../nix/wire-error.ts'
-import { openWorker } from '../nix/worker.ts'
-import { converse, type Failure } from './converse.ts'
+} from '../model/index.ts'
+import { openServe } from '../nix/protocol/serve.ts'
+import { storeCommand } from '../nix/protocol/store-command.ts'
+import { NixError } from '../nix/protocol/errors.ts'
+import { openWorker } from '../nix/protocol/worker.ts'
+import { withProtocol, type ProtocolFailure } from './protocol/with-protocol.ts'
 
 /** A path that no store has: asking for it opens the store and changes nothing. */
-const noPath = '/nix/store/00000000000000000000000000000000-builder-monitor'
+const nonexistentPath = '/nix/store/00000000000000000000000000000000-builder-monitor'
 
 /**
  * Which Nix answers, in which protocol, whether the store can be opened and whether our user is trusted: the worker
@@ -24,7 +24,7 @@ export const trustProbe: Probe<'trust'> = {
   summary: 'Nix answers, opens its store and trusts our user',
   timeoutMs: 8000,
   run: context =>
-    context.builder.scheme === 'ssh' ? askServe(context) : askWorker(context),
+    context.builder.scheme === 'ssh' ? probeServe(context) : probeWorker(context),
   samples: ({ trusted }, builder) =>
     trusted === null
       ? []
@@ -37,65 +37,71 @@ export const trustProbe: Probe<'trust'> = {
         ],
 }
 
-const askWorker = async (context: ProbeContext): Promise<Outcome<TrustValue>> => {
-  const asked = await converse(
+const probeWorker = async (context: ProbeContext): Promise<Outcome<TrustValue>> => {
+  const reply = await withProtocol(
     context,
     storeCommand(context.builder),
-    workerTrust(context.trace),
+    readWorkerTrust(context.trace),
   )
-  if (!('status' in asked)) return judge(asked.value)
-  return asked.kind === 'daemon_crash' ? secondOpinion(context, asked) : asked
+  if (!('status' in reply)) return toOutcome(reply.value)
+  return reply.kind === 'daemon_crash' ? retryOverServe(context, reply) : reply
 }
 
 /** From 2.20 on `nix-daemon --stdio` hides why its own daemon does not answer; nix-store says it. */
-const secondOpinion = async (context: ProbeContext, first: Failure): Promise<Failure> => {
-  const second = await converse(
+const retryOverServe = async (
+  context: ProbeContext,
+  first: ProtocolFailure,
+): Promise<ProtocolFailure> => {
+  const second = await withProtocol(
     context,
     'nix-store --serve --write',
-    serveVersion(context.trace),
+    readServeVersion(context.trace),
   )
-  const tells =
+  const isConclusive =
     'status' in second && (second.kind === 'daemon_down' || second.kind === 'disk_full')
-  return tells ? second : first
+  return isConclusive ? second : first
 }
 
-const serveVersion =
+const readServeVersion =
   (trace: Trace) =>
   async (channel: Channel, signal: AbortSignal): Promise<string> => {
     trace('greet', 'serve protocol')
     const serve = await openServe(channel, { signal })
     trace('greeted', `serve protocol ${serve.version}`)
-    const valid = await serve.queryValidPaths([noPath])
-    trace('QueryValidPaths', `${noPath}: ${valid.length} valid, so the store is open`)
+    const valid = await serve.queryValidPaths([nonexistentPath])
+    trace(
+      'QueryValidPaths',
+      `${nonexistentPath}: ${valid.length} valid, so the store is open`,
+    )
     return serve.version
   }
 
-const askServe = async (context: ProbeContext): Promise<Outcome<TrustValue>> => {
+const probeServe = async (context: ProbeContext): Promise<Outcome<TrustValue>> => {
   const { trace } = context
-  const asked = await converse(
+  const reply = await withProtocol(
     context,
     storeCommand(context.builder),
-    serveVersion(trace),
+    readServeVersion(trace),
   )
-  if ('status' in asked) return asked
+  if ('status' in reply) return reply
   // The serve protocol is silent about trust; where the account allows it, nix-daemon tells
-  const worker = await converse(context, 'nix-daemon --stdio', workerTrust(trace))
-  const told = 'status' in worker ? null : worker.value
-  return judge({
+  const worker = await withProtocol(context, 'nix-daemon --stdio', readWorkerTrust(trace))
+  const workerTrustValue = 'status' in worker ? null : worker.value
+  return toOutcome({
     protocol: 'serve',
-    protocolVersion: asked.value,
-    nixVersion: told?.nixVersion ?? null,
-    trusted: told?.trusted ?? null,
-    trustBy: told?.trustBy ?? null,
+    protocolVersion: reply.value,
+    nixVersion: workerTrustValue?.nixVersion ?? null,
+    trusted: workerTrustValue?.trusted ?? null,
+    trustSource: workerTrustValue?.trustSource ?? null,
   })
 }
 
-const judge = (value: TrustValue): Outcome<TrustValue> =>
+const toOutcome = (value: TrustValue): Outcome<TrustValue> =>
   value.trusted === false
     ? { status: 'degraded', kind: 'not_trusted', params: {}, value }
     : { status: 'ok', value }
 
-const workerTrust =
+const readWorkerTrust =
   (trace: Trace) =>
   async (channel: Channel, signal: AbortSignal): Promise<TrustValue> => {
     trace('greet', 'worker protocol')
@@ -104,21 +110,22 @@ const workerTrust =
       'greeted',
       `worker protocol ${worker.version}, Nix ${worker.nixVersion ?? 'not told'}, trust flag ${worker.trusted ?? 'not told'}`,
     )
-    const isValid = await worker.isValidPath(noPath).catch((error: unknown) => {
+    const isValid = await worker.isValidPath(nonexistentPath).catch((error: unknown) => {
       // Another store directory than /nix/store: it was opened all the same
       if (error instanceof NixError && /not in the Nix store/.test(error.message))
         return false
       throw error
     })
-    trace('IsValidPath', `${noPath}: ${isValid}, so the store is open`)
-    const byFlag = worker.trusted !== null
-    const trusted = byFlag ? worker.trusted : await worker.isTrusted()
-    if (!byFlag) trace('BuildPaths', `repair nothing: ${trusted ? 'allowed' : 'refused'}`)
+    trace('IsValidPath', `${nonexistentPath}: ${isValid}, so the store is open`)
+    const isFromHandshake = worker.trusted !== null
+    const trusted = isFromHandshake ? worker.trusted : await worker.isTrusted()
+    if (!isFromHandshake)
+      trace('BuildPaths', `repair nothing: ${trusted ? 'allowed' : 'refused'}`)
     return {
       protocol: 'worker',
       protocolVersion: worker.version,
       nixVersion: worker.nixVersion,
       trusted,
-      trustBy: byFlag ? 'flag' : 'repair',
+      trustSource: isFromHandshake ? 'handshake' : 'repair_query',
     }
   }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Clock } from '../model.ts'
+import type { Clock } from '../model/index.ts'
 
 /** The real time. */
 export const systemClock: Clock = {

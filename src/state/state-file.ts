@@ -1,17 +1,17 @@
 import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Log } from '../log.ts'
+import type { Log } from '../log/log.ts'
 
 /** What outlives a restart, in sections that belong to those who write them. One JSON file. */
 export interface StateFile {
   /** The section as it was read at start, unchecked; undefined where there is none. */
   read(section: string): unknown
   /** Has the section written before long: within half a minute, or within two seconds if it is news. */
-  write(section: string, value: () => unknown, isNews?: boolean): void
+  write(section: string, value: () => unknown, isUrgent?: boolean): void
   /** Writes what is not written yet. Never rejects. */
   flush(): Promise<void>
   /** Tells at once, and at each change, whether the file could be read and written. */
-  watch(listener: (works: boolean) => void): void
+  watch(listener: (isWorking: boolean) => void): void
 }
 
 export interface StateFileDeps {
@@ -22,8 +22,8 @@ export interface StateFileDeps {
 
 const maxBytes = 64 * 1024 * 1024
 const formatVersion = 1
-const lazyMs = 30_000
-const newsMs = 2000
+const normalDelayMs = 30_000
+const urgentDelayMs = 2000
 
 /**
  * Opens the file. What cannot be read is kept beside it as `state.json.bad`, and a fresh one is begun: the monitor never
@@ -34,9 +34,9 @@ export const openStateFile = async ({
   log,
 }: StateFileDeps): Promise<StateFile> => {
   const path = join(directory, 'state.json')
-  let works = true
-  let listener: (works: boolean) => void = () => undefined
-  const tell = (now: boolean) => listener((works = now))
+  let isWorking = true
+  let listener: (isWorking: boolean) => void = () => undefined
+  const setWorking = (now: boolean) => listener((isWorking = now))
   const sections = await load(path, log).catch(async (error: unknown) => {
     const kept = await rename(path, `${path}.bad`).then(
       () => `${path}.bad`,
@@ -46,11 +46,11 @@ export const openStateFile = async ({
       { path, kept, err: error },
       'the state file cannot be read: a fresh one is begun',
     )
-    works = false
+    isWorking = false
     return new Map<string, unknown>()
   })
   const changed = new Map<string, () => unknown>()
-  let timer: { readonly id: NodeJS.Timeout; readonly isNews: boolean } | null = null
+  let timer: { readonly id: NodeJS.Timeout; readonly isUrgent: boolean } | null = null
   let writing: Promise<void> = Promise.resolve()
 
   const write = async (): Promise<void> => {
@@ -65,15 +65,15 @@ export const openStateFile = async ({
           sections: Object.fromEntries(sections),
         }),
       )
-      if (!works) log.info({ path }, 'the state file is written again')
-      tell(true)
+      if (!isWorking) log.info({ path }, 'the state file is written again')
+      setWorking(true)
     } catch (error) {
-      if (works)
+      if (isWorking)
         log.warn(
           { path, err: error },
           'the state file cannot be written: since when builders are down is forgotten at a restart',
         )
-      tell(false)
+      setWorking(false)
     }
   }
   const flush = (): Promise<void> => {
@@ -83,17 +83,20 @@ export const openStateFile = async ({
   }
   return {
     read: section => sections.get(section),
-    write: (section, value, isNews = false) => {
+    write: (section, value, isUrgent = false) => {
       changed.set(section, value)
-      if (timer && (timer.isNews || !isNews)) return
+      if (timer && (timer.isUrgent || !isUrgent)) return
       if (timer) clearTimeout(timer.id)
-      timer = { isNews, id: setTimeout(() => void flush(), isNews ? newsMs : lazyMs) }
+      timer = {
+        isUrgent,
+        id: setTimeout(() => void flush(), isUrgent ? urgentDelayMs : normalDelayMs),
+      }
       timer.id.unref()
     },
     flush,
-    watch: told => {
-      listener = told
-      told(works)
+    watch: onChange => {
+      listener = onChange
+      onChange(isWorking)
     },
   }
 }

@@ -3,9 +3,9 @@ import type {
   AlertsState,
   Builder,
   BuilderState,
-  Check,
+  HistoryEntry,
   ClientState,
-  Levels,
+  Trends,
   MonitorState,
   ProbeName,
   ProbeRecord,
@@ -13,43 +13,43 @@ import type {
   Result,
   Snapshot,
   View,
-} from '../model.ts'
-import { withPast, type Remembered } from './memory.ts'
+} from '../model/index.ts'
+import { restoreBuilder, type PersistedBuilder } from './persisted-builders.ts'
 
 /** Checks kept for each probe of a builder, and failures kept apart so that successes do not push the evidence out. */
-const pastLength = 60
+const historyLength = 60
 const failuresLength = 20
 
 /** Judges a builder after each change; the damped way for the daemon, the instant way for `check`. */
-export type Judge = (
+export type EvaluateHealth = (
   state: BuilderState,
   whole: Pick<Snapshot, 'monitor' | 'problems'>,
-) => Pick<BuilderState, 'verdict' | 'changedAt'>
+) => Pick<BuilderState, 'health' | 'changedAt'>
 
 export interface Store extends View {
   /** Takes over a new list: known builders keep their past as long as their line is the same. */
-  configure(active: ActiveBuilders): void
+  setBuilders(active: ActiveBuilders): void
   /** Adds results of one builder; those of a builder that left in the meantime are dropped. */
   record(builder: Builder, results: readonly Result[]): void
   /** Judges everybody again, since time passed. */
   tick(): void
-  monitor(change: Partial<MonitorState>): void
+  updateMonitor(change: Partial<MonitorState>): void
   /** Takes over what a look at this machine itself found. */
-  client(client: ClientState): void
+  setClient(setClient: ClientState): void
   /** Takes over the alerts; null where alerting is off. */
-  alerts(alerts: AlertsState | null): void
+  setAlerts(setAlerts: AlertsState | null): void
 }
 
 /** The numbers of a result that are worth following: the probes' own `levels`. */
-export type LevelsOf = (result: Result) => Levels
+export type ReadTrends = (result: Result) => Trends
 
 /** The one place where state changes: each change makes a new immutable snapshot. */
 export const createStore = (
-  judge: Judge,
+  evaluateHealth: EvaluateHealth,
   now: () => number,
   initial: MonitorState,
-  past: ReadonlyMap<string, Remembered> = new Map(),
-  levelsOf: LevelsOf = () => ({}),
+  persisted: ReadonlyMap<string, PersistedBuilder> = new Map(),
+  readTrends: ReadTrends = () => ({}),
 ): Store => {
   const listeners = new Set<(snapshot: Snapshot) => void>()
   let snapshot: Snapshot = {
@@ -64,9 +64,9 @@ export const createStore = (
     snapshot = { ...snapshot, ...change, version: snapshot.version + 1, at: now() }
     for (const listener of listeners) listener(snapshot)
   }
-  const judged = (state: BuilderState): BuilderState => ({
+  const withHealth = (state: BuilderState): BuilderState => ({
     ...state,
-    ...judge(state, snapshot),
+    ...evaluateHealth(state, snapshot),
   })
   const isReady = (builders: ReadonlyMap<string, BuilderState>) =>
     [...builders.values()].every(state => state.probes.login !== undefined)
@@ -77,16 +77,16 @@ export const createStore = (
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    configure: active => {
+    setBuilders: active => {
       const whole = { ...snapshot, problems: active.problems }
       const builders = new Map(
         active.builders.map((builder): [string, BuilderState] => {
-          const known = snapshot.builders.get(builder.name)
-          const keep = known?.builder.line === builder.line
+          const current = snapshot.builders.get(builder.name)
+          const keep = current?.builder.line === builder.line
           const state = keep
-            ? { ...known, builder }
-            : withPast(newState(builder, now()), past.get(builder.name), now())
-          return [builder.name, { ...state, ...judge(state, whole) }]
+            ? { ...current, builder }
+            : restoreBuilder(newState(builder, now()), persisted.get(builder.name), now())
+          return [builder.name, { ...state, ...evaluateHealth(state, whole) }]
         }),
       )
       publish({
@@ -102,74 +102,77 @@ export const createStore = (
       })
     },
     record: (builder, results) => {
-      const known = snapshot.builders.get(builder.name)
-      if (!known || known.builder.line !== builder.line || results.length === 0) return
-      const state = judged(
-        results.reduce((state, one) => withResult(state, one, levelsOf(one)), known),
+      const current = snapshot.builders.get(builder.name)
+      if (!current || current.builder.line !== builder.line || results.length === 0)
+        return
+      const state = withHealth(
+        results.reduce((state, one) => withResult(state, one, readTrends(one)), current),
       )
       const builders = new Map(snapshot.builders).set(builder.name, state)
-      const monitor = {
+      const updateMonitor = {
         ...snapshot.monitor,
         failuresByKind: countKinds(snapshot.monitor.failuresByKind, results),
         ready: snapshot.monitor.ready || isReady(builders),
       }
-      publish({ builders, monitor })
+      publish({ builders, monitor: updateMonitor })
     },
     tick: () => {
       const builders = new Map<string, BuilderState>()
       let changed = false
       for (const [name, state] of snapshot.builders) {
-        const next = judged(state)
+        const next = withHealth(state)
         const differs =
-          next.verdict.state !== state.verdict.state ||
-          next.verdict.flapping !== state.verdict.flapping
+          next.health.state !== state.health.state ||
+          next.health.flapping !== state.health.flapping
         changed ||= differs
         builders.set(name, differs ? next : state)
       }
       if (changed) publish({ builders })
     },
-    client: client => publish({ client }),
-    alerts: alerts => {
+    setClient: setClient => publish({ client: setClient }),
+    setAlerts: setAlerts => {
       const { alerts: _, ...rest } = snapshot
       snapshot = rest
-      publish(alerts ? { alerts } : {})
+      publish(setAlerts ? { alerts: setAlerts } : {})
     },
-    monitor: change => publish({ monitor: { ...snapshot.monitor, ...change } }),
+    updateMonitor: change => publish({ monitor: { ...snapshot.monitor, ...change } }),
   }
 }
 
 const newState = (builder: Builder, now: number): BuilderState => ({
   builder,
   probes: {},
-  verdict: {
+  health: {
     state: 'unknown',
     cause: null,
     since: now,
     changes: 0,
     flapping: false,
-    proven: false,
+    verified: false,
   },
   changedAt: [],
-  past: {},
+  history: {},
   failures: [],
 })
 
-const isGood = (result: Result): boolean =>
+const isSuccess = (result: Result): boolean =>
   result.outcome.status === 'ok' || result.outcome.status === 'degraded'
 
 const withResult = (
   state: BuilderState,
   result: Result,
-  levels: Levels,
+  levels: Trends,
 ): BuilderState => {
   const { probe, outcome } = result
   const before: ProbeRecord | undefined = state.probes[probe]
   return {
     ...state,
     probes: { ...state.probes, [probe]: nextRecord(before, result) },
-    past: {
-      ...state.past,
-      [probe]: [...(state.past[probe] ?? []), checkOf(result, levels)].slice(-pastLength),
+    history: {
+      ...state.history,
+      [probe]: [...(state.history[probe] ?? []), toHistoryEntry(result, levels)].slice(
+        -historyLength,
+      ),
     },
     failures:
       outcome.status === 'failed'
@@ -178,30 +181,32 @@ const withResult = (
   }
 }
 
-const checkOf = ({ outcome, at, durationSeconds }: Result, levels: Levels): Check => ({
+const toHistoryEntry = (
+  { outcome, at, durationSeconds }: Result,
+  trends: Trends,
+): HistoryEntry => ({
   status: outcome.status,
   kind: 'kind' in outcome ? outcome.kind : null,
   at,
   durationSeconds,
-  levels,
+  trends,
 })
 
 const nextRecord = (before: ProbeRecord | undefined, result: Result): ProbeRecord => {
-  const good = isGood(result)
-  const counts = good || result.outcome.status === 'failed'
-  const same =
-    before !== undefined && before.streak.good === good && before.streak.count > 0
+  const ok = isSuccess(result)
+  const counts = ok || result.outcome.status === 'failed'
+  const same = before !== undefined && before.streak.ok === ok && before.streak.count > 0
   return {
     last: result,
     conclusive: counts ? result : (before?.conclusive ?? null),
-    lastGood: good ? result : (before?.lastGood ?? null),
+    lastSuccess: ok ? result : (before?.lastSuccess ?? null),
     attempts: (before?.attempts ?? 0) + (counts ? 1 : 0),
-    failures: (before?.failures ?? 0) + (counts && !good ? 1 : 0),
+    failures: (before?.failures ?? 0) + (counts && !ok ? 1 : 0),
     streak: !counts
-      ? (before?.streak ?? { good: false, count: 0, since: result.at })
+      ? (before?.streak ?? { ok: false, count: 0, since: result.at })
       : same
         ? { ...before.streak, count: before.streak.count + 1 }
-        : { good, count: 1, since: result.at },
+        : { ok, count: 1, since: result.at },
   }
 }
 
@@ -220,7 +225,7 @@ export const lastValue = <P extends ProbeName>(
   state: BuilderState | undefined,
   probe: P,
 ): ProbeValues[P] | null => {
-  const outcome = state?.probes[probe]?.lastGood?.outcome
+  const outcome = state?.probes[probe]?.lastSuccess?.outcome
   // The record of P holds values of P; TypeScript loses that through the index
   return outcome && 'value' in outcome ? (outcome.value ?? null) : null
 }

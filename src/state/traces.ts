@@ -1,4 +1,4 @@
-import { evidenceOf } from '../diagnosis/text.ts'
+import { truncateEvidence } from '../text/truncate.ts'
 import {
   noTrace,
   type AttemptTrace,
@@ -8,8 +8,8 @@ import {
   type ProbeTraces,
   type Result,
   type Trace,
-} from '../model.ts'
-import { withoutSecrets } from '../nix/without-secrets.ts'
+} from '../model/index.ts'
+import { redactSecrets } from '../text/redact.ts'
 
 /** One attempt that is being written down. */
 export interface Recording {
@@ -22,7 +22,7 @@ export interface Recording {
 export interface Traces {
   start(): Recording
   /** Several results may come of one attempt. */
-  keep(builder: string, results: readonly Result[], recording: Recording): void
+  save(builder: string, results: readonly Result[], recording: Recording): void
   read(builder: string): BuilderTraces
   /** Forgets all builders but these. */
   retain(names: ReadonlySet<string>): void
@@ -31,7 +31,7 @@ export interface Traces {
 /** Nobody looks: nothing is kept. */
 export const noTraces: Traces = {
   start: () => ({ trace: noTrace, end: () => '' }),
-  keep: () => undefined,
+  save: () => undefined,
   read: () => ({}),
   retain: () => undefined,
 }
@@ -46,7 +46,7 @@ export const createTraces = (deps: TracesDeps): Traces => {
   const builders = new Map<string, BuilderTraces>()
   return {
     start: () => startRecording(deps),
-    keep: (builder, results, recording) => {
+    save: (builder, results, recording) => {
       const lines = recording.end()
       const known: Partial<Record<ProbeName, ProbeTraces>> = { ...builders.get(builder) }
       for (const { probe, outcome, at } of results) {
@@ -90,7 +90,7 @@ const startRecording = ({ clock, maxChars }: TracesDeps): Recording => {
     trace: (step, detail = '') => {
       if (isOver) return
       const ms = Math.round(clock.monotonic() - started)
-      const text = withoutSecrets(evidenceOf(detail, Math.floor(maxChars / 4)))
+      const text = redactSecrets(truncateEvidence(detail, Math.floor(maxChars / 4)))
       const [first = '', ...rest] = text.split('\n')
       const more = rest.map(line => `\n         ${line}`).join('')
       add(`${`+${ms} ms`.padStart(9)} ${step}${first ? `: ${first}` : ''}${more}`)

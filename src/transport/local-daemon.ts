@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import { openWorker } from '../nix/worker.ts'
+import { openWorker } from '../nix/protocol/worker.ts'
 
 /** What the nix-daemon of this machine says to us. */
 export type LocalDaemon =

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { StringDecoder } from 'node:string_decoder'
-import type { Run, RunRequest, RunResult } from '../model.ts'
+import type { Run, RunRequest, RunResult } from '../model/index.ts'
 
 const defaultMaxBytes = 256 * 1024
 /** How long a group may take to obey SIGTERM. Nix removes its temporary files in that time. */
@@ -17,15 +17,15 @@ const killGroup = (child: ChildProcess, signal: NodeJS.Signals): void => {
 }
 
 /** Collects text up to a cap, then only counts on. */
-const collector = (maxBytes: number) => {
+const outputCollector = (maxBytes: number) => {
   const chunks: Buffer[] = []
   let size = 0
   let truncated = false
   return {
     add(chunk: Buffer) {
-      const room = maxBytes - size
-      if (chunk.length > room) truncated = true
-      if (room > 0) chunks.push(chunk.subarray(0, room))
+      const available = maxBytes - size
+      if (chunk.length > available) truncated = true
+      if (available > 0) chunks.push(chunk.subarray(0, available))
       size = Math.min(maxBytes, size + chunk.length)
     },
     text: () => Buffer.concat(chunks).toString('utf8'),
@@ -60,8 +60,8 @@ const lineSplitter = (onLine: (line: string) => void, maxLine = 16_384) => {
 export const createRun = (): Run => request =>
   new Promise<RunResult>(resolve => {
     const { signal } = request
-    const out = collector(request.maxBytes ?? defaultMaxBytes)
-    const err = collector(request.maxBytes ?? defaultMaxBytes)
+    const out = outputCollector(request.maxBytes ?? defaultMaxBytes)
+    const err = outputCollector(request.maxBytes ?? defaultMaxBytes)
     const finish = (result: Pick<RunResult, 'code' | 'signal' | 'spawnError'>) =>
       resolve({
         ...result,
@@ -82,10 +82,10 @@ export const createRun = (): Run => request =>
     }
     const lines = request.onStderrLine && lineSplitter(request.onStderrLine)
     const decoder = new StringDecoder('utf8')
-    let killer: NodeJS.Timeout | undefined
+    let killTimer: NodeJS.Timeout | undefined
     const abort = () => {
       killGroup(child, 'SIGTERM')
-      killer = setTimeout(() => killGroup(child, 'SIGKILL'), graceMs)
+      killTimer = setTimeout(() => killGroup(child, 'SIGKILL'), graceMs)
     }
     signal.addEventListener('abort', abort, { once: true })
 
@@ -107,7 +107,7 @@ export const createRun = (): Run => request =>
       if (settled) return
       settled = true
       signal.removeEventListener('abort', abort)
-      if (killer) clearTimeout(killer)
+      if (killTimer) clearTimeout(killTimer)
       // A child that outlived its leader would keep slots, or hold the pipe open for ever
       killGroup(child, 'SIGKILL')
       lines?.end()
@@ -116,9 +116,9 @@ export const createRun = (): Run => request =>
     child.on('exit', (code, name) => {
       // Wait for the pipes a moment: 'close' comes at once unless a grandchild holds them
       // A starved loop rings the timer before it reads the pipes: one more turn of the poll phase first
-      const late = setTimeout(() => setImmediate(() => done(code, name)), 1000)
+      const closeTimer = setTimeout(() => setImmediate(() => done(code, name)), 1000)
       child.on('close', () => {
-        clearTimeout(late)
+        clearTimeout(closeTimer)
         done(code, name)
       })
     })

@@ -1,14 +1,14 @@
 /** The daemon's own alerts: the same as Prometheus would have, through gaps, restarts, doubts and clocks that jump. */
 import t from 'tap'
 import fc from 'fast-check'
-import { createEvaluate } from '../../src/alerts/evaluate.ts'
+import { createEvaluator } from '../../src/alerts/evaluate.ts'
 import { alertRules } from '../../src/alerts/rules.ts'
 import type { AlertSettings } from '../../src/alerts/settings.ts'
-import { render } from '../../src/alerts/template.ts'
-import { whereabouts } from '../../src/alerts/whereabouts.ts'
-import { fitLabels, fingerprintOf } from '../../src/alerts/labels.ts'
-import { silentLog } from '../../src/log.ts'
-import type { Alert, AlertsState, Sample } from '../../src/model.ts'
+import { renderTemplate } from '../../src/alerts/template.ts'
+import { instanceAddress } from '../../src/alerts/instance-address.ts'
+import { normalizeLabels, computeFingerprint } from '../../src/alerts/labels.ts'
+import { silentLog } from '../../src/log/log.ts'
+import type { Alert, AlertsState, Sample } from '../../src/model/index.ts'
 import { snapshotOf } from '../exporters/fixture.ts'
 import { readCases, samplesAt, secondsOf } from './promql.ts'
 
@@ -41,7 +41,7 @@ const bench = (
     kept: options.kept,
   }
   let value: () => unknown = () => options.kept
-  const evaluate = createEvaluate({
+  const evaluate = createEvaluator({
     read: () => own.snapshot,
     publish: alerts => {
       own.shown = alerts
@@ -49,7 +49,7 @@ const bench = (
     },
     samples: () => own.samples,
     settings: () => own.settings,
-    memory: {
+    persistedState: {
       read: () => options.kept,
       write: (next, isNews) => {
         value = next
@@ -62,7 +62,7 @@ const bench = (
       sleep: () => Promise.resolve(),
     },
     log: silentLog,
-    ...(options.patience === undefined ? {} : { patience: options.patience }),
+    ...(options.patience === undefined ? {} : { forMultiplier: options.patience }),
   })
   return Object.assign(own, {
     pass: (seconds: number, samples?: readonly Sample[]) => {
@@ -121,8 +121,9 @@ void t.test('conditions yield what the PromQL beside them yields', async t => {
 
 void t.test('templates: what descriptions use, and nothing else', async t => {
   for (const { name, description } of alertRules)
-    t.notMatch(render(description, { builder: 'b' }, 1), /\{\{/, name)
-  const duration = (value: number) => render('{{ $value | humanizeDuration }}', {}, value)
+    t.notMatch(renderTemplate(description, { builder: 'b' }, 1), /\{\{/, name)
+  const duration = (value: number) =>
+    renderTemplate('{{ $value | humanizeDuration }}', {}, value)
   // As Prometheus' template_test.go has them
   t.strictSame(
     [0, 1, 60, 3600, 86_400, 86_400 + 3600, -(86_400 * 2 + 1), 899.99, 0.1].map(duration),
@@ -138,25 +139,25 @@ void t.test('templates: what descriptions use, and nothing else', async t => {
       '100ms',
     ],
   )
-  const human = (value: number) => render('{{ $value | humanize }}', {}, value)
+  const human = (value: number) => renderTemplate('{{ $value | humanize }}', {}, value)
   t.strictSame([0, 1, 1234567, 0.12, 5e7].map(human), ['0', '1', '1.235M', '120m', '50M'])
   for (const bad of ['{{ $value | title }}', '{{ .Value }}', '{{ $labels.x | toUpper }}'])
-    t.throws(() => render(bad, {}, 1), /is not of the part/)
+    t.throws(() => renderTemplate(bad, {}, 1), /is not of the part/)
 })
 
 void t.test(
   'labels are cut, clean and told apart; fingerprints are as Alertmanager has them',
   t => {
     const long = 'x'.repeat(10_000)
-    const one = fitLabels({ b: `${long}1`, a: 'b\u001b[31mc\ud800', empty: '' })
-    const two = fitLabels({ b: `${long}2`, a: 'bc' })
+    const one = normalizeLabels({ b: `${long}1`, a: 'b\u001b[31mc\ud800', empty: '' })
+    const two = normalizeLabels({ b: `${long}2`, a: 'bc' })
     t.same(Object.keys(one), ['a', 'b'])
     t.equal(one['a'], 'bc')
     t.ok(Buffer.byteLength(one['b'] ?? '') <= 1024)
-    t.not(fingerprintOf(one), fingerprintOf(two))
+    t.not(computeFingerprint(one), computeFingerprint(two))
     // Read off a real Alertmanager 0.25
     t.equal(
-      fingerprintOf({
+      computeFingerprint({
         alertname: 'NixBuilderDown',
         builder: 'demo-flaky',
         instance: 'vm:19922',
@@ -167,16 +168,16 @@ void t.test(
       }),
       '251ca21ecfba24ae',
     )
-    t.strictSame(whereabouts(['[::]:10922'], 'vm'), {
+    t.strictSame(instanceAddress(['[::]:10922'], 'vm'), {
       instance: 'vm:10922',
       externalUrl: 'http://vm:10922',
     })
-    t.equal(whereabouts(['[::1]:1'], 'vm').externalUrl, 'http://[::1]:1')
-    t.strictSame(whereabouts(['/run/web.sock', '127.0.0.1:1'], 'vm', 'https'), {
+    t.equal(instanceAddress(['[::1]:1'], 'vm').externalUrl, 'http://[::1]:1')
+    t.strictSame(instanceAddress(['/run/web.sock', '127.0.0.1:1'], 'vm', 'https'), {
       instance: 'vm:1',
       externalUrl: 'https://127.0.0.1:1',
     })
-    t.strictSame(whereabouts(['/run/web.sock'], 'vm'), {
+    t.strictSame(instanceAddress(['/run/web.sock'], 'vm'), {
       instance: 'vm',
       externalUrl: 'http://vm',
     })
@@ -402,10 +403,19 @@ void t.test(
       fc.property(fc.array(event, { maxLength: 60 }), events => {
         let b = bench()
         let firing: Alert | undefined
-        for (const { seconds, state, suspect, restart, jump } of events) {
+        for (const {
+          seconds,
+          state,
+          suspect: selfCheckFailed,
+          restart,
+          jump,
+        } of events) {
           if (restart) b = bench({ start: b.wall, kept: b.written() })
           b.wall += jump
-          b.snapshot = { ...b.snapshot, monitor: { ...b.snapshot.monitor, suspect } }
+          b.snapshot = {
+            ...b.snapshot,
+            monitor: { ...b.snapshot.monitor, selfCheckFailed },
+          }
           b.pass(
             seconds,
             { down: down(), up: down('b1', 0), missing: [], unknown: unknown() }[state],
@@ -417,7 +427,7 @@ void t.test(
           if (firing && now && firing.startsAt !== now.startsAt)
             throw new Error('it began twice')
           if (!firing && ended && ended.startsAt === null) throw new Error('never began')
-          if (suspect && !restart && Boolean(firing) !== Boolean(now))
+          if (selfCheckFailed && !restart && Boolean(firing) !== Boolean(now))
             throw new Error('a change in doubt')
           firing = now
         }

@@ -1,7 +1,7 @@
 /** The cases of prometheus/tests/alerts.yml, so that our own conditions can be run through them. */
 import { readFile } from 'node:fs/promises'
 import { parse } from 'yaml'
-import type { Sample } from '../../src/model.ts'
+import type { Sample } from '../../src/model/index.ts'
 
 interface Case {
   readonly name: string

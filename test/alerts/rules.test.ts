@@ -2,26 +2,26 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import t from 'tap'
 import {
-  alertPage,
+  alertRunbook,
   alertsDoc,
   alertsFile,
-  recordingFile,
+  recordingRulesFile,
   runbookBase,
 } from '../../src/alerts/files.ts'
 import { dashboardFile, dashboardQueries } from '../../src/alerts/dashboard.ts'
 import { alertRules } from '../../src/alerts/rules.ts'
-import { families } from '../../src/exporters/metrics/families.ts'
+import { families } from '../../src/exporters/prometheus/families.ts'
 
 const root = new URL('../../', import.meta.url)
 const text = (path: string) => readFile(new URL(path, root), 'utf8').catch(() => '')
 
 t.test('what is generated is up to date; else: npm run docs', async t => {
   t.equal(await text('prometheus/alerts.yml'), alertsFile())
-  t.equal(await text('prometheus/rules.yml'), recordingFile())
+  t.equal(await text('prometheus/rules.yml'), recordingRulesFile())
   t.equal(await text('docs/alerts.md'), alertsDoc())
   t.equal(await text('grafana/builder-monitor.json'), dashboardFile())
   for (const rule of alertRules)
-    t.equal(await text(`docs/runbooks/${rule.name}.md`), alertPage(rule), rule.name)
+    t.equal(await text(`docs/runbooks/${rule.name}.md`), alertRunbook(rule), rule.name)
 })
 
 t.test('every series of rules and of their tests is one of ours', async t => {

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { startReceiver, status } from '../exporters/notify/receiver.ts'
+import { startReceiver, status } from '../alerts/delivery/receiver.ts'
 import { conf, run, start } from './support.ts'
 
 const begin = async (t: Test, alerting: object) => {

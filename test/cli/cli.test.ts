@@ -83,7 +83,10 @@ t.test('check names a missing ssh program', async t => {
     side: 'client',
     hint: /Install OpenSSH/,
   })
-  t.match(report.builders[0]?.probes.trust, { status: 'skipped', kind: 'not_tried' })
+  t.match(report.builders[0]?.probes.trust, {
+    status: 'skipped',
+    kind: 'dependency_failed',
+  })
 })
 
 t.test('check --debug tells what was asked and answered under each rung', async t => {

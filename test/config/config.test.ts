@@ -3,18 +3,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import fc from 'fast-check'
-import { checkConfig, loadConfig, parseListen } from '../../src/config/config.ts'
+import { parseConfig, loadConfig, parseListen } from '../../src/config/config.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { digestOf } from '../../src/config/watch.ts'
-import { knowledge } from '../../src/cli/knowledge.ts'
+import { digestFiles } from '../../src/config/digest-files.ts'
+import { validationContext } from '../../src/cli/validation-context.ts'
 
 const errorsOf = (value: unknown): readonly string[] => {
-  const checked = checkConfig(JSON.stringify(value), knowledge)
+  const checked = parseConfig(JSON.stringify(value), validationContext)
   return checked.ok ? [] : checked.errors
 }
 
 t.test('nothing at all is a good configuration with every default', async t => {
-  const checked = checkConfig('', knowledge)
+  const checked = parseConfig('', validationContext)
   t.match(checked, {
     ok: true,
     config: {
@@ -55,9 +55,9 @@ t.test('says what is wrong with times, addresses and time zones', async t => {
 })
 
 t.test('alerting: off by default, and every fault has its sentence', async t => {
-  const none = checkConfig('', knowledge)
+  const none = parseConfig('', validationContext)
   t.match(none, { ok: true, config: { alerting: { enable: false, webhooks: [] } } })
-  const good = checkConfig(
+  const good = parseConfig(
     JSON.stringify({
       alerting: {
         enable: true,
@@ -73,7 +73,7 @@ t.test('alerting: off by default, and every fault has its sentence', async t => 
         ],
       },
     }),
-    knowledge,
+    validationContext,
   )
   t.match(good, {
     ok: true,
@@ -128,13 +128,16 @@ t.test('alerting: off by default, and every fault has its sentence', async t => 
 })
 
 t.test('broken JSON is one sentence with its line', async t => {
-  const checked = checkConfig('{\n  "listen": [\n', knowledge)
+  const checked = parseConfig('{\n  "listen": [\n', validationContext)
   t.equal(checked.ok, false)
   if (!checked.ok) t.match(checked.errors, [/not JSON/])
 })
 
 t.test('exceptions of a builder have defaults of their own', async t => {
-  const checked = checkConfig('{"builders":{"laptop":{"expect":"asleep"}}}', knowledge)
+  const checked = parseConfig(
+    '{"builders":{"laptop":{"expect":"asleep"}}}',
+    validationContext,
+  )
   t.match(checked, {
     config: { builders: { laptop: { expect: 'asleep', drained: false, canary: true } } },
   })
@@ -149,8 +152,8 @@ t.test('reads addresses as users write them', async t => {
 })
 
 t.test('a missing file is fine unless it was named', async t => {
-  t.equal((await loadConfig('/nowhere/config.json', true, knowledge)).ok, true)
-  t.match(await loadConfig('/nowhere/config.json', false, knowledge), {
+  t.equal((await loadConfig('/nowhere/config.json', true, validationContext)).ok, true)
+  t.match(await loadConfig('/nowhere/config.json', false, validationContext), {
     errors: ['/nowhere/config.json: cannot be read (ENOENT)'],
   })
 })
@@ -163,7 +166,7 @@ t.test('config.schema.json is the schema that is used', async t => {
 t.test('any JSON is taken or refused in sentences, never thrown at', async () => {
   fc.assert(
     fc.property(fc.jsonValue(), value => {
-      const checked = checkConfig(JSON.stringify(value), knowledge)
+      const checked = parseConfig(JSON.stringify(value), validationContext)
       return (
         checked.ok ||
         (checked.errors.length > 0 && checked.errors.every(e => e.length < 2000))
@@ -175,14 +178,14 @@ t.test('any JSON is taken or refused in sentences, never thrown at', async () =>
 t.test('the digest follows content, and files that come and go', async t => {
   const directory = await mkdtemp(join(tmpdir(), 'watch-'))
   const file = join(directory, 'machines')
-  const missing = await digestOf([file])
+  const missing = await digestFiles([file])
   await writeFile(file, 'a')
-  const first = await digestOf([file])
+  const first = await digestFiles([file])
   t.not(first, missing)
   await writeFile(file, 'a')
-  t.equal(await digestOf([file]), first)
+  t.equal(await digestFiles([file]), first)
   await writeFile(file, 'b')
-  t.not(await digestOf([file]), first)
+  t.not(await digestFiles([file]), first)
   await rm(directory, { recursive: true })
-  t.equal(await digestOf([file]), missing)
+  t.equal(await digestFiles([file]), missing)
 })

@@ -7,12 +7,12 @@ import ssh2, { type ClientChannel } from 'ssh2'
 import t, { type Test } from 'tap'
 import { generateKey } from '../../src/demo/keys.ts'
 import { startDemoFleet, type DemoFleet } from '../../src/demo/fleet.ts'
-import type { Builder, Outcome } from '../../src/model.ts'
-import { instantiate } from '../../src/nix/derivation.ts'
-import { openServe } from '../../src/nix/serve.ts'
-import { openWorker } from '../../src/nix/worker.ts'
+import type { Builder, Outcome } from '../../src/model/index.ts'
+import { instantiate } from '../../src/nix/protocol/derivation.ts'
+import { openServe } from '../../src/nix/protocol/serve.ts'
+import { openWorker } from '../../src/nix/protocol/worker.ts'
 import { telemetryProbes } from '../../src/probes/index.ts'
-import { splitSections, telemetryScript } from '../../src/probes/telemetry.ts'
+import { splitSections, telemetryScript } from '../../src/probes/telemetry/telemetry.ts'
 
 const signal = AbortSignal.timeout(170_000)
 let fleet: DemoFleet

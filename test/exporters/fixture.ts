@@ -1,10 +1,10 @@
 /** Snapshots made by hand, and the server over them: a fleet that shows everything at once. */
-import { startHttp } from '../../src/exporters/http/http.ts'
-import { createSite } from '../../src/exporters/http/site.ts'
+import { startHttpServer } from '../../src/exporters/http/http-server.ts'
+import { createRequestHandler } from '../../src/exporters/http/request-handler.ts'
 import type { Exporter } from '../../src/exporters/exporter.ts'
-import type { SamplesOf } from '../../src/exporters/metrics/builder-samples.ts'
-import { silentLog } from '../../src/log.ts'
-import { fingerprintOf } from '../../src/alerts/labels.ts'
+import type { CollectSamples } from '../../src/exporters/prometheus/builder-samples.ts'
+import { silentLog } from '../../src/log/log.ts'
+import { computeFingerprint } from '../../src/alerts/labels.ts'
 import {
   probeNames,
   type Alert,
@@ -24,9 +24,9 @@ import {
   type Snapshot,
   type SystemValue,
   type TrustValue,
-  type Verdict,
+  type Health,
   type View,
-} from '../../src/model.ts'
+} from '../../src/model/index.ts'
 import { slotsSamples } from '../../src/probes/slots.ts'
 import { createCanaryProbe } from '../../src/probes/canary.ts'
 import { loginProbes, telemetryProbes } from '../../src/probes/index.ts'
@@ -37,12 +37,12 @@ export const now = 1_800_000_000
 // Only its samples are wanted; it never runs
 const canary = createCanaryProbe('private', {
   env: {},
-  provesFeatures: () => false,
+  testsFeatures: () => false,
   askLocalDaemon: async () => ({ answers: false, reason: 'a test' }),
 })
 
 /** The composition that the daemon hands to the exporter. */
-export const samplesOf: SamplesOf = ({ probe, outcome }, builder) => {
+export const samplesOf: CollectSamples = ({ probe, outcome }, builder) => {
   if (!('value' in outcome)) return []
   const all = [
     ...loginProbes,
@@ -51,7 +51,7 @@ export const samplesOf: SamplesOf = ({ probe, outcome }, builder) => {
     { name: 'slots', samples: slotsSamples },
   ]
   const one = all.find(({ name }) => name === probe) as
-    { samples(value: unknown, builder: Builder): ReturnType<SamplesOf> } | undefined
+    { samples(value: unknown, builder: Builder): ReturnType<CollectSamples> } | undefined
   return one?.samples(outcome.value, builder) ?? []
 }
 
@@ -92,7 +92,7 @@ export const loginValue: LoginValue = {
     verifiedBy: 'known_hosts',
   },
   transport: 'ssh2',
-  deadAddresses: [],
+  unreachableAddresses: [],
   endpoint: '192.0.2.7:22',
   certificates: [
     {
@@ -108,7 +108,7 @@ export const trustValue: TrustValue = {
   protocolVersion: '1.38',
   nixVersion: '2.26.3',
   trusted: true,
-  trustBy: 'flag',
+  trustSource: 'handshake',
 }
 export const systemValue: SystemValue = {
   nixVersion: '2.26.3',
@@ -122,12 +122,12 @@ export const systemValue: SystemValue = {
   maxFree: 20 * 2 ** 30,
   clockOffsetSeconds: 0,
   bootedAt: now - 864_000,
-  restartSeenAt: null,
+  rebootDetectedAt: null,
   kernel: 'Linux 6.12',
   missingSystems: [],
   missingFeatures: [],
   notAdvertisedFeatures: [],
-  mayConnect: true,
+  isAllowedUser: true,
 }
 export const diskValue: DiskValue = {
   store: {
@@ -153,13 +153,13 @@ export const memoryValue: MemoryValue = {
 }
 export const locksValue: LocksValue = {
   at: now,
-  collector: {
+  gcLockHolder: {
     pid: 77,
     program: 'nix-store --gc',
-    runsForSeconds: 90,
-    seenSince: now - 60,
+    runtimeSeconds: 90,
+    since: now - 60,
   },
-  buildUsersHeld: 3,
+  buildUsersInUse: 3,
   buildUsers: 32,
 }
 export const canaryValue: CanaryValue = {
@@ -170,17 +170,17 @@ export const canaryValue: CanaryValue = {
       builtBy: 'b',
       durationSeconds: 2.1,
       phases: { connect: 0.4, copy: 0.5, build: 0.2, copy_back: 0.3 },
-      systemProven: true,
+      systemVerified: true,
       outcome: 'ok',
     },
   ],
 }
 export const slotsValue: SlotsValue = {
   configured: 8,
-  held: [{ slot: 0, pid: 4711, since: now - 600 }],
-  oldestSince: now - 600,
-  upload: { holder: 4711, waiting: [4712] },
-  seesAll: true,
+  inUse: [{ slot: 0, pid: 4711, since: now - 600 }],
+  oldestAcquiredAt: now - 600,
+  upload: { holder: 4711, queue: [4712] },
+  seesAllNamespaces: true,
 }
 const values = {
   login: loginValue,
@@ -207,10 +207,10 @@ export const recordOf = <P extends ProbeName>(
   return {
     last: result,
     conclusive: counts ? result : (before?.conclusive ?? null),
-    lastGood: good ? result : (before?.lastGood ?? null),
+    lastSuccess: good ? result : (before?.lastSuccess ?? null),
     attempts: (before?.attempts ?? 41) + (counts ? 1 : 0),
     failures: (before?.failures ?? 3) + (counts && !good ? 1 : 0),
-    streak: { good, count: 1, since: at },
+    streak: { ok: good, count: 1, since: at },
   }
 }
 
@@ -225,21 +225,21 @@ export const allOk = (at?: number): ProbeRecords =>
 export const stateOf = (
   builder: Builder,
   probes: ProbeRecords = allOk(),
-  verdict: Partial<Verdict> = {},
+  verdict: Partial<Health> = {},
 ): BuilderState => ({
   builder,
   probes,
-  verdict: {
+  health: {
     state: 'healthy',
     cause: null,
     since: now - 11_520,
     changes: 1,
     flapping: false,
-    proven: true,
+    verified: true,
     ...verdict,
   },
   changedAt: [],
-  past: {},
+  history: {},
   failures: [],
 })
 
@@ -264,7 +264,7 @@ export const alertOf = (builder: string, change: Partial<Alert> = {}): Alert => 
     generatorUrl: `http://client:10922/builders/${builder}`,
     ...change,
     labels,
-    fingerprint: fingerprintOf(labels),
+    fingerprint: computeFingerprint(labels),
   }
 }
 
@@ -279,7 +279,7 @@ export const snapshotOf = (
   problems: [],
   monitor: {
     startedAt: now - 90_000,
-    suspect: false,
+    selfCheckFailed: false,
     lastReloadOk: true,
     stateFileOk: true,
     failuresByKind: { tcp_refused: 4 },
@@ -320,8 +320,8 @@ export const viewOf = (first: Snapshot): View & { set(next: Snapshot): void } =>
 /** Serves exporters over a view on a port of the loopback interface. */
 export const serve = async (view: View, ...exporters: readonly Exporter[]) => {
   const routes = exporters.flatMap(one => one.routes?.(view) ?? [])
-  const site = createSite({ routes, log: silentLog })
-  const server = await startHttp({ host: '127.0.0.1', port: 0 }, site)
+  const site = createRequestHandler({ routes, log: silentLog })
+  const server = await startHttpServer({ host: '127.0.0.1', port: 0 }, site)
   const url = `http://${server.address}`
   return {
     url,

@@ -3,9 +3,9 @@ import t from 'tap'
 import {
   createSystemdExporter,
   isProbing,
-  tellStatus,
+  notifyStatus,
 } from '../../src/exporters/systemd.ts'
-import type { RunRequest, Snapshot } from '../../src/model.ts'
+import type { RunRequest, Snapshot } from '../../src/model/index.ts'
 import { allOk, builderOf, snapshotOf, stateOf, viewOf } from './fixture.ts'
 
 const ended = {
@@ -66,8 +66,8 @@ t.test('a start that failed and a reload that failed are in the status', async t
     told.push(args)
     return Promise.resolve(ended)
   }
-  await tellStatus('cannot\nlisten', { run, env: { NOTIFY_SOCKET: '/run/notify' } })
-  await tellStatus('nobody hears this', { run, env: {} })
+  await notifyStatus('cannot\nlisten', { run, env: { NOTIFY_SOCKET: '/run/notify' } })
+  await notifyStatus('nobody hears this', { run, env: {} })
   t.same(told, [['STATUS=cannot listen']])
   const snapshot = fleet()
   const monitor = { ...snapshot.monitor, lastReloadOk: false }

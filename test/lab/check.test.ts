@@ -6,7 +6,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { State } from '../../src/model.ts'
+import type { State } from '../../src/model/index.ts'
 import { askTogether, injectAll, planOf, turns, type Asked } from './inject.ts'
 import { rows } from './rows/index.ts'
 import { rightAnswer, saidBy, scoreOf } from './score.ts'

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Finding } from '../../src/model.ts'
+import type { Finding } from '../../src/model/index.ts'
 import type { Report } from '../../src/diagnosis/report.ts'
 import {
   atClient,

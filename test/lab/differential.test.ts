@@ -2,12 +2,15 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { readMachines } from '../../src/config/machine-files.ts'
-import { defaultBuilders, readNixFiles } from '../../src/config/nix-files.ts'
-import { createTextSource } from '../../src/config/text-source.ts'
-import { flavourOf } from '../../src/nix/flavour.ts'
+import { readMachines } from '../../src/config/builders/machine-files.ts'
+import {
+  defaultBuilders,
+  readNixFiles,
+} from '../../src/config/builders/nix-conf-files.ts'
+import { createTextSource } from '../../src/config/builders/text-source.ts'
+import { dialectOf } from '../../src/nix/dialect.ts'
 import { readSettings, stringSetting } from '../../src/nix/settings.ts'
-import { isSshScheme, sshDestination } from '../../src/nix/store-uri.ts'
+import { isSshScheme, sshDestination } from '../../src/nix/machines/store-uri.ts'
 
 t.jobs = 3
 
@@ -239,7 +242,7 @@ const ourAnswer = async (
   list: string,
   version: string,
 ): Promise<Answer & { problems: number }> => {
-  const flavour = flavourOf(version)
+  const flavour = dialectOf(version)
   const source = createTextSource(path => {
     const text = files[path]
     const code =
@@ -259,7 +262,7 @@ const ourAnswer = async (
     flavour,
     'x86_64-linux',
   )
-  const isRejected = problems.some(problem => problem.stopsBuilds)
+  const isRejected = problems.some(problem => problem.isFatal)
   const sorted = (items: readonly string[]) => [...new Set(items)].sort()
   const set = (items: readonly string[]) =>
     version === '2.8.0' ? items.join(', ') : `[${items.join(', ')}]`
@@ -401,10 +404,10 @@ const ourSetting = async (configuration: Configuration, version: string) => {
       ? Promise.reject(Object.assign(new Error(code), { code }))
       : Promise.resolve(text)
   })
-  const flavour = flavourOf(version)
+  const flavour = dialectOf(version)
   const env = envOf(configuration)
   const { settings, problems } = await readNixFiles(source, env, flavour)
-  if (problems.some(problem => problem.stopsBuilds)) return null
+  if (problems.some(problem => problem.isFatal)) return null
   return (settings.get('builders') ?? defaultBuilders(env, flavour)).value
 }
 
@@ -476,7 +479,7 @@ const schemeOf = async (list: string, version: string): Promise<string | null> =
   const { machines } = await readMachines(
     { value: list, origin },
     source,
-    flavourOf(version),
+    dialectOf(version),
     'x',
   )
   return machines[0]?.scheme ?? null

@@ -1,7 +1,7 @@
 /** promtool, of Debian's prometheus package, reads what /metrics prints. */
 import { spawnSync } from 'node:child_process'
 import t from 'tap'
-import { createPrometheusExporter } from '../../src/exporters/metrics/prometheus.ts'
+import { createPrometheusExporter } from '../../src/exporters/prometheus/prometheus.ts'
 import {
   allOk,
   builderOf,
@@ -36,9 +36,13 @@ void t.test('promtool finds nothing to say', { skip }, async t => {
   const nothing = stateOf(builderOf('new'), {}, { state: 'unknown' })
   for (const builders of [[], [nothing], [everything, nothing]]) {
     const view = viewOf(snapshotOf(builders))
-    const exporter = createPrometheusExporter({ version: '1', samplesOf, now: () => now })
+    const exporter = createPrometheusExporter({
+      version: '1',
+      collectSamples: samplesOf,
+      now: () => now,
+    })
     const stop = exporter.start?.(view)
-    exporter.observeLateness('login', 0.3)
+    exporter.observeScheduleDelay('login', 0.3)
     const server = await serve(view, exporter)
     const { body } = await server.get('/metrics')
     t.strictSame(check(body), [0, '', ''], `${builders.length} builders`)

@@ -2,9 +2,9 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { instantiate } from '../../src/nix/derivation.ts'
-import { openServe } from '../../src/nix/serve.ts'
-import { openWorker } from '../../src/nix/worker.ts'
+import { instantiate } from '../../src/nix/protocol/derivation.ts'
+import { openServe } from '../../src/nix/protocol/serve.ts'
+import { openWorker } from '../../src/nix/protocol/worker.ts'
 
 interface RealNix {
   readonly version: RegExp

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import type { SlotsValue } from '../../src/model.ts'
+import type { SlotsValue } from '../../src/model/index.ts'
 import {
   atClient,
   inNode,
@@ -72,7 +72,7 @@ for (const [i, [client, nix]] of clients.entries())
     )
     const before = await slots()
     t.same(
-      before.map(({ held }) => held),
+      before.map(({ inUse }) => inUse),
       [[], [], []],
     )
 
@@ -84,19 +84,19 @@ for (const [i, [client, nix]] of clients.entries())
     )
     const during = await waitFor('four slots', 60, async () => {
       const seen = await slots()
-      return seen.flatMap(({ held }) => held).length === 4 ? seen : null
+      return seen.flatMap(({ inUse: held }) => held).length === 4 ? seen : null
     })
-    const held = during.flatMap(value => value.held)
+    const held = during.flatMap(value => value.inUse)
     t.equal(new Set(held.map(({ pid }) => pid)).size, 4, 'a hook for each')
     for (const { since } of held)
       t.ok(since > started - 2 && since < Date.now() / 1000 + 2, `since ${since}`)
-    for (const { held, configured } of during) {
+    for (const { inUse: held, configured } of during) {
       t.equal(configured, 2)
       t.ok(held.length >= 1, 'Nix spreads them over the builders')
     }
     const old = await waitFor('builds that are old', 60, async () => {
       const seen = await look()
-      const held = seen.flatMap(probe => (probe?.value as SlotsValue).held)
+      const held = seen.flatMap(probe => (probe?.value as SlotsValue).inUse)
       return held.length === 4 && held.every(({ hasSsh }) => hasSsh !== undefined)
         ? seen
         : null
@@ -106,7 +106,7 @@ for (const [i, [client, nix]] of clients.entries())
     const ran = await build
     t.equal(ran.exit, 0, ran.stderr.slice(-1000))
     t.same(
-      (await slots()).map(({ held }) => held),
+      (await slots()).map(({ inUse: held }) => held),
       [[], [], []],
       'and they are free again',
     )

@@ -1,8 +1,8 @@
 /** What Nix's own configuration says: versions, nix.conf, the JSON of `nix config show`, integers. */
 import fc from 'fast-check'
 import t from 'tap'
-import { atLeast, flavourOf, isLix, versionIn } from '../../src/nix/flavour.ts'
-import { statementsOf } from '../../src/nix/nix-conf.ts'
+import { atLeast, dialectOf, isLix, parseNixVersion } from '../../src/nix/dialect.ts'
+import { parseStatements } from '../../src/nix/nix-conf.ts'
 import {
   integerSetting,
   listSetting,
@@ -14,15 +14,15 @@ import {
 } from '../../src/nix/settings.ts'
 
 t.test('versions', async t => {
-  t.equal(versionIn('nix (Nix) 2.8.0\n'), '2.8.0')
-  t.equal(versionIn('nix (Nix) 2.34.8+1\nmore'), '2.34.8+1')
-  t.equal(versionIn('nix (Lix, like Nix) 2.93.3'), '2.93.3')
+  t.equal(parseNixVersion('nix (Nix) 2.8.0\n'), '2.8.0')
+  t.equal(parseNixVersion('nix (Nix) 2.34.8+1\nmore'), '2.34.8+1')
+  t.equal(parseNixVersion('nix (Lix, like Nix) 2.93.3'), '2.93.3')
   t.equal(
-    versionIn('nix (Determinate Nix 3.6.0) 2.29.0'),
+    parseNixVersion('nix (Determinate Nix 3.6.0) 2.29.0'),
     '2.29.0',
     'not the vendor’s number',
   )
-  t.equal(versionIn('error: cannot open'), null)
+  t.equal(parseNixVersion('error: cannot open'), null)
   t.equal(atLeast('2.26.3', 2, 29), false)
   t.equal(atLeast('2.29', 2, 29), true, 'a missing patch is 0')
   t.equal(atLeast('2.100.0', 2, 29), true, 'numbers, not text')
@@ -34,12 +34,12 @@ t.test('versions', async t => {
 })
 
 t.test('each Nix has its grammar', async t => {
-  const with_ = (version: string | null, feature: keyof ReturnType<typeof flavourOf>) =>
-    flavourOf(version)[feature]
-  t.equal(with_('2.28.9', 'splitting'), 'legacy')
-  t.equal(with_('2.29.0', 'splitting'), 'trimmed')
-  t.equal(with_('2.94.0', 'splitting'), 'legacy', 'Lix')
-  t.equal(with_(null, 'splitting'), 'trimmed')
+  const with_ = (version: string | null, feature: keyof ReturnType<typeof dialectOf>) =>
+    dialectOf(version)[feature]
+  t.equal(with_('2.28.9', 'commentParsing'), 'legacy')
+  t.equal(with_('2.29.0', 'commentParsing'), 'trimmed')
+  t.equal(with_('2.94.0', 'commentParsing'), 'legacy', 'Lix')
+  t.equal(with_(null, 'commentParsing'), 'trimmed')
   t.equal(with_('2.19.0', 'fractionalSpeed'), false)
   t.equal(with_('2.90.0', 'fractionalSpeed'), true, 'Lix')
   t.equal(with_('2.90.0', 'parsesUris'), false, 'Lix')
@@ -55,7 +55,7 @@ t.test('each Nix has its grammar', async t => {
   )
 })
 
-const statements = (text: string) => [...statementsOf(text)]
+const statements = (text: string) => [...parseStatements(text)]
 
 t.test('nix.conf', async t => {
   t.same(
@@ -109,14 +109,14 @@ t.test('what is written as NAME = VALUE is read as that', async () => {
 })
 
 t.test('integers', async t => {
-  const old = flavourOf('2.22.0')
-  const now = flavourOf('2.23.0')
+  const old = dialectOf('2.22.0')
+  const now = dialectOf('2.23.0')
   t.equal(parseInteger('18446744073709551615', old), 2n ** 64n - 1n)
   t.equal(parseInteger('18446744073709551616', now), null, 'too large')
   t.equal(parseInteger('1G', now), 1_073_741_824n)
   t.equal(parseInteger('2t', now), 2_199_023_255_552n)
   t.equal(parseInteger('1G', old), null, 'a suffix is an error before 2.23')
-  t.equal(parseInteger('1G', flavourOf('2.93.0')), null, 'and in Lix')
+  t.equal(parseInteger('1G', dialectOf('2.93.0')), null, 'and in Lix')
   for (const text of ['', '-1', '1.5G', '1GB', '0x10', 'G', ' 1', 'auto'])
     t.equal(parseInteger(text, now), null, JSON.stringify(text))
   t.same(['true', 'yes', '1'].map(parseBoolean), [true, true, true])

@@ -8,7 +8,7 @@ import {
   type Clock,
   type ProbeContext,
   type Remote,
-} from '../../src/model.ts'
+} from '../../src/model/index.ts'
 import { aBuilder } from '../support/builders.ts'
 
 /** The far side of a channel. */

@@ -9,8 +9,8 @@ import type {
   SystemValue,
   TelemetryContext,
   TelemetryProbe,
-} from '../../src/model.ts'
-import { diskProbe, humanBytes } from '../../src/probes/disk.ts'
+} from '../../src/model/index.ts'
+import { diskProbe, formatBytes } from '../../src/probes/disk.ts'
 import { telemetryProbes } from '../../src/probes/index.ts'
 import { locksProbe } from '../../src/probes/locks.ts'
 import { memoryProbe } from '../../src/probes/memory.ts'
@@ -19,7 +19,7 @@ import {
   readTelemetry,
   splitSections,
   telemetryScript,
-} from '../../src/probes/telemetry.ts'
+} from '../../src/probes/telemetry/telemetry.ts'
 import { aBuilder } from '../support/builders.ts'
 import { cgroupV1, cgroupV2, darwin, debian } from './recorded.ts'
 import { contextOf, memoryRemote, type FarSide } from './support.ts'
@@ -99,19 +99,19 @@ t.test('locks: who collects garbage, and the build users', async t => {
       collector: {
         pid: 25,
         program: 'nix-store --gc',
-        runsForSeconds: 1000,
-        seenSince: 1795384652.2,
+        runtimeSeconds: 1000,
+        since: 1795384652.2,
       },
       buildUsersHeld: 1,
       buildUsers: 10,
     },
   })
-  const before = { pid: 25, program: null, runsForSeconds: null, seenSince: 5 }
-  const again = (collector: typeof before) =>
-    parse(locksProbe, locked, { last: { locks: { collector } } })
-  t.match(again(before), { value: { collector: { seenSince: 5 }, buildUsers: null } })
+  const before = { pid: 25, program: null, runtimeSeconds: null, since: 5 }
+  const again = (gcLockHolder: typeof before) =>
+    parse(locksProbe, locked, { last: { locks: { gcLockHolder } } })
+  t.match(again(before), { value: { collector: { since: 5 }, buildUsers: null } })
   t.match(again({ ...before, pid: 24 }), {
-    value: { collector: { seenSince: 1795384652.2 } },
+    value: { collector: { since: 1795384652.2 } },
   })
   const elsewhere = locked.replace('74 9 /', '75 9 /').replace(' 0:74 ', ' 0:75 ')
   t.match(parse(locksProbe, elsewhere), { value: { collector: null } }, 'another disk')
@@ -119,7 +119,7 @@ t.test('locks: who collects garbage, and the build users', async t => {
   t.match(parse(locksProbe, slots, { last }), {
     value: { buildUsersHeld: 1, buildUsers: null },
   })
-  t.match(parse(locksProbe, ''), { status: 'skipped', kind: 'not_told' }, 'Darwin')
+  t.match(parse(locksProbe, ''), { status: 'skipped', kind: 'no_data' }, 'Darwin')
 })
 
 t.test('system: max-jobs of 0 starts no build', async t => {
@@ -153,7 +153,7 @@ t.test('system: what is advertised and not there', async t => {
   )
   t.match(parse(systemProbe, 'time 1\nkernel Linux'), {
     status: 'skipped',
-    kind: 'not_told',
+    kind: 'no_data',
   })
 })
 
@@ -199,16 +199,16 @@ t.test('a restart is noticed by our clock, and remembered', async t => {
     return outcome.value
   }
   const first = read(10_000, 5000, null, 10_000)
-  t.equal(first.restartSeenAt, null, 'the first look knows no before')
-  t.equal(read(10_300, 5001, first, 10_300).restartSeenAt, null, 'seconds are rounded')
+  t.equal(first.rebootDetectedAt, null, 'the first look knows no before')
+  t.equal(read(10_300, 5001, first, 10_300).rebootDetectedAt, null, 'seconds are rounded')
   const stepped = read(13_900, 8600, first, 10_300)
   t.equal(stepped.clockOffsetSeconds, 13_900 - 10_300.2)
-  t.equal(stepped.restartSeenAt, null, 'its clock was set, it was not restarted')
+  t.equal(stepped.rebootDetectedAt, null, 'its clock was set, it was not restarted')
   const restarted = read(10_300, 10_200, first, 10_300)
-  t.equal(restarted.restartSeenAt, 10_300.2)
+  t.equal(restarted.rebootDetectedAt, 10_300.2)
   const later = read(10_600, 10_200, restarted, 10_600)
-  t.equal(later.restartSeenAt, 10_300.2, 'noticed once')
-  t.equal(read(10_900, 10_800, later, 10_900).restartSeenAt, 10_900.2, 'and again')
+  t.equal(later.rebootDetectedAt, 10_300.2, 'noticed once')
+  t.equal(read(10_900, 10_800, later, 10_900).rebootDetectedAt, 10_900.2, 'and again')
 })
 
 t.test('disk of a Debian builder', async t => {
@@ -346,7 +346,7 @@ t.test('memory', async t => {
       daemonBytes: null,
     },
   })
-  t.match(parse(memoryProbe, ''), { status: 'skipped', kind: 'not_told' })
+  t.match(parse(memoryProbe, ''), { status: 'skipped', kind: 'no_data' })
 })
 
 t.test(
@@ -509,7 +509,7 @@ t.test(
     for (const outcome of found.values())
       t.match(outcome, {
         status: 'skipped',
-        kind: 'not_told',
+        kind: 'no_data',
         params: { detail: /closed/ },
       })
   },
@@ -528,8 +528,8 @@ t.test('an answer that stops halfway keeps what was whole', async t => {
   }, deadline.signal)
   t.match(found, {
     system: { status: 'ok' },
-    disk: { status: 'skipped', kind: 'not_told' },
-    memory: { status: 'skipped', kind: 'not_told' },
+    disk: { status: 'skipped', kind: 'no_data' },
+    memory: { status: 'skipped', kind: 'no_data' },
   })
 })
 
@@ -565,7 +565,7 @@ t.test('a flood ends soon and is not held', async t => {
 })
 
 t.test('sizes for people', async t => {
-  t.same([0, 1023, 1536, 150 * MiB, 20 * GiB, 2 ** 70].map(humanBytes), [
+  t.same([0, 1023, 1536, 150 * MiB, 20 * GiB, 2 ** 70].map(formatBytes), [
     ...['0 B', '1023 B', '1.5 KiB', '150 MiB', '20.0 GiB', '1048576 PiB'],
   ])
 })

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { demoBuilders } from '../../src/demo/demo-builder.ts'
-import { serveServe } from '../../src/demo/serve-server.ts'
-import { serveWorker } from '../../src/demo/worker-server.ts'
-import type { Builder, Outcome } from '../../src/model.ts'
-import { list, text, word } from '../../src/nix/wire-writer.ts'
+import { serveServeProtocol } from '../../src/demo/serve-server.ts'
+import { serveWorkerProtocol } from '../../src/demo/worker-server.ts'
+import type { Builder, Outcome } from '../../src/model/index.ts'
+import { list, text, word } from '../../src/nix/protocol/wire-writer.ts'
 import { trustProbe } from '../../src/probes/trust.ts'
 import { contextOf, memoryRemote, type FarSide } from './support.ts'
 
@@ -43,7 +43,7 @@ const worker =
   (far: FarSide) => {
     const pipe = { stdout: far.input, stdin: far.output }
     const { signal } = new AbortController()
-    serveWorker(pipe, { ...healthy, ...change }, { signal }).then(
+    serveWorkerProtocol(pipe, { ...healthy, ...change }, { signal }).then(
       () => far.end(0),
       () => far.end(1),
     )
@@ -57,13 +57,13 @@ t.test('a Nix that trusts us, and one that does not', async t => {
       protocolVersion: '1.35',
       nixVersion: '2.19.7',
       trusted: true,
-      trustBy: 'flag',
+      trustSource: 'handshake',
     },
   })
   t.match(await ask(worker({ trusted: false })), {
     status: 'degraded',
     kind: 'not_trusted',
-    value: { trusted: false, trustBy: 'flag' },
+    value: { trusted: false, trustSource: 'handshake' },
   })
 })
 
@@ -101,13 +101,13 @@ t.test('an old Nix is asked for trust', async t => {
       protocolVersion: '1.32',
       nixVersion: null,
       trusted: true,
-      trustBy: 'repair',
+      trustSource: 'repair_query',
     },
   })
   t.match(await ask(oldWorker(false)), {
     status: 'degraded',
     kind: 'not_trusted',
-    value: { trusted: false, trustBy: 'repair' },
+    value: { trusted: false, trustSource: 'repair_query' },
   })
 })
 
@@ -116,20 +116,25 @@ t.test('ssh:// is asked by the serve protocol, then by the other', async t => {
     const pipe = { stdout: far.input, stdin: far.output }
     if (far.command.startsWith('nix-daemon')) return worker()(far)
     const { signal } = new AbortController()
-    serveServe(pipe, { signal }).then(
+    serveServeProtocol(pipe, { signal }).then(
       () => far.end(0),
       () => far.end(1),
     )
   }
   t.match(await ask(both, { scheme: 'ssh' }), {
     status: 'ok',
-    value: { protocol: 'serve', protocolVersion: '2.7', trusted: true, trustBy: 'flag' },
+    value: {
+      protocol: 'serve',
+      protocolVersion: '2.7',
+      trusted: true,
+      trustSource: 'handshake',
+    },
   })
   const serveOnly = (far: FarSide) =>
     far.command.startsWith('nix-daemon') ? saying(127, '')(far) : both(far)
   t.match(await ask(serveOnly, { scheme: 'ssh' }), {
     status: 'ok',
-    value: { protocol: 'serve', nixVersion: null, trusted: null, trustBy: null },
+    value: { protocol: 'serve', nixVersion: null, trusted: null, trustSource: null },
   })
 })
 
@@ -310,7 +315,7 @@ t.test('the metric', async t => {
     protocolVersion: '1.35',
     nixVersion: null,
     trusted: false,
-    trustBy: 'flag',
+    trustSource: 'handshake',
   } as const
   const { builder } = contextOf(memoryRemote(() => undefined))
   t.same(trustProbe.samples(value, builder), [

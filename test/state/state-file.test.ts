@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { nextVerdict, type VerdictContext } from '../../src/diagnosis/verdict.ts'
-import { silentLog, type Log } from '../../src/log.ts'
-import { probeNames, type MonitorState, type ProbeName } from '../../src/model.ts'
-import { recall, remember } from '../../src/state/memory.ts'
+import { nextHealth, type HealthContext } from '../../src/diagnosis/health.ts'
+import { silentLog, type Log } from '../../src/log/log.ts'
+import { probeNames, type MonitorState, type ProbeName } from '../../src/model/index.ts'
+import { parseBuilders, serializeBuilders } from '../../src/state/persisted-builders.ts'
 import { openStateFile } from '../../src/state/state-file.ts'
-import { createStore, type Judge } from '../../src/state/store.ts'
+import { createStore, type EvaluateHealth } from '../../src/state/store.ts'
 import { aBuilder, aResult, ok } from '../support/builders.ts'
 
 const listening = () => {
@@ -86,15 +86,15 @@ const intervals = Object.fromEntries(probeNames.map(name => [name, 60])) as Reco
 >
 const monitor: MonitorState = {
   startedAt: 0,
-  suspect: false,
+  selfCheckFailed: false,
   lastReloadOk: true,
   failuresByKind: {},
   intervals,
   ready: false,
 }
-const context: VerdictContext = {
+const context: HealthContext = {
   now: 0,
-  hold: false,
+  selfCheckFailed: false,
   intervals,
   problems: [],
   expect: 'awake',
@@ -103,7 +103,7 @@ const context: VerdictContext = {
 
 t.test('a builder that stays down is down since before the restart', async t => {
   let now = 1000
-  const judge: Judge = state => nextVerdict(state, { ...context, now })
+  const judge: EvaluateHealth = state => nextHealth(state, { ...context, now })
   const refused = { status: 'failed', kind: 'tcp_refused', params: {} } as const
   const builder = aBuilder()
   const active = {
@@ -122,34 +122,34 @@ t.test('a builder that stays down is down since before the restart', async t => 
     return store.read().builders.get(builder.name)!
   }
   const before = createStore(judge, () => now, monitor)
-  before.configure(active)
+  before.setBuilders(active)
   see(before, refused)
-  const { since } = see(before, refused).verdict
-  const kept: unknown = JSON.parse(JSON.stringify(remember(before.read())))
+  const { since } = see(before, refused).health
+  const kept: unknown = JSON.parse(JSON.stringify(serializeBuilders(before.read())))
 
   const started = (past: unknown, line = builder.line) => {
-    const store = createStore(judge, () => now, monitor, recall(past))
-    store.configure({ ...active, builders: [{ ...builder, line }] })
+    const store = createStore(judge, () => now, monitor, parseBuilders(past))
+    store.setBuilders({ ...active, builders: [{ ...builder, line }] })
     return store
   }
   now += 3600
   const after = started(kept)
   t.equal(
-    after.read().builders.get(builder.name)?.verdict.state,
+    after.read().builders.get(builder.name)?.health.state,
     'unknown',
     'never believed unseen',
   )
-  t.equal(after.read().builders.get(builder.name)?.past.login?.length, 2)
+  t.equal(after.read().builders.get(builder.name)?.history.login?.length, 2)
   see(after, refused)
-  t.match(see(after, refused).verdict, { state: 'down', since })
+  t.match(see(after, refused).health, { state: 'down', since })
 
   const mended = started(kept)
   see(mended, ok())
-  t.match(see(mended, ok()).verdict, { state: 'healthy', since: now - 10 })
+  t.match(see(mended, ok()).health, { state: 'healthy', since: now - 10 })
 
   const other = started(kept, 'ssh://another')
   t.equal(
-    other.read().builders.get(builder.name)?.past.login,
+    other.read().builders.get(builder.name)?.history.login,
     undefined,
     'another line has no past',
   )
@@ -158,11 +158,11 @@ t.test('a builder that stays down is down since before the restart', async t => 
 t.test('whatever stands in the file, nothing is thrown', async t => {
   fc.assert(
     fc.property(fc.jsonValue(), value => {
-      recall(value)
-      recall([value])
+      parseBuilders(value)
+      parseBuilders([value])
       const one = { name: 'b', line: 'x', state: 'down', since: 1 }
-      recall([{ ...one, past: value }])
-      recall([{ ...one, past: { login: value, canary: [value, [value]] } }])
+      parseBuilders([{ ...one, past: value }])
+      parseBuilders([{ ...one, past: { login: value, canary: [value, [value]] } }])
     }),
   )
   t.pass()

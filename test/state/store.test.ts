@@ -1,14 +1,14 @@
 import t from 'tap'
-import type { MonitorState, Outcome } from '../../src/model.ts'
-import { attempt } from '../../src/state/attempt.ts'
+import type { MonitorState, Outcome } from '../../src/model/index.ts'
+import { attempt } from '../../src/engine/attempt.ts'
 import { createStore } from '../../src/state/store.ts'
-import { createSuspicion } from '../../src/state/suspicion.ts'
+import { createSelfCheck } from '../../src/daemon/self-check-conditions.ts'
 import { systemClock } from '../../src/schedule/clock.ts'
 import { aBuilder, aResult, ok } from '../support/builders.ts'
 
 const monitor: MonitorState = {
   startedAt: 0,
-  suspect: false,
+  selfCheckFailed: false,
   lastReloadOk: true,
   failuresByKind: {},
   intervals: {
@@ -26,7 +26,7 @@ const monitor: MonitorState = {
 }
 const newStore = () =>
   createStore(
-    ({ verdict, changedAt }) => ({ verdict, changedAt }),
+    ({ health, changedAt }) => ({ health, changedAt }),
     () => 1000,
     monitor,
   )
@@ -41,7 +41,7 @@ const refused: Outcome = { status: 'failed', kind: 'tcp_refused', params: {} }
 
 t.test('a snapshot never changes once it was read', async t => {
   const store = newStore()
-  store.configure(listOf(aBuilder()))
+  store.setBuilders(listOf(aBuilder()))
   const before = store.read()
   store.record(aBuilder(), [aResult('login', ok())])
   t.equal(before.builders.get('b1')?.probes.login, undefined)
@@ -51,7 +51,7 @@ t.test('a snapshot never changes once it was read', async t => {
 t.test('builders that did not change keep their identity', async t => {
   const store = newStore()
   const [a, b] = [aBuilder({ name: 'a', line: 'a' }), aBuilder({ name: 'b', line: 'b' })]
-  store.configure(listOf(a, b))
+  store.setBuilders(listOf(a, b))
   const before = store.read()
   store.record(a, [aResult('login', ok())])
   t.equal(store.read().builders.get('b'), before.builders.get('b'))
@@ -60,32 +60,32 @@ t.test('builders that did not change keep their identity', async t => {
 
 t.test('with nobody to look at, the first round is over', async t => {
   const store = newStore()
-  store.configure(listOf(aBuilder()))
+  store.setBuilders(listOf(aBuilder()))
   t.equal(store.read().monitor.ready, false)
   const empty = newStore()
-  empty.configure(listOf())
+  empty.setBuilders(listOf())
   t.equal(empty.read().monitor.ready, true)
 })
 
 t.test('successes do not push failures out of the history', async t => {
   const store = newStore()
   const builder = aBuilder()
-  store.configure(listOf(builder))
+  store.setBuilders(listOf(builder))
   store.record(builder, [aResult('login', refused)])
   for (let i = 0; i < 200; i++) store.record(builder, [aResult('login', ok())])
   const state = store.read().builders.get('b1')
-  t.equal(state?.past.login?.length, 60)
+  t.equal(state?.history.login?.length, 60)
   t.equal(state?.failures.length, 1)
 })
 
 t.test('attempts and failures count neither busy nor skipped', async t => {
   const store = newStore()
   const builder = aBuilder()
-  store.configure(listOf(builder))
+  store.setBuilders(listOf(builder))
   store.record(builder, [
     aResult('canary', ok()),
     aResult('canary', { status: 'busy', kind: 'slots_full', params: {} }),
-    aResult('canary', { status: 'skipped', kind: 'not_tried', params: {} }),
+    aResult('canary', { status: 'skipped', kind: 'dependency_failed', params: {} }),
     aResult('canary', { status: 'failed', kind: 'build_failed', params: {} }),
   ])
   t.match(store.read().builders.get('b1')?.probes.canary, { attempts: 2, failures: 1 })
@@ -97,12 +97,12 @@ t.test(
   async t => {
     const store = newStore()
     const builder = aBuilder()
-    store.configure(listOf(builder))
+    store.setBuilders(listOf(builder))
     store.record(builder, [aResult('login', ok())])
-    store.configure(listOf(builder, aBuilder({ name: 'new', line: 'new' })))
+    store.setBuilders(listOf(builder, aBuilder({ name: 'new', line: 'new' })))
     t.ok(store.read().builders.get('b1')?.probes.login)
     const changed = aBuilder({ line: 'another key' })
-    store.configure(listOf(changed))
+    store.setBuilders(listOf(changed))
     t.notOk(store.read().builders.get('b1')?.probes.login)
     store.record(builder, [aResult('login', ok())])
     t.notOk(
@@ -152,14 +152,14 @@ t.test('the signal fires at the deadline and at the end', async t => {
 })
 
 t.test('notices a clock jump, a starved loop and many failures at once', async t => {
-  const suspicion = createSuspicion()
-  t.equal(suspicion.beat(0, 0), null)
-  t.equal(suspicion.beat(1000, 1000), null)
-  t.equal(suspicion.beat(3_600_000, 2000), 'clock_jump', 'a resume')
-  t.equal(suspicion.beat(3_604_000, 6000), 'event_loop_lag')
-  t.equal(suspicion.failed('a', 1000, 4), null)
-  t.equal(suspicion.failed('b', 2000, 4), null)
-  t.equal(suspicion.failed('b', 2500, 4), null, 'the same builder twice is one')
-  t.equal(suspicion.failed('c', 3000, 4), 'many_failed_at_once')
-  t.equal(createSuspicion().failed('a', 0, 100), null)
+  const suspicion = createSelfCheck()
+  t.equal(suspicion.tick(0, 0), null)
+  t.equal(suspicion.tick(1000, 1000), null)
+  t.equal(suspicion.tick(3_600_000, 2000), 'clock_jump', 'a resume')
+  t.equal(suspicion.tick(3_604_000, 6000), 'event_loop_lag')
+  t.equal(suspicion.loginFailed('a', 1000, 4), null)
+  t.equal(suspicion.loginFailed('b', 2000, 4), null)
+  t.equal(suspicion.loginFailed('b', 2500, 4), null, 'the same builder twice is one')
+  t.equal(suspicion.loginFailed('c', 3000, 4), 'many_failed_at_once')
+  t.equal(createSelfCheck().loginFailed('a', 0, 100), null)
 })

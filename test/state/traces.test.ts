@@ -1,6 +1,6 @@
 import t from 'tap'
-import type { Result } from '../../src/model.ts'
-import { tracedRun } from '../../src/state/traced.ts'
+import type { Result } from '../../src/model/index.ts'
+import { traceRun } from '../../src/engine/tracing.ts'
 import { createTraces, noTraces } from '../../src/state/traces.ts'
 
 const at = (ms: { now: number }) => ({
@@ -24,7 +24,7 @@ t.test('steps in order with their times, remote text clean and indented', async 
   recording.trace('connect', '10.0.0.1')
   ms.now = 112
   recording.trace('it says', 'one\u001b[31m\ntwo\u202e')
-  traces.keep('b', [failed], recording)
+  traces.save('b', [failed], recording)
   recording.trace('too late')
   t.strictSame(traces.read('b').login?.last, {
     at: 1,
@@ -39,7 +39,7 @@ t.test('the newest attempt is kept, and the newest that failed', async t => {
   const attempt = (result: Result, step: string) => {
     const recording = traces.start()
     recording.trace(step)
-    traces.keep('b', [result], recording)
+    traces.save('b', [result], recording)
   }
   attempt(ok, 'first')
   t.equal(traces.read('b').login?.lastFailed, null)
@@ -73,7 +73,7 @@ t.test('of a program its words, the names of its environment, what it says', asy
   const traces = createTraces({ clock: at({ now: 0 }), maxChars: 4096 })
   const recording = traces.start()
   const lines: string[] = []
-  const run = tracedRun(async ({ onStderrLine }) => {
+  const run = traceRun(async ({ onStderrLine }) => {
     onStderrLine?.('@nix {"action":"msg","level":0,"msg":"error: no such thing"}')
     onStderrLine?.('ssh: refused')
     return {
@@ -107,6 +107,6 @@ t.test('of a program its words, the names of its environment, what it says', asy
 t.test('where nobody looks nothing is kept', async t => {
   const recording = noTraces.start()
   recording.trace('step')
-  noTraces.keep('b', [failed], recording)
+  noTraces.save('b', [failed], recording)
   t.strictSame(noTraces.read('b'), {})
 })

@@ -1,4 +1,4 @@
-import type { Builder, Outcome, ProbeName, Result } from '../../src/model.ts'
+import type { Builder, Outcome, ProbeName, Result } from '../../src/model/index.ts'
 
 /** A builder as a machine line would give it; name what matters to the test. */
 export const aBuilder = (change: Partial<Builder> = {}): Builder => ({

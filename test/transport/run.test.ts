@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { RunRequest } from '../../src/model.ts'
-import { createGate } from '../../src/transport/gate.ts'
-import { openProxy } from '../../src/transport/proxy.ts'
+import type { RunRequest } from '../../src/model/index.ts'
+import { createSemaphore } from '../../src/transport/ssh/semaphore.ts'
+import { openProxy } from '../../src/transport/ssh/proxy.ts'
 import { createRun } from '../../src/transport/run.ts'
-import { dialTo, never, sshServer, until } from './support.ts'
+import { dialTo, never, sshServer, until } from './ssh/support.ts'
 
 const run = createRun()
 const sh = (script: string, more: Partial<RunRequest> = {}) =>
@@ -134,13 +134,13 @@ t.test('what a program leaves behind goes with it', async t => {
 })
 
 t.test('the gate', async t => {
-  const gate = createGate(2)
-  const [a, b] = [await gate.enter(never), await gate.enter(never)]
+  const gate = createSemaphore(2)
+  const [a, b] = [await gate.acquire(never), await gate.acquire(never)]
   const order: string[] = []
   const abort = new AbortController()
-  const third = gate.enter(never).then(leave => (order.push('third'), leave))
-  const fourth = gate.enter(abort.signal)
-  const fifth = gate.enter(never).then(leave => (order.push('fifth'), leave))
+  const third = gate.acquire(never).then(leave => (order.push('third'), leave))
+  const fourth = gate.acquire(abort.signal)
+  const fifth = gate.acquire(never).then(leave => (order.push('fifth'), leave))
   await sleep(10)
   t.same(order, [])
   abort.abort(new Error('enough'))
@@ -152,7 +152,7 @@ t.test('the gate', async t => {
   b()
   await fifth
   t.same(order, ['third', 'fifth'])
-  await t.rejects(gate.enter(AbortSignal.abort(new Error('no'))), { message: 'no' })
+  await t.rejects(gate.acquire(AbortSignal.abort(new Error('no'))), { message: 'no' })
 })
 
 t.test('a login through a proxy, which ends with the connection', async t => {
@@ -253,7 +253,7 @@ t.test('after it all a process ends by itself', async t => {
   const { port } = await sshServer(t)
   const program = `
     import { connect } from 'node:net'
-    const { createDial } = await import(${JSON.stringify(new URL('../../src/transport/dial.ts', import.meta.url).href)})
+    const { createDial } = await import(${JSON.stringify(new URL('../../src/transport/ssh/dial.ts', import.meta.url).href)})
     const { createRun } = await import(${JSON.stringify(new URL('../../src/transport/run.ts', import.meta.url).href)})
     const clock = { now: Date.now, monotonic: () => performance.now(), sleep: () => Promise.resolve() }
     const dial = createDial({ run: createRun(), clock, env: process.env, nix: () => ({ version: null, system: 'x' }),

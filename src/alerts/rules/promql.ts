@@ -1,10 +1,12 @@
 /** Pieces that several expressions are put together from. */
 export const perBuilder = 'on (instance, job, builder)'
-export const exceptSuspect = 'unless on (instance, job) (builder_monitor_suspect == 1)'
+export const unlessSelfCheckFailed =
+  'unless on (instance, job) (builder_monitor_self_check_failed == 1)'
 export const inState = (states: string): string =>
   `(nix_builder_state{state=~"${states}"} == 1)`
 export const canaryInterval = 'builder_monitor_probe_interval_seconds{probe="canary"}'
 export const loginInterval = 'builder_monitor_probe_interval_seconds{probe="login"}'
 
 /** Where the cause is read, for the runbook. */
-export const why = 'sudo builder-monitor status names the cause, its side and the mend.'
+export const seeStatus =
+  'sudo builder-monitor status names the cause, its side and the mend.'

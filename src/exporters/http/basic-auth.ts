@@ -1,12 +1,12 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import type { WebAccess } from '../../model.ts'
+import type { WebAccess } from '../../model/index.ts'
 import type { Bcrypt } from './bcrypt.ts'
 
 /** `busy`: too many are being looked at already. */
-export type Login = 'good' | 'bad' | 'busy'
+export type LoginResult = 'good' | 'bad' | 'busy'
 
 /** Logins that are remembered: as many as exporter-toolkit does. */
-const maxKnown = 100
+const maxCached = 100
 const maxWaiting = 32
 
 /**
@@ -15,39 +15,39 @@ const maxWaiting = 32
  */
 export const createBasicAuth = (
   bcrypt: Pick<Bcrypt, 'compare'>,
-): ((header: string | undefined, users: WebAccess['users']) => Promise<Login>) => {
+): ((header: string | undefined, users: WebAccess['users']) => Promise<LoginResult>) => {
   const secret = randomBytes(32)
-  const known = new Set<string>()
+  const cached = new Set<string>()
   const waiting = new Map<string, Promise<boolean>>()
 
-  const look = async (key: string, password: string, hash: string, isUser: boolean) => {
+  const verify = async (key: string, password: string, hash: string, isUser: boolean) => {
     const isGood = (await bcrypt.compare(password, hash)) && isUser
-    if (isGood) remember(key)
+    if (isGood) cache(key)
     return isGood
   }
-  const remember = (key: string) => {
-    known.add(key)
-    const [oldest] = known
-    if (known.size > maxKnown && oldest !== undefined) known.delete(oldest)
+  const cache = (key: string) => {
+    cached.add(key)
+    const [oldest] = cached
+    if (cached.size > maxCached && oldest !== undefined) cached.delete(oldest)
   }
 
   return async (header, users) => {
-    const given = credentialsOf(header)
-    if (!given) return 'bad'
-    const { user, password } = given
+    const credentials = parseCredentials(header)
+    if (!credentials) return 'bad'
+    const { user, password } = credentials
     // An unknown user takes as long as a known one
-    const hash = users.get(user) ?? nobodysHash(users)
+    const hash = users.get(user) ?? dummyHash(users)
     const key = createHmac('sha256', secret)
       .update(JSON.stringify([user, hash, password]))
       .digest('base64')
-    if (known.delete(key)) {
-      remember(key) // as the newest
+    if (cached.delete(key)) {
+      cache(key) // as the newest
       return 'good'
     }
     let answer = waiting.get(key)
     if (!answer) {
       if (waiting.size >= maxWaiting) return 'busy'
-      answer = look(key, password, hash, users.has(user)).finally(() =>
+      answer = verify(key, password, hash, users.has(user)).finally(() =>
         waiting.delete(key),
       )
       waiting.set(key, answer)
@@ -56,7 +56,7 @@ export const createBasicAuth = (
   }
 }
 
-const credentialsOf = (
+const parseCredentials = (
   header: string | undefined,
 ): { readonly user: string; readonly password: string } | null => {
   const encoded = /^Basic +([A-Za-z0-9+/=_-]+) *$/i.exec(header ?? '')?.[1]
@@ -69,7 +69,7 @@ const credentialsOf = (
 }
 
 /** A hash that no password is known for, of the cost that most work is done for. */
-const nobodysHash = (users: WebAccess['users']): string => {
+const dummyHash = (users: WebAccess['users']): string => {
   const costs = [...users.values()].map(hash => Number(hash.slice(4, 6)))
   const cost = String(Math.max(4, ...costs)).padStart(2, '0')
   return `$2b$${cost}$${'N'.repeat(21)}u${'x'.repeat(31)}`

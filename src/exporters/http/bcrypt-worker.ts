@@ -1,14 +1,14 @@
 /** A thread that compares passwords: bcrypt is slow by design, and the daemon shall not stand still for it. */
 import { parentPort } from 'node:worker_threads'
 import { compareSync } from 'bcryptjs'
-import type { CompareAnswer, CompareRequest } from './bcrypt.ts'
+import type { CompareResponse, CompareRequest } from './bcrypt.ts'
 
 parentPort?.on('message', ({ id, password, hash }: CompareRequest) => {
-  let isSame = false
+  let isMatch = false
   try {
-    isSame = compareSync(password, hash)
+    isMatch = compareSync(password, hash)
   } catch {
     // The hash was checked before; what bcrypt refuses is not the password
   }
-  parentPort?.postMessage({ id, isSame } satisfies CompareAnswer)
+  parentPort?.postMessage({ id, isMatch } satisfies CompareResponse)
 })

@@ -6,9 +6,9 @@ export interface CompareRequest {
   readonly password: string
   readonly hash: string
 }
-export interface CompareAnswer {
+export interface CompareResponse {
   readonly id: number
-  readonly isSame: boolean
+  readonly isMatch: boolean
 }
 
 export interface Bcrypt {
@@ -25,10 +25,10 @@ const idleMs = 30_000
 export const createBcrypt = (): Bcrypt => {
   let worker: Worker | null = null
   let idle: NodeJS.Timeout | undefined
-  let ids = 0
+  let lastId = 0
   const waiting = new Map<
     number,
-    { resolve(isSame: boolean): void; reject(error: Error): void }
+    { resolve(isMatch: boolean): void; reject(error: Error): void }
   >()
 
   const stop = () => {
@@ -40,7 +40,7 @@ export const createBcrypt = (): Bcrypt => {
     const file = new URL(`bcrypt-worker${extname(import.meta.url)}`, import.meta.url)
     const started = new Worker(file)
     started.unref()
-    started.on('message', ({ id, isSame }: CompareAnswer) => {
+    started.on('message', ({ id, isMatch: isSame }: CompareResponse) => {
       waiting.get(id)?.resolve(isSame)
       waiting.delete(id)
       if (waiting.size > 0) return
@@ -64,7 +64,7 @@ export const createBcrypt = (): Bcrypt => {
       new Promise((resolve, reject) => {
         clearTimeout(idle)
         worker ??= start()
-        const id = ++ids
+        const id = ++lastId
         waiting.set(id, { resolve, reject })
         worker.postMessage({ id, password, hash } satisfies CompareRequest)
       }),

@@ -8,7 +8,7 @@ export type Listen =
 
 /** Listens; a unix socket is for its owner and group. Rejects with the system's error. */
 export const bind = async (server: Server, listen: Listen): Promise<void> => {
-  if ('path' in listen) await makeWay(listen.path)
+  if ('path' in listen) await removeStaleSocket(listen.path)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(listen, () => {
@@ -20,18 +20,18 @@ export const bind = async (server: Server, listen: Listen): Promise<void> => {
 }
 
 /** The socket of a monitor that was killed is in the way. One that answers is another's, and other files are not ours. */
-const makeWay = async (path: string): Promise<void> => {
-  const about = await lstat(path).catch(() => null)
-  if (about === null) return
-  if (!about.isSocket())
+const removeStaleSocket = async (path: string): Promise<void> => {
+  const stats = await lstat(path).catch(() => null)
+  if (stats === null) return
+  if (!stats.isSocket())
     throw Object.assign(new Error(`${path} is no socket`), {
       code: 'ENOTSOCK',
       address: path,
     })
-  if (!(await answers(path))) await rm(path, { force: true })
+  if (!(await isAccepting(path))) await rm(path, { force: true })
 }
 
-const answers = (path: string): Promise<boolean> =>
+const isAccepting = (path: string): Promise<boolean> =>
   new Promise(resolve => {
     const socket = connect(path)
     socket.once('connect', () => {

@@ -1,9 +1,9 @@
 import { isIPv6 } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { WebTls } from '../../model.ts'
+import type { WebTls } from '../../model/index.ts'
 
 /** Why this client, whose handshake is done, may not come in by its certificate; null where it may. */
-export const clientFault = (
+export const clientCertificateError = (
   { clientAuth, allowedSans }: WebTls,
   socket: TLSSocket,
 ): string | null => {
@@ -14,8 +14,8 @@ export const clientFault = (
   if (clientAuth.includes('Verify') && !socket.authorized)
     return `its certificate is not trusted (${String(socket.authorizationError)})`
   if (allowedSans === null) return null
-  const names = namesOf(certificate.subjectAltName)
-  const allowed = allowedSans.map(canonical)
+  const names = parseSubjectAltNames(certificate.subjectAltName)
+  const allowed = allowedSans.map(canonicalName)
   return names.some(name => allowed.includes(name))
     ? null
     : 'its certificate has none of client_allowed_sans'
@@ -31,14 +31,14 @@ export const isVerified = (tls: WebTls | null, socket: TLSSocket): boolean =>
   socket.getPeerX509Certificate() !== undefined
 
 /** The DNS names, addresses, e-mail addresses and URIs of Node's text of the extension; odd ones are quoted as JSON. */
-const namesOf = (subjectAltName: string | undefined): readonly string[] =>
+const parseSubjectAltNames = (subjectAltName: string | undefined): readonly string[] =>
   [
     ...(subjectAltName ?? '').matchAll(
       /(?:^|, )(?:DNS|IP Address|email|URI):("(?:[^"\\]|\\.)*"|[^,]*)/g,
     ),
-  ].map(([, name = '']) => canonical(name.startsWith('"') ? unquoted(name) : name))
+  ].map(([, name = '']) => canonicalName(name.startsWith('"') ? unquote(name) : name))
 
-const unquoted = (text: string): string => {
+const unquote = (text: string): string => {
   try {
     return String(JSON.parse(text))
   } catch {
@@ -47,5 +47,5 @@ const unquoted = (text: string): string => {
 }
 
 /** IPv6 has many spellings; Go, and so the file, has the short one. */
-const canonical = (name: string): string =>
+const canonicalName = (name: string): string =>
   isIPv6(name) ? new URL(`http://[${name}]/`).hostname.slice(1, -1) : name

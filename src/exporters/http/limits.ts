@@ -14,7 +14,7 @@ export interface Limits {
   /** No route takes a body; a little one does no harm. */
   readonly bodyBytes: number
   /** From the first byte of an answer to its last; streams have none. */
-  readonly answerMs: number
+  readonly responseMs: number
   /** How long requests may end in after their address was given up. */
   readonly closeMs: number
 }
@@ -28,6 +28,6 @@ export const defaultLimits: Limits = {
   handshakeMs: 10_000,
   urlLength: 2048,
   bodyBytes: 64 * 1024,
-  answerMs: 60_000,
+  responseMs: 60_000,
   closeMs: 5000,
 }

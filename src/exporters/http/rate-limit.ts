@@ -1,4 +1,4 @@
-import type { WebAccess } from '../../model.ts'
+import type { WebAccess } from '../../model/index.ts'
 
 /**
  * A token bucket as exporter-toolkit's: full at first with `burst` tokens, one more each `intervalMs`. Answers whether a

@@ -3,12 +3,12 @@ import type { HttpRequest } from '../exporter.ts'
 import type { Limits } from './limits.ts'
 
 /** Where a request came in. */
-export type Entrance = 'tcp' | 'unix' | 'control'
+export type ListenerKind = 'tcp' | 'unix' | 'control'
 
 /** A request as routes see it, or the status that it gets instead. */
 export const parseRequest = (
   request: IncomingMessage,
-  entrance: Entrance,
+  listenerKind: ListenerKind,
   isAuthenticated: boolean,
   limits: Limits,
 ): HttpRequest | { readonly status: 400 | 413 | 414 | 431 } => {
@@ -32,10 +32,10 @@ export const parseRequest = (
     query: new URLSearchParams(query),
     headers: request.headers,
     isLocal:
-      entrance === 'control' ||
-      (entrance === 'tcp' && isLoopback(request) && !isForwarded(request)),
+      listenerKind === 'control' ||
+      (listenerKind === 'tcp' && isLoopback(request) && !isForwarded(request)),
     isAuthenticated,
-    isControl: entrance === 'control',
+    isControl: listenerKind === 'control',
   }
 }
 
@@ -50,5 +50,5 @@ const isForwarded = ({ headers }: IncomingMessage): boolean =>
  * Whether a web page lets a browser ask this: no page of ours changes anything, and a foreign one (also by a name that
  * it points at us) must not.
  */
-export const isFromPage = ({ headers }: IncomingMessage): boolean =>
+export const isBrowserRequest = ({ headers }: IncomingMessage): boolean =>
   headers.origin !== undefined || (headers['sec-fetch-site'] ?? 'none') !== 'none'

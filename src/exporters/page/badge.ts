@@ -1,8 +1,8 @@
-import { cleanText } from '../../nix/clean.ts'
-import type { Snapshot, State } from '../../model.ts'
-import type { HttpAnswer, Route } from '../exporter.ts'
+import { sanitize } from '../../text/sanitize.ts'
+import type { Snapshot, State } from '../../model/index.ts'
+import type { HttpResponse, Route } from '../exporter.ts'
 import { html } from './html.ts'
-import { fleetState, looks } from './words.ts'
+import { fleetState, stateIcons } from './format.ts'
 
 const colours: Readonly<Record<State, string>> = {
   healthy: '#17703a',
@@ -27,7 +27,7 @@ export const badgeRoutes = (read: () => Snapshot): readonly Route[] => [
       const name = /^\/badge\/(.+)\.svg$/.exec(path)?.[1] ?? ''
       const state = read().builders.get(name)
       return state
-        ? badge(name, state.verdict.state)
+        ? badge(name, state.health.state)
         : {
             status: 404,
             type: 'text/plain; charset=utf-8',
@@ -38,16 +38,17 @@ export const badgeRoutes = (read: () => Snapshot): readonly Route[] => [
 ]
 
 /** Letters of an 11 px sans-serif are at most about 7 px wide; textLength makes them fit. */
-const letter = 6.5
+const letterWidth = 6.5
 const padding = 6
 
-const badge = (name: string, state: State): HttpAnswer => {
-  const label = cleanText(name, 60)
-  const { shape, word } = looks[state]
-  const text = `${shape} ${word}`
-  const widthOf = (one: string) => Math.ceil([...one].length * letter) + 2 * padding
-  const [left, right] = [widthOf(label), widthOf(text)]
-  const write = (one: string, x: number, width: number) =>
+const badge = (name: string, state: State): HttpResponse => {
+  const label = sanitize(name, 60)
+  const { icon, label: word } = stateIcons[state]
+  const text = `${icon} ${word}`
+  const textWidth = (one: string) =>
+    Math.ceil([...one].length * letterWidth) + 2 * padding
+  const [left, right] = [textWidth(label), textWidth(text)]
+  const textElement = (one: string, x: number, width: number) =>
     html`<text
       x="${x + padding}"
       y="14"
@@ -69,7 +70,7 @@ const badge = (name: string, state: State): HttpAnswer => {
       <rect width="${left}" height="20" fill="#3b424d" />
       <rect x="${left}" width="${right}" height="20" fill="${colours[state]}" />
       <g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">
-        ${write(label, 0, left)}${write(text, left, right)}
+        ${textElement(label, 0, left)}${textElement(text, left, right)}
       </g>
     </svg>`.markup,
   }

@@ -1,7 +1,7 @@
 import type { BuilderReport } from '../../diagnosis/report.ts'
-import { states, type Builder, type State } from '../../model.ts'
+import { states, type Builder, type State } from '../../model/index.ts'
 import { html, type Html } from './html.ts'
-import { looks } from './words.ts'
+import { stateIcons } from './format.ts'
 
 /** Which builders are wanted. What is empty asks for nothing; what nobody knows lets nobody through. */
 export interface Filter {
@@ -11,10 +11,10 @@ export interface Filter {
   readonly name: string
 }
 
-const most = 200
+const maxLength = 200
 
-export const filterOf = (query: URLSearchParams): Filter => {
-  const text = (key: string) => (query.get(key) ?? '').trim().slice(0, most)
+export const parseFilter = (query: URLSearchParams): Filter => {
+  const text = (key: string) => (query.get(key) ?? '').trim().slice(0, maxLength)
   return { state: text('state'), system: text('system'), name: text('name') }
 }
 
@@ -23,7 +23,7 @@ export const isFiltering = (filter: Filter): boolean =>
 
 const failing: readonly State[] = ['down', 'degraded', 'unknown']
 
-export const lets = (
+export const matchesFilter = (
   filter: Filter,
   { name, state }: BuilderReport,
   { systems }: Pick<Builder, 'systems'>,
@@ -37,7 +37,8 @@ export const lets = (
 export const filterForm = (filter: Filter, systems: readonly string[]): Html =>
   html`<form class="filter" action="/" method="get" role="search" aria-label="Builders">
     <label
-      >Name <input name="name" type="search" value="${filter.name}" maxlength="${most}"
+      >Name
+      <input name="name" type="search" value="${filter.name}" maxlength="${maxLength}"
     /></label>
     <label
       >State
@@ -45,7 +46,7 @@ export const filterForm = (filter: Filter, systems: readonly string[]): Html =>
         ${[
           ['', 'any'] as const,
           ['failing', 'not healthy'] as const,
-          ...states.map(state => [state, looks[state].word] as const),
+          ...states.map(state => [state, stateIcons[state].label] as const),
         ].map(([value, word]) => option(value, word, filter.state))}
       </select></label
     >

@@ -1,14 +1,14 @@
-import { reportOf, type BuilderReport } from '../../diagnosis/report.ts'
-import type { BuilderState, Snapshot } from '../../model.ts'
-import { capabilitiesOf } from '../metrics/capabilities.ts'
-import { filterForm, filterOf, isFiltering, lets } from './filter.ts'
-import { alerts } from './alerts.ts'
+import { createReport, type BuilderReport } from '../../diagnosis/report.ts'
+import type { BuilderState, Snapshot } from '../../model/index.ts'
+import { listCapabilities } from '../prometheus/capabilities.ts'
+import { filterForm, parseFilter, isFiltering, matchesFilter } from './filter.ts'
+import { alertList } from './alerts.ts'
 import { html, type Html } from './html.ts'
-import { matrix } from './matrix.ts'
-import { advice, notices, thisMachine } from './notices.ts'
-import { columns, rowId, rowOf } from './row.ts'
+import { capabilityMatrix } from './capability-matrix.ts'
+import { findingList, notices, clientChecks } from './notices.ts'
+import { columns, rowId, builderRow } from './row.ts'
 import type { PageView } from './view.ts'
-import { byUrgency, headlineOf, since, titleOf } from './words.ts'
+import { byUrgency, createHeadline, since, createTitle } from './format.ts'
 
 export interface FleetOptions {
   /** Unix seconds. */
@@ -24,44 +24,47 @@ export const fleetView = (
   { now, files }: FleetOptions,
 ): PageView => {
   const { monitor } = snapshot
-  const report = reportOf(snapshot)
+  const report = createReport(snapshot)
   const builders = report.builders.toSorted(byUrgency)
-  const filter = filterOf(query)
+  const filter = parseFilter(query)
   const shown = builders.flatMap((one): [BuilderReport, BuilderState][] => {
     const state = snapshot.builders.get(one.name)
-    return state && lets(filter, one, state.builder) ? [[one, state]] : []
+    return state && matchesFilter(filter, one, state.builder) ? [[one, state]] : []
   })
-  const { text, since: at } = headlineOf({ ...report, builders }, monitor.ready)
-  const title = titleOf(builders, monitor.ready)
+  const { text, since: at } = createHeadline({ ...report, builders }, monitor.ready)
+  const title = createTitle(builders, monitor.ready)
   const context = { now, intervals: monitor.intervals }
   const systems = [...snapshot.builders.values()].flatMap(state => state.builder.systems)
 
-  const part = (id: string, inner: Html | null | false) => ({
+  const region = (id: string, inner: Html | null | false) => ({
     id,
     html: html`<div id="${id}">${inner}</div>`,
   })
-  const parts = {
+  const regions = {
     headline: {
       id: 'headline',
       html: html`<h1 id="headline">
         ${text}${at !== null && html`, ${since(at, now, 'for {}')}`}.
       </h1>`,
     },
-    notices: part('notices', notices(snapshot)),
-    nobody: part('nobody', whyNobody(snapshot, shown.length, isFiltering(filter), files)),
-    alerts: part('alerts', alerts(snapshot.alerts, now)),
-    matrix: part('matrix', matrix(capabilitiesOf(snapshot, context))),
-    machine: part('machine', thisMachine(snapshot)),
-    advice: part('advice', advice(report.findings)),
+    notices: region('notices', notices(snapshot)),
+    emptyState: region(
+      'nobody',
+      emptyState(snapshot, shown.length, isFiltering(filter), files),
+    ),
+    alerts: region('alerts', alertList(snapshot.alerts, now)),
+    matrix: region('matrix', capabilityMatrix(listCapabilities(snapshot, context))),
+    machine: region('machine', clientChecks(snapshot)),
+    advice: region('advice', findingList(report.findings)),
   }
   const rows = shown.map(([one, state]) => ({
     id: rowId(one.name),
-    html: rowOf(one, state, context),
+    html: builderRow(one, state, context),
   }))
   return {
     title: title.text,
     state: title.state,
-    regions: [...Object.values(parts), ...rows],
+    regions: [...Object.values(regions), ...rows],
     order: rows.map(({ id }) => id),
     body: html`<a class="skip" href="#builders">To the builders</a>
       <header>
@@ -72,10 +75,10 @@ export const fleetView = (
             html` <span>demo fleet, nothing of it is yours</span>`
           }
         </p>
-        ${parts.headline.html}
+        ${regions.headline.html}
       </header>
       <main id="builders">
-        ${parts.notices.html}
+        ${regions.notices.html}
         ${builders.length > 1 && filterForm(filter, [...new Set(systems)].sort())}
         <table id="fleet">
           <thead>
@@ -85,13 +88,13 @@ export const fleetView = (
           </thead>
           ${rows.map(row => row.html)}
         </table>
-        ${parts.nobody.html} ${parts.alerts.html} ${parts.matrix.html}
-        ${parts.machine.html} ${parts.advice.html}
+        ${regions.emptyState.html} ${regions.alerts.html} ${regions.matrix.html}
+        ${regions.machine.html} ${regions.advice.html}
       </main>`,
   }
 }
 
-const whyNobody = (
+const emptyState = (
   snapshot: Snapshot,
   shown: number,
   isFiltered: boolean,
@@ -104,10 +107,10 @@ const whyNobody = (
         None of the ${count} builders is as the filter wants it.
         <a href="/">Show all</a>
       </p>`
-    : empty(files, snapshot)
+    : noBuilders(files, snapshot)
 }
 
-const empty = (files: readonly string[], { problems }: Snapshot): Html =>
+const noBuilders = (files: readonly string[], { problems }: Snapshot): Html =>
   html`<div class="empty">
     <p>
       ${

@@ -8,7 +8,7 @@ type Part = Html | string | number | null | undefined | false | readonly Part[]
 /** A tagged template: what is put in is text and escaped, unless it is Html itself. Lists are joined, null is nothing. */
 export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): Html => ({
   markup: strings.reduce(
-    (page, string, i) => page + (i === 0 ? '' : markupOf(parts[i - 1])) + string,
+    (page, string, i) => page + (i === 0 ? '' : renderPart(parts[i - 1])) + string,
     '',
   ),
 })
@@ -16,10 +16,10 @@ export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): 
 /** Trusted markup: only for constants of ours. */
 export const raw = (markup: string): Html => ({ markup })
 
-const markupOf = (part: Part): string => {
+const renderPart = (part: Part): string => {
   if (part === null || part === undefined || part === false) return ''
   if (typeof part === 'object')
-    return isList(part) ? part.map(markupOf).join('') : part.markup
+    return isList(part) ? part.map(renderPart).join('') : part.markup
   return escapeHtml(String(part))
 }
 

@@ -1,15 +1,15 @@
-import type { View } from '../../model.ts'
-import type { Exporter, HttpAnswer, HttpRequest, Route } from '../exporter.ts'
-import { debugAnswer, type DebugOptions } from '../debug.ts'
+import type { View } from '../../model/index.ts'
+import type { Exporter, HttpResponse, HttpRequest, Route } from '../exporter.ts'
+import { debugResponse, type DebugOptions } from '../api/debug.ts'
 import { createAssets } from './assets.ts'
 import { badgeRoutes } from './badge.ts'
 import { builderView } from './builder.ts'
 import { fleetView } from './fleet.ts'
-import { framed, themeOf } from './frame.ts'
-import { createLive } from './live.ts'
+import { renderPage, selectTheme } from './layout.ts'
+import { createLiveUpdates } from './live-updates.ts'
 import { runbooksPath, runbookView, type AlertRunbooks } from './runbooks.ts'
 import type { PageView } from './view.ts'
-import { fleetState } from './words.ts'
+import { fleetState } from './format.ts'
 
 export interface PageOptions extends DebugOptions {
   /** Our own version. */
@@ -21,7 +21,7 @@ export interface PageOptions extends DebugOptions {
   readonly now?: () => number
 }
 
-const builders = '/builders/'
+const buildersPath = '/builders/'
 
 /**
  * GET /: the whole fleet, and /builders/NAME, complete without any script; with it they are live. `?pause` stands still for
@@ -32,7 +32,7 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
   routes: (view: View): readonly Route[] => {
     const { version, files = () => [], now = () => Date.now() / 1000 } = options
     const assets = createAssets()
-    const show = (address: string): PageView | null => {
+    const renderView = (address: string): PageView | null => {
       const [path = '/', query] = address.split('?', 2) as [string, string?]
       const snapshot = view.read()
       if (path === '/')
@@ -40,21 +40,21 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
           now: now(),
           files: files(),
         })
-      const state = path.startsWith(builders)
-        ? snapshot.builders.get(path.slice(builders.length))
+      const state = path.startsWith(buildersPath)
+        ? snapshot.builders.get(path.slice(buildersPath.length))
         : undefined
       return state ? builderView(state, snapshot, now()) : null
     }
-    const live = createLive(view, show)
-    const commonFrame = (request: HttpRequest) => ({
+    const live = createLiveUpdates(view, renderView)
+    const commonLayout = (request: HttpRequest) => ({
       version,
       assets,
-      theme: themeOf(request),
-      isThemeNew: request.query.has('theme'),
+      theme: selectTheme(request),
+      isThemeChosen: request.query.has('theme'),
       now: now(),
     })
-    const page = (request: HttpRequest): HttpAnswer => {
-      const address = addressOf(request)
+    const page = (request: HttpRequest): HttpResponse => {
+      const address = canonicalAddress(request)
       const opened = live.open(address)
       if (!opened)
         return {
@@ -63,13 +63,13 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
           body: 'no such builder is configured: / lists those that are\n',
         }
       const isPaused = request.query.has('pause')
-      return framed(opened.view, {
-        ...commonFrame(request),
+      return renderPage(opened.view, {
+        ...commonLayout(request),
         address: isPaused ? withPause(address) : address,
-        live: isPaused ? 'paused' : { from: `${opened.mark} ${address}` },
+        live: isPaused ? 'paused' : { from: `${opened.cursor} ${address}` },
       })
     }
-    const runbook = (request: HttpRequest): HttpAnswer => {
+    const runbook = (request: HttpRequest): HttpResponse => {
       const name = request.path.slice(runbooksPath.length)
       const found = runbookView(name, options.alertRunbooks ?? new Map())
       if (!found)
@@ -80,8 +80,8 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
         }
       const state = fleetState(view.read())
       const document = { ...found, state, regions: [], order: [] }
-      return framed(document, {
-        ...commonFrame(request),
+      return renderPage(document, {
+        ...commonLayout(request),
         address: request.path,
         live: 'still',
       })
@@ -91,9 +91,9 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
       { method: 'GET', path: runbooksPath, handle: runbook },
       {
         method: 'GET',
-        path: builders,
+        path: buildersPath,
         handle: request =>
-          (request.query.has('debug') && debugAnswer(request, view.read(), options)) ||
+          (request.query.has('debug') && debugResponse(request, view.read(), options)) ||
           page(request),
       },
       live.route,
@@ -104,14 +104,14 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
 })
 
 /** What decides what a page shows: nothing else of the query is kept. */
-const addressOf = ({ path, query }: HttpRequest): string => {
+const canonicalAddress = ({ path, query }: HttpRequest): string => {
   if (path !== '/') return path
-  const wishes = new URLSearchParams()
+  const params = new URLSearchParams()
   for (const key of ['name', 'state', 'system']) {
-    const wish = query.get(key)
-    if (wish) wishes.set(key, wish)
+    const value = query.get(key)
+    if (value) params.set(key, value)
   }
-  return wishes.size > 0 ? `/?${wishes.toString()}` : '/'
+  return params.size > 0 ? `/?${params.toString()}` : '/'
 }
 
 const withPause = (address: string): string =>

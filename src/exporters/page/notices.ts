@@ -1,13 +1,13 @@
-import { hintOf, reasonOf } from '../../diagnosis/kinds.ts'
+import { formatFix, formatMessage } from '../../diagnosis/kinds.ts'
 import { clientOutcomes } from '../../diagnosis/report.ts'
-import type { ClientOutcome, Finding, Problem, Snapshot } from '../../model.ts'
+import type { ClientOutcome, Finding, Problem, Snapshot } from '../../model/index.ts'
 import { html, type Html } from './html.ts'
-import { capital } from './words.ts'
+import { capitalize } from './format.ts'
 
 /** What stands above everything: doubts of the monitor about itself, and what is wrong with the list. */
 export const notices = ({ monitor, problems }: Snapshot): Html =>
   html`${
-    monitor.suspect &&
+    monitor.selfCheckFailed &&
     html`<p class="note">
       The monitor distrusts itself for the moment (a sleep, a jump of the clock, or most
       builders failed at once), so verdicts hold until everybody was looked at again.
@@ -26,13 +26,13 @@ export const notices = ({ monitor, problems }: Snapshot): Html =>
     </p>`
   }${problems.map(problemNote)}`
 
-const problemNote = ({ file, line, message, stopsBuilds }: Problem): Html =>
-  html`<p class="note ${stopsBuilds ? 'stops' : ''}">
+const problemNote = ({ file, line, message, isFatal }: Problem): Html =>
+  html`<p class="note ${isFatal ? 'stops' : ''}">
     <code>${file}:${line}</code> ${message}
   </p>`
 
 /** Is this machine fit to send builds? Only what is wrong has a line of its own. */
-export const thisMachine = (snapshot: Snapshot): Html | null => {
+export const clientChecks = (snapshot: Snapshot): Html | null => {
   const checks = Object.entries(clientOutcomes(snapshot))
   if (!snapshot.client) return null
   const wrong = checks.filter(
@@ -40,11 +40,11 @@ export const thisMachine = (snapshot: Snapshot): Html | null => {
   )
   const names = (status: ClientOutcome['status']) =>
     checks.filter(([, one]) => one.status === status).map(([name]) => name)
-  const [good, untold] = [names('ok'), names('skipped')]
+  const [good, noData] = [names('ok'), names('skipped')]
   return html`<h2>This machine</h2>
     ${wrong.map(([name, outcome]) => checkNote(name, outcome))}
     <p class="quiet">
-      ${good.length > 0 && `✔ ${good.join(', ')}. `}${untold.length > 0 && `– not told: ${untold.join(', ')}.`}
+      ${good.length > 0 && `✔ ${good.join(', ')}. `}${noData.length > 0 && `– not told: ${noData.join(', ')}.`}
     </p>`
 }
 
@@ -53,12 +53,12 @@ const checkNote = (name: string, outcome: ClientOutcome): Html | null =>
     ? null
     : html`<p class="note ${outcome.status === 'failed' ? 'stops' : ''}">
         <b>${outcome.status === 'failed' ? '✘' : '▲'} ${name}</b>:
-        ${capital(reasonOf(outcome.kind, outcome.params))}.
-        ${hintOf(outcome.kind, outcome.params)}
+        ${capitalize(formatMessage(outcome.kind, outcome.params))}.
+        ${formatFix(outcome.kind, outcome.params)}
       </p>`
 
 /** Nothing is broken by these now. */
-export const advice = (findings: readonly Finding[]): Html | null =>
+export const findingList = (findings: readonly Finding[]): Html | null =>
   findings.length === 0
     ? null
     : html`<h2>Advice</h2>

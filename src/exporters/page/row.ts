@@ -1,9 +1,9 @@
 import type { BuilderReport, CauseReport } from '../../diagnosis/report.ts'
-import type { BuilderState, ProbeName, Result } from '../../model.ts'
+import type { BuilderState, ProbeName, Result } from '../../model/index.ts'
 import { html, type Html } from './html.ts'
 import { runbookLink } from './runbooks.ts'
-import { barsOf, timeline } from './timeline.ts'
-import { bytes, capital, looks, milliseconds, since } from './words.ts'
+import { createBars, timeline } from './timeline.ts'
+import { formatBytes, capitalize, stateIcons, formatElapsed, since } from './format.ts'
 
 /** Where a builder stands on the page. */
 export const rowId = (name: string): string => `builder-${encodeURIComponent(name)}`
@@ -30,43 +30,44 @@ export const columns = [
 ] as const
 
 /** A builder: a row of facts, and below it why it is not healthy and what to do. */
-export const rowOf = (
+export const builderRow = (
   report: BuilderReport,
   state: BuilderState,
   context: RowContext,
 ): Html => {
   const { builder } = state
-  const isStale = hasGoneStale(state, context)
-  const { shape, word } = looks[isStale ? 'unknown' : report.state]
+  const isStale = isBuilderStale(state, context)
+  const { icon, label } = stateIcons[isStale ? 'unknown' : report.state]
   const features = [...builder.supportedFeatures, ...builder.mandatoryFeatures]
   return html`<tbody
     id="${rowId(report.name)}"
     data-name="${report.name}"
-    data-word="${isStale ? 'stale' : word}"
+    data-word="${isStale ? 'stale' : label}"
   >
     <tr>
       <td class="state ${isStale ? 'unknown' : report.state}">
-        <i aria-hidden="true"><span>${shape}</span></i
-        >${isStale ? html`stale <span class="quiet">was ${looks[report.state].word}</span>` : word}
+        <i aria-hidden="true"><span>${icon}</span></i
+        >${isStale ? html`stale <span class="quiet">was ${stateIcons[report.state].label}</span>` : label}
       </td>
       <th scope="row"><a href="${builderPath(report.name)}">${report.name}</a></th>
       <td class="systems" data-name="systems">
-        ${list(builder.systems)}${
-          features.length > 0 && html` <span class="features">${list(features)}</span>`
+        ${nameList(builder.systems)}${
+          features.length > 0 &&
+          html` <span class="features">${nameList(features)}</span>`
         }
       </td>
-      <td class="number" data-name="slots">${slots(state, context)}</td>
-      <td class="number" data-name="login">${login(state, context)}</td>
-      <td class="number" data-name="free">${space(state, context)}</td>
-      <td class="course">${timeline(barsOf(state.past), isStale)}</td>
-      <td data-name="since">${change(report, context)}</td>
+      <td class="number" data-name="slots">${slotsText(state, context)}</td>
+      <td class="number" data-name="login">${loginText(state, context)}</td>
+      <td class="number" data-name="free">${freeSpaceText(state, context)}</td>
+      <td class="course">${timeline(createBars(state.history), isStale)}</td>
+      <td data-name="since">${sinceText(report, context)}</td>
     </tr>
     ${report.cause ? causeRow(report, report.cause) : null}
-    ${report.notes.map(
+    ${report.notices.map(
       ({ reason, hint }) =>
         html`<tr class="cause">
           <td colspan="${columns.length}">
-            <p class="quiet">${capital(reason)}. ${hint}</p>
+            <p class="quiet">${capitalize(reason)}. ${hint}</p>
           </td>
         </tr>`,
     )}
@@ -74,17 +75,17 @@ export const rowOf = (
 }
 
 /** Names that stay whole where the line breaks. */
-const list = (names: readonly string[]): readonly Html[] =>
+const nameList = (names: readonly string[]): readonly Html[] =>
   names.map((name, i) => html`<span>${name}${i < names.length - 1 && ','}</span> `)
 
 /** No look for two intervals where there should have been one. */
-export const hasGoneStale = (
-  { probes, verdict }: BuilderState,
+export const isBuilderStale = (
+  { probes, health }: BuilderState,
   { now, intervals }: RowContext,
 ): boolean =>
-  verdict.state !== 'asleep' &&
-  verdict.state !== 'drained' &&
-  verdict.state !== 'unknown' &&
+  health.state !== 'asleep' &&
+  health.state !== 'drained' &&
+  health.state !== 'unknown' &&
   probes.login !== undefined &&
   probes.login.last.outcome.status !== 'skipped' &&
   now - probes.login.last.at > 2 * intervals.login
@@ -97,37 +98,42 @@ const isFresh = (
   result !== undefined &&
   now - result.at <= 3 * intervals[result.probe]
 
-const slots = ({ builder, probes }: BuilderState, context: RowContext): string => {
-  const newest = probes.slots?.lastGood
+const slotsText = ({ builder, probes }: BuilderState, context: RowContext): string => {
+  const newest = probes.slots?.lastSuccess
   if (!newest || !isFresh(newest, context) || !('value' in newest.outcome))
     return String(builder.maxJobs)
-  return `${newest.outcome.value?.held.length ?? 0}/${builder.maxJobs}`
+  return `${newest.outcome.value?.inUse.length ?? 0}/${builder.maxJobs}`
 }
 
-const login = ({ probes }: BuilderState, context: RowContext): string => {
+const loginText = ({ probes }: BuilderState, context: RowContext): string => {
   const newest = probes.login?.conclusive
   if (!newest || !isFresh(newest, context)) return ''
   return newest.outcome.status === 'failed'
     ? 'failed'
-    : milliseconds(newest.durationSeconds)
+    : formatElapsed(newest.durationSeconds)
 }
 
-const space = ({ probes }: BuilderState, context: RowContext): string => {
-  const newest = probes.disk?.lastGood
+const freeSpaceText = ({ probes }: BuilderState, context: RowContext): string => {
+  const newest = probes.disk?.lastSuccess
   if (!newest || !isFresh(newest, context) || !('value' in newest.outcome)) return ''
   const store = newest.outcome.value?.store
-  return store ? `${bytes(store.availableBytes)} of ${bytes(store.sizeBytes)}` : ''
+  return store
+    ? `${formatBytes(store.availableBytes)} of ${formatBytes(store.sizeBytes)}`
+    : ''
 }
 
-const change = (
-  { state, since: at, proven, flapping, probes }: BuilderReport,
+const sinceText = (
+  { state, since: at, verified, flapping, probes }: BuilderReport,
   context: RowContext,
 ): Html => {
   const notes = [
     flapping && 'flapping',
-    state === 'healthy' && !proven && probes.canary === undefined && 'no build tried yet',
     state === 'healthy' &&
-      !proven &&
+      !verified &&
+      probes.canary === undefined &&
+      'no build tried yet',
+    state === 'healthy' &&
+      !verified &&
       probes.canary !== undefined &&
       'not proven by a build',
   ].filter(note => note !== false)
@@ -141,7 +147,7 @@ const causeRow = (report: BuilderReport, cause: CauseReport): Html =>
   html`<tr class="cause">
     <td colspan="${columns.length}">
       <div class="why ${report.state}">
-        <p><strong>${capital(cause.reason)}.</strong></p>
+        <p><strong>${capitalize(cause.reason)}.</strong></p>
         <p class="hint">${cause.hint} ${runbookLink(cause.kind)}</p>
         <p class="label">See it yourself:</p>
         <pre data-copy>${cause.reproduce}</pre>

@@ -1,5 +1,5 @@
 import { isKind } from '../../diagnosis/kinds.ts'
-import { explain, runbookIndex } from '../../diagnosis/runbook.ts'
+import { renderRunbook, renderRunbookIndex } from '../../diagnosis/runbook.ts'
 import { html, type Html } from './html.ts'
 import type { PageView } from './view.ts'
 
@@ -22,9 +22,9 @@ export const runbookView = (
 ): Pick<PageView, 'title' | 'body'> | null => {
   const text =
     name === ''
-      ? indexOf(alertRunbooks)
+      ? renderIndex(alertRunbooks)
       : isKind(name)
-        ? explain(name)
+        ? renderRunbook(name)
         : alertRunbooks.get(name)
   if (text === undefined) return null
   return {
@@ -35,19 +35,19 @@ export const runbookView = (
           ${name !== '' && html`<a href="${runbooksPath}">All runbooks</a>`}
         </p>
       </header>
-      <main>${blocksOf(text).map(blockHtml)}</main>`,
+      <main>${splitBlocks(text).map(blockHtml)}</main>`,
   }
 }
 
-const indexOf = (alertRunbooks: AlertRunbooks): string =>
+const renderIndex = (alertRunbooks: AlertRunbooks): string =>
   [
-    runbookIndex(),
+    renderRunbookIndex(),
     '## alerts',
     [...alertRunbooks.keys()].map(name => `- [${name}](${name}.md)`).join('\n'),
   ].join('\n\n')
 
 /** Blocks of our own pages: headings, a quotation, lists, code and paragraphs, divided by empty lines. */
-const blocksOf = (text: string): readonly string[] =>
+const splitBlocks = (text: string): readonly string[] =>
   text
     .split(/(^```[^]*?^```$)/m)
     .flatMap(part =>

@@ -14,18 +14,18 @@ const margin = 2
 export const sparkline = (
   name: string,
   points: readonly Point[],
-  say: (value: number) => string,
+  format: (value: number) => string,
 ): Html | null => {
   const [first, last] = [points[0], points.at(-1)]
   if (!first || !last || points.length < 2) return null
   const values = points.map(({ value }) => value)
-  const [least, most] = [Math.min(...values), Math.max(...values)]
+  const [minimum, maximum] = [Math.min(...values), Math.max(...values)]
   const x = ({ at }: Point) => (width * (at - first.at)) / (last.at - first.at || 1)
   const y = ({ value }: Point) =>
     // What never changes runs along the middle
-    most === least
+    maximum === minimum
       ? height / 2
-      : margin + ((height - 2 * margin) * (most - value)) / (most - least)
+      : margin + ((height - 2 * margin) * (maximum - value)) / (maximum - minimum)
   const line = points
     .map(point => `${x(point).toFixed(1)},${y(point).toFixed(1)}`)
     .join(' ')
@@ -40,9 +40,9 @@ export const sparkline = (
       <polyline points="${line}" />
     </svg>
     <p>
-      <b>${say(last.value)}</b>
+      <b>${format(last.value)}</b>
       <span class="quiet"
-        >${say(least) === say(most) ? 'all the time' : `${say(least)} to ${say(most)}`}</span
+        >${format(minimum) === format(maximum) ? 'all the time' : `${format(minimum)} to ${format(maximum)}`}</span
       >
     </p>
   </figure>`

@@ -1,4 +1,4 @@
-import type { State } from '../../model.ts'
+import type { State } from '../../model/index.ts'
 import type { Html } from './html.ts'
 
 /** A part of a page that changes as a whole: one element, whose id is this. */

@@ -1,17 +1,17 @@
-import type { ClientOutcome } from '../../model.ts'
-import { isReachedBySsh } from '../../nix/store-uri.ts'
-import { humanBytes } from '../disk.ts'
-import { found, ok, type ClientContext } from './outcome.ts'
+import type { ClientOutcome } from '../../model/index.ts'
+import { isReachedBySsh } from '../../nix/machines/store-uri.ts'
+import { formatBytes } from '../disk.ts'
+import { outcome, ok, type ClientContext } from './outcome.ts'
 
 /** Results come back here; with less no build can end. */
-const leastSpace = 100 * 1024 * 1024
-const leastMemory = 128 * 1024 * 1024
+const minFreeBytes = 100 * 1024 * 1024
+const minMemoryBytes = 128 * 1024 * 1024
 
 /** Room for the results of builds, and for what Nix writes while it sends them. */
 export const checkDisk = async ({
   active,
   env,
-  machine,
+  localSystem,
 }: ClientContext): Promise<ClientOutcome> => {
   const nix = [
     env['NIX_STORE_DIR'] || '/nix/store',
@@ -19,38 +19,40 @@ export const checkDisk = async ({
   ]
   const paths = [...(active.nix.version === null ? [] : nix), env['TMPDIR'] || '/tmp']
   for (const path of paths) {
-    const available = await machine.space(path)
-    if (available !== null && available < leastSpace)
-      return found('failed', 'client_disk_full', {
-        available: humanBytes(available),
+    const available = await localSystem.space(path)
+    if (available !== null && available < minFreeBytes)
+      return outcome('failed', 'client_disk_full', {
+        available: formatBytes(available),
         path,
       })
   }
   return ok
 }
 
-export const checkMemory = async ({ machine }: ClientContext): Promise<ClientOutcome> => {
-  const memory = await machine.memory()
+export const checkMemory = async ({
+  localSystem,
+}: ClientContext): Promise<ClientOutcome> => {
+  const memory = await localSystem.memory()
   if (!memory)
-    return found('skipped', 'not_told', {
+    return outcome('skipped', 'no_data', {
       detail: 'no word about memory from the system',
     })
   const { available, total } = memory
-  return available < leastMemory && available < total / 20
-    ? found('degraded', 'client_memory', {
-        available: humanBytes(available),
-        total: humanBytes(total),
+  return available < minMemoryBytes && available < total / 20
+    ? outcome('degraded', 'client_memory', {
+        available: formatBytes(available),
+        total: formatBytes(total),
       })
     : ok
 }
 
-export const checkNetwork = ({ active, machine }: ClientContext): ClientOutcome => {
-  if (machine.hasNetwork()) return ok
-  const away = active.builders.some(
+export const checkNetwork = ({ active, localSystem }: ClientContext): ClientOutcome => {
+  if (localSystem.hasNetwork()) return ok
+  const isRemote = active.builders.some(
     builder =>
       isReachedBySsh(builder) && !/^(?:localhost|127\.|::1$)/.test(builder.host ?? ''),
   )
-  return away
-    ? found('failed', 'client_offline')
-    : found('skipped', 'not_asked', { detail: 'no builder is elsewhere' })
+  return isRemote
+    ? outcome('failed', 'client_offline')
+    : outcome('skipped', 'not_requested', { detail: 'no builder is elsewhere' })
 }

@@ -7,10 +7,10 @@ import { networkInterfaces } from 'node:os'
 import { hashSync } from 'bcryptjs'
 import t, { type Test } from 'tap'
 import type { Route } from '../../../src/exporters/exporter.ts'
-import { startHttp } from '../../../src/exporters/http/http.ts'
-import { createSite } from '../../../src/exporters/http/site.ts'
-import { silentLog } from '../../../src/log.ts'
-import type { WebAccess, WebTls } from '../../../src/model.ts'
+import { startHttpServer } from '../../../src/exporters/http/http-server.ts'
+import { createRequestHandler } from '../../../src/exporters/http/request-handler.ts'
+import { silentLog } from '../../../src/log/log.ts'
+import type { WebAccess, WebTls } from '../../../src/model/index.ts'
 import { certificate } from '../../support/certificates.ts'
 
 const type = 'text/plain; charset=utf-8'
@@ -59,8 +59,8 @@ const clients = (change: Partial<WebTls>): WebAccess => ({
 /** A server whose access can be changed. */
 const start = async (t: Test, first: WebAccess, host = '127.0.0.1') => {
   let access = first
-  const site = createSite({ routes, log: silentLog, access: () => access })
-  const server = await startHttp({ host, port: 0 }, site)
+  const site = createRequestHandler({ routes, log: silentLog, access: () => access })
+  const server = await startHttpServer({ host, port: 0 }, site)
   t.teardown(async () => {
     await server.close()
     site.stop()
@@ -259,13 +259,13 @@ t.test('old versions of TLS where they are asked for', async t => {
 t.test(
   'a client that does not shake hands is turned away, others are served',
   async t => {
-    const site = createSite({
+    const site = createRequestHandler({
       routes,
       log: silentLog,
       access: () => ({ ...open, tls: tlsOf() }),
       limits: { handshakeMs: 300 },
     })
-    const server = await startHttp({ host: '127.0.0.1', port: 0 }, site)
+    const server = await startHttpServer({ host: '127.0.0.1', port: 0 }, site)
     t.teardown(() => server.close())
     const port = Number(server.address.split(':').at(-1))
     const silent = connectTcp(port, '127.0.0.1')

@@ -7,12 +7,12 @@ import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { apiExporter } from '../../../src/exporters/api.ts'
+import { apiExporter } from '../../../src/exporters/api/builders.ts'
 import type { Exporter, HttpRequest } from '../../../src/exporters/exporter.ts'
-import { startHttp } from '../../../src/exporters/http/http.ts'
+import { startHttpServer } from '../../../src/exporters/http/http-server.ts'
 import type { Limits } from '../../../src/exporters/http/limits.ts'
-import { createSite } from '../../../src/exporters/http/site.ts'
-import { silentLog } from '../../../src/log.ts'
+import { createRequestHandler } from '../../../src/exporters/http/request-handler.ts'
+import { silentLog } from '../../../src/log/log.ts'
 import { builderOf, serve, snapshotOf, stateOf, viewOf } from '../fixture.ts'
 
 const text = 'text/plain; charset=utf-8'
@@ -189,7 +189,10 @@ t.test('routes are told who is local', async t => {
   if (!outside) return t.comment('only a loopback interface here')
   const listen = { host: '0.0.0.0', port: 0 }
   const routes = sample.routes!(viewOf(snapshotOf([])))
-  const server = await startHttp(listen, createSite({ routes, log: silentLog }))
+  const server = await startHttpServer(
+    listen,
+    createRequestHandler({ routes, log: silentLog }),
+  )
   t.teardown(() => server.close())
   const port = server.address.split(':').at(-1)
   const answer = await fetch(`http://${outside.address}:${port}/-/act`, {
@@ -206,8 +209,8 @@ t.test(
     t.teardown(() => rm(directory, { recursive: true, force: true }))
     const path = join(directory, 'control.sock')
     const routes = sample.routes!(viewOf(snapshotOf([])))
-    const site = createSite({ routes, log: silentLog })
-    const server = await startHttp({ path }, site, 'control')
+    const site = createRequestHandler({ routes, log: silentLog })
+    const server = await startHttpServer({ path }, site, 'control')
     t.equal((await stat(path)).mode & 0o777, 0o660)
     const status = await new Promise<number | undefined>((resolve, reject) => {
       const options = { socketPath: path, path: '/-/act', method: 'POST' }
@@ -252,8 +255,8 @@ t.test('a client that sends its headers too slowly is turned away', async t => {
 /** A server with tighter limits than the real ones. */
 const startWith = async (t: Test, limits: Partial<Limits>) => {
   const routes = sample.routes!(viewOf(snapshotOf([])))
-  const site = createSite({ routes, log: silentLog, limits })
-  const server = await startHttp({ host: '127.0.0.1', port: 0 }, site)
+  const site = createRequestHandler({ routes, log: silentLog, limits })
+  const server = await startHttpServer({ host: '127.0.0.1', port: 0 }, site)
   t.teardown(() => server.close())
   return `http://${server.address}`
 }
@@ -306,7 +309,7 @@ t.test('more connections than there may be are closed at once', async t => {
 })
 
 t.test('a client that does not take its answer is left', async t => {
-  const url = await startWith(t, { answerMs: 300, connections: 1 })
+  const url = await startWith(t, { responseMs: 300, connections: 1 })
   const { hostname, port } = new URL(url)
   const lazy = connect(Number(port), hostname)
   lazy.pause()

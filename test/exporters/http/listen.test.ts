@@ -8,15 +8,15 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Listen } from '../../../src/exporters/http/bind.ts'
 import type { Route } from '../../../src/exporters/exporter.ts'
-import { listenFault } from '../../../src/exporters/http/listen-fault.ts'
+import { describeListenError } from '../../../src/exporters/http/listen-error.ts'
 import { listenAll } from '../../../src/exporters/http/listen.ts'
-import { createSite } from '../../../src/exporters/http/site.ts'
-import { silentLog } from '../../../src/log.ts'
+import { createRequestHandler } from '../../../src/exporters/http/request-handler.ts'
+import { silentLog } from '../../../src/log/log.ts'
 
 const type = 'text/plain; charset=utf-8'
 
 /** A site whose slow route answers when it is let. */
-const siteOf = (limits: Parameters<typeof createSite>[0]['limits'] = {}) => {
+const siteOf = (limits: Parameters<typeof createRequestHandler>[0]['limits'] = {}) => {
   const asked: (() => void)[] = []
   const routes: readonly Route[] = [
     { method: 'GET', path: '/', handle: () => ({ status: 200, type, body: 'here' }) },
@@ -34,7 +34,7 @@ const siteOf = (limits: Parameters<typeof createSite>[0]['limits'] = {}) => {
       handle: ({ isLocal }) => ({ status: isLocal ? 200 : 403, type, body: '' }),
     },
   ]
-  return { asked, site: createSite({ routes, log: silentLog, limits }) }
+  return { asked, site: createRequestHandler({ routes, log: silentLog, limits }) }
 }
 
 interface Got {
@@ -117,7 +117,7 @@ t.test(
     ]
     await until(() => asked.length === 2)
 
-    await listeners.change([at(stays), at(comes)])
+    await listeners.rebind([at(stays), at(comes)])
     t.same(listeners.addresses(), [`127.0.0.1:${stays}`, `127.0.0.1:${comes}`])
     t.equal((await get({ port: comes })).status, 200)
     await t.rejects(get({ port: goes }), { code: 'ECONNREFUSED' })
@@ -135,7 +135,7 @@ t.test('who does not end is ended after a while', async t => {
   const { listeners, asked } = await start(t, [at(port)], { closeMs: 200 })
   const slow = get({ port }, { path: '/slow' })
   await until(() => asked.length === 1)
-  await listeners.change([at(await freePort())])
+  await listeners.rebind([at(await freePort())])
   await t.rejects(slow, { code: 'ECONNRESET' })
 })
 
@@ -148,17 +148,17 @@ t.test('where a new address cannot be had, all is as it was', async t => {
   const slow = get({ port: old }, { path: '/slow' })
   await until(() => asked.length === 1)
   const failed = await listeners
-    .change([at(free), at(port)])
+    .rebind([at(free), at(port)])
     .catch((error: unknown) => error)
   t.match(
-    listenFault(failed),
+    describeListenError(failed),
     `cannot listen on 127.0.0.1:${port}: another program has that address`,
   )
   t.same(listeners.addresses(), [`127.0.0.1:${old}`])
   await t.rejects(get({ port: free }), { code: 'ECONNREFUSED' })
   asked[0]!()
   t.match(await slow, { status: 200, headers: { connection: 'keep-alive' } })
-  await listeners.change([at(free)])
+  await listeners.rebind([at(free)])
   t.equal((await get({ port: free })).status, 200, 'the next one is taken')
 })
 
@@ -167,7 +167,7 @@ t.test('one port may go from one address to all and back', async t => {
   const { listeners, asked } = await start(t, [at(port)])
   const slow = get({ port }, { path: '/slow' })
   await until(() => asked.length === 1)
-  await listeners.change([at(port, '0.0.0.0')])
+  await listeners.rebind([at(port, '0.0.0.0')])
   t.same(listeners.addresses(), [`0.0.0.0:${port}`])
   t.equal((await get({ port, host: '127.0.0.2' })).status, 200)
   asked[0]!()
@@ -175,10 +175,10 @@ t.test('one port may go from one address to all and back', async t => {
   const taken = await occupy(0)
   t.teardown(() => taken.close())
   const other = (taken.address() as AddressInfo).port
-  await t.rejects(listeners.change([at(port), at(other)]), { code: 'EADDRINUSE' })
+  await t.rejects(listeners.rebind([at(port), at(other)]), { code: 'EADDRINUSE' })
   t.same(listeners.addresses(), [`0.0.0.0:${port}`])
   t.equal((await get({ port, host: '127.0.0.2' })).status, 200, 'the old one is back')
-  await listeners.change([at(port)])
+  await listeners.rebind([at(port)])
   t.equal((await get({ port })).status, 200)
   await t.rejects(get({ port, host: '127.0.0.2' }), { code: 'ECONNREFUSED' })
 })
@@ -197,14 +197,14 @@ t.test('a unix socket', async t => {
   )
   const again = await listenAll([{ path }], null, siteOf().site).catch((e: unknown) => e)
   t.equal(
-    listenFault(again),
+    describeListenError(again),
     `cannot listen on ${path}: another program answers there (is a builder-monitor running already?)`,
   )
   t.equal((await get({ socketPath: path })).status, 200, 'which is left alone')
   const next = join(directory, 'next.sock')
-  await listeners.change([{ path: next }])
+  await listeners.rebind([{ path: next }])
   await t.rejects(stat(path), { code: 'ENOENT' })
-  await listeners.change([{ path }])
+  await listeners.rebind([{ path }])
   t.equal((await get({ socketPath: path })).status, 200)
   await listeners.close()
   await t.rejects(stat(path), { code: 'ENOENT' })
@@ -219,7 +219,9 @@ t.test('what may be in the way of a unix socket', async t => {
   const { listeners } = await start(t, [{ path }])
   t.equal((await get({ socketPath: path })).status, 200)
   const faultAt = async (path: string) =>
-    listenFault(await listeners.change([{ path }]).catch((error: unknown) => error))
+    describeListenError(
+      await listeners.rebind([{ path }]).catch((error: unknown) => error),
+    )
   const file = join(directory, 'file')
   await writeFile(file, 'precious')
   t.equal(
@@ -234,11 +236,13 @@ t.test('what may be in the way of a unix socket', async t => {
 
 t.test('sentences for what else can be wrong', async t => {
   const faultAt = async (listen: Listen) =>
-    listenFault(await listenAll([listen], null, siteOf().site).catch((e: unknown) => e))
+    describeListenError(
+      await listenAll([listen], null, siteOf().site).catch((e: unknown) => e),
+    )
   t.match(await faultAt(at(0, '192.0.2.1')), /this machine has no such address/)
   t.match(
     await faultAt(at(0, 'nowhere.invalid')),
     /nowhere\.invalid: there is no such name/,
   )
-  t.equal(listenFault(new Error('other')), null)
+  t.equal(describeListenError(new Error('other')), null)
 })

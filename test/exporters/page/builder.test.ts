@@ -1,7 +1,7 @@
 /** The page of one builder: its probes in order, what failed, and what is not known. */
 import t from 'tap'
 import { createPageExporter } from '../../../src/exporters/page/index.ts'
-import type { Levels, Snapshot } from '../../../src/model.ts'
+import type { Trends, Snapshot } from '../../../src/model/index.ts'
 import {
   allOk,
   builderOf,
@@ -88,7 +88,7 @@ t.test('a login shows how far it came', async t => {
 })
 
 t.test('the course of the last checks: bars, a table of them, and lines', async t => {
-  const check = (status: 'ok' | 'failed' | 'busy', at: number, levels: Levels = {}) => ({
+  const check = (status: 'ok' | 'failed' | 'busy', at: number, levels: Trends = {}) => ({
     status,
     kind: status === 'ok' ? null : ('tcp_refused' as const),
     at,
@@ -102,15 +102,15 @@ t.test('the course of the last checks: bars, a table of them, and lines', async 
       trust: [check('failed', now - 59), check('busy', now - 40), check('ok', now - 19)],
       canary: [check('busy', now - 30)],
       disk: [
-        check('ok', now - 50, { storeFree: 2 ** 30 }),
-        check('ok', now - 20, { storeFree: 3 * 2 ** 30 }),
+        check('ok', now - 50, { storeFreeBytes: 2 ** 30 }),
+        check('ok', now - 20, { storeFreeBytes: 3 * 2 ** 30 }),
       ],
       memory: [
-        check('ok', now - 80, { memoryStalled: 100, load: 0.5 }),
-        check('ok', now - 60, { memoryStalled: 101, load: 1 }),
+        check('ok', now - 80, { memoryStallSeconds: 100, load: 0.5 }),
+        check('ok', now - 60, { memoryStallSeconds: 101, load: 1 }),
         // It was restarted in between
-        check('ok', now - 40, { memoryStalled: 2, load: 12.25 }),
-        check('ok', now - 20, { memoryStalled: 12, load: 4 }),
+        check('ok', now - 40, { memoryStallSeconds: 2, load: 12.25 }),
+        check('ok', now - 20, { memoryStallSeconds: 12, load: 4 }),
       ],
     },
   }

@@ -1,7 +1,7 @@
 /** A fleet that shows what the page can show; run by itself it serves that, for screenshots. */
 import { createPageExporter } from '../../../src/exporters/page/index.ts'
 import { builderParams } from '../../../src/diagnosis/params.ts'
-import type { Builder, Snapshot } from '../../../src/model.ts'
+import type { Builder, Snapshot } from '../../../src/model/index.ts'
 import type { Kind, Params } from '../../../src/diagnosis/kinds.ts'
 import {
   allOk,
@@ -71,7 +71,7 @@ export const demoSnapshot = (): Snapshot => {
         state: 'down',
         since: now - 860,
         cause: { probe: 'login', ...changed.cause },
-        proven: false,
+        verified: false,
       },
     ),
     stateOf(
@@ -85,7 +85,7 @@ export const demoSnapshot = (): Snapshot => {
     stateOf(
       fresh,
       {},
-      { state: 'unknown', since: now - 3, cause: null, proven: false, changes: 0 },
+      { state: 'unknown', since: now - 3, cause: null, verified: false, changes: 0 },
     ),
   ])
 }

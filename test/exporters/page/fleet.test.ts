@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { html } from '../../../src/exporters/page/html.ts'
 import { createPageExporter } from '../../../src/exporters/page/index.ts'
-import type { Snapshot } from '../../../src/model.ts'
+import type { Snapshot } from '../../../src/model/index.ts'
 import {
   allOk,
   builderOf,
@@ -124,9 +124,9 @@ t.test('problems of the list and doubts of the monitor stand above', async t => 
     ...first,
     source: 'demo',
     problems: [
-      { file: '/etc/nix/machines', line: 3, message: 'bad <line>', stopsBuilds: true },
+      { file: '/etc/nix/machines', line: 3, message: 'bad <line>', isFatal: true },
     ],
-    monitor: { ...first.monitor, suspect: true, lastReloadOk: false },
+    monitor: { ...first.monitor, selfCheckFailed: true, lastReloadOk: false },
   })
   t.match(text, '/etc/nix/machines:3')
   t.match(body, 'bad &lt;line&gt;')
@@ -138,9 +138,9 @@ t.test('problems of the list and doubts of the monitor stand above', async t => 
 })
 
 t.test('a builder that is healthy and not proven is said so', async t => {
-  const state = stateOf(builderOf('a'), { login: ok('login') }, { proven: false })
+  const state = stateOf(builderOf('a'), { login: ok('login') }, { verified: false })
   t.match((await pageOf(snapshotOf([state]))).text, 'no build tried yet')
-  const tried = stateOf(builderOf('a'), allOk(), { proven: false })
+  const tried = stateOf(builderOf('a'), allOk(), { verified: false })
   t.match((await pageOf(snapshotOf([tried]))).text, 'not proven by a build')
 })
 
@@ -221,7 +221,7 @@ t.test('slots that are held are counted', async t => {
 
 t.test('this machine and the advice about the list', async t => {
   const first = snapshotOf([stateOf(builderOf('a', { user: 'root', maxJobs: 0 }))])
-  const skipped = { status: 'skipped', kind: 'not_told', params: {} } as const
+  const skipped = { status: 'skipped', kind: 'no_data', params: {} } as const
   const { text } = await pageOf({
     ...first,
     nix: { version: '2.26.3', system: 'x86_64-linux' },

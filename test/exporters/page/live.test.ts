@@ -1,9 +1,9 @@
 /** What an open page is told: enough to be at every moment what a fresh one would be, and no more. */
 import { get as httpGet } from 'node:http'
 import t, { type Test } from 'tap'
-import { createEventsExporter } from '../../../src/exporters/events.ts'
+import { createEventsExporter } from '../../../src/exporters/api/events.ts'
 import { createPageExporter } from '../../../src/exporters/page/index.ts'
-import type { BuilderState, Snapshot } from '../../../src/model.ts'
+import type { BuilderState, Snapshot } from '../../../src/model/index.ts'
 import { builderOf, now, ok, serve, snapshotOf, stateOf, viewOf } from '../fixture.ts'
 
 interface Message {

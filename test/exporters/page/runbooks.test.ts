@@ -1,12 +1,12 @@
 import t from 'tap'
-import { alertPage } from '../../../src/alerts/files.ts'
+import { alertRunbook } from '../../../src/alerts/files.ts'
 import { alertRules } from '../../../src/alerts/rules.ts'
 import { kindNames } from '../../../src/diagnosis/kinds.ts'
 import { createPageExporter } from '../../../src/exporters/page/index.ts'
 import { serve, viewOf } from '../fixture.ts'
 import { demoSnapshot } from './demo.ts'
 
-const alertRunbooks = new Map(alertRules.map(rule => [rule.name, alertPage(rule)]))
+const alertRunbooks = new Map(alertRules.map(rule => [rule.name, alertRunbook(rule)]))
 
 t.test(
   'every kind and every alert has its runbook here, and each link leads to one',

@@ -1,5 +1,5 @@
 /** SSH certificates: ssh2 knows none, OpenSSH does. */
-import type { LoginValue } from '../../../src/model.ts'
+import type { LoginValue } from '../../../src/model/index.ts'
 import {
   always,
   down,

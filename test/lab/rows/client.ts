@@ -134,7 +134,7 @@ export const clientRows: readonly Row[] = [
       state: 'healthy',
       kind: null,
       also: (t, { name, proven, probes }) => {
-        t.equal(probes.login?.kind, 'not_remote', `${name}: no ssh is needed`)
+        t.equal(probes.login?.kind, 'not_ssh_store', `${name}: no ssh is needed`)
         t.equal(probes.canary?.status, 'ok', `${name}: only the canary looks`)
         t.ok(proven, `${name} is proven`)
       },

@@ -1,5 +1,5 @@
 /** What the machine line gets wrong. */
-import type { LoginValue } from '../../../src/model.ts'
+import type { LoginValue } from '../../../src/model/index.ts'
 import { labNet, nodes } from '../support.ts'
 import {
   always,

@@ -1,5 +1,5 @@
 /** Where the builds live. */
-import type { CanaryValue } from '../../../src/model.ts'
+import type { CanaryValue } from '../../../src/model/index.ts'
 import { always, down, healthy, type Row } from './row.ts'
 
 export const storeRows: readonly Row[] = [
@@ -44,7 +44,7 @@ export const storeRows: readonly Row[] = [
       also: (t, builder) => {
         const { runs } = (builder.probes.canary?.value ?? { runs: [] }) as CanaryValue
         t.equal(
-          runs[0]?.systemProven,
+          runs[0]?.systemVerified,
           false,
           `${builder.name}: it says what is not proven`,
         )

@@ -1,0 +1,54 @@
+import type { Alert } from '../../model/index.ts'
+
+export interface AlertGroup {
+  readonly receiver: string
+  readonly alertname: string
+  readonly externalUrl: string
+  /** Those that are told, with the state in which they are told. */
+  readonly alerts: readonly Alert[]
+  /** How many more of the group fire. */
+  readonly truncated: number
+}
+
+/** Version 4 of the payload of Alertmanager's webhooks (its docs/configuration.md), for a group by alertname. */
+export const renderWebhookPayload = (group: AlertGroup): string => {
+  const { receiver, alertname, externalUrl, alerts, truncated } = group
+  return JSON.stringify({
+    version: '4',
+    groupKey: `{}:{alertname=${JSON.stringify(alertname)}}`,
+    truncatedAlerts: truncated,
+    status:
+      truncated > 0 || alerts.some(({ state }) => state === 'firing')
+        ? 'firing'
+        : 'resolved',
+    receiver,
+    groupLabels: { alertname },
+    commonLabels: selectCommon(alerts.map(({ labels }) => labels)),
+    commonAnnotations: selectCommon(alerts.map(({ annotations }) => annotations)),
+    externalURL: externalUrl,
+    alerts: alerts.map(alert => ({
+      status: alert.state === 'firing' ? 'firing' : 'resolved',
+      labels: alert.labels,
+      annotations: alert.annotations,
+      startsAt: toIsoTime(alert.startsAt),
+      endsAt: toIsoTime(alert.endsAt),
+      generatorURL: alert.generatorUrl,
+      fingerprint: alert.fingerprint,
+    })),
+  })
+}
+
+type StringRecord = Readonly<Record<string, string>>
+
+const selectCommon = ([first, ...others]: readonly StringRecord[]): StringRecord =>
+  Object.fromEntries(
+    Object.entries(first ?? {}).filter(([name, value]) =>
+      others.every(other => other[name] === value),
+    ),
+  )
+
+/** What has not ended has Go's zero time. */
+const toIsoTime = (unixSeconds: number | null): string =>
+  unixSeconds === null
+    ? '0001-01-01T00:00:00Z'
+    : new Date(unixSeconds * 1000).toISOString()

@@ -1,0 +1,91 @@
+import type { Problem } from '../../model/index.ts'
+import type { NixDialect } from '../../nix/dialect.ts'
+import { listConsequence } from '../../nix/machines/machine-line.ts'
+import { readMachineTables } from '../../nix/machines/machine-table.ts'
+import { quote } from '../../nix/text.ts'
+import type { MachinesList } from './machine-files.ts'
+import { fileTooLarge, tooManyElements } from './includes.ts'
+import type { SettingAssignment } from './nix-conf-files.ts'
+import type { TextSource } from './text-source.ts'
+import { parseToml } from './toml.ts'
+
+/** A `builders` value taken for TOML. */
+export type TomlMachines =
+  | { readonly kind: 'toml'; readonly list: MachinesList }
+  /** It is no TOML; `problem` is what Lix says where it is no list of machine lines either. */
+  | { readonly kind: 'legacy'; readonly problem: Problem | null }
+
+/**
+ * Reads a `builders` value as Lix 2.95 and later do first: all of it is TOML, or the one file that it names with `@` is
+ * (Lix machines.cc getMachines, from 2.96 on machines.rs get_machines). Never rejects.
+ */
+export const readTomlMachines = async (
+  builders: SettingAssignment,
+  source: TextSource,
+  dialect: NixDialect,
+  system: string,
+): Promise<TomlMachines> => {
+  const { value, origin } = builders
+  const path = value.startsWith('@') ? value.slice(1) : null
+  const from = path ?? origin.file
+  const read =
+    path === null ? { text: value, isTruncated: false } : await source.read(path)
+  if ('code' in read) {
+    // 2.95 ignores what it cannot read; later a name ending in toml says what was meant
+    const isMeant = dialect.tomlMachines === 'lenient' && path?.endsWith('toml')
+    return isMeant
+      ? invalidList({
+          ...origin,
+          message: `${quote(path ?? '')} cannot be read (${read.code}): ${listConsequence}`,
+          isFatal: true,
+        })
+      : { kind: 'legacy', problem: null }
+  }
+  const first = path === null ? origin.line : 1
+  const at = (line: number) => ({ file: from, line: first + line - 1 })
+  if (read.text === '') return { kind: 'toml', list: empty }
+  const document = parseToml(read.text)
+  if ('error' in document) {
+    const problem = {
+      ...at(document.line),
+      message: `this is no TOML (${document.error}): ${listConsequence}`,
+      isFatal: true,
+    }
+    if (dialect.tomlMachines === 'lenient') return { kind: 'legacy', problem }
+    return /toml|"/i.test(value)
+      ? invalidList(problem)
+      : { kind: 'legacy', problem: null }
+  }
+  const { machines, errors } = readMachineTables(document.table, dialect, system)
+  const problems: Problem[] = errors.map(error => ({ ...at(1), ...error }))
+  if (read.isTruncated) problems.push({ ...at(1), message: fileTooLarge })
+  const headers = findTableHeaders(read.text)
+  const accepted: MachinesList['machines'][number][] = []
+  for (const { name, machine, errors } of machines) {
+    const origin = at(headers.get(name) ?? 1)
+    if (!source.consumeBudget()) {
+      problems.push({ ...origin, message: tooManyElements })
+      break
+    }
+    problems.push(...errors.map(error => ({ ...origin, ...error })))
+    if (machine) accepted.push({ ...machine, origin })
+  }
+  return { kind: 'toml', list: { machines: accepted, problems, syntaxPitfalls: [] } }
+}
+
+const empty: MachinesList = { machines: [], problems: [], syntaxPitfalls: [] }
+
+const invalidList = (problem: Problem): TomlMachines => ({
+  kind: 'toml',
+  list: { ...empty, problems: [problem] },
+})
+
+/** Where each machine's table begins, by its name; parsers do not tell. Tables written in other ways are not there. */
+const findTableHeaders = (text: string): ReadonlyMap<string, number> => {
+  const headers = new Map<string, number>()
+  for (const [index, line] of text.split('\n').entries()) {
+    const name = /^\s*\[\s*machines\s*\.\s*([^\]]+?)\s*\]/.exec(line)?.[1]
+    if (name !== undefined) headers.set(name.replace(/^(["'])(.*)\1$/, '$2'), index + 1)
+  }
+  return headers
+}

@@ -1,0 +1,32 @@
+import { createHash } from 'node:crypto'
+import { open } from 'node:fs/promises'
+
+const maxBytes = 1024 * 1024
+
+/**
+ * What a set of files says now, as one digest. Content, not modification times: NixOS swaps symlinks into a store where
+ * every file is from 1970. Missing and unreadable files count as such.
+ */
+export const digestFiles = async (paths: readonly string[]): Promise<string> => {
+  const hash = createHash('sha256')
+  for (const path of [...new Set(paths)].sort()) {
+    hash.update(`\0${path}\0`)
+    try {
+      const file = await open(path, 'r')
+      try {
+        const { buffer, bytesRead } = await file.read(
+          Buffer.alloc(maxBytes),
+          0,
+          maxBytes,
+          0,
+        )
+        hash.update(buffer.subarray(0, bytesRead))
+      } finally {
+        await file.close()
+      }
+    } catch (error) {
+      hash.update(`!${(error as NodeJS.ErrnoException).code ?? ''}`)
+    }
+  }
+  return hash.digest('hex')
+}

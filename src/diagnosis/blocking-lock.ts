@@ -1,0 +1,45 @@
+import type { LocksValue, Outcome } from '../model/index.ts'
+
+/** A garbage collection that holds its lock longer than this is stuck: builds do not wait for a healthy one. */
+const stuckAfterSeconds = 3600
+
+/**
+ * What a build that did not end waited for, by the builder's locks as they were right afterwards. Waiting is busy, not
+ * broken; a lock that we saw held for an hour is broken. Null where the locks explain nothing. Pure.
+ */
+export const findBlockingLock = (
+  { gcLockHolder, buildUsers, buildUsersInUse }: LocksValue,
+  now: number,
+): Extract<Outcome<never>, { status: 'busy' | 'failed' }> | null => {
+  if (gcLockHolder) {
+    const { pid, program, runtimeSeconds, since } = gcLockHolder
+    const holder = `process ${pid}${program ? `, ${program}` : ''}`
+    const age =
+      runtimeSeconds === null ? '' : `, which runs for ${formatAge(runtimeSeconds)}`
+    const seconds = now - since
+    return seconds < stuckAfterSeconds
+      ? {
+          status: 'busy',
+          kind: 'gc_wait',
+          params: { detail: `${holder}${age}`, pid: String(pid) },
+        }
+      : {
+          status: 'failed',
+          kind: 'build_timeout',
+          params: {
+            detail: `the garbage collector's lock is held for ${formatAge(seconds)} by ${holder}`,
+            pid: String(pid),
+          },
+        }
+  }
+  if (buildUsers !== null && buildUsers > 0 && buildUsersInUse >= buildUsers)
+    return { status: 'busy', kind: 'slots_full', params: { users: String(buildUsers) } }
+  return null
+}
+
+const formatAge = (seconds: number): string =>
+  seconds < 120
+    ? `${Math.round(seconds)} s`
+    : seconds < 7200
+      ? `${Math.floor(seconds / 60)} minutes`
+      : `${Math.floor(seconds / 3600)} hours`

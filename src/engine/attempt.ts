@@ -1,0 +1,81 @@
+import type { Clock, Outcome, ProbeName, Result } from '../model/index.ts'
+import type { Params } from '../diagnosis/kinds.ts'
+import { truncateEvidence, oneLine } from '../text/truncate.ts'
+
+export interface Attempt<T> {
+  readonly probe: ProbeName
+  readonly timeoutMs: number
+  /** Parameters of the builder; those of the outcome win. */
+  readonly params: Params
+  readonly clock: Clock
+  /** Ends the attempt early: the monitor stops. */
+  readonly signal: AbortSignal
+  readonly run: (signal: AbortSignal) => Promise<Outcome<T>>
+}
+
+/** How long a probe may take to notice its deadline. */
+const graceMs = 5000
+
+/**
+ * Runs one probe: its deadline, its time, and the border where an exception becomes the kind `internal`. Whatever the
+ * probe does, this resolves.
+ */
+export const attempt = async <T>({
+  probe,
+  timeoutMs,
+  params,
+  clock,
+  signal,
+  run,
+}: Attempt<T>): Promise<Result<T>> => {
+  const started = clock.monotonic()
+  const deadline = new AbortController()
+  const end = () => deadline.abort(signal.reason ?? new Error('the monitor stops'))
+  const timer = setTimeout(
+    () => deadline.abort(new Error(`no answer within ${timeoutMs / 1000} s`)),
+    timeoutMs,
+  )
+  let stuck: NodeJS.Timeout | undefined
+  signal.addEventListener('abort', end, { once: true })
+  if (signal.aborted) end()
+  let outcome: Outcome<T>
+  try {
+    const late = new Promise<never>((_, reject) => {
+      stuck = setTimeout(
+        () => reject(new Error(`the ${probe} probe did not obey its deadline`)),
+        timeoutMs + graceMs,
+      )
+    })
+    outcome = await Promise.race([run(deadline.signal), late])
+  } catch (error) {
+    outcome = internal(error)
+  } finally {
+    clearTimeout(timer)
+    clearTimeout(stuck)
+    signal.removeEventListener('abort', end)
+    // Whatever a probe left running ends with its attempt
+    deadline.abort(new Error('the attempt is over'))
+  }
+  const durationSeconds = (clock.monotonic() - started) / 1000
+  return {
+    probe,
+    outcome: withParams(outcome, params),
+    at: clock.now() / 1000,
+    durationSeconds,
+  }
+}
+
+const internal = (error: unknown): Outcome<never> => ({
+  status: 'failed',
+  kind: 'internal',
+  params: { detail: oneLine(error instanceof Error ? error.message : String(error)) },
+  evidence: truncateEvidence(
+    error instanceof Error ? (error.stack ?? error.message) : String(error),
+  ),
+})
+
+/** Completes the parameters of a sentence with what is true of every sentence about this builder. */
+export const withParams = <T>(outcome: Outcome<T>, params: Params): Outcome<T> =>
+  outcome.status === 'ok'
+    ? outcome
+    : { ...outcome, params: { ...params, ...outcome.params } }

@@ -1,0 +1,90 @@
+import { formatMessage } from '../diagnosis/kinds.ts'
+import { collectNotices, type Notice } from '../diagnosis/notices.ts'
+import type { Log } from '../log/log.ts'
+import {
+  probeNames,
+  type BuilderState,
+  type Snapshot,
+  type View,
+} from '../model/index.ts'
+import type { Exporter } from './exporter.ts'
+
+/** One line in the log for each change of a verdict, for what else comes up, and at level debug for each attempt. */
+export const createHealthLog = (log: Log): Exporter => ({
+  name: 'verdict log',
+  start: (view: View) => view.subscribe(logChanges(log)),
+})
+
+const logChanges = (log: Log) => {
+  let previous: ReadonlyMap<string, BuilderState> = new Map()
+  return ({ builders, at }: Snapshot) => {
+    for (const [name, state] of builders) {
+      if (previous.get(name) === state) continue
+      logNotices(log, previous.get(name), state, at)
+      logAttempts(log, previous.get(name), state)
+      const { health } = state
+      const old = previous.get(name)?.health
+      if (old?.state === health.state || (!old && health.state === 'unknown')) continue
+      const fields = {
+        builder: name,
+        state: health.state,
+        was: old?.state ?? 'unknown',
+        ...(health.cause
+          ? {
+              kind: health.cause.kind,
+              probe: health.cause.probe,
+              reason: formatMessage(health.cause.kind, health.cause.params),
+            }
+          : {}),
+      }
+      if (health.state === 'down') log.warn(fields, 'verdict changed')
+      else log.info(fields, 'verdict changed')
+    }
+    previous = builders
+  }
+}
+
+/** What is worth knowing, once when it comes up. */
+const logNotices = (
+  log: Log,
+  previous: BuilderState | undefined,
+  state: BuilderState,
+  now: number,
+): void => {
+  const known = new Set(previous ? collectNotices(previous, now).map(noticeKey) : [])
+  for (const note of collectNotices(state, now)) {
+    if (known.has(noticeKey(note))) continue
+    const { kind, params } = note
+    log.info(
+      { builder: state.builder.name, kind, reason: formatMessage(kind, params) },
+      'noted',
+    )
+  }
+}
+
+/** Each new attempt, for level debug. */
+const logAttempts = (
+  log: Log,
+  previous: BuilderState | undefined,
+  { builder, probes }: BuilderState,
+): void => {
+  for (const probe of probeNames) {
+    const last = probes[probe]?.last
+    if (!last || last === previous?.probes[probe]?.last) continue
+    const { outcome, durationSeconds } = last
+    log.debug(
+      {
+        builder: builder.name,
+        probe,
+        status: outcome.status,
+        ...('kind' in outcome ? { kind: outcome.kind } : {}),
+        durationMs: Math.round(durationSeconds * 1000),
+      },
+      'attempt',
+    )
+  }
+}
+
+/** Only a restart is news each time; a clock that is off by another second is not. */
+const noticeKey = ({ kind, params }: Notice): string =>
+  kind === 'rebooted' ? `${kind} ${params['detail']}` : kind

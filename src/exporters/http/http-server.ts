@@ -1,0 +1,78 @@
+import { createServer } from 'node:http'
+import type { Socket } from 'node:net'
+import type { WebAccess } from '../../model/index.ts'
+import { bind, type Listen } from './bind.ts'
+import { createTlsListener, clientPolicy } from './tls-listener.ts'
+import type { ListenerKind } from './request.ts'
+import type { RequestHandler } from './request-handler.ts'
+
+export interface HttpServer {
+  /** `127.0.0.1:10922`, or the path: what was really bound. */
+  readonly address: string
+  /** Has connections that came in under other rules for clients end soon. */
+  refresh(): void
+  /** Listens no more; what is being answered may end within `graceMs`. Ends every connection, streams too. */
+  close(graceMs?: number): Promise<void>
+}
+
+/** Serves a site at one address. Rejects with the system's error when it cannot listen. */
+export const startHttpServer = async (
+  listen: Listen,
+  handler: RequestHandler,
+  listenerKind: ListenerKind = 'path' in listen ? 'unix' : 'tcp',
+): Promise<HttpServer> => {
+  const { limits } = handler
+  let isClosing = false
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      connectionsCheckingInterval: Math.min(5000, limits.headersMs),
+    },
+    (request, response) =>
+      void handler.handle(request, response, () => ({
+        listenerKind,
+        isVerified: tlsListener.isVerified(request.socket),
+        closeAfterResponse: isClosing || tlsListener.hasOldPolicy(request.socket),
+      })),
+  )
+  // One more than we take, so that too many are noticed
+  server.maxHeadersCount = limits.headers + 1
+  server.maxConnections = limits.connections
+  // Who may open the file of a socket needs no TLS to it
+  const access = (): WebAccess =>
+    listenerKind === 'tcp' ? handler.access() : { ...handler.access(), tls: null }
+  const tlsListener = createTlsListener(server, access, handler)
+  const sockets = new Set<Socket>()
+  server.on('connection', socket => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  let policy = clientPolicy(access().tls)
+  await bind(server, listen)
+  const bound = server.address()
+  return {
+    address:
+      typeof bound === 'object' && bound !== null
+        ? `${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`
+        : String(bound),
+    refresh: () => {
+      const now = clientPolicy(access().tls)
+      if (now === policy) return
+      policy = now
+      server.closeIdleConnections()
+    },
+    close: async (graceMs = 0) => {
+      isClosing = true
+      const closed = new Promise<void>(resolve => server.close(() => resolve()))
+      const end = () => {
+        for (const socket of sockets) socket.destroy()
+      }
+      const timer = graceMs > 0 ? setTimeout(end, graceMs) : null
+      if (!timer) end()
+      await closed
+      if (timer) clearTimeout(timer)
+    },
+  }
+}

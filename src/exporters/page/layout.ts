@@ -1,0 +1,116 @@
+import type { HttpResponse, HttpRequest } from '../exporter.ts'
+import type { Assets } from './assets.ts'
+import { html, type Html } from './html.ts'
+import { faviconUrl } from './favicon.ts'
+import type { PageView } from './view.ts'
+
+export interface PageLayout {
+  /** Our own version. */
+  readonly version: string
+  readonly assets: Assets
+  /** Where the page is, with its query. */
+  readonly address: string
+  /** What the live stream goes on from; `paused` where the page stands still, `still` where there is nothing to follow. */
+  readonly live: { readonly from: string } | 'paused' | 'still'
+  readonly theme: Theme
+  /** It was chosen just now, and is to be remembered. */
+  readonly isThemeChosen: boolean
+  /** Unix seconds. */
+  readonly now: number
+}
+
+export const themes = ['auto', 'light', 'dark'] as const
+export type Theme = (typeof themes)[number]
+
+const refreshSeconds = 30
+const yearSeconds = 31_536_000
+
+/** The whole page around a view, as an answer. */
+export const renderPage = (view: PageView, layout: PageLayout): HttpResponse => ({
+  status: 200,
+  type: 'text/html; charset=utf-8',
+  headers: layout.isThemeChosen
+    ? {
+        'set-cookie': `theme=${layout.theme}; Path=/; Max-Age=${yearSeconds}; SameSite=Strict; HttpOnly`,
+      }
+    : {},
+  body: renderDocument(view, layout).markup,
+})
+
+const renderDocument = (view: PageView, layout: PageLayout): Html =>
+  html`<!doctype html>
+    <html
+      lang="en"
+      data-theme="${layout.theme}"
+      data-now="${layout.now.toFixed(3)}"
+      data-live="${typeof layout.live === 'object' ? layout.live.from : ''}"
+    >
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>${view.title} · builder-monitor</title>
+        <link rel="icon" id="icon" href="${faviconUrl(view.state)}" />
+        <link rel="stylesheet" href="${layout.assets.stylePath}" />
+        ${
+          layout.live !== 'paused' &&
+          html`<script type="module" src="${layout.assets.scriptPath}"></script>
+            ${
+              layout.live !== 'still' &&
+              html`<noscript
+                ><meta http-equiv="refresh" content="${refreshSeconds}"
+              /></noscript>`
+            }`
+        }
+      </head>
+      <body>
+        ${view.body}
+        <footer>
+          <span>builder-monitor ${layout.version}</span>
+          <span id="live" class="quiet">${layout.live === 'paused' ? 'paused' : ''}</span>
+          ${footerLinks.map(([path, word]) => html`<a href="${path}">${word}</a> `)}
+          ${
+            layout.live === 'paused'
+              ? html`<a href="${withParam(layout.address, 'pause', null)}">go live</a>`
+              : layout.live !== 'still' &&
+                html`<a href="${withParam(layout.address, 'pause', '')}">pause</a>`
+          }
+          <span
+            >Theme:
+            ${themes.map(theme =>
+              theme === layout.theme
+                ? html`<b>${theme}</b> `
+                : html`<a href="${withParam(layout.address, 'theme', theme)}"
+                    >${theme}</a
+                  > `,
+            )}</span
+          >
+        </footer>
+        <p id="news" class="hidden" role="status" aria-live="polite"></p>
+      </body>
+    </html>`
+
+const footerLinks = [
+  ['/metrics', 'metrics'],
+  ['/api/v1/builders', 'API'],
+  ['/config', 'configuration'],
+  ['/runbooks/', 'runbooks'],
+  ['/-/healthy', 'alive?'],
+  ['/-/ready', 'ready?'],
+] as const
+
+/** The same page with another word in its query; null takes it away. */
+const withParam = (address: string, key: string, value: string | null): string => {
+  const [path = '/', query = ''] = address.split('?', 2) as [string, string?]
+  const params = new URLSearchParams(query)
+  if (value === null) params.delete(key)
+  else params.set(key, value)
+  const text = params.toString()
+  return text === '' ? path : `${path}?${text}`
+}
+
+/** What the reader chose: just now in the address, or before in a cookie of ours. */
+export const selectTheme = ({ query, headers }: HttpRequest): Theme => {
+  const requested =
+    query.get('theme') ?? /(?:^|;\s*)theme=(\w+)/.exec(headers.cookie ?? '')?.[1]
+  return themes.find(theme => theme === requested) ?? 'auto'
+}

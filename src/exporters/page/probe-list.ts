@@ -1,0 +1,144 @@
+import type { ProbeReport } from '../../diagnosis/report.ts'
+import { reproduceCommand } from '../../diagnosis/reproduce.ts'
+import { sanitize } from '../../text/sanitize.ts'
+import {
+  probeNames,
+  type BuilderState,
+  type LoginPhase,
+  type LoginValue,
+  type ProbeName,
+  type Snapshot,
+} from '../../model/index.ts'
+import { html, type Html } from './html.ts'
+import { runbookLink } from './runbooks.ts'
+import { formatElapsed, since } from './format.ts'
+
+type Reports = Readonly<Partial<Record<ProbeName, ProbeReport>>>
+
+const evidenceChars = 4000
+/** These ask over the connection that a login makes. */
+const needLogin: readonly ProbeName[] = ['trust', 'system', 'disk', 'memory', 'locks']
+
+/** Each probe in the order in which they depend on each other, the first that fails open. `now` in Unix seconds. */
+export const probeList = (
+  state: BuilderState,
+  reports: Reports,
+  { now, intervals }: { now: number; intervals: Snapshot['monitor']['intervals'] },
+): readonly Html[] => {
+  const items = probeNames.map(probe => createItem(state, probe, reports[probe]))
+  const open = items.find(({ status }) => status === 'failed' || status === 'degraded')
+  return items.map(item =>
+    itemHtml(state, item, {
+      isOpen: item === open,
+      now,
+      interval: intervals[item.probe],
+    }),
+  )
+}
+
+interface ProbeItem {
+  readonly probe: ProbeName
+  readonly status: ProbeReport['status'] | 'waits' | 'none'
+  readonly report: ProbeReport | undefined
+}
+
+const createItem = (
+  { probes }: BuilderState,
+  probe: ProbeName,
+  report: ProbeReport | undefined,
+): ProbeItem => {
+  const { login } = probes
+  const waits =
+    needLogin.includes(probe) &&
+    login?.conclusive?.outcome.status === 'failed' &&
+    (report === undefined || report.at <= login.streak.since)
+  return { probe, status: waits ? 'waits' : (report?.status ?? 'none'), report }
+}
+
+/** Shape and word of an outcome. */
+export const outcomeLabels: Readonly<Record<ProbeItem['status'], string>> = {
+  ok: '✔ ok',
+  degraded: '▲ degraded',
+  failed: '✘ failed',
+  busy: '… busy',
+  skipped: '– skipped',
+  waits: '– not tried, waits for login',
+  none: '? not tried yet',
+}
+
+const outcomeClasses: Readonly<Record<ProbeItem['status'], string>> = {
+  ok: 'healthy',
+  degraded: 'degraded',
+  failed: 'down',
+  busy: 'unknown',
+  skipped: 'unknown',
+  waits: 'unknown',
+  none: 'unknown',
+}
+
+const itemHtml = (
+  { builder, probes }: BuilderState,
+  { probe, status, report }: ProbeItem,
+  { isOpen, now, interval }: { isOpen: boolean; now: number; interval: number },
+): Html => {
+  const isStale =
+    report !== undefined && status !== 'waits' && now - report.at > 2 * interval
+  const last = probes[probe]?.last.outcome
+  const evidence = last && 'evidence' in last ? (last.evidence ?? '') : ''
+  const shownReport = status === 'waits' ? undefined : report
+  const body = html`<summary>
+      <b>${probe}</b>
+      <span class="${isStale ? 'unknown' : outcomeClasses[status]}"
+        >${isStale ? '? stale, was: ' : ''}${outcomeLabels[status]}</span
+      >
+      ${shownReport && since(shownReport.at, now, '{} ago')}
+      ${shownReport && formatElapsed(shownReport.durationSeconds)}
+    </summary>
+    ${shownReport?.reason !== undefined && html`<p>${shownReport.reason}. ${shownReport.hint ?? ''} ${shownReport.kind !== undefined && runbookLink(shownReport.kind)}</p>`}
+    ${probe === 'login' && loginPhases(probes.login?.last.outcome)}
+    <p class="label">See it yourself:</p>
+    <pre data-copy>${reproduceCommand(builder, probe)}</pre>
+    ${shownReport && evidence !== '' && evidenceBlock(evidence)}`
+  return isOpen
+    ? html`<details open data-key="${probe}">${body}</details>`
+    : html`<details data-key="${probe}">${body}</details>`
+}
+
+const phaseNames: readonly LoginPhase[] = [
+  'dns',
+  'tcp',
+  'banner',
+  'kex',
+  'auth',
+  'channel',
+]
+
+/** How far the login came, with the time of each part; what it did not reach is not tried. */
+const loginPhases = (
+  outcome:
+    | { readonly status: string; readonly value?: LoginValue }
+    | { readonly status: string }
+    | undefined,
+): Html | null => {
+  const value = outcome && 'value' in outcome ? outcome.value : undefined
+  if (!value) return null
+  const reached = phaseNames.findLastIndex(name => value.phases[name] !== undefined)
+  return html`<ol class="phases">
+    ${phaseNames.map((name, i) => {
+      const seconds = value.phases[name]
+      if (seconds !== undefined)
+        return html`<li><b>${name}</b> ${formatElapsed(seconds)}</li>`
+      return i < reached
+        ? null
+        : html`<li class="quiet">
+            <b>${name}</b>
+            ${i === reached + 1 && outcome?.status === 'failed' ? '✘ here it ended' : 'not reached'}
+          </li>`
+    })}
+  </ol>`
+}
+
+/** Text of the remote: cleaned and capped, and escaped like all text. */
+export const evidenceBlock = (evidence: string): Html =>
+  html`<p class="label">What was seen:</p>
+    <pre>${sanitize(evidence, evidenceChars)}</pre>`

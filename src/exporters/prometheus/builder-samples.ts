@@ -1,0 +1,200 @@
+import {
+  states,
+  type Builder,
+  type BuilderState,
+  type LoginValue,
+  type ProbeName,
+  type ProbeRecord,
+  type ProbeValues,
+  type Result,
+  type Sample,
+} from '../../model/index.ts'
+import { kindSide } from '../../diagnosis/kinds.ts'
+import { earliestExpiry } from '../../diagnosis/notices.ts'
+import { oneLine } from '../../text/truncate.ts'
+import type { FamilyName } from './families.ts'
+
+/** What the probe of this result makes of its value: the probes' own `samples`. Only results with a value are asked. */
+export type CollectSamples = (result: Result, builder: Builder) => readonly Sample[]
+
+export interface SampleContext {
+  /** Unix seconds. */
+  readonly now: number
+  readonly intervals: Readonly<Record<ProbeName, number>>
+}
+
+/** Samples, and until when they hold if nothing new comes. */
+export interface CollectedSamples {
+  readonly samples: readonly Sample[]
+  readonly validUntil: number
+}
+
+export const freshUntil = (
+  { probe, at }: Result,
+  intervals: SampleContext['intervals'],
+): number => at + 3 * intervals[probe]
+
+const sample = (family: FamilyName, labels: Sample['labels'], value: number): Sample => ({
+  family,
+  labels,
+  value,
+})
+
+/** What is known of a builder without measuring: its line, its verdict, whether it is up. */
+export const collectStateSamples = ({
+  builder,
+  probes,
+  health,
+}: BuilderState): Sample[] => {
+  const labels = { builder: builder.name }
+  const nixVersion =
+    resultField(probes.system?.lastSuccess, 'nixVersion') ??
+    resultField(probes.trust?.lastSuccess, 'nixVersion')
+  const up = isUp(probes)
+  return [
+    sample(
+      'nix_builder_info',
+      {
+        ...labels,
+        scheme: builder.scheme,
+        host: oneLine(builder.host ?? '', 253),
+        nix_version: oneLine(nixVersion ?? '', 40),
+      },
+      1,
+    ),
+    sample('nix_builder_configured_slots', labels, builder.maxJobs),
+    sample('nix_builder_configured_speed_factor', labels, builder.speedFactor),
+    ...(up === null ? [] : [sample('nix_builder_up', labels, up ? 1 : 0)]),
+    ...states.map(state =>
+      sample('nix_builder_state', { ...labels, state }, state === health.state ? 1 : 0),
+    ),
+    ...(health.cause
+      ? [
+          sample(
+            'nix_builder_cause',
+            { ...labels, kind: health.cause.kind, side: kindSide(health.cause.kind) },
+            1,
+          ),
+        ]
+      : []),
+    sample('nix_builder_state_change_timestamp_seconds', labels, health.since),
+    sample('nix_builder_state_changes_total', labels, health.changes),
+    sample('nix_builder_flapping', labels, health.flapping ? 1 : 0),
+  ]
+}
+
+/** Null where no login was ever tried (a store that is not remote, or too early to tell). */
+const isUp = ({ login, trust }: BuilderState['probes']): boolean | null => {
+  if (!login) return null
+  if (!login.conclusive) return login.last.outcome.status === 'skipped' ? null : false
+  return isSuccess(login.conclusive) && isSuccess(trust?.conclusive)
+}
+
+const isSuccess = (result: Result | null | undefined): boolean =>
+  result?.outcome.status === 'ok' || result?.outcome.status === 'degraded'
+
+/** What one probe tells of a builder: its counters and times always, what it measured while that is fresh. */
+export const collectProbeSamples = <P extends ProbeName>(
+  builder: Builder,
+  probe: P,
+  record: ProbeRecord<ProbeValues[P]> | undefined,
+  { now, intervals }: SampleContext,
+  collectSamples: CollectSamples,
+): CollectedSamples => {
+  const labels = { builder: builder.name, probe }
+  const ran = record?.conclusive
+  const samples = [
+    sample('nix_builder_probe_attempts_total', labels, record?.attempts ?? 0),
+    sample('nix_builder_probe_failures_total', labels, record?.failures ?? 0),
+    ...(ran
+      ? [sample('nix_builder_probe_duration_seconds', labels, ran.durationSeconds)]
+      : []),
+    sample('nix_builder_probe_run_timestamp_seconds', labels, record?.last.at ?? 0),
+    sample(
+      'nix_builder_probe_success_timestamp_seconds',
+      labels,
+      record?.lastSuccess?.at ?? 0,
+    ),
+  ]
+  let validUntil = Infinity
+  const addWhileFresh = <T>(
+    result: Result<T> | null | undefined,
+    read: (result: Result<T>) => readonly Sample[],
+  ) => {
+    if (!result) return
+    const expiresAt = freshUntil(result, intervals)
+    if (now > expiresAt) return
+    validUntil = Math.min(validUntil, expiresAt)
+    samples.push(...read(result))
+  }
+  // A red canary is an answer as good as a green one; of the others only what was measured counts
+  addWhileFresh(probe === 'canary' ? ran : record?.lastSuccess, result =>
+    measurementSamples(builder, result, collectSamples),
+  )
+  if (probe === 'login') {
+    // The record of P holds values of P; TypeScript loses that through the index
+    const login = record as ProbeRecord<LoginValue> | undefined
+    addWhileFresh(login?.conclusive, result => phaseSamples(builder, result))
+    addWhileFresh(login?.lastSuccess, result => hostKeySamples(builder, result))
+    addWhileFresh(login?.conclusive, result => credentialSamples(builder, result))
+  }
+  return { samples, validUntil }
+}
+
+/** A login that failed tells the phases it came through. */
+const phaseSamples = (builder: Builder, result: Result<LoginValue>): Sample[] =>
+  Object.entries(resultValue(result)?.phases ?? {}).map(([phase, seconds]) =>
+    sample(
+      'nix_builder_ssh_phase_duration_seconds',
+      { builder: builder.name, phase },
+      seconds,
+    ),
+  )
+
+/** ssh itself accepts no key that it cannot verify; ours tells how it did. */
+const hostKeySamples = (builder: Builder, result: Result<LoginValue>): Sample[] => {
+  const value = resultValue(result)
+  const isOpenssh = value?.transport === 'openssh'
+  if (!value || (!isOpenssh && !value.hostKey)) return []
+  const isPinned = isOpenssh || value.hostKey?.verifiedBy !== 'none'
+  return [
+    sample('nix_builder_host_key_pinned', { builder: builder.name }, isPinned ? 1 : 0),
+  ]
+}
+
+/** A login that failed for its certificate tells of it all the same. */
+const credentialSamples = (builder: Builder, result: Result<LoginValue>): Sample[] => {
+  const first = earliestExpiry(resultValue(result)?.certificates ?? [])
+  return first === null
+    ? []
+    : [
+        sample(
+          'nix_builder_credential_expiry_timestamp_seconds',
+          { builder: builder.name },
+          first.validUntil,
+        ),
+      ]
+}
+
+const measurementSamples = (
+  builder: Builder,
+  result: Result,
+  collectSamples: CollectSamples,
+): readonly Sample[] => {
+  if (resultValue(result) !== null)
+    return collectSamples(result, builder).filter(({ value }) => Number.isFinite(value))
+  if (result.probe !== 'canary' || result.outcome.status !== 'failed') return []
+  // It did not even come to the builds
+  return builder.systems.map(system =>
+    sample('nix_builder_canary_available', { builder: builder.name, system }, 0),
+  )
+}
+
+/** The value of a result, also of a failed one that learned something. */
+export const resultValue = <T>(result: Result<T> | null | undefined): T | null =>
+  result && 'value' in result.outcome ? (result.outcome.value ?? null) : null
+
+const resultField = <T, K extends keyof T>(
+  result: Result<T> | null | undefined,
+  key: K,
+): T[K] | null => resultValue(result)?.[key] ?? null

@@ -1,0 +1,96 @@
+import { probeNames, type Sample, type Snapshot } from '../../model/index.ts'
+import { clientOutcomes, collectFindings } from '../../diagnosis/report.ts'
+import { isKind, kindNames, kindState } from '../../diagnosis/kinds.ts'
+import type { SampleContext } from './builder-samples.ts'
+import { listCapabilities } from './capabilities.ts'
+import type { FamilyName } from './families.ts'
+
+/** What is told of the fleet, of this machine and of the monitor itself. */
+export const collectFleetSamples = (
+  snapshot: Snapshot,
+  version: string,
+  now: number,
+): readonly Sample[] => [
+  ...collectRuleInputs(snapshot, now),
+  ...findingSamples(snapshot),
+  sample('builder_monitor_build_info', { version }, 1),
+  ...failureSamples(snapshot.monitor.failuresByKind),
+  ...(snapshot.monitor.stateFileOk === undefined
+    ? []
+    : [
+        sample('builder_monitor_state_file_ok', {}, snapshot.monitor.stateFileOk ? 1 : 0),
+      ]),
+  ...alertSamples(snapshot),
+]
+
+/** The part of it that alerts judge: what is quickly told. */
+export const collectRuleInputs = (snapshot: Snapshot, now: number): readonly Sample[] => {
+  const { monitor } = snapshot
+  return [
+    ...availableSamples(snapshot, { now, intervals: monitor.intervals }),
+    ...clientReadySamples(snapshot),
+    ...probeNames.map(probe =>
+      sample(
+        'builder_monitor_probe_interval_seconds',
+        { probe },
+        monitor.intervals[probe],
+      ),
+    ),
+    sample('builder_monitor_self_check_failed', {}, monitor.selfCheckFailed ? 1 : 0),
+    sample(
+      'builder_monitor_config_last_reload_successful',
+      {},
+      monitor.lastReloadOk ? 1 : 0,
+    ),
+  ]
+}
+
+const sample = (family: FamilyName, labels: Sample['labels'], value: number): Sample => ({
+  family,
+  labels,
+  value,
+})
+
+/** By name, since as many as there are builders may fire at once. */
+const alertSamples = ({ alerts: known }: Snapshot): Sample[] => {
+  const counts = new Map<string, { pending: number; firing: number }>()
+  for (const { name, state } of known?.list ?? []) {
+    if (state === 'resolved') continue
+    const count = counts.get(name) ?? { pending: 0, firing: 0 }
+    counts.set(name, count)
+    count[state] += 1
+  }
+  return [...counts].flatMap(([alertname, count]) =>
+    (['pending', 'firing'] as const).map(state =>
+      sample('builder_monitor_alerts', { alertname, state }, count[state]),
+    ),
+  )
+}
+
+/** A check that told nothing has no series; a degraded one does not keep builds here. */
+const clientReadySamples = (snapshot: Snapshot): Sample[] =>
+  Object.entries(clientOutcomes(snapshot)).flatMap(([check, { status }]) =>
+    status === 'skipped'
+      ? []
+      : [sample('nix_client_ready', { check }, status === 'failed' ? 0 : 1)],
+  )
+
+const findingSamples = (snapshot: Snapshot): Sample[] => {
+  const counts = new Map([...snapshot.builders.keys()].map(name => [name, 0]))
+  for (const { builder } of collectFindings(snapshot))
+    if (builder !== undefined) counts.set(builder, (counts.get(builder) ?? 0) + 1)
+  return [...counts].map(([builder, count]) =>
+    sample('nix_builder_lint_findings', { builder }, count),
+  )
+}
+
+/** All kinds that can make a builder down or degraded, and any other that was counted nevertheless. */
+const failureSamples = (counts: Snapshot['monitor']['failuresByKind']): Sample[] =>
+  kindNames
+    .filter(kind => kindState(kind) !== 'info' || (isKind(kind) && counts[kind]))
+    .map(kind => sample('builder_monitor_failures_total', { kind }, counts[kind] ?? 0))
+
+const availableSamples = (snapshot: Snapshot, context: SampleContext): Sample[] =>
+  listCapabilities(snapshot, context).map(({ system, feature, verified }) =>
+    sample('nix_builders_available', { system, feature }, verified.length),
+  )

@@ -1,0 +1,30 @@
+import type { CanaryRun, CanaryValue, Outcome } from '../../model/index.ts'
+import type { Params } from '../../diagnosis/kinds.ts'
+
+/** One build of a canary, for one system. */
+export interface BuildAttempt {
+  readonly run: CanaryRun
+  readonly params: Params
+  /** What was said, cleaned and capped; empty where it went well. */
+  readonly evidence: string
+}
+
+/** One failing system of several leaves a builder that takes builds, but not as configured. */
+export const summarizeBuilds = (
+  builds: readonly BuildAttempt[],
+): Outcome<CanaryValue> => {
+  const value: CanaryValue = { runs: builds.map(build => build.run) }
+  const failedBuild = builds.find(build => build.run.outcome !== 'ok')
+  if (!failedBuild) return { status: 'ok', value }
+  const kind = failedBuild.run.kind ?? 'unclassified'
+  const someSucceeded = builds.some(build => build.run.outcome === 'ok')
+  if (failedBuild.run.outcome === 'busy')
+    return { status: 'busy', kind, params: failedBuild.params }
+  return {
+    status: someSucceeded ? 'degraded' : 'failed',
+    kind,
+    params: { ...failedBuild.params, system: failedBuild.run.system },
+    ...(failedBuild.evidence ? { evidence: failedBuild.evidence } : {}),
+    value,
+  }
+}

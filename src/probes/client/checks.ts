@@ -1,0 +1,88 @@
+import type {
+  ActiveBuilders,
+  ClientCheck,
+  ClientOutcome,
+  ClientState,
+  Clock,
+  HostKeyInfo,
+} from '../../model/index.ts'
+import type { CanaryDeps } from '../canary.ts'
+import { checkConfig } from './config.ts'
+import { checkDaemon } from './daemon.ts'
+import { outcome, ok, type ClientContext, type HostKeys } from './outcome.ts'
+import { checkDisk, checkMemory, checkNetwork } from './resources.ts'
+import { checkIdentity, checkKeys, checkSsh } from './ssh.ts'
+import type { LocalSystem } from './local-system.ts'
+import type { ResolveSshConfigAs } from './ssh-parity.ts'
+
+export interface ClientDeps {
+  readonly localSystem: LocalSystem
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly askLocalDaemon: CanaryDeps['askLocalDaemon']
+  readonly clock: Clock
+  readonly resolveSshConfigAs?: ResolveSshConfigAs
+}
+
+/** Looks whether this machine is fit to send builds. `hostKeys` may come later than all other answers. */
+export type CheckClient = (
+  active: ActiveBuilders,
+  signal: AbortSignal,
+  hostKeys?: HostKeys,
+) => Promise<ClientState>
+
+type Check = (context: ClientContext) => Promise<ClientOutcome> | ClientOutcome
+
+/** What the daemon says decides its own check, and whether canaries could go through it. */
+const checkTrust: Check = ({ active, daemon }) =>
+  active.nix.version === null
+    ? outcome('skipped', 'no_local_nix')
+    : !daemon.answers
+      ? outcome('skipped', 'dependency_failed', { waitsFor: 'daemon' })
+      : daemon.trusted
+        ? ok
+        : outcome('skipped', 'client_untrusted')
+
+const checks: Readonly<Record<ClientCheck, Check>> = {
+  config: checkConfig,
+  daemon: checkDaemon,
+  trust: checkTrust,
+  ssh: checkSsh,
+  identity: checkIdentity,
+  keys: checkKeys,
+  disk: checkDisk,
+  memory: checkMemory,
+  network: checkNetwork,
+}
+
+/** All checks side by side; each asks little, so that the whole takes some tens of milliseconds. */
+export const createCheckClient =
+  ({
+    localSystem,
+    env,
+    askLocalDaemon,
+    clock,
+    resolveSshConfigAs,
+  }: ClientDeps): CheckClient =>
+  async (active, signal, hostKeys = Promise.resolve(new Map<string, HostKeyInfo>())) => {
+    const hasNix = active.nix.version !== null && active.source !== 'demo'
+    const daemon = hasNix
+      ? await askLocalDaemon(signal)
+      : ({ answers: false, reason: 'ENOENT' } as const)
+    const context = {
+      localSystem,
+      env,
+      active,
+      daemon,
+      hostKeys,
+      signal,
+      ...(resolveSshConfigAs ? { resolveSshConfigAs } : {}),
+    }
+    const results = await Promise.all(
+      Object.entries(checks).map(async ([name, check]) => [name, await check(context)]),
+    )
+    return {
+      at: clock.now() / 1000,
+      // Built from the table of the checks, so every name is there
+      checks: Object.fromEntries(results) as ClientState['checks'],
+    }
+  }

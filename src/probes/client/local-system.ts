@@ -1,0 +1,75 @@
+import { constants } from 'node:fs'
+import { access, readFile, stat, statfs } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
+import systeminformation from 'systeminformation'
+import { findDaemon, type DaemonProcess } from '../slots/process.ts'
+
+/** What the checks ask this machine; tests play it. */
+export interface LocalSystem {
+  readonly uid: number
+  /** Bytes; null where the system does not tell. */
+  memory(): Promise<{ readonly available: number; readonly total: number } | null>
+  /** Bytes that an unprivileged user may use on the filesystem of a path; null where there is no such path. */
+  space(path: string): Promise<number | null>
+  /** Is there an address besides those of this machine alone? */
+  hasNetwork(): boolean
+  daemon(): Promise<DaemonProcess | null>
+  /** Null where the path does not exist; a code where we may not look. */
+  stat(path: string): Promise<FileInfo | { readonly code: string } | null>
+  canRead(path: string): Promise<boolean>
+  canExecute(path: string): Promise<boolean>
+  readText(path: string): Promise<string | null>
+}
+
+export interface FileInfo {
+  readonly mode: number
+  readonly uid: number
+  /** Unix seconds. */
+  readonly mtime: number
+  /** When the content, or what the name stands for, was last changed: a file that is moved here keeps its mtime. */
+  readonly ctime: number
+}
+
+/** This machine. The one place that knows systeminformation. */
+export const localSystem: LocalSystem = {
+  uid: process.getuid?.() ?? 0,
+  memory: async () => {
+    try {
+      const { available, total } = await systeminformation.mem()
+      return total > 0 ? { available, total } : null
+    } catch {
+      return null
+    }
+  },
+  space: async path => {
+    try {
+      const { bavail, bsize } = await statfs(path)
+      return bavail * bsize
+    } catch {
+      return null
+    }
+  },
+  hasNetwork: () =>
+    Object.values(networkInterfaces()).some(addresses =>
+      addresses?.some(({ internal }) => !internal),
+    ),
+  daemon: () => findDaemon(),
+  stat: async path => {
+    try {
+      const { mode, uid, mtimeMs, ctimeMs } = await stat(path)
+      return { mode, uid, mtime: mtimeMs / 1000, ctime: ctimeMs / 1000 }
+    } catch (error) {
+      const { code = 'EIO' } = error as NodeJS.ErrnoException
+      return code === 'ENOENT' || code === 'ENOTDIR' ? null : { code }
+    }
+  },
+  canRead: path => hasAccess(path, constants.R_OK),
+  canExecute: path => hasAccess(path, constants.X_OK),
+  readText: path => readFile(path, 'utf8').catch(() => null),
+}
+
+const hasAccess = (path: string, mode: number): Promise<boolean> =>
+  access(path, mode).then(
+    () => true,
+    () => false,
+  )

@@ -1,0 +1,176 @@
+import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import { builderParams } from '../../diagnosis/params.ts'
+import { oneLine } from '../../text/truncate.ts'
+import type { Builder, ClientOutcome, HostKeyInfo } from '../../model/index.ts'
+import { shellQuote } from '../../nix/protocol/store-command.ts'
+import { outcome, ok, type ClientContext } from './outcome.ts'
+
+/** What ssh does for a builder, as far as it is compared; the transport has more. */
+export interface SshSettings {
+  readonly user: string
+  readonly hostname: string
+  readonly port: number
+  readonly hostKeyAlias: string | null
+  readonly proxyJump: string | null
+  readonly proxyCommand: string | null
+  readonly agent: string | null
+  readonly identityFiles: readonly string[]
+  readonly userKnownHosts: readonly string[]
+}
+
+export interface ResolvedSshConfig {
+  readonly target: SshSettings
+  /** Why it would not take the host key that we verified. */
+  readonly hostKeyRejection: Kind | null
+}
+
+/** Asks the real ssh; null where it does not tell. */
+export type ResolveSshConfigAs = (
+  builder: Builder,
+  as: {
+    readonly env: Readonly<Record<string, string | undefined>>
+    readonly home: string | null
+    readonly hostKey: string | null
+    readonly signal: AbortSignal
+  },
+) => Promise<ResolvedSshConfig | null>
+
+export interface Difference {
+  readonly field: string
+  readonly ours: string
+  readonly theirs: string
+}
+
+/** Each builder costs two runs of `ssh -G`, 5 ms each. */
+const maxBuilders = 50
+
+/** Environment of ssh that decides where and how it logs in. */
+const sshVariables = ['NIX_SSHOPTS', 'PATH', 'SSH_AUTH_SOCK'] as const
+
+/**
+ * Do the builds of nix-daemon log in as we do? Its environment may differ, and where we are not root, its user does.
+ * `home` is root's, null where we are root ourselves.
+ */
+export const compareSshSettings = async (
+  context: ClientContext,
+  builders: readonly Builder[],
+  home: string | null,
+): Promise<ClientOutcome> => {
+  const { localSystem, env, resolveSshConfigAs, hostKeys, signal } = context
+  const process = await localSystem.daemon()
+  const differing = sshVariables.filter(
+    name => process?.env && (process.env[name] ?? '') !== (env[name] ?? ''),
+  )
+  const isSame = home === null && differing.length === 0
+  if (!resolveSshConfigAs || !process || isSame) return ok
+  const known = await hostKeys
+  const envChanges = Object.fromEntries(
+    differing.map(name => [name, process.env?.[name]]),
+  )
+  for (const builder of builders.slice(0, maxBuilders)) {
+    const hostKey = verifiedKey(known.get(builder.name))
+    const resolve = (
+      env: Readonly<Record<string, string | undefined>>,
+      at: string | null,
+    ) => resolveSshConfigAs(builder, { env, home: at, hostKey, signal })
+    const [ours, theirs] = await Promise.all([
+      resolve({}, null),
+      resolve(envChanges, home),
+    ])
+    const difference = ours && theirs && (await compare(context, builder, ours, theirs))
+    if (difference) {
+      const whose = home === null ? 'nix-daemon' : 'root'
+      return outcome('degraded', 'client_mismatch', toParams(builder, difference, whose))
+    }
+  }
+  return process.env === null
+    ? outcome('skipped', 'root_ssh_config_unreadable', {
+        files: `/proc/${process.pid}/environ`,
+      })
+    : ok
+}
+
+/** Only a key that known_hosts vouched for is worth looking for in root's; a pinned one is the same for both. */
+const verifiedKey = (hostKey: HostKeyInfo | undefined): string | null =>
+  hostKey?.verifiedBy === 'known_hosts' ? hostKey.blob : null
+
+/** The first difference that matters. Paths and names only: a ProxyCommand may hold anything. */
+const compare = async (
+  { localSystem }: ClientContext,
+  builder: Builder,
+  ours: ResolvedSshConfig,
+  theirs: ResolvedSshConfig,
+): Promise<Difference | null> => {
+  const [a, b] = [ours.target, theirs.target]
+  const none = 'nothing'
+  const fields: readonly Difference[] = [
+    { field: 'user', ours: a.user, theirs: b.user },
+    { field: 'host', ours: a.hostname, theirs: b.hostname },
+    { field: 'port', ours: String(a.port), theirs: String(b.port) },
+    {
+      field: 'HostKeyAlias',
+      ours: a.hostKeyAlias ?? none,
+      theirs: b.hostKeyAlias ?? none,
+    },
+    { field: 'ProxyJump', ours: a.proxyJump ?? none, theirs: b.proxyJump ?? none },
+  ]
+  const plain = fields.find(one => one.ours !== one.theirs)
+  if (plain) return plain
+  if (a.proxyCommand !== b.proxyCommand)
+    return {
+      field: 'ProxyCommand',
+      ours: a.proxyCommand === null ? none : 'a command',
+      theirs: b.proxyCommand === null ? none : 'another command',
+    }
+  if (theirs.hostKeyRejection !== null && ours.hostKeyRejection === null)
+    return {
+      field: 'known_hosts',
+      ours: a.userKnownHosts[0] ?? none,
+      theirs: `${b.userKnownHosts[0] ?? none} without that host key`,
+    }
+  // The key of the line is offered first, by both
+  if (builder.sshKey !== null) return null
+  const existing = async (paths: readonly string[]) => {
+    const hostKey = await Promise.all(paths.map(path => localSystem.stat(path)))
+    return paths.filter((_, i) => hostKey[i] !== null).join(', ') || none
+  }
+  const keys = {
+    field: 'identity files',
+    ours: await existing(a.identityFiles),
+    theirs: await existing(b.identityFiles),
+  }
+  if (keys.ours !== keys.theirs) return keys
+  return a.agent !== null && b.agent === null
+    ? { field: 'agent', ours: a.agent, theirs: none }
+    : null
+}
+
+const toParams = (
+  builder: Builder,
+  { field, ours, theirs }: Difference,
+  whose: string,
+): Params => {
+  const params = builderParams(builder)
+  const shorten = (text: string) => oneLine(text, 120)
+  return {
+    ...params,
+    whose,
+    field,
+    detail: `${builder.name}: ${field} is ${shorten(theirs)} there, ${shorten(ours)} here`,
+    mend: fixFor(builder, { field, ours, theirs }, whose),
+  }
+}
+
+const fixFor = (builder: Builder, { field, ours }: Difference, whose: string): string => {
+  const host = shellQuote(builder.host ?? '')
+  const { dest = '-' } = builderParams(builder)
+  if (field === 'known_hosts')
+    return `Give the key that we verified to all users: ssh-keygen -F ${host} -f ${shellQuote(ours)} | sudo tee -a /etc/ssh/ssh_known_hosts`
+  if (field === 'user')
+    return `Name the user in the machine line: ${builder.scheme}://USER@${builder.host ?? ''}`
+  if (field === 'identity files' || field === 'agent')
+    return 'Name the key in field 3 of the machine line'
+  return whose === 'root'
+    ? `Say it once for all users in /etc/ssh/ssh_config; compare: sudo ssh -G ${dest}; ssh -G ${dest}`
+    : `Give both services the same NIX_SSHOPTS: sudo systemctl edit nix-daemon; compare: sudo systemctl show nix-daemon -p Environment`
+}

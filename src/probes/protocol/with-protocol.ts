@@ -1,0 +1,145 @@
+import type { Channel, Outcome, ProbeContext } from '../../model/index.ts'
+import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import { classify } from '../../diagnosis/classify.ts'
+import { truncateEvidence, oneLine } from '../../text/truncate.ts'
+import {
+  NixError,
+  UnexpectedEofError,
+  ProtocolError,
+  UnsupportedVersionError,
+} from '../../nix/protocol/errors.ts'
+
+const maxStderr = 16 * 1024
+/** What a remote program that just ended may still have to say. */
+const stderrDrainMs = 1000
+
+/** Why a conversation ended before its time. */
+export type ProtocolFailure = Extract<Outcome<never>, { status: 'failed' | 'busy' }>
+
+/** Runs one conversation over a new channel and names what ended it. */
+export const withProtocol = async <T>(
+  context: ProbeContext,
+  command: string,
+  exchange: (channel: Channel, signal: AbortSignal) => Promise<T>,
+): Promise<{ value: T } | ProtocolFailure> => {
+  const { signal } = context
+  let channel: Channel
+  try {
+    channel = await context.remote.open(command, signal)
+  } catch (error) {
+    const detail = oneLine(error instanceof Error ? error.message : String(error))
+    return signal.aborted
+      ? failure('daemon_frozen')
+      : failure('connection_lost', { detail })
+  }
+  let stderr = ''
+  channel.stderr.on('data', (chunk: Buffer) => {
+    if (stderr.length < maxStderr) stderr += chunk.toString('utf8')
+  })
+  try {
+    return { value: await exchange(channel, signal) }
+  } catch (error) {
+    context.trace(
+      signal.aborted ? 'no answer in time' : 'the conversation ended',
+      [
+        error instanceof Error ? error.message : String(error),
+        formatReceived(error),
+      ].join(''),
+    )
+    if (signal.aborted) return classifyTimeout(stderr)
+    // A no of the remote Nix is whole; of an end that came too soon stderr may still tell the reason
+    if (error instanceof NixError) return classifyFailure(error, stderr, null, command)
+    const stderrDrained = context.clock
+      .sleep(stderrDrainMs, signal)
+      .catch(() => undefined)
+    channel.stdin.end()
+    const ended = await Promise.race([channel.exit, stderrDrained])
+    return classifyFailure(error, stderr, ended?.code ?? null, command)
+  } finally {
+    if (stderr) context.trace('stderr', stderr)
+    channel.close()
+  }
+}
+
+const formatReceived = (error: unknown): string =>
+  error instanceof ProtocolError || error instanceof UnexpectedEofError
+    ? `; received ${JSON.stringify(error.received)}`
+    : ''
+
+const failure = (kind: Kind, params: Params = {}, evidence = ''): ProtocolFailure => ({
+  status: 'failed',
+  kind,
+  params,
+  ...(evidence ? { evidence: truncateEvidence(evidence) } : {}),
+})
+
+/** The deadline came: what was said so far may tell why, else somebody took our bytes and never answered. */
+const classifyTimeout = (stderr: string): ProtocolFailure => {
+  if (/waiting for the big garbage collector lock/.test(stderr))
+    return { status: 'busy', kind: 'gc_wait', params: {} }
+  const classified = classify(stderr)
+  return classified
+    ? failure(classified.kind, classified.params, stderr)
+    : failure('daemon_frozen', {}, stderr)
+}
+
+const classifyFailure = (
+  error: unknown,
+  stderr: string,
+  exitCode: number | null,
+  command: string,
+): ProtocolFailure => {
+  const program = command.split(' ')[0] ?? 'nix-daemon'
+  if (error instanceof NixError) {
+    const classified = classify(error.message, 'remote')
+    return failure(
+      classified?.kind ?? 'unclassified',
+      classified?.params ?? { detail: oneLine(error.message) },
+      error.message,
+    )
+  }
+  if (error instanceof UnsupportedVersionError)
+    return failure('nix_version', { detail: error.message }, stderr)
+  // These words are nix-daemon's: a forced command that serves the other protocol
+  if (program !== 'nix-daemon' && /unexpected EOF from daemon socket/.test(stderr))
+    return failure(
+      'protocol_mismatch',
+      { detail: 'nix-daemon --stdio answers for nix-store --serve' },
+      stderr,
+    )
+  const classified = classify(stderr)
+  if (error instanceof ProtocolError || error instanceof UnexpectedEofError) {
+    const evidence = [stderr, error.received].filter(Boolean).join('\n')
+    const classifiedOutput = classify(error.received)
+    if (classifiedOutput?.kind === 'nologin')
+      return failure('nologin', { detail: oneLine(error.received) }, evidence)
+    if (classified && classified.kind !== 'daemon_crash')
+      return failure(classified.kind, { program, ...classified.params }, evidence)
+    if (exitCode === 127) return failure('nix_missing', { program }, evidence)
+    if (exitCode === 126) return failure('nix_not_executable', { program }, evidence)
+    if (error instanceof ProtocolError && error.offset < 16) {
+      const detail = `it says ${JSON.stringify(oneLine(error.received, 80))}`
+      return failure(
+        looksLikeText(error.received) ? 'shell_noise' : 'protocol_mismatch',
+        { detail },
+        evidence,
+      )
+    }
+    if (error instanceof ProtocolError)
+      return failure('protocol', { detail: error.message }, evidence)
+    if (error.received) {
+      const detail = `it says ${JSON.stringify(oneLine(error.received, 80))}`
+      if (looksLikeText(error.received))
+        return failure('shell_noise', { detail }, evidence)
+    }
+    return failure(
+      classified?.kind ?? 'daemon_crash',
+      { program, ...(classified?.params ?? { detail: error.message }) },
+      evidence,
+    )
+  }
+  return failure('internal', { detail: oneLine(String(error)) }, stderr)
+}
+
+/** Words rather than the other protocol's bytes. */
+const looksLikeText = (received: string): boolean => /[A-Za-z]{3,}[ ,.:!]/.test(received)

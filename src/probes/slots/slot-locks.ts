@@ -1,0 +1,162 @@
+import { open, readdir, readlink, realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { mainLock, parseSlotFile } from '../../nix/machines/lock-names.ts'
+import { findBuildHook, startTime, type BuildHookProcess } from './process.ts'
+import { formatDevice, findMountDevice, parseLocks, type FileLock } from './file-locks.ts'
+
+/** Nix's own locks at one moment; nothing was locked to learn them. */
+export interface SlotLocks {
+  readonly directory: string
+  /** False where locks of processes outside of our PID namespace are not shown (a container). */
+  readonly seesAllNamespaces: boolean
+  /** Slots of a machine by its part of the file name, each with its file. */
+  readonly slots: ReadonlyMap<string, readonly { slot: number; file: string }[]>
+  /** Flocks on the filesystem of the directory. */
+  readonly locks: readonly FileLock[]
+  /** The process that chooses a machine now, and holds slots for that moment only. */
+  readonly schedulerPid: number | null
+  /** Which of the files that have these names is which inode; names without a file are left out. */
+  readonly stat: (names: readonly string[]) => Promise<ReadonlyMap<string, LockFile>>
+  /** Unix time at which a process began; null where it cannot be told. */
+  readonly getStartTime: (pid: number) => Promise<number | null>
+  /** Whether a hook still has a connection; null where that cannot be told. */
+  readonly findBuildHook: (pid: number) => Promise<BuildHookProcess | null>
+}
+
+export interface LockFile {
+  /** Each `major:minor:inode` by which /proc/locks may name it. */
+  readonly files: readonly string[]
+  /** Nix sets it when it takes the lock. Unix seconds. */
+  readonly mtime: number
+}
+
+export type ReadSlotLocks = () => Promise<SlotLocks | { readonly unreadable: string }>
+
+export interface SlotLocksDeps {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Where proc is mounted. */
+  readonly proc?: string
+  /** Milliseconds for which one reading serves all builders. */
+  readonly cacheMs?: number
+  readonly monotonic: () => number
+}
+
+const maxBytes = 8 * 1024 * 1024
+/** `/proc/self/ns/pid` of the first namespace (include/linux/proc_ns.h PROC_PID_INIT_INO). */
+const firstNamespace = 'pid:[4026531836]'
+
+/** Reads /proc/locks and the names in `current-load`, at most once in `keepMs` for all who ask. */
+export const createReadSlotLocks = (deps: SlotLocksDeps): ReadSlotLocks => {
+  const { cacheMs = 1000 } = deps
+  let cached: { readonly at: number; readonly answer: ReturnType<ReadSlotLocks> } | null =
+    null
+  return () => {
+    const now = deps.monotonic()
+    if (cached && now - cached.at < cacheMs) return cached.answer
+    cached = { at: now, answer: read(deps) }
+    return cached.answer
+  }
+}
+
+const read = async ({
+  env,
+  proc = '/proc',
+}: SlotLocksDeps): ReturnType<ReadSlotLocks> => {
+  const configuredPath = join(env['NIX_STATE_DIR'] || '/nix/var/nix', 'current-load')
+  const text = await readText(join(proc, 'locks'))
+  if (text === null) return { unreadable: `there is no ${join(proc, 'locks')}` }
+  const seesAllNamespaces =
+    (await readlink(join(proc, 'self/ns/pid')).catch(() => firstNamespace)) ===
+    firstNamespace
+  const getStartTime = (pid: number) => startTime(proc, pid)
+  const directory = await realpath(configuredPath).catch(() => configuredPath)
+  let names: readonly string[]
+  let devices: readonly string[]
+  try {
+    names = await readdir(directory)
+    const mounts = (await readText(join(proc, 'self/mountinfo'))) ?? ''
+    const { dev } = await stat(directory, { bigint: true })
+    devices = [
+      ...new Set([formatDevice(dev), findMountDevice(mounts, directory) ?? []].flat()),
+    ]
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error)
+    if (code !== 'ENOENT') return { unreadable: `${directory} cannot be read (${code})` }
+    // Nix makes the directory with the first build that it sends
+    names = devices = []
+  }
+  const locks = parseLocks(text).filter(({ file }) =>
+    devices.some(device => file.startsWith(`${device}:`)),
+  )
+  const statAll = (wanted: readonly string[]) =>
+    locks.length === 0
+      ? Promise.resolve(new Map<string, LockFile>())
+      : statFiles(directory, wanted, devices)
+  const main = names.includes(mainLock) ? (await statAll([mainLock])).get(mainLock) : null
+  const schedulerPid = locks.find(
+    ({ file, isWaiting }) => !isWaiting && main?.files.includes(file),
+  )
+  return {
+    directory,
+    seesAllNamespaces,
+    slots: slotsByMachine(names),
+    locks,
+    schedulerPid: schedulerPid?.pid ?? null,
+    stat: statAll,
+    getStartTime,
+    findBuildHook: pid => findBuildHook(pid, proc),
+  }
+}
+
+const slotsByMachine = (names: readonly string[]): SlotLocks['slots'] => {
+  const slots = new Map<string, { slot: number; file: string }[]>()
+  for (const file of names) {
+    const found = parseSlotFile(file)
+    if (!found) continue
+    const known = slots.get(found.machine)
+    if (known) known.push({ slot: found.slot, file })
+    else slots.set(found.machine, [{ slot: found.slot, file }])
+  }
+  return slots
+}
+
+const statFiles = async (
+  directory: string,
+  names: readonly string[],
+  devices: readonly string[],
+): Promise<ReadonlyMap<string, LockFile>> => {
+  const found = await Promise.all(
+    names.map(async (name): Promise<(readonly [string, LockFile])[]> => {
+      try {
+        const { ino, mtimeMs } = await stat(join(directory, name), { bigint: true })
+        const files = devices.map(device => `${device}:${ino}`)
+        return [[name, { files, mtime: Number(mtimeMs) / 1000 }]]
+      } catch {
+        return []
+      }
+    }),
+  )
+  return new Map(found.flat())
+}
+
+/** A file of /proc, whose size is not known before; null where it cannot be read. */
+const readText = async (path: string): Promise<string | null> => {
+  try {
+    const file = await open(path)
+    try {
+      const chunks: Buffer[] = []
+      let size = 0
+      for (;;) {
+        const { buffer, bytesRead } = await file.read(Buffer.alloc(65_536), 0, 65_536)
+        if (bytesRead === 0 || size > maxBytes) break
+        size += bytesRead
+        chunks.push(buffer.subarray(0, bytesRead))
+      }
+      return Buffer.concat(chunks).toString('utf8')
+    } finally {
+      await file.close()
+    }
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,40 @@
+/** Harmless in a URL (RFC 3986 sub-delims), so that a line without its password is still a line. */
+export const redactedMark = '***'
+
+/** `scheme://user:password@` (RFC 3986, 3.2.1). One of less than four characters guards nothing. */
+const passwordInUrl =
+  /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s/?#@:'"]{0,256}:)[^\s/?#'"]{4,512}@/gi
+const assignment = /(?<![\w-])[\w-]{1,128}(?:\s{0,4}=\s{0,4}|%3d)/gi
+const secretName =
+  /secret|passw(?:or)?d|passphrase|token|credential|(?:api|access|private)[-_]?key/i
+/** These have several values, with blanks between them (nix.conf, RFC 9110); a lost `=` is what Nix complains about. */
+const restOfLine =
+  /((?:access-tokens(?:[ \t]{0,4}=|[ \t])|authorization:)[ \t]{0,4})[^\n'"]+/gi
+
+/**
+ * Text as it may be shown: passwords in URLs, and the values of what is called secret, token, password or the like, are
+ * left out (`AWS_SECRET_ACCESS_KEY=...`, `?token=...`, `access-tokens = ...`). Text without either comes back as it is.
+ */
+export const redactSecrets = (text: string): string =>
+  redactAssignments(
+    text
+      .replace(passwordInUrl, `$1${redactedMark}@`)
+      .replace(restOfLine, `$1${redactedMark}`),
+  )
+
+const redactAssignments = (text: string): string => {
+  let redacted = ''
+  let from = 0
+  for (const { 0: name, index } of text.matchAll(assignment)) {
+    const start = index + name.length
+    if (start < from || !secretName.test(name)) continue
+    const value = /^(?:"[^"\n]*"?|'[^'\n]*'?|[^\s&'"]*)/.exec(
+      text.slice(start, start + 2048),
+    )
+    const length = value?.[0].length ?? 0
+    if (length === 0) continue
+    redacted += text.slice(from, start) + redactedMark
+    from = start + length
+  }
+  return from === 0 ? text : redacted + text.slice(from)
+}

@@ -1,0 +1,272 @@
+import type { Builder, Connection, LoginValue, Outcome } from '../../model/index.ts'
+import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import { classify } from '../../diagnosis/classify.ts'
+import { truncateEvidence, oneLine } from '../../text/truncate.ts'
+import { storeCommand } from '../../nix/protocol/store-command.ts'
+import { connectTcp } from './tcp-connect.ts'
+import { verifyHostKey, knownTypes } from './host-key.ts'
+import { isJumpHostFailure } from './jump-host-failure.ts'
+import {
+  reportJumpHostFailure,
+  confirmWithOpenssh,
+  withValue,
+  type LoginFailure,
+} from './confirm-with-openssh.ts'
+import {
+  buildLoginValue,
+  type DialResult,
+  type PreparedLogin,
+  type Phases,
+  type DialContext,
+} from './prepare-login.ts'
+import { openProxy, proxyShellCommand, type ProxyStream } from './proxy.ts'
+import type { SshTarget } from './ssh-config.ts'
+import { loginWithSsh2, type Ssh2Login } from './ssh2.ts'
+import { formatConnect, formatHostKeyCheck } from './format-trace.ts'
+
+/** Seconds; OpenSSH would wait for the kernel, about two minutes. */
+const connectTimeoutSeconds = 5
+const bannerMs = 5000
+const totalMs = 10_000
+/** A dead address that costs less than this hurts nobody (an IPv6 address without a route fails at once). */
+const slowAddressSeconds = 1
+
+/** Reaches the host and logs in with ssh2; what only the real ssh may call red is asked of it. */
+export const dialWithSsh2 = async (
+  login: PreparedLogin,
+  context: DialContext,
+): Promise<DialResult> => {
+  const { target } = login
+  const { deps, signal, reportJumpHost, trace } = context
+  const phases: Phases = {}
+  let unreachableAddresses: string[] = []
+  let via: string
+  let proxy: ProxyStream | null = null
+  const proxyCommand = proxyShellCommand(
+    target,
+    target.connectTimeout ?? connectTimeoutSeconds,
+    login.command.options,
+  )
+  let stream
+  if (proxyCommand !== null) {
+    proxy = openProxy(proxyCommand, target.proxyJump ?? 'ProxyCommand', deps.env)
+    stream = proxy.stream
+    via = `proxy ${proxy.name}`
+    trace('connect', `through ${via}`)
+  } else {
+    const timeout = Math.min(target.connectTimeout ?? connectTimeoutSeconds, 8) * 1000
+    const tcp = await connectTcp(
+      target.hostname,
+      target.port,
+      target.family,
+      timeout,
+      signal,
+    )
+    phases.dns = tcp.dnsSeconds
+    if (tcp.tcpSeconds !== null) phases.tcp = tcp.tcpSeconds
+    trace('connect', formatConnect(target, tcp))
+    if (!tcp.ok)
+      return failed(
+        tcp.kind,
+        withPort(target, tcp.params),
+        buildLoginValue(login, phases),
+      )
+    unreachableAddresses = tcp.failedAddresses
+      .filter(d => d.seconds >= slowAddressSeconds)
+      .map(d => d.address)
+    stream = tcp.socket
+    via = `${tcp.address} port ${target.port}`
+  }
+
+  const result = await loginWithSsh2({
+    stream,
+    user: target.user,
+    identities: login.identities.usable,
+    agent: target.agent,
+    preferredTypes: knownTypes(login.policy),
+    verifyHostKey: blob => {
+      const hostKeyCheck = verifyHostKey(login.policy, blob)
+      trace('host key', formatHostKeyCheck(hostKeyCheck))
+      return hostKeyCheck
+    },
+    trace,
+    timeouts: { bannerMs: proxy ? bannerMs + 3000 : bannerMs, totalMs },
+    signal,
+  })
+  // Who heard anything came through
+  if (result.stage !== 'banner') reportJumpHost(null)
+  addPhases(phases, result)
+  const value: LoginValue = {
+    ...buildLoginValue(login, phases, via),
+    hostKey: result.hostKeyCheck?.hostKey ?? null,
+    unreachableAddresses,
+  }
+  if (result.error !== null)
+    trace(
+      'the login ended',
+      `${result.error}, in stage ${result.stage}; the server said ${JSON.stringify(result.firstBytes)}`,
+    )
+  if (result.connection) {
+    const opened = await firstChannel(login.builder, result.connection, phases, signal)
+    trace('channel', 'error' in opened ? opened.error : storeCommand(login.builder))
+    if ('error' in opened) {
+      result.connection.close()
+      return failed('connection_lost', { detail: opened.error }, value)
+    }
+    return { outcome: toOutcome(login, value), connection: opened.connection }
+  }
+  const proxyStderr = (await proxy?.stderrTail()) ?? ''
+  if (proxyStderr) trace('the proxy says', proxyStderr)
+  proxy?.close()
+  const failure = classifyFailure(login, result, proxyStderr)
+  if (isJumpHostFailure(target, proxyStderr)) {
+    const jumpFailure = await reportJumpHostFailure(
+      login,
+      context,
+      withoutConfirmation(failure),
+    )
+    return { outcome: withValue(jumpFailure, value), connection: null }
+  }
+  const outcome = { ...failure, params: withPort(target, failure.params), value } as const
+  if (failure.confirmWithOpenssh && !deps.resolve)
+    return confirmWithOpenssh(login, context, outcome)
+  return { outcome: withoutConfirmation(outcome), connection: null }
+}
+
+const withPort = (target: SshTarget, params: Params): Params => ({
+  ...params,
+  port: String(target.port),
+})
+
+const failed = (kind: Kind, params: Params, value: LoginValue): DialResult => ({
+  outcome: { status: 'failed', kind, params, value },
+  connection: null,
+})
+
+const addPhases = (phases: Phases, { stageSeconds }: Ssh2Login): void => {
+  if (stageSeconds.banner !== undefined) phases.banner = stageSeconds.banner
+  if (stageSeconds.kex !== undefined)
+    phases.kex = stageSeconds.kex - (stageSeconds.banner ?? 0)
+  if (stageSeconds.auth !== undefined)
+    phases.auth = stageSeconds.auth - (stageSeconds.kex ?? 0)
+}
+
+/** A login that works may still be less than it should be. */
+const toOutcome = (login: PreparedLogin, value: LoginValue): Outcome<LoginValue> => {
+  if (value.unreachableAddresses.length > 0)
+    return {
+      status: 'degraded',
+      kind: 'dead_address',
+      params: { dead: value.unreachableAddresses.join(', ') },
+      value,
+    }
+  if (value.hostKey?.verifiedBy === 'none' && value.transport === 'ssh2')
+    return {
+      status: 'degraded',
+      kind: 'host_key_unpinned',
+      params: { detail: login.policy.strict },
+      value,
+    }
+  return { status: 'ok', value }
+}
+
+/** Names why a login ended, from how far it came and what was said. */
+const classifyFailure = (
+  login: PreparedLogin,
+  result: Ssh2Login,
+  proxyStderr: string,
+): LoginFailure => {
+  const { error, stage, firstBytes, hostKeyCheck } = result
+  const failure = (kind: Kind, params: Params = {}, isCertain = true): LoginFailure => ({
+    status: 'failed',
+    kind,
+    params,
+    ...(error ? { evidence: truncateEvidence(error) } : {}),
+    confirmWithOpenssh: !isCertain,
+  })
+  if (hostKeyCheck && !hostKeyCheck.accepted)
+    return failure(hostKeyCheck.kind, hostKeyCheck.params, false)
+  if (stage === 'banner') {
+    const classifiedBanner = classify(firstBytes)
+    if (classifiedBanner?.kind === 'sshd_throttled')
+      return {
+        ...failure(classifiedBanner.kind, classifiedBanner.params),
+        status: 'busy',
+      }
+    if (proxyStderr) {
+      const classifiedProxy = classify(proxyStderr)
+      return {
+        ...failure(classifiedProxy?.kind ?? 'connection_lost', {
+          ...classifiedProxy?.params,
+          detail: `the proxy says: ${oneLine(classifiedProxy?.line ?? proxyStderr)}`,
+        }),
+        evidence: truncateEvidence(proxyStderr),
+      }
+    }
+    if (firstBytes)
+      return failure('not_ssh', {
+        detail: `it says ${JSON.stringify(oneLine(firstBytes, 60))}`,
+      })
+    return error === 'timeout' ? failure('banner_timeout') : failure('sshd_closed')
+  }
+  if (stage === 'kex') {
+    if (error && /no matching/i.test(error))
+      return failure('kex_mismatch', { detail: oneLine(error) }, false)
+    if (error === 'timeout') return failure('kex_timeout')
+    return failure('sshd_closed', { detail: oneLine(error ?? '') }, false)
+  }
+  const problem = login.identities.problems[0]
+  if (
+    error &&
+    /authentication methods failed|Too many authentication failures/i.test(error)
+  )
+    return problem
+      ? failure(problem.kind, problem.params, false)
+      : failure('auth_denied', firstKeyParams(login), false)
+  return failure('connection_lost', { detail: oneLine(error ?? '') })
+}
+
+const firstKeyParams = (login: PreparedLogin): Params => {
+  const path = login.identities.usable[0]?.path
+  return path ? { key: path } : { detail: 'there is no private key to offer' }
+}
+
+const withoutConfirmation = <T extends LoginFailure>({
+  confirmWithOpenssh: _,
+  ...outcome
+}: T): Omit<T, 'confirmWithOpenssh'> => outcome
+
+/**
+ * Opens the channel that Nix opens next and times it: a login that ends before it proves nothing. The channel is
+ * handed to whoever opens that command first.
+ */
+const firstChannel = async (
+  builder: Builder,
+  connection: Connection,
+  phases: Phases,
+  signal: AbortSignal,
+): Promise<{ connection: Connection } | { error: string }> => {
+  const command = storeCommand(builder)
+  const started = performance.now()
+  try {
+    let first: Awaited<ReturnType<Connection['open']>> | null = await connection.open(
+      command,
+      signal,
+    )
+    phases.channel = (performance.now() - started) / 1000
+    return {
+      connection: {
+        closed: connection.closed,
+        close: () => connection.close(),
+        open: async (wanted, wantedSignal) => {
+          if (!first || wanted !== command) return connection.open(wanted, wantedSignal)
+          const channel = first
+          first = null
+          return channel
+        },
+      },
+    }
+  } catch (error) {
+    return { error: oneLine(error instanceof Error ? error.message : String(error)) }
+  }
+}

@@ -1,0 +1,102 @@
+import {
+  noTrace,
+  type Builder,
+  type Dial,
+  type LoginValue,
+  type Outcome,
+} from '../../model/index.ts'
+import { confirmWithOpenssh, withValue } from './confirm-with-openssh.ts'
+import type { JumpHostFailure } from './jump-host-failure.ts'
+import { createJumpHostCache, type JumpHostCache } from './jump-host-cache.ts'
+import { dialWithSsh2 } from './dial-ssh2.ts'
+import {
+  buildLoginValue,
+  needsOpenssh,
+  prepareLogin,
+  type DialDeps,
+  type DialResult,
+} from './prepare-login.ts'
+import { sshCommand } from './ssh-command.ts'
+import { resolveTarget, type SshTarget } from './ssh-config.ts'
+import { formatPreparedLogin, formatTarget } from './format-trace.ts'
+
+/** How often a builder that needed OpenSSH is tried with ssh2 again. */
+const opensshRetryMs = 3_600_000
+
+/**
+ * Logs in the way Nix's ssh would: `ssh -G` says where and with what, ssh2 does it with a time for each phase, and what
+ * is red in key exchange, host key or authentication is asked once of the real ssh before it is believed.
+ */
+export const createDial = (deps: DialDeps): Dial => {
+  const opensshUntil = new Map<string, number>()
+  const jumpHosts = createJumpHostCache<JumpHostFailure>(deps.clock.monotonic)
+  const rememberTransport = (builder: Builder, result: DialResult): DialResult => {
+    const { outcome } = result
+    const isUp = outcome.status === 'ok' || outcome.status === 'degraded'
+    if (isUp && outcome.value.transport === 'openssh')
+      opensshUntil.set(builder.line, deps.clock.now() + opensshRetryMs)
+    return result
+  }
+
+  return async (builder, signal, trace = noTrace) => {
+    const command = sshCommand(builder, deps.nix(), deps.env['NIX_SSHOPTS'])
+    if (!command)
+      return {
+        outcome: { status: 'skipped', kind: 'not_ssh_store', params: {} },
+        connection: null,
+      }
+    const resolved = deps.resolve
+      ? ({ status: 'ok', value: deps.resolve(builder) } as const)
+      : await resolveTarget(command, deps.run, deps.env, signal)
+    if (resolved.status === 'failed') {
+      trace('ssh -G', `${resolved.kind} ${resolved.params['detail'] ?? ''}`)
+      return { outcome: withoutValue(resolved), connection: null }
+    }
+
+    const target = resolved.value
+    trace('ssh -G', formatTarget(command, target))
+    const login = await prepareLogin(builder, command, target, deps, signal)
+    trace('what may be offered and trusted', formatPreparedLogin(login))
+    const viaOpenssh =
+      !deps.resolve && (opensshUntil.get(builder.line) ?? 0) > deps.clock.now()
+    const onlyOpenssh = !deps.resolve && needsOpenssh(login)
+    const turn = await acquireJumpHost(jumpHosts, target)
+    if (typeof turn !== 'function') {
+      trace('not tried', `another builder has just found that the jump host is at fault`)
+      return {
+        outcome: withValue(turn.failure, buildLoginValue(login)),
+        connection: null,
+      }
+    }
+    const context = { deps, signal, trace, reportJumpHost: turn }
+    try {
+      if (viaOpenssh || onlyOpenssh) {
+        trace('the real ssh is asked first', opensshReason(onlyOpenssh))
+        const attempt = await confirmWithOpenssh(login, context, {})
+        if (attempt.connection || onlyOpenssh) return attempt
+        opensshUntil.delete(builder.line)
+      }
+      return rememberTransport(builder, await dialWithSsh2(login, context))
+    } finally {
+      turn(null)
+    }
+  }
+}
+
+const opensshReason = (onlyOpenssh: boolean): string =>
+  onlyOpenssh
+    ? 'only it knows certificates and security keys'
+    : 'only it could log in within the last hour'
+
+type JumpHostTurn = Awaited<ReturnType<JumpHostCache<JumpHostFailure>['acquire']>>
+
+const acquireJumpHost = async (
+  jumpHosts: JumpHostCache<JumpHostFailure>,
+  { proxyJump }: SshTarget,
+): Promise<JumpHostTurn> =>
+  proxyJump === null ? () => undefined : jumpHosts.acquire(proxyJump)
+
+const withoutValue = ({
+  value: _,
+  ...failure
+}: Extract<Outcome<unknown>, { status: 'failed' }>): Outcome<LoginValue> => failure

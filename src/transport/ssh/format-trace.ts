@@ -1,0 +1,90 @@
+import type { ConnectResult } from './tcp-connect.ts'
+import type { HostKeyCheck } from './host-key.ts'
+import type { PreparedLogin } from './prepare-login.ts'
+import type { SshCommand } from './ssh-command.ts'
+import type { SshTarget } from './ssh-config.ts'
+
+/**
+ * What ssh would do, without what may be secret: of NIX_SSHOPTS only the names of the options, of a ProxyCommand only that
+ * there is one.
+ */
+export const formatTarget = (command: SshCommand, target: SshTarget): string =>
+  [
+    `ssh ${[...optionNames(command.options), '--', command.destination].join(' ')}`,
+    `connects to ${target.hostname} port ${target.port} as ${target.user}`,
+    ...(target.proxyJump ? [`jumps by ${target.proxyJump}`] : []),
+    ...(target.proxyCommand ? ['goes through a ProxyCommand'] : []),
+    `identity files ${joinOrNone(target.identityFiles)}`,
+    `agent ${target.agent ?? 'none'}`,
+    `known hosts ${joinOrNone([...target.userKnownHosts, ...target.globalKnownHosts])}`,
+    `looks for ${target.hostKeyAlias ?? target.hostname}, StrictHostKeyChecking ${target.strict}`,
+  ].join('\n')
+
+/** The words that Nix itself adds have harmless values. */
+const plainOptions = new Set(['-i', '-p', '-F', '-l'])
+
+const optionNames = (options: readonly string[]): string[] => {
+  const names: string[] = []
+  for (let i = 0; i < options.length; i++) {
+    const word = options[i]!
+    const name = word.slice(0, 2)
+    const isSplit = word === name && i + 1 < options.length && /^-[A-Za-z]$/.test(name)
+    if (plainOptions.has(name)) {
+      names.push(isSplit ? `${word} ${options[++i]!}` : word)
+    } else if (name === '-o') {
+      const text = isSplit ? options[++i]! : word.slice(2)
+      names.push(`-o ${/^\s*\w+/.exec(text)?.[0].trim() ?? ''}=...`)
+    } else names.push(word.startsWith('-') ? name : '...')
+  }
+  return names
+}
+
+const joinOrNone = (words: readonly string[]): string => words.join(', ') || 'none'
+
+/** Keys by their paths, host keys by their number. */
+export const formatPreparedLogin = ({
+  identities,
+  certificates,
+  policy,
+}: PreparedLogin): string =>
+  [
+    `usable keys ${joinOrNone(identities.usable.map(({ path }) => path))}`,
+    ...identities.problems.map(
+      ({ kind, params }) =>
+        `${params['key'] ?? ''}: ${[kind, params['detail']].filter(Boolean).join(', ')}`,
+    ),
+    ...(identities.opensshOnly.length > 0
+      ? [`for the real ssh only ${joinOrNone(identities.opensshOnly)}`]
+      : []),
+    ...(certificates.length > 0
+      ? [`certificates ${joinOrNone(certificates.map(({ source }) => source))}`]
+      : []),
+    `${policy.pinned.length} pinned host keys, ${policy.known.length} in known_hosts, for ${joinOrNone(policy.names)}`,
+  ].join('\n')
+
+export const formatConnect = (target: SshTarget, result: ConnectResult): string => {
+  const { dnsSeconds, tcpSeconds } = result
+  return [
+    `${target.hostname} looked up in ${ms(dnsSeconds)}`,
+    ...(result.ok
+      ? [
+          ...result.failedAddresses.map(
+            ({ address, kind, seconds }) => `${address}: ${kind} after ${ms(seconds)}`,
+          ),
+          `${result.address} port ${target.port} connected in ${ms(tcpSeconds ?? 0)}`,
+        ]
+      : [
+          `${result.kind} ${result.params['detail'] ?? result.params['address'] ?? ''}`.trim() +
+            (tcpSeconds === null ? '' : ` after ${ms(tcpSeconds)}`),
+        ]),
+  ].join('\n')
+}
+
+export const formatHostKeyCheck = (check: HostKeyCheck): string =>
+  `${check.hostKey.type} ${check.hostKey.fingerprint}: ${
+    check.accepted
+      ? `verified by ${check.hostKey.verifiedBy}`
+      : [check.kind, check.params['detail']].filter(Boolean).join(', ')
+  }`
+
+const ms = (seconds: number): string => `${Math.round(seconds * 1000)} ms`

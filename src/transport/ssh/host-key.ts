@@ -1,0 +1,122 @@
+import type { HostKeyInfo } from '../../model/index.ts'
+import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import {
+  fingerprintOf,
+  keyTypeOf,
+  lookupNames,
+  matchesHost,
+  type KnownHost,
+} from './known-hosts.ts'
+import type { SshTarget } from './ssh-config.ts'
+
+/** What we hold about the host keys of one target. */
+export interface HostKeyPolicy {
+  /** Lines that may speak of this host, the pinned ones apart. */
+  readonly known: readonly KnownHost[]
+  readonly pinned: readonly KnownHost[]
+  readonly names: readonly string[]
+  readonly strict: SshTarget['strict']
+  /** What the machine line pins and for which name, to explain a name that ssh does not look for. */
+  readonly pinnedHostName: string | null
+}
+
+export type HostKeyCheck =
+  | { readonly accepted: true; readonly hostKey: HostKeyInfo }
+  | {
+      readonly accepted: false
+      readonly hostKey: HostKeyInfo
+      readonly kind: Kind
+      readonly params: Params
+    }
+
+/** Gathers the lines that ssh would look at: with a pinned key Nix replaces the user's files, never the global ones. */
+export const hostKeyPolicy = (
+  target: SshTarget,
+  pinned: { readonly lines: readonly KnownHost[]; readonly hostName: string } | null,
+  files: { readonly user: readonly KnownHost[]; readonly global: readonly KnownHost[] },
+): HostKeyPolicy => {
+  const names = lookupNames(target.hostKeyAlias ?? target.hostname, target.port)
+  const matchesTarget = (entry: KnownHost) => names.some(name => matchesHost(entry, name))
+  const matching = (pinned ? files.global : [...files.user, ...files.global]).filter(
+    matchesTarget,
+  )
+  // ssh asks for the bare name only where [host]:port has no key at all (sshconnect.c check_host_key)
+  const exact = matching.filter(entry => matchesHost(entry, names[0] ?? ''))
+  const hasExact = exact.some(entry => entry.marker === null)
+  return {
+    names,
+    strict: target.strict,
+    pinned: (pinned?.lines ?? []).filter(matchesTarget),
+    pinnedHostName: pinned?.hostName ?? null,
+    known: hasExact
+      ? [...exact, ...matching.filter(entry => entry.marker === 'revoked')]
+      : matching,
+  }
+}
+
+/** Host key types we hold, so that the server is asked for one that we can compare. */
+export const knownTypes = (policy: HostKeyPolicy): string[] => [
+  ...new Set(
+    [...policy.pinned, ...policy.known].filter(k => k.marker === null).map(k => k.type),
+  ),
+]
+
+/** True where only a host certificate could vouch: ssh2 knows none, OpenSSH does. */
+export const needsCertificate = (policy: HostKeyPolicy): boolean =>
+  policy.known.some(entry => entry.marker === 'cert-authority') &&
+  !policy.known.some(entry => entry.marker === null) &&
+  policy.pinned.length === 0
+
+/** Judges the key that the server showed, as ssh does before it asks anybody (sshconnect.c check_host_key). */
+export const verifyHostKey = (policy: HostKeyPolicy, blob: string): HostKeyCheck => {
+  const type = keyTypeOf(blob) ?? 'unknown'
+  const hostKey: HostKeyInfo = {
+    type,
+    blob,
+    fingerprint: fingerprintOf(blob),
+    // The last one is without the port
+    hostKeyName: policy.names.at(-1) ?? '',
+    verifiedBy: 'none',
+  }
+  const shownText = `it shows ${type} ${hostKey.fingerprint}`
+  const all = [...policy.pinned, ...policy.known]
+  const knownAs = policy.names[0] ?? ''
+  const revoked = all.find(k => k.marker === 'revoked' && k.blob === blob)
+  if (revoked)
+    return reject(hostKey, 'host_key_revoked', {
+      detail: `${shownText}, revoked in ${revoked.file}:${revoked.line}`,
+    })
+  const plain = (entries: readonly KnownHost[]) => entries.filter(k => k.marker === null)
+  if (plain(policy.pinned).some(k => k.blob === blob))
+    return { accepted: true, hostKey: { ...hostKey, verifiedBy: 'pinned' } }
+  if (plain(policy.known).some(k => k.blob === blob))
+    return { accepted: true, hostKey: { ...hostKey, verifiedBy: 'known_hosts' } }
+  const other = plain(policy.pinned)[0]
+  if (other)
+    return reject(hostKey, 'host_key_mismatch', {
+      detail: `pinned ${other.type} ${fingerprintOf(other.blob)}, ${shownText}`,
+    })
+  // A known key of another type is judged by the real ssh, which alone knows what it negotiated
+  const same = plain(policy.known).find(k => k.type === type)
+  if (same)
+    return reject(hostKey, 'host_key_changed', {
+      detail: `${same.file}:${same.line} has ${same.type} ${fingerprintOf(same.blob)}, ${shownText}`,
+      knownAs,
+      file: same.file,
+    })
+  if (policy.pinnedHostName !== null)
+    return reject(hostKey, 'host_key_unknown', {
+      detail: `field 8 pins a key for ${policy.pinnedHostName}, but ssh looks for ${knownAs}: set HostKeyAlias ${policy.pinnedHostName} in ssh_config; ${shownText}`,
+      knownAs,
+    })
+  if (policy.strict === 'no' || policy.strict === 'accept-new')
+    return { accepted: true, hostKey }
+  return reject(hostKey, 'host_key_unknown', { detail: shownText, knownAs })
+}
+
+const reject = (hostKey: HostKeyInfo, kind: Kind, params: Params): HostKeyCheck => ({
+  accepted: false,
+  hostKey,
+  kind,
+  params,
+})

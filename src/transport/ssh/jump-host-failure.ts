@@ -1,0 +1,68 @@
+import { classify } from '../../diagnosis/classify.ts'
+import { oneLine } from '../../text/truncate.ts'
+import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import { shellQuote } from '../../nix/protocol/store-command.ts'
+import { findConfigFile, parseLastHop } from './proxy.ts'
+import type { resolveTarget, SshTarget } from './ssh-config.ts'
+import type { SshCommand } from './ssh-command.ts'
+
+/** What is wrong with a jump host; the same for all builders behind it. */
+export interface JumpHostFailure {
+  readonly status: 'failed' | 'busy'
+  readonly kind: Kind
+  readonly params: Params
+  readonly evidence?: string
+}
+
+/**
+ * True where ssh's words tell that the way to the jump host is broken, and not the way from there to the builder, of
+ * which it says `channel 0: open failed` and `stdio forwarding failed` (channels.c, clientloop.c).
+ */
+export const isJumpHostFailure = (
+  { proxyJump }: Pick<SshTarget, 'proxyJump'>,
+  stderr: string,
+): boolean =>
+  proxyJump !== null &&
+  classify(stderr) !== null &&
+  !/open failed:|stdio forwarding failed/.test(stderr)
+
+export interface JumpHostConfig {
+  /** Options of the ssh whose jump it is: the jump reads the same configuration file. */
+  readonly sshOptions: readonly string[]
+  /** `ssh -G` of the jump host. */
+  readonly resolve: (
+    jump: Pick<SshCommand, 'destination' | 'options'>,
+  ) => ReturnType<typeof resolveTarget>
+}
+
+/** Makes a fault speak of the (last) jump host: its name, port, user and key take the place of the builder's. */
+export const attributeToJumpHost = async (
+  failure: JumpHostFailure,
+  proxyJump: string,
+  { sshOptions, resolve }: JumpHostConfig,
+): Promise<JumpHostFailure> => {
+  const { host, user, port } = parseLastHop(proxyJump)
+  const config = findConfigFile(sshOptions)
+  const destination = user === null ? host : `${user}@${host}`
+  const options = [
+    ...(config === null ? [] : ['-F', config]),
+    ...(port === null ? [] : ['-p', port]),
+  ]
+  const resolved = await resolve({ destination, options })
+  const target = resolved.status === 'ok' ? resolved.value : null
+  const [key] = target?.identityFiles ?? []
+  return {
+    ...failure,
+    params: {
+      ...failure.params,
+      jump: oneLine(proxyJump),
+      host,
+      dest: shellQuote(destination),
+      user: target?.user ?? user ?? 'root',
+      port: String(target?.port ?? port ?? 22),
+      address: failure.params['address'] ?? target?.hostname ?? host,
+      ssh: ['sudo ssh', ...options.map(shellQuote)].join(' '),
+      ...(key === undefined ? {} : { key: shellQuote(key) }),
+    },
+  }
+}

@@ -1,0 +1,98 @@
+import type {
+  Builder,
+  CertificateInfo,
+  Clock,
+  Dial,
+  LocalNix,
+  LoginPhase,
+  LoginValue,
+  Run,
+  Trace,
+} from '../../model/index.ts'
+import { readUserCertificates } from './user-certificates.ts'
+import { needsCertificate, type HostKeyPolicy } from './host-key.ts'
+import { readIdentities, type Identities } from './identities.ts'
+import type { JumpHostFailure } from './jump-host-failure.ts'
+import { readHostKeyPolicy } from './host-key-policy.ts'
+import { configuredKeyFile, type SshCommand } from './ssh-command.ts'
+import type { SshTarget } from './ssh-config.ts'
+import { checkKey } from './ssh2.ts'
+
+export interface DialDeps {
+  readonly run: Run
+  readonly clock: Clock
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly nix: () => LocalNix
+  /** How the target is found; the demo fleet has its own, so that it needs no ssh program. */
+  readonly resolve?: (builder: Builder) => SshTarget
+}
+
+export type DialResult = Awaited<ReturnType<Dial>>
+export type Phases = Partial<Record<LoginPhase, number>>
+
+/** One dial on its way. */
+export interface DialContext {
+  readonly deps: DialDeps
+  readonly signal: AbortSignal
+  readonly trace: Trace
+  /** Tells those who wait whether the jump host is at fault. */
+  readonly reportJumpHost: (fault: JumpHostFailure | null) => void
+}
+
+/** All that is known before the first packet. */
+export interface PreparedLogin {
+  readonly builder: Builder
+  readonly command: SshCommand
+  readonly target: SshTarget
+  readonly policy: HostKeyPolicy
+  readonly identities: Identities
+  /** Ours, as ssh would offer them. */
+  readonly certificates: readonly CertificateInfo[]
+  /** Nix's temporary known_hosts file for a pinned key. */
+  readonly pinnedLine: string | null
+}
+
+/** Reads the keys, certificates and known hosts that ssh would use. Never rejects for what it cannot read. */
+export const prepareLogin = async (
+  builder: Builder,
+  command: SshCommand,
+  target: SshTarget,
+  { run, env, resolve }: DialDeps,
+  signal: AbortSignal,
+): Promise<PreparedLogin> => {
+  const lineKey = configuredKeyFile(builder)
+  const [{ policy, pinnedLine }, identities, certificates] = await Promise.all([
+    readHostKeyPolicy(builder, command, target),
+    readIdentities(target.identityFiles, lineKey, checkKey),
+    resolve ? [] : readUserCertificates({ target, lineKey, run, env, signal }),
+  ])
+  return { builder, command, target, policy, identities, certificates, pinnedLine }
+}
+
+/** Certificates and security keys: a try of ssh2 would only be one more failed login. */
+export const needsOpenssh = ({
+  policy,
+  identities,
+  certificates,
+}: PreparedLogin): boolean =>
+  needsCertificate(policy) ||
+  identities.opensshOnly.length > 0 ||
+  certificates.some(({ source }) => source !== 'agent')
+
+/** What can be told of a login that came this far. */
+export const buildLoginValue = (
+  { target, certificates }: PreparedLogin,
+  phases: Phases = {},
+  via: string | null = null,
+): LoginValue => ({
+  phases,
+  via,
+  hostKey: null,
+  transport: 'ssh2',
+  unreachableAddresses: [],
+  endpoint: [
+    `${target.hostname}:${target.port}`,
+    ...(target.proxyJump === null ? [] : [target.proxyJump]),
+  ].join(' behind '),
+  certificates,
+})

@@ -1,0 +1,124 @@
+import { userInfo } from 'node:os'
+import type { Outcome, Run } from '../../model/index.ts'
+import type { SshCommand } from './ssh-command.ts'
+
+/** What ssh would do for a destination, from `ssh -G` (ssh_config(5)). Lists are in ssh's own order. */
+export interface SshTarget {
+  readonly user: string
+  /** The name or address that ssh connects to. */
+  readonly hostname: string
+  readonly port: number
+  readonly identityFiles: readonly string[]
+  readonly certificateFiles: readonly string[]
+  /** True where of an agent only the keys of the identity files count. */
+  readonly identitiesOnly: boolean
+  /** Path of an agent socket, or null for none. */
+  readonly agent: string | null
+  readonly userKnownHosts: readonly string[]
+  readonly globalKnownHosts: readonly string[]
+  readonly hostKeyAlias: string | null
+  readonly strict: 'yes' | 'ask' | 'accept-new' | 'no'
+  readonly proxyJump: string | null
+  /** With ssh's tokens not yet expanded. */
+  readonly proxyCommand: string | null
+  /** 4, 6 or 0 for both. */
+  readonly family: 0 | 4 | 6
+  /** Seconds, null when not set. */
+  readonly connectTimeout: number | null
+}
+
+/** Asks the real ssh, so that aliases, Include, Match and every default mean what they mean to Nix. */
+export const resolveTarget = async (
+  command: Pick<SshCommand, 'destination' | 'options'>,
+  run: Run,
+  env: Readonly<Record<string, string | undefined>>,
+  signal: AbortSignal,
+): Promise<Extract<Outcome<SshTarget>, { status: 'ok' | 'failed' }>> => {
+  const result = await run({
+    file: 'ssh',
+    args: ['-G', ...command.options, '--', command.destination],
+    env,
+    signal,
+  })
+  if (result.spawnError === 'ENOENT')
+    return { status: 'failed', kind: 'ssh_missing', params: {} }
+  if (result.code !== 0)
+    return {
+      status: 'failed',
+      kind: result.aborted ? 'internal' : 'config_invalid',
+      params: {
+        detail: firstLine(result.stderr) || result.spawnError || 'ssh -G failed',
+        where: "ssh's own configuration or NIX_SSHOPTS",
+      },
+      evidence: result.stderr,
+    }
+  const target = parseTarget(result.stdout, env)
+  return target.hostname
+    ? { status: 'ok', value: target }
+    : {
+        status: 'failed',
+        kind: 'internal',
+        params: { detail: 'ssh -G printed no host name' },
+      }
+}
+
+const firstLine = (text: string): string => text.trim().split('\n')[0] ?? ''
+
+/** Reads the output of `ssh -G`. Unknown lines are ignored. */
+export const parseTarget = (
+  text: string,
+  env: Readonly<Record<string, string | undefined>>,
+): SshTarget => {
+  const options = new Map<string, string[]>()
+  for (const line of text.split('\n')) {
+    const space = line.indexOf(' ')
+    if (space < 0) continue
+    const key = line.slice(0, space).toLowerCase()
+    options.set(key, [...(options.get(key) ?? []), line.slice(space + 1).trim()])
+  }
+  const one = (key: string): string | null => options.get(key)?.[0] ?? null
+  const notNone = (value: string | null): string | null =>
+    value === null || value.toLowerCase() === 'none' ? null : value
+  const files = (key: string): string[] =>
+    (one(key) ?? '').split(/\s+/).filter(Boolean).map(expandHome)
+  const strict = one('stricthostkeychecking') ?? 'ask'
+  const family = one('addressfamily')
+  const timeout = Number(one('connecttimeout') ?? NaN)
+  return {
+    user: one('user') ?? 'root',
+    hostname: one('hostname') ?? '',
+    port: Number(one('port') ?? 22),
+    identityFiles: (options.get('identityfile') ?? []).map(expandHome),
+    certificateFiles: (options.get('certificatefile') ?? []).map(expandHome),
+    identitiesOnly: one('identitiesonly') === 'yes',
+    agent: agentSocket(one('identityagent'), env),
+    userKnownHosts: files('userknownhostsfile'),
+    globalKnownHosts: files('globalknownhostsfile'),
+    hostKeyAlias: notNone(one('hostkeyalias')),
+    strict:
+      strict === 'true' || strict === 'yes'
+        ? 'yes'
+        : strict === 'accept-new'
+          ? 'accept-new'
+          : strict === 'false' || strict === 'no' || strict === 'off'
+            ? 'no'
+            : 'ask',
+    proxyJump: notNone(one('proxyjump')),
+    proxyCommand: notNone(one('proxycommand')),
+    family: family === 'inet' ? 4 : family === 'inet6' ? 6 : 0,
+    connectTimeout: Number.isFinite(timeout) && timeout > 0 ? timeout : null,
+  }
+}
+
+const agentSocket = (
+  option: string | null,
+  env: Readonly<Record<string, string | undefined>>,
+): string | null => {
+  if (option === null || option === 'SSH_AUTH_SOCK') return env['SSH_AUTH_SOCK'] || null
+  if (option.toLowerCase() === 'none') return null
+  return option.startsWith('$') ? env[option.slice(1)] || null : expandHome(option)
+}
+
+/** ssh takes `~` from the passwd database, not from HOME. */
+const expandHome = (path: string): string =>
+  path === '~' || path.startsWith('~/') ? userInfo().homedir + path.slice(1) : path

@@ -1,0 +1,342 @@
+import type { Duplex } from 'node:stream'
+import ssh2, {
+  type AuthenticationType,
+  type ClientChannel,
+  type ParsedKey,
+  type ServerHostKeyAlgorithm,
+} from 'ssh2'
+import type { Channel, Connection, Trace } from '../../model/index.ts'
+import { createSemaphore } from './semaphore.ts'
+import type { HostKeyCheck } from './host-key.ts'
+import type { CheckKey, Identity } from './identities.ts'
+import { fingerprintOf } from './known-hosts.ts'
+
+/** How far a login came before it ended. */
+export type LoginStage = 'banner' | 'kex' | 'host_key' | 'auth' | 'ready'
+
+export interface Ssh2Request {
+  /** A connected stream; the login owns it from now on. */
+  readonly stream: Duplex
+  readonly user: string
+  readonly identities: readonly Identity[]
+  readonly agent: string | null
+  /** Key types to ask the server for first. */
+  readonly preferredTypes: readonly string[]
+  readonly verifyHostKey: (blob: string) => HostKeyCheck
+  readonly timeouts: { readonly bannerMs: number; readonly totalMs: number }
+  readonly signal: AbortSignal
+  readonly trace: Trace
+}
+
+export interface Ssh2Login {
+  readonly stage: LoginStage
+  readonly connection: Connection | null
+  readonly hostKeyCheck: HostKeyCheck | null
+  /** What the server sent first, at most 512 bytes, for telling what it is. */
+  readonly firstBytes: string
+  /** ssh2's words, or `timeout`, `closed`. */
+  readonly error: string | null
+  /** Seconds from the start to the end of each stage that was reached. */
+  readonly stageSeconds: Readonly<Partial<Record<'banner' | 'kex' | 'auth', number>>>
+}
+
+const keyTypes: readonly ServerHostKeyAlgorithm[] = [
+  'ssh-ed25519',
+  'ecdsa-sha2-nistp256',
+  'ecdsa-sha2-nistp384',
+  'ecdsa-sha2-nistp521',
+  'rsa-sha2-512',
+  'rsa-sha2-256',
+]
+
+/** Known types first: ssh2 would take ed25519 even where only the RSA key is known, and call a good host changed. */
+const orderKeyTypes = (preferred: readonly string[]): ServerHostKeyAlgorithm[] => {
+  const isPreferred = (type: string) =>
+    preferred.includes(type) ||
+    (type.startsWith('rsa-sha2') && preferred.includes('ssh-rsa'))
+  return [...keyTypes.filter(isPreferred), ...keyTypes.filter(type => !isPreferred(type))]
+}
+
+export const checkKey: CheckKey = key => {
+  const parsed = ssh2.utils.parseKey(key)
+  if (!(parsed instanceof Error)) {
+    // A file of public keys is a list, whatever the types say
+    const one = (Array.isArray(parsed) ? parsed[0] : parsed) as ParsedKey | undefined
+    return one?.isPrivateKey() ? null : 'invalid'
+  }
+  if (/encrypted|passphrase/i.test(parsed.message)) return 'encrypted'
+  return /unsupported|unknown/i.test(parsed.message) && key.includes('PRIVATE KEY')
+    ? 'unsupported'
+    : 'invalid'
+}
+
+/** One fresh login. Never rejects and never throws; the connection is there when the stage is `ready`. */
+export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
+  new Promise(resolve => {
+    const { stream, signal } = request
+    corkWrites(stream)
+    const started = performance.now()
+    const client = new ssh2.Client()
+    const stageSeconds: { banner?: number; kex?: number; auth?: number } = {}
+    let stage: LoginStage = 'banner'
+    let hostKeyCheck: HostKeyCheck | null = null
+    let firstBytes = ''
+    let settled = false
+    let notifyClosed: (reason: string) => void = () => undefined
+    const closed = new Promise<string>(done => (notifyClosed = done))
+    const seconds = () => (performance.now() - started) / 1000
+
+    const settle = (error: string | null) => {
+      if (settled) return
+      settled = true
+      clearTimeout(bannerTimer)
+      clearTimeout(totalTimer)
+      signal.removeEventListener('abort', onAbort)
+      stream.off('data', tap)
+      if (error !== null) {
+        client.destroy()
+        stream.destroy()
+      }
+      resolve({
+        stage,
+        hostKeyCheck,
+        firstBytes,
+        error,
+        stageSeconds,
+        connection:
+          error === null
+            ? createConnection({ client, stream, closed, notifyClosed })
+            : null,
+      })
+    }
+    const onAbort = () => settle('timeout')
+    // Words before the identification are allowed, but not for ever
+    const bannerTimer = setTimeout(() => {
+      if (stage === 'banner') settle('timeout')
+    }, request.timeouts.bannerMs)
+    const totalTimer = setTimeout(onAbort, request.timeouts.totalMs)
+    signal.addEventListener('abort', onAbort, { once: true })
+
+    // Listens beside ssh2, which reports throttling and strangers as one and the same protocol error
+    let tail = '\n'
+    const tap = (chunk: Buffer) => {
+      const text = chunk.toString('latin1')
+      firstBytes = (firstBytes + text.slice(0, 512)).slice(0, 512)
+      stageSeconds.banner ??= seconds()
+      if ((tail + text).includes('\nSSH-')) {
+        stage = 'kex'
+        stream.off('data', tap)
+        request.trace('identification', /^SSH-.*/m.exec(firstBytes)?.[0] ?? '')
+      }
+      tail = (tail + text).slice(-4)
+    }
+    stream.on('data', tap)
+
+    // For the whole life of the client: ssh2 may report an error twice and then close. It does not close by itself
+    // after an error or where only the remote's direction of a proxy has ended
+    const onClosed = (reason: string) => {
+      settle(reason)
+      notifyClosed(reason)
+      stream.destroy()
+    }
+    client.on('error', (error: Error) => onClosed(error.message))
+    client.on('end', () => onClosed('closed'))
+    client.on('close', () => onClosed('closed'))
+    client.on('handshake', ({ kex, serverHostKey, cs }) => {
+      request.trace('key exchange', `${kex}, ${serverHostKey}, ${cs.cipher}`)
+      stage = 'auth'
+      stageSeconds.kex ??= seconds()
+    })
+    client.on('banner', text => request.trace('the server says before login', text))
+    client.on('ready', () => {
+      request.trace('logged in')
+      stage = 'ready'
+      stageSeconds.auth ??= seconds()
+      settle(null)
+    })
+    try {
+      client.connect({
+        sock: stream,
+        username: request.user,
+        authHandler: sequentialAuth(authMethods(request), request.trace),
+        algorithms: { serverHostKey: orderKeyTypes(request.preferredTypes) },
+        hostVerifier: (key: Buffer) => {
+          stage = 'host_key'
+          hostKeyCheck = request.verifyHostKey(key.toString('base64'))
+          return hostKeyCheck.accepted
+        },
+        readyTimeout: 0,
+        keepaliveInterval: 15_000,
+        keepaliveCountMax: 3,
+      })
+    } catch (error) {
+      settle(error instanceof Error ? error.message : String(error))
+    }
+  })
+
+/** ssh2 writes each packet in two parts, each a system call and a segment; what one turn writes leaves as one. */
+const corkWrites = (stream: Duplex): void => {
+  const write = stream.write.bind(stream) as (...args: unknown[]) => boolean
+  let isCorked = false
+  const corkingWrite = (...args: unknown[]): boolean => {
+    if (!isCorked) {
+      isCorked = true
+      stream.cork()
+      process.nextTick(() => {
+        isCorked = false
+        stream.uncork()
+      })
+    }
+    return write(...args)
+  }
+  stream.write = corkingWrite as Duplex['write']
+}
+
+interface AuthMethod {
+  readonly name: string
+  readonly method: object
+}
+
+/** The keys in ssh's order: agent first unless told otherwise, then the files. */
+const authMethods = (request: Ssh2Request): AuthMethod[] => [
+  ...request.identities.map(({ path, key }) => ({
+    name: `${path} ${fingerprintOfKey(key)}`,
+    method: { type: 'publickey', username: request.user, key },
+  })),
+  ...(request.agent
+    ? [
+        {
+          name: `the keys of the agent ${request.agent}`,
+          method: {
+            type: 'agent' as AuthenticationType,
+            username: request.user,
+            agent: request.agent,
+          },
+        },
+      ]
+    : []),
+]
+
+/** One after the other, as ssh2 does with a list; this way each is noted, and what the server still takes. */
+const sequentialAuth = (offers: readonly AuthMethod[], trace: Trace) => {
+  const remaining = [...offers]
+  return (methods: readonly string[] | null): object | false => {
+    if (methods) trace('refused', `the server takes ${methods.join(', ') || 'nothing'}`)
+    const next = remaining.shift()
+    if (!next) return false
+    trace('offer', next.name)
+    return next.method
+  }
+}
+
+const fingerprintOfKey = (key: Buffer): string => {
+  const parsed = ssh2.utils.parseKey(key)
+  const one = (Array.isArray(parsed) ? parsed[0] : parsed) as
+    ParsedKey | Error | undefined
+  return !one || one instanceof Error
+    ? ''
+    : `${one.type} ${fingerprintOf(one.getPublicSSH().toString('base64'))}`
+}
+
+interface Ssh2Session {
+  readonly client: ssh2.Client
+  readonly stream: Duplex
+  readonly closed: Promise<string>
+  readonly notifyClosed: (reason: string) => void
+}
+
+const createConnection = ({
+  client,
+  stream,
+  closed,
+  notifyClosed,
+}: Ssh2Session): Connection => {
+  const semaphore = createSemaphore(2)
+  return {
+    closed,
+    close: () => {
+      notifyClosed('closed')
+      client.destroy()
+      // ssh2 leaves a stream alone that cannot be written to any more
+      stream.destroy()
+    },
+    open: async (command, signal) => {
+      const release = await semaphore.acquire(signal)
+      return exec(client, command, { signal, release })
+    },
+  }
+}
+
+interface ExecOptions {
+  readonly signal: AbortSignal
+  /** Gives the place of the channel back. */
+  readonly release: () => void
+}
+
+const exec = (
+  client: ssh2.Client,
+  command: string,
+  { signal, release }: ExecOptions,
+): Promise<Channel> =>
+  new Promise((resolve, reject) => {
+    // An abandoned channel keeps its place until the remote has answered: it may be open over there
+    const onAbort = () => reject(signal.reason as Error)
+    const finish = () => {
+      signal.removeEventListener('abort', onAbort)
+      client.off('close', lost)
+    }
+    const fail = (error: unknown) => {
+      finish()
+      release()
+      reject(error instanceof Error ? error : new Error(String(error)))
+    }
+    const lost = () => fail(new Error('the connection is closed'))
+    if (signal.aborted) return fail(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    client.once('close', lost)
+    try {
+      // throws where the client is closed already
+      client.exec(command, (error, stream) => {
+        if (error) return fail(error)
+        finish()
+        // Here and not later: exit and close may stand in the same packet as the answer
+        const channel = createChannel(stream, release)
+        if (signal.aborted) channel.close()
+        else resolve(channel)
+      })
+    } catch (error) {
+      fail(error)
+    }
+  })
+
+const createChannel = (stream: ClientChannel, release: () => void): Channel => {
+  stream.on('error', () => undefined)
+  stream.stderr.on('error', () => undefined)
+  let code: number | null = null
+  let name: string | null = null
+  stream.on('exit', (exitCode: number | null, exitSignal?: string) => {
+    code = exitCode
+    name = exitSignal ?? null
+  })
+  let onClosed = (): void => undefined
+  const exit = new Promise<{ code: number | null; signal: string | null }>(resolve => {
+    onClosed = () => {
+      release()
+      resolve({ code, signal: name })
+    }
+  })
+  stream.on('close', onClosed)
+  return {
+    stdin: stream,
+    stdout: stream,
+    stderr: stream.stderr,
+    exit,
+    close: () => {
+      stream.destroy()
+      // Whoever goes on sending fills a window that nobody opens again
+      for (const output of [stream, stream.stderr])
+        output.removeAllListeners('data').pause()
+      onClosed()
+    },
+  }
+}

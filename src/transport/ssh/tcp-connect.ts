@@ -1,0 +1,151 @@
+import { lookup } from 'node:dns/promises'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Kind, Params } from '../../diagnosis/kinds.ts'
+
+/** An address of the host that did not answer. */
+export interface FailedAddress {
+  readonly address: string
+  readonly kind: Kind
+  readonly seconds: number
+}
+
+export type ConnectResult =
+  | {
+      readonly ok: true
+      readonly socket: Socket
+      readonly address: string
+      readonly failedAddresses: readonly FailedAddress[]
+      readonly dnsSeconds: number
+      readonly tcpSeconds: number
+    }
+  | {
+      readonly ok: false
+      readonly kind: Kind
+      readonly params: Params
+      readonly dnsSeconds: number
+      readonly tcpSeconds: number | null
+    }
+
+/** More addresses than this are a mistake; each may cost a time-out. */
+const maxAddresses = 8
+
+const kindByErrorCode: Readonly<Record<string, Kind>> = {
+  ECONNREFUSED: 'tcp_refused',
+  EHOSTUNREACH: 'tcp_unreachable',
+  ENETUNREACH: 'tcp_unreachable',
+  EHOSTDOWN: 'tcp_unreachable',
+  EADDRNOTAVAIL: 'tcp_unreachable',
+  EACCES: 'tcp_unreachable',
+  EPERM: 'tcp_unreachable',
+  ETIMEDOUT: 'tcp_timeout',
+  ECONNRESET: 'sshd_closed',
+}
+
+/**
+ * Connects as OpenSSH does: the addresses of getaddrinfo one after another, each with its own time-out. Node would race
+ * them and hide a dead first address, which costs every build of Nix the time-out.
+ */
+export const connectTcp = async (
+  host: string,
+  port: number,
+  family: 0 | 4 | 6,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<ConnectResult> => {
+  const started = performance.now()
+  const since = (from: number) => (performance.now() - from) / 1000
+  let addresses: string[]
+  try {
+    const entries = await raceAbort(lookupWithRetry(host, family), signal)
+    addresses = [...new Set(entries.map(entry => entry.address))].slice(0, maxAddresses)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error)
+    return {
+      ok: false,
+      kind: 'dns',
+      params: { detail: code === 'EAI_AGAIN' ? 'the name server does not answer' : code },
+      dnsSeconds: since(started),
+      tcpSeconds: null,
+    }
+  }
+  const dnsSeconds = since(started)
+  const connectStarted = performance.now()
+  const failedAddresses: FailedAddress[] = []
+  for (const address of addresses) {
+    const from = performance.now()
+    const result = await connectTo(address, port, timeoutMs, signal)
+    if (typeof result !== 'string')
+      return {
+        ok: true,
+        socket: result,
+        address,
+        failedAddresses,
+        dnsSeconds,
+        tcpSeconds: since(connectStarted),
+      }
+    failedAddresses.push({
+      address,
+      kind: kindByErrorCode[result] ?? 'tcp_unreachable',
+      seconds: since(from),
+    })
+    if (signal.aborted) break
+  }
+  const last = failedAddresses.at(-1)
+  const detail =
+    addresses.length > 1 || addresses[0] !== host
+      ? failedAddresses.map(d => `${d.address}: ${d.kind.replace('tcp_', '')}`).join(', ')
+      : ''
+  return {
+    ok: false,
+    kind: last?.kind ?? 'dns',
+    params: { address: last?.address ?? host, ...(detail ? { detail } : {}) },
+    dnsSeconds,
+    tcpSeconds: since(connectStarted),
+  }
+}
+
+/** getaddrinfo cannot be stopped, and a dead name server keeps it for half a minute. */
+const raceAbort = async <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> => {
+  let onAbort = (): void => undefined
+  const onTimeout = new Promise<never>((_, reject) => {
+    onAbort = () => reject(Object.assign(new Error('late'), { code: 'EAI_AGAIN' }))
+  })
+  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  try {
+    return await Promise.race([promise, onTimeout])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Once more after a failure: a dropped packet, or /etc/hosts in the middle of being replaced, is no missing name. */
+const lookupWithRetry = async (host: string, family: 0 | 4 | 6) => {
+  const ask = () => lookup(host, { all: true, verbatim: true, family })
+  return ask().catch(() => delay(250).then(ask))
+}
+
+/** A connected socket, or the error code. */
+const connectTo = (
+  address: string,
+  port: number,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Socket | string> =>
+  new Promise(resolve => {
+    const socket = connect({ host: address, port, noDelay: true })
+    const settle = (result: Socket | string) => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', onTimeout)
+      if (typeof result === 'string') socket.destroy()
+      resolve(result)
+    }
+    const onTimeout = () => settle('ETIMEDOUT')
+    const timer = setTimeout(onTimeout, timeoutMs)
+    signal.addEventListener('abort', onTimeout, { once: true })
+    if (signal.aborted) onTimeout()
+    socket.once('connect', () => settle(socket))
+    // Stays for the socket's whole life: an error after connecting belongs to whoever uses it then
+    socket.on('error', (error: NodeJS.ErrnoException) => settle(error.code ?? 'EIO'))
+  })

@@ -1,0 +1,53 @@
+import t from 'tap'
+import { findBlockingLock } from '../../src/diagnosis/blocking-lock.ts'
+import { formatFix, formatMessage } from '../../src/diagnosis/kinds.ts'
+import type { LocksValue } from '../../src/model/index.ts'
+
+const free: LocksValue = {
+  at: 1000,
+  gcLockHolder: null,
+  buildUsersInUse: 0,
+  buildUsers: 10,
+}
+const collector = {
+  pid: 77,
+  program: 'nix-store --gc',
+  runtimeSeconds: 7500,
+  since: 1000,
+}
+
+t.test('free locks explain nothing', async t => {
+  t.equal(findBlockingLock(free, 1000), null)
+  t.equal(findBlockingLock({ ...free, buildUsersInUse: 9 }, 1000), null)
+  t.equal(findBlockingLock({ ...free, buildUsersInUse: 9, buildUsers: null }, 1000), null)
+  t.equal(findBlockingLock({ ...free, buildUsers: 0 }, 1000), null)
+})
+
+t.test('who collects garbage is busy, until it was seen for an hour', async t => {
+  const busy = findBlockingLock({ ...free, gcLockHolder: collector }, 1000)
+  t.match(busy, { status: 'busy', kind: 'gc_wait' })
+  t.match(
+    formatMessage('gc_wait', { host: 'b1', ...busy?.params }),
+    /on b1 .*\(process 77, nix-store --gc, which runs for 2 hours\)$/,
+  )
+  t.match(findBlockingLock({ ...free, gcLockHolder: collector }, 4599), {
+    status: 'busy',
+  })
+  const stuck = findBlockingLock({ ...free, gcLockHolder: collector }, 1000 + 3 * 3600)
+  t.match(stuck, { status: 'failed', kind: 'build_timeout' })
+  t.match(
+    formatMessage('build_timeout', { host: 'b1', ...stuck?.params }),
+    /garbage collector's lock is held for 3 hours by process 77/,
+  )
+  t.match(formatFix('build_timeout', { host: 'b1', ...stuck?.params }), /sudo kill 77/)
+})
+
+t.test('all build users taken is busy', async t => {
+  const full = findBlockingLock({ ...free, buildUsersInUse: 10 }, 1000)
+  t.match(full, { status: 'busy', kind: 'slots_full' })
+  t.match(
+    formatMessage('slots_full', { host: 'b1', ...full?.params }),
+    'all 10 build users of b1 are taken',
+  )
+  t.match(formatFix('slots_full', { host: 'b1', ...full?.params }), /nixbld/)
+})

@@ -1,0 +1,222 @@
+/** What is worth knowing, causes that are shared, and the clock that a certificate depends on. */
+import t from 'tap'
+import { diagnose } from '../../src/diagnosis/diagnose.ts'
+import { collectNotices } from '../../src/diagnosis/notices.ts'
+import { formatMessage, type Kind, type Params } from '../../src/diagnosis/kinds.ts'
+import { sharedCauses } from '../../src/diagnosis/shared-cause.ts'
+import { currentHealth } from '../../src/diagnosis/health.ts'
+import type {
+  BuilderState,
+  CertificateInfo,
+  LoginValue,
+  Outcome,
+  Snapshot,
+  SystemValue,
+} from '../../src/model/index.ts'
+import { createHealthLog } from '../../src/exporters/health-log.ts'
+import { createStore } from '../../src/state/store.ts'
+import type { Log } from '../../src/log/log.ts'
+import { aBuilder, aResult, ok } from '../support/builders.ts'
+
+const now = 1_800_000_000
+const certificate = (change: Partial<CertificateInfo> = {}): CertificateInfo => ({
+  role: 'user',
+  source: '/k-cert.pub',
+  validFrom: null,
+  validUntil: null,
+  ...change,
+})
+
+const storeOf = () =>
+  createStore(
+    (state, { problems }) => ({
+      health: currentHealth(state, now, problems),
+      changedAt: [],
+    }),
+    () => now,
+    {
+      startedAt: 0,
+      selfCheckFailed: false,
+      lastReloadOk: true,
+      failuresByKind: {},
+      intervals: {} as never,
+      ready: false,
+    },
+  )
+
+interface Seen {
+  readonly builder?: Parameters<typeof aBuilder>[0]
+  readonly login?: Outcome<Partial<LoginValue>>
+  readonly system?: Partial<SystemValue>
+}
+
+const statesOf = (...all: readonly Seen[]): Snapshot['builders'] => {
+  const builders = all.map(({ builder }, i) => aBuilder({ name: `b${i}`, ...builder }))
+  const store = storeOf()
+  store.setBuilders({
+    source: 'nix',
+    builders,
+    problems: [],
+    files: [],
+    nix: { version: null, system: '' },
+  })
+  all.forEach(({ login, system }, i) => {
+    store.record(builders[i]!, [
+      ...(login ? [aResult('login', login, now)] : []),
+      ...(system ? [aResult('system', ok(system), now)] : []),
+    ])
+  })
+  return store.read().builders
+}
+const stateOf = (seen: Seen): BuilderState => [...statesOf(seen).values()][0]!
+const notes = (seen: Seen, at = now) =>
+  collectNotices(stateOf(seen), at).map(({ kind, params }) => [kind, params['detail']])
+
+t.test('a certificate that ends within three days', async t => {
+  const ends = (...inDays: (number | null)[]) => ({
+    login: ok({
+      certificates: inDays.map(days =>
+        certificate({ validUntil: days === null ? null : now + days * 86_400 }),
+      ),
+    }),
+  })
+  t.same(notes(ends()), [])
+  t.same(notes(ends(null, 4)), [])
+  t.same(notes(ends(4, 1)), [
+    ['certificate_expires', '/k-cert.pub is valid until 2027-01-16T08:00:00Z'],
+  ])
+})
+
+t.test('a clock that is off changes no state', async t => {
+  t.same(notes({ system: { clockOffsetSeconds: -60 } }), [])
+  const seen = { login: ok({}), system: { clockOffsetSeconds: -61.4 } }
+  t.same(notes(seen), [['clock_skew', '61 s behind ours']])
+  t.equal(stateOf(seen).health.state, 'healthy')
+})
+
+t.test('a restart is news for an hour, and logged once', async t => {
+  const system = { bootedAt: now - 200, restartSeenAt: now - 100 }
+  const seen = { login: ok({}), system }
+  t.same(notes(seen), [['rebooted', 'up since 2027-01-15T07:56:40Z']])
+  t.same(notes(seen, now + 3600), [])
+  t.equal(stateOf(seen).health.state, 'healthy')
+
+  const lines: unknown[] = []
+  const push = (fields: object, message: string) => lines.push([message, fields])
+  const store = storeOf()
+  const attempts: object[] = []
+  createHealthLog({
+    info: push,
+    warn: push,
+    debug: (fields: object) => attempts.push(fields),
+  } as unknown as Log).start?.(store)
+  const builder = aBuilder()
+  store.setBuilders({
+    source: 'nix',
+    builders: [builder],
+    problems: [],
+    files: [],
+    nix: { version: null, system: '' },
+  })
+  store.record(builder, [aResult('login', ok({}), now)])
+  for (let i = 0; i < 3; i++)
+    store.record(builder, [aResult('system', ok(system), now + i)])
+  t.match(lines, [
+    ['verdict changed', { state: 'healthy' }],
+    ['noted', { builder: 'b1', kind: 'rebooted', reason: /was restarted \(up since/ }],
+  ])
+  store.record(builder, [
+    aResult('system', ok({ bootedAt: now - 10, restartSeenAt: now }), now),
+  ])
+  t.equal(lines.length, 3, 'and the next restart too')
+  t.match(attempts[0], { builder: 'b1', probe: 'login', status: 'ok', durationMs: 100 })
+  t.equal(attempts.length, 5, 'and each attempt once, for level debug')
+})
+
+t.test('a builder that only OpenSSH reaches is said to be so', async t => {
+  t.same(notes({ login: ok({ transport: 'openssh' }) }), [['needs_openssh', undefined]])
+})
+
+t.test('a certificate that the clock of the builder does not accept', async t => {
+  const denied = (certificates: readonly CertificateInfo[], clockOffsetSeconds: number) =>
+    diagnose(
+      stateOf({
+        login: {
+          status: 'failed',
+          kind: 'auth_denied',
+          params: {},
+          value: { certificates },
+        },
+        system: { clockOffsetSeconds },
+      }).probes,
+    )
+  const today = certificate({ validFrom: now - 300, validUntil: now + 3600 })
+  t.match(denied([today], 7200), {
+    state: 'down',
+    cause: {
+      kind: 'clock_skew',
+      params: { detail: '7200 s ahead of ours, and by it /k-cert.pub is not valid' },
+    },
+  })
+  t.match(denied([today], -7200), { cause: { kind: 'clock_skew' } })
+  t.match(denied([today], 100), { cause: { kind: 'auth_denied' } })
+  t.match(denied([], 7200), { cause: { kind: 'auth_denied' } })
+  t.match(denied([certificate({ validUntil: now - 1 })], 7200), {
+    cause: { kind: 'auth_denied' },
+  })
+})
+
+const red = (
+  kind: Kind,
+  endpoint: string,
+  params: Params = {},
+): Outcome<Partial<LoginValue>> => ({
+  status: 'failed',
+  kind,
+  params,
+  value: { endpoint },
+})
+
+t.test('builders behind one dead jump host share the cause', async t => {
+  const params = { jump: 'gate', host: 'gate', port: '22' }
+  const builders = statesOf(
+    { login: red('tcp_refused', 'a:22 behind gate', params) },
+    { login: red('tcp_refused', 'b:22 behind gate', params) },
+    { login: red('tcp_refused', 'c:22') },
+    { login: ok({ endpoint: 'd:22 behind gate' } as never) },
+  )
+  t.same(sharedCauses(builders), [
+    {
+      parent: 'the jump host gate',
+      reason: 'behind the jump host gate: nothing listens on gate port 22',
+      builders: ['b0', 'b1'],
+    },
+  ])
+  t.equal(formatMessage('tcp_refused', params), sharedCauses(builders)[0]?.message)
+})
+
+t.test('a host that is listed twice has one cause, a user has his own', async t => {
+  const twice = (kind: Kind, other: Seen['builder'] = {}) =>
+    sharedCauses(
+      statesOf(
+        { login: red(kind, 'a:22') },
+        { builder: other, login: red(kind, 'a:22') },
+      ),
+    ).map(({ scope }) => scope)
+  t.same(twice('tcp_timeout', { user: 'other' }), ['host a:22'])
+  t.same(twice('host_key_changed', { scheme: 'ssh' }), ['host a:22'])
+  t.same(twice('auth_denied'), ['host a:22'])
+  t.same(twice('auth_denied', { user: 'other' }), [])
+  t.same(twice('auth_denied', { sshKey: '/other' }), [])
+  t.same(
+    sharedCauses(
+      statesOf(
+        { login: red('tcp_timeout', 'a:22') },
+        { login: red('tcp_refused', 'a:22') },
+        { login: red('tcp_timeout', 'a:23') },
+      ),
+    ),
+    [],
+    'another kind, another port',
+  )
+})

@@ -1,0 +1,744 @@
+/** What /metrics prints: the contract of names, when a family has a value, and both text formats. */
+import { readFile } from 'node:fs/promises'
+import t, { type Test } from 'tap'
+import { families, reservedFamilies } from '../../../src/exporters/prometheus/families.ts'
+import { createDeliveryMetrics } from '../../../src/alerts/delivery/delivery-metrics.ts'
+import { metricsDoc } from '../../../src/exporters/prometheus/metrics-doc.ts'
+import { createPrometheusExporter } from '../../../src/exporters/prometheus/prometheus.ts'
+import { kindNames, kindState } from '../../../src/diagnosis/kinds.ts'
+import {
+  clientChecks,
+  type ClientState,
+  probeNames,
+  type CanaryRun,
+  type Result,
+  type Sample,
+  type Snapshot,
+} from '../../../src/model/index.ts'
+import {
+  alertOf,
+  allOk,
+  builderOf,
+  canaryValue,
+  diskValue,
+  loginValue,
+  memoryValue,
+  now,
+  ok,
+  recordOf,
+  samplesOf,
+  serve,
+  snapshotOf,
+  stateOf,
+  systemValue,
+  trustValue,
+  viewOf,
+} from '../fixture.ts'
+
+/** The published contract: family, type, labels. A change here breaks the dashboards and alerts of other people. */
+const contract = `
+nix_builder_info gauge builder scheme host nix_version
+nix_builder_configured_slots gauge builder
+nix_builder_configured_speed_factor gauge builder
+nix_builder_lint_findings gauge builder
+nix_builder_up gauge builder
+nix_builder_state gauge builder state
+nix_builder_cause gauge builder kind side
+nix_builder_state_change_timestamp_seconds gauge builder
+nix_builder_state_changes_total counter builder
+nix_builder_flapping gauge builder
+nix_builder_withdrawn gauge builder
+nix_builder_probe_attempts_total counter builder probe
+nix_builder_probe_failures_total counter builder probe
+nix_builder_probe_duration_seconds gauge builder probe
+nix_builder_probe_run_timestamp_seconds gauge builder probe
+nix_builder_probe_success_timestamp_seconds gauge builder probe
+nix_builder_ssh_phase_duration_seconds gauge builder phase
+nix_builder_canary_available gauge builder system
+nix_builder_trusted gauge builder
+nix_builder_host_key_pinned gauge builder
+nix_builder_credential_expiry_timestamp_seconds gauge builder
+nix_builder_clock_offset_seconds gauge builder
+nix_builder_filesystem_available_bytes gauge builder filesystem
+nix_builder_filesystem_available_inodes gauge builder filesystem
+nix_builder_min_free_bytes gauge builder
+nix_builder_max_free_bytes gauge builder
+nix_builder_below_min_free_since_timestamp_seconds gauge builder
+nix_builder_memory_available_bytes gauge builder
+nix_builder_memory_size_bytes gauge builder
+nix_builder_memory_stalled_seconds_total counter builder
+nix_builder_daemon_memory_bytes gauge builder
+nix_builder_daemon_memory_limit_bytes gauge builder
+nix_builder_daemon_oom_kills_total counter builder
+nix_builder_boot_timestamp_seconds gauge builder
+nix_builder_build_users_held gauge builder
+nix_builder_gc_lock_held_since_timestamp_seconds gauge builder
+nix_builder_slots_held gauge builder
+nix_builder_slot_oldest_acquired_timestamp_seconds gauge builder
+nix_builder_upload_lock_waiters gauge builder
+nix_builders_available gauge system feature
+nix_client_ready gauge check
+nix_client_wait_seconds histogram
+builder_monitor_build_info gauge version
+builder_monitor_probe_interval_seconds gauge probe
+builder_monitor_schedule_delay_seconds histogram
+builder_monitor_failures_total counter kind
+builder_monitor_self_check_failed gauge
+builder_monitor_config_last_reload_successful gauge
+builder_monitor_state_file_ok gauge
+builder_monitor_machines_file_fail_open gauge reason
+builder_monitor_notifications_failed_total counter receiver
+builder_monitor_alerts gauge alertname state
+builder_monitor_notifications_total counter receiver
+builder_monitor_notification_errors_total counter receiver
+builder_monitor_notifications_queue_length gauge receiver`
+  .trim()
+  .split('\n')
+
+const everything = () =>
+  stateOf(
+    builderOf('b1'),
+    {
+      ...allOk(),
+      disk: recordOf('disk', {
+        status: 'ok',
+        value: { ...diskValue, belowMinFreeSince: now - 60 },
+      }),
+    },
+    { state: 'degraded', cause: { probe: 'disk', kind: 'below_min_free', params: {} } },
+  )
+
+interface Parsed {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
+  readonly family: string
+}
+
+/** A strict reader of the text format: throws on what no parser would take. */
+const parseText = (body: string) => {
+  const lines: Parsed[] = []
+  const types = new Map<string, string>()
+  const seen = new Set<string>()
+  let family = ''
+  for (const line of body.split('\n')) {
+    if (line === '' || line === '# EOF') continue
+    const header = /^# (HELP|TYPE) ([a-z_]+) (.+)$/.exec(line)
+    if (header) {
+      const [, what, name = '', text = ''] = header
+      if (what === 'HELP') {
+        if (seen.has(name)) throw new Error(`a second block of ${name}`)
+        seen.add(name)
+        family = name
+      } else if (name !== family) throw new Error(`TYPE of ${name} inside ${family}`)
+      else types.set(name, text)
+      continue
+    }
+    const found = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/.exec(line)
+    if (!found) throw new Error(`no line of any format: ${line}`)
+    const [, name = '', inner = '', value = ''] = found
+    if (!name.startsWith(family)) throw new Error(`${name} stands in ${family}`)
+    const labels: Record<string, string> = {}
+    let rest = inner
+    while (rest) {
+      const one = /^([a-z_]+)="((?:[^"\\]|\\["\\n])*)"(?:,|$)/.exec(rest)
+      if (!one) throw new Error(`bad labels: ${line}`)
+      labels[one[1]!] = one[2]!.replace(/\\(.)/g, (_, c) =>
+        c === 'n' ? '\n' : String(c),
+      )
+      rest = rest.slice(one[0].length)
+    }
+    lines.push({ name, labels, value: Number(value.replace('Inf', 'Infinity')), family })
+  }
+  return {
+    lines,
+    types,
+    /** `{a="b"}` less strictly: the values of a family by the labels that are asked for. */
+    values: (name: string, labels: Record<string, string> = {}) =>
+      lines
+        .filter(
+          line =>
+            line.name === name &&
+            Object.entries(labels).every(([key, value]) => line.labels[key] === value),
+        )
+        .map(line => line.value),
+  }
+}
+
+const start = async (
+  t: Test,
+  first: Snapshot,
+  time = { now },
+  extraSamples: () => readonly Sample[] = () => [],
+) => {
+  const view = viewOf(first)
+  const exporter = createPrometheusExporter({
+    version: '1.2.3',
+    collectSamples: samplesOf,
+    now: () => time.now,
+    extraSamples,
+  })
+  const stop = exporter.start?.(view)
+  const server = await serve(view, exporter)
+  t.teardown(async () => {
+    stop?.()
+    await server.close()
+  })
+  return {
+    view,
+    exporter,
+    time,
+    get: server.get,
+    scrape: async () => parseText((await server.get('/metrics')).body),
+  }
+}
+
+t.test('names, types and labels are those of the contract', async t => {
+  const here = families
+    .filter(({ group }) => group !== 'process')
+    .map(({ name, type, labels }) => [name, type, ...labels].join(' '))
+  const later = reservedFamilies.map(([name]) => name)
+  t.strictSame(
+    [...here, ...contract.filter(line => later.includes(line.split(' ')[0]!))].sort(),
+    [...contract].sort(),
+  )
+
+  const tally = createDeliveryMetrics()
+  tally.addReceiver('hook')
+  const { scrape } = await start(
+    t,
+    snapshotOf([everything(), stateOf(builderOf('b2'))], {
+      alerts: { externalUrl: 'http://here', list: [alertOf('b1')] },
+    }),
+    { now },
+    tally.samples,
+  )
+  const { lines, types } = await scrape()
+  for (const { name, labels, family } of lines) {
+    const row = families.find(one => one.name === family)
+    if (!row) t.fail(`${family} is in no table`)
+    else if (row.type === 'histogram') t.match(name, /_(bucket|sum|count)$/)
+    else
+      t.strictSame(
+        Object.keys(labels).sort(),
+        [...row.labels].sort(),
+        `labels of ${name}`,
+      )
+  }
+  const printed = new Set(lines.map(({ family }) => family))
+  t.strictSame(
+    families.map(({ name }) => name).filter(name => !printed.has(name)),
+    [],
+    'a fleet that has everything shows every family',
+  )
+  t.strictSame(
+    families.filter(({ name, type }) => types.get(name) !== type),
+    [],
+  )
+  const perBuilder = lines.filter(({ labels }) => labels['builder'] === 'b1').length
+  t.ok(perBuilder >= 60 && perBuilder <= 95, `${perBuilder} lines for a builder`)
+  const keys = lines.map(({ name, labels }) => name + JSON.stringify(labels))
+  t.equal(new Set(keys).size, keys.length, 'no series twice')
+})
+
+t.test('docs/metrics.md is what the table says (npm run docs)', async t => {
+  const file = new URL('../../../docs/metrics.md', import.meta.url)
+  t.equal(await readFile(file, 'utf8'), metricsDoc())
+})
+
+t.test('HELP tells where a value is not of scrape time', async t => {
+  for (const { name, group, presence, help } of families)
+    if (group === 'builder' && presence === 'fresh')
+      t.match(help, /scheduled/, `HELP of ${name}`)
+})
+
+t.test('before the first attempt only what is known is told', async t => {
+  const builder = builderOf('b1')
+  const { scrape } = await start(
+    t,
+    snapshotOf([stateOf(builder, {}, { state: 'unknown', changes: 0, verified: false })]),
+  )
+  const { values, lines } = await scrape()
+  t.strictSame(values('nix_builder_up'), [], 'up begins with the first attempt')
+  t.equal(values('nix_builder_state').length, 6, 'every state has a line')
+  t.strictSame(values('nix_builder_state', { state: 'unknown' }), [1])
+  t.strictSame(values('nix_builder_state', { state: 'healthy' }), [0])
+  for (const family of [
+    'attempts_total',
+    'failures_total',
+    'run_timestamp_seconds',
+    'success_timestamp_seconds',
+  ])
+    t.strictSame(
+      values(`nix_builder_probe_${family}`),
+      probeNames.map(() => 0),
+      family,
+    )
+  const measured: readonly string[] = families
+    .filter(({ presence }) => presence === 'fresh')
+    .map(({ name }) => name)
+  t.strictSame(
+    lines.filter(({ name }) => measured.includes(name)),
+    [],
+  )
+  t.strictSame(
+    values('nix_builders_available', { system: 'x86_64-linux', feature: '' }),
+    [0],
+  )
+})
+
+t.test('up is whether the newest fresh login reached the Nix store', async t => {
+  const failed = { status: 'failed', kind: 'tcp_refused', params: {} } as const
+  const busy = { status: 'busy', kind: 'sshd_throttled', params: {} } as const
+  const skipped = { status: 'skipped', kind: 'not_ssh_store', params: {} } as const
+  const cases = [
+    ['both good', { login: ok('login'), trust: ok('trust') }, [1]],
+    [
+      'not trusted, yet reached',
+      {
+        login: ok('login'),
+        trust: recordOf('trust', {
+          status: 'degraded',
+          kind: 'not_trusted',
+          params: {},
+          value: { ...trustValue, trusted: false },
+        }),
+      },
+      [1],
+    ],
+    ['login failed', { login: recordOf('login', failed), trust: ok('trust') }, [0]],
+    [
+      'nix does not answer',
+      { login: ok('login'), trust: recordOf('trust', failed) },
+      [0],
+    ],
+    ['trust was not asked yet', { login: ok('login') }, [0]],
+    [
+      'a busy sshd says nothing new',
+      {
+        login: recordOf('login', busy, now - 5, ok('login', now - 125)),
+        trust: ok('trust'),
+      },
+      [1],
+    ],
+    ['never let in', { login: recordOf('login', busy) }, [0]],
+    ['no login exists for it', { login: recordOf('login', skipped) }, []],
+  ] as const
+  for (const [name, probes, expected] of cases) {
+    const { scrape } = await start(t, snapshotOf([stateOf(builderOf('b'), probes)]))
+    t.strictSame((await scrape()).values('nix_builder_up'), expected, name)
+  }
+})
+
+t.test(
+  'a down builder keeps its counters and loses nothing but what grew old',
+  async t => {
+    const probes = {
+      ...allOk(now - 10),
+      login: recordOf('login', {
+        status: 'failed',
+        kind: 'tcp_refused',
+        params: {},
+        value: { ...loginValue, phases: { dns: 0.5 }, hostKey: null },
+      }),
+      memory: ok('memory', now - 80),
+    }
+    const state = stateOf(builderOf('b'), probes, {
+      state: 'down',
+      cause: { probe: 'login', kind: 'tcp_refused', params: {} },
+    })
+    const { scrape, time } = await start(t, snapshotOf([state]))
+    const first = await scrape()
+    t.strictSame(
+      first.values('nix_builder_cause', { kind: 'tcp_refused', side: 'remote' }),
+      [1],
+    )
+    t.strictSame(
+      first.values('nix_builder_probe_attempts_total', { probe: 'login' }),
+      [42],
+    )
+    t.strictSame(
+      first.values('nix_builder_probe_failures_total', { probe: 'login' }),
+      [4],
+    )
+    t.strictSame(
+      first.values('nix_builder_probe_success_timestamp_seconds', { probe: 'login' }),
+      [0],
+    )
+    t.strictSame(first.values('nix_builder_ssh_phase_duration_seconds'), [0.5])
+    t.strictSame(first.values('nix_builder_memory_size_bytes'), [memoryValue.sizeBytes])
+
+    // The very same state, only later: three intervals of 30 s after the measurement
+    time.now = now + 10
+    const edge = await scrape()
+    t.strictSame(edge.values('nix_builder_memory_size_bytes'), [memoryValue.sizeBytes])
+    time.now = now + 11
+    const later = await scrape()
+    t.strictSame(later.values('nix_builder_memory_size_bytes'), [], 'memory grew old')
+    t.equal(later.values('nix_builder_filesystem_available_bytes').length, 3)
+    time.now = now + 81
+    const disk = await scrape()
+    t.strictSame(disk.values('nix_builder_filesystem_available_bytes'), [])
+    t.strictSame(disk.values('nix_builder_trusted'), [1], 'trust has a longer interval')
+    time.now = now + 100_000
+    const last = await scrape()
+    const names = new Set(last.lines.filter(l => l.labels['builder']).map(l => l.name))
+    t.strictSame(
+      [...names].sort(),
+      families
+        .filter(({ group, presence }) => group === 'builder' && presence !== 'fresh')
+        .map(({ name }) => name)
+        .sort(),
+      'everything but measurements stays',
+    )
+    t.strictSame(last.values('nix_builder_up'), [0])
+    time.now = now
+    t.strictSame(
+      (await scrape()).values('nix_builder_memory_size_bytes'),
+      [memoryValue.sizeBytes],
+      'a clock that was set back brings them back',
+    )
+  },
+)
+
+t.test('a new result shows at the next scrape, a builder that left does not', async t => {
+  const { scrape, view } = await start(
+    t,
+    snapshotOf([stateOf(builderOf('b1')), stateOf(builderOf('b2'))]),
+  )
+  const bytes = async () =>
+    (await scrape()).values('nix_builder_filesystem_available_bytes', {
+      builder: 'b1',
+      filesystem: 'store',
+    })
+  t.strictSame(await bytes(), [diskValue.store.availableBytes])
+  t.strictSame(await bytes(), [diskValue.store.availableBytes], 'the same from the cache')
+  const store = { ...diskValue.store, availableBytes: 12_345 }
+  const disk = recordOf('disk', { status: 'ok', value: { ...diskValue, store } })
+  view.set(snapshotOf([stateOf(builderOf('b1'), { ...allOk(), disk })]))
+  t.strictSame(await bytes(), [12_345])
+  const { lines } = await scrape()
+  t.strictSame(
+    lines.filter(({ labels }) => labels['builder'] === 'b2'),
+    [],
+  )
+})
+
+t.test('a reload that shortens an interval counts at once', async t => {
+  const first = snapshotOf([stateOf(builderOf('b'), allOk(now - 60))])
+  const { scrape, view } = await start(t, first)
+  t.equal((await scrape()).values('nix_builder_memory_size_bytes').length, 1)
+  const intervals = { ...first.monitor.intervals, memory: 5 }
+  view.set({ ...first, monitor: { ...first.monitor, intervals } })
+  t.equal((await scrape()).values('nix_builder_memory_size_bytes').length, 0)
+})
+
+t.test('what is new is written before the next scrape, if anybody scrapes', async t => {
+  let asked = 0
+  const view = viewOf(snapshotOf([stateOf(builderOf('b'))]))
+  const exporter = createPrometheusExporter({
+    version: '1',
+    now: () => now,
+    collectSamples: (...given) => {
+      asked++
+      return samplesOf(...given)
+    },
+  })
+  const stop = exporter.start?.(view)
+  const server = await serve(view, exporter)
+  t.teardown(() => server.close())
+  const change = async () => {
+    view.set(snapshotOf([stateOf(builderOf('b'))]))
+    await new Promise(resolve => setTimeout(resolve, 1300))
+  }
+  await change()
+  t.equal(asked, 0, 'nobody ever scraped')
+  await server.get('/metrics')
+  const first = asked
+  t.ok(first > 0)
+  await change()
+  t.equal(asked, 2 * first, 'written without a scrape')
+  await server.get('/metrics')
+  t.equal(asked, 2 * first, 'and the scrape finds it done')
+  stop?.()
+  await change()
+  t.equal(asked, 2 * first, 'nothing after the end')
+})
+
+t.test('who verified the host key', async t => {
+  const seen = (verifiedBy: 'pinned' | 'known_hosts' | 'ca' | 'none') => ({
+    ...loginValue,
+    hostKey: { ...loginValue.hostKey!, verifiedBy },
+  })
+  const cases = [
+    [seen('pinned'), [1]],
+    [seen('known_hosts'), [1]],
+    [seen('ca'), [1]],
+    [seen('none'), [0]],
+    [{ ...loginValue, hostKey: null }, []],
+    [{ ...loginValue, hostKey: null, transport: 'openssh' as const }, [1]],
+  ] as const
+  for (const [value, expected] of cases) {
+    const login = recordOf('login', { status: 'ok', value })
+    const { scrape } = await start(t, snapshotOf([stateOf(builderOf('b'), { login })]))
+    t.strictSame((await scrape()).values('nix_builder_host_key_pinned'), expected)
+  }
+})
+
+t.test('the certificate that ends first, also where it keeps us out', async t => {
+  const ends = (validUntil: number | null) =>
+    ({ role: 'user', source: '/k-cert.pub', validFrom: null, validUntil }) as const
+  const exported = async (ends: (typeof loginValue)['certificates'], isUp = true) => {
+    const value = { ...loginValue, certificates: ends }
+    const params = {}
+    const login = recordOf(
+      'login',
+      isUp
+        ? { status: 'ok', value }
+        : { status: 'failed', kind: 'certificate_expired', params, value },
+    )
+    const { scrape } = await start(t, snapshotOf([stateOf(builderOf('b'), { login })]))
+    return (await scrape()).values('nix_builder_credential_expiry_timestamp_seconds')
+  }
+  t.strictSame(await exported([]), [])
+  t.strictSame(await exported([ends(null)]), [], 'one that never ends')
+  t.strictSame(await exported([ends(null), ends(now + 90), ends(now + 80)]), [now + 80])
+  t.strictSame(await exported([ends(now - 5)], false), [now - 5])
+})
+
+t.test('a canary that failed is a 0, also where it never came to a build', async t => {
+  const builder = builderOf('b', { systems: ['x86_64-linux', 'i686-linux'] })
+  const before = ok('canary', now - 100)
+  const run: CanaryRun = { ...canaryValue.runs[0]!, outcome: 'failed' }
+  const failed = { status: 'failed', kind: 'build_failed', params: {} } as const
+  const available = async (outcome: Parameters<typeof recordOf<'canary'>>[1]) => {
+    const canary = recordOf('canary', outcome, now - 10, before)
+    const { scrape } = await start(t, snapshotOf([stateOf(builder, { canary })]))
+    return (await scrape()).values('nix_builder_canary_available')
+  }
+  t.strictSame(await available({ ...failed, value: { runs: [run] } }), [0])
+  t.strictSame(await available(failed), [0, 0])
+  t.strictSame(
+    await available({ status: 'busy', kind: 'slots_full', params: {} }),
+    [1],
+    'busy leaves the older answer',
+  )
+})
+
+t.test('builders that are proven able, by system and feature', async t => {
+  const runs = (...systems: string[]) => ({
+    canary: recordOf('canary', {
+      status: 'ok',
+      value: { runs: systems.map(system => ({ ...canaryValue.runs[0]!, system })) },
+    }),
+  })
+  const big = builderOf('big', { systems: ['x86_64-linux', 'aarch64-linux'] })
+  const own = builderOf('own', { supportedFeatures: [], mandatoryFeatures: ['gpu'] })
+  const { scrape } = await start(
+    t,
+    snapshotOf([
+      stateOf(big, { ...allOk(), ...runs('x86_64-linux') }),
+      stateOf(builderOf('lacks'), {
+        ...allOk(),
+        system: recordOf('system', {
+          status: 'degraded',
+          kind: 'feature_missing',
+          params: {},
+          value: { ...systemValue, missingFeatures: ['kvm'] },
+        }),
+      }),
+      stateOf(builderOf('down'), allOk(), { state: 'down' }),
+      stateOf(builderOf('old'), { ...allOk(), canary: ok('canary', now - 5401) }),
+      stateOf(builderOf('unproven'), { ...allOk(), canary: undefined! }),
+      stateOf(own),
+    ]),
+  )
+  const { values, lines } = await scrape()
+  const count = (system: string, feature: string) =>
+    values('nix_builders_available', { system, feature })
+  t.strictSame(count('x86_64-linux', ''), [2])
+  t.strictSame(count('x86_64-linux', 'kvm'), [1], 'one of them has no kvm in truth')
+  t.strictSame(count('x86_64-linux', 'big-parallel'), [2])
+  t.strictSame(count('x86_64-linux', 'gpu'), [1], 'mandatory: only for those that ask')
+  t.strictSame(count('aarch64-linux', ''), [0], 'promised and not proven is an outage')
+  t.strictSame(count('aarch64-linux', 'gpu'), [], 'promised by nobody')
+  t.equal(lines.filter(l => l.name === 'nix_builders_available').length, 7)
+})
+
+t.test('a list that stops every build makes this machine not ready', async t => {
+  const problem = { file: '/etc/nix/machines', line: 3, message: 'bad' }
+  const ready = async (stopsBuilds: boolean) => {
+    const problems = [{ ...problem, stopsBuilds }]
+    const { scrape } = await start(t, snapshotOf([], { problems }))
+    return (await scrape()).values('nix_client_ready', { check: 'config' })
+  }
+  t.strictSame(await ready(true), [0])
+  t.strictSame(await ready(false), [1])
+})
+
+t.test('every kind that counts is there from the start', async t => {
+  const { scrape } = await start(t, snapshotOf([]))
+  const { values } = await scrape()
+  for (const kind of kindNames) {
+    const expected = kind === 'tcp_refused' ? [4] : kindState(kind) === 'info' ? [] : [0]
+    t.strictSame(values('builder_monitor_failures_total', { kind }), expected, kind)
+  }
+})
+
+t.test('each canary is counted once in the histogram', async t => {
+  const first = stateOf(builderOf('b'))
+  const { scrape, view, exporter } = await start(t, snapshotOf([first]))
+  const count = async () => (await scrape()).values('nix_client_wait_seconds_count')
+  t.strictSame(await count(), [1])
+  const disk = ok('disk')
+  view.set(snapshotOf([{ ...first, probes: { ...first.probes, disk } }]))
+  t.strictSame(await count(), [1], 'another probe is no new canary')
+  view.set(snapshotOf([{ ...first, probes: { ...first.probes, canary: ok('canary') } }]))
+  t.strictSame(await count(), [2])
+  t.strictSame(
+    (await scrape()).values('nix_client_wait_seconds_bucket', { le: '0.5' }),
+    [2],
+  )
+  t.strictSame(
+    (await scrape()).values('nix_client_wait_seconds_bucket', { le: '0.25' }),
+    [0],
+  )
+  exporter.observeScheduleDelay('login', 0.02)
+  exporter.observeScheduleDelay('disk', 400)
+  const { values } = await scrape()
+  t.strictSame(
+    values('builder_monitor_schedule_delay_seconds_bucket', { le: '0.05' }),
+    [1],
+  )
+  t.strictSame(
+    values('builder_monitor_schedule_delay_seconds_bucket', { le: '+Inf' }),
+    [2],
+  )
+})
+
+t.test('hostile text stays inside its quotes and short', async t => {
+  const nasty = 'x"} 1\nnix_builder_up{builder="evil"} 1\\'
+  const builder = builderOf(nasty, {
+    host: `${nasty}\u001b[31m${'h'.repeat(9999)}`,
+    systems: [nasty],
+    supportedFeatures: [nasty],
+  })
+  const system = recordOf('system', {
+    status: 'ok',
+    value: { ...systemValue, nixVersion: `2.26\n"\\\u202e${'9'.repeat(9999)}` },
+  })
+  const { scrape } = await start(
+    t,
+    snapshotOf([stateOf(builder, { ...allOk(), system })]),
+  )
+  const { lines, values } = await scrape()
+  t.strictSame(values('nix_builder_up', { builder: nasty }), [1], 'comes back as it was')
+  t.strictSame(values('nix_builder_up', { builder: 'evil' }), [])
+  const info = lines.find(({ name }) => name === 'nix_builder_info')?.labels
+  t.equal(info?.['host']?.length, 253)
+  t.match(info?.['nix_version'], /^2\.26 "\\9+…$/)
+  t.equal(info?.['nix_version']?.length, 40)
+})
+
+t.test('samples that are no numbers or of no family are left out', async t => {
+  const view = viewOf(snapshotOf([stateOf(builderOf('b'))]))
+  const exporter = createPrometheusExporter({
+    version: '1',
+    now: () => now,
+    collectSamples: ({ probe }: Result) =>
+      probe === 'disk'
+        ? [
+            {
+              family: 'nix_builder_min_free_bytes',
+              labels: { builder: 'b' },
+              value: NaN,
+            },
+            { family: 'unheard_of', labels: {}, value: 1 },
+            { family: 'nix_builder_max_free_bytes', labels: { builder: 'b' }, value: 7 },
+          ]
+        : [],
+  })
+  const server = await serve(view, exporter)
+  t.teardown(() => server.close())
+  const { values, lines } = parseText((await server.get('/metrics')).body)
+  t.strictSame(values('nix_builder_min_free_bytes'), [])
+  t.strictSame(values('nix_builder_max_free_bytes'), [7])
+  t.notOk(lines.some(({ name }) => name === 'unheard_of'))
+})
+
+t.test('OpenMetrics for those who ask for it', async t => {
+  const { get, exporter } = await start(t, snapshotOf([everything()]))
+  exporter.observeScheduleDelay('login', 0.2)
+  const ask = async (accept: string) => {
+    const { type, body } = await get('/metrics', { accept })
+    return {
+      isOpen: type?.startsWith('application/openmetrics-text') ?? false,
+      type,
+      body,
+    }
+  }
+  const open = await ask(
+    'application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1',
+  )
+  t.equal(open.type, 'application/openmetrics-text; version=1.0.0; charset=utf-8')
+  t.ok(open.body.endsWith('\n# EOF\n'))
+  t.notMatch(open.body, /\n\n/, 'no empty line')
+  t.match(open.body, '# TYPE nix_builder_state_changes counter\n')
+  t.notMatch(open.body, /# (TYPE|HELP) \S+_total /)
+  t.match(open.body, '\nnix_builder_state_changes_total{builder="b1"} 1\n')
+  t.match(open.body, 'builder_monitor_schedule_delay_seconds_bucket{le="1.0"} 1\n')
+  t.doesNotThrow(() => parseText(open.body))
+
+  const plain = await ask('text/plain')
+  t.equal(plain.type, 'text/plain; version=0.0.4; charset=utf-8')
+  t.notMatch(plain.body, '# EOF')
+  t.match(plain.body, '# TYPE nix_builder_state_changes_total counter\n')
+  t.match(plain.body, 'builder_monitor_schedule_delay_seconds_bucket{le="1"} 1\n')
+
+  t.notOk((await ask('*/*')).isOpen)
+  t.notOk((await ask('application/openmetrics-text;q=0')).isOpen, 'asked not to')
+  t.notOk((await ask('application/openmetrics-text;q=0.1,text/plain')).isOpen)
+  t.ok((await ask('Application/OpenMetrics-Text')).isOpen, 'case does not matter')
+})
+
+t.test('what is told of the process is measured', async t => {
+  const { scrape } = await start(t, snapshotOf([]))
+  await scrape()
+  const { values } = await scrape()
+  for (const { name, group } of families)
+    // how late the loop was, or the kernel's share, may well be nothing
+    if (group === 'process' && !/lag|system/.test(name))
+      t.ok(values(name)[0]! > 0, `${name} is ${values(name)[0]}`)
+})
+
+t.test('a fleet that is empty is served all the same', async t => {
+  const { scrape } = await start(t, snapshotOf([]))
+  const { values, lines } = await scrape()
+  t.strictSame(values('builder_monitor_build_info', { version: '1.2.3' }), [1])
+  t.strictSame(values('builder_monitor_self_check_failed'), [0])
+  t.notOk(lines.some(({ name }) => name.startsWith('nix_builder_')))
+})
+
+t.test('this machine is told by check, and findings by builder', async t => {
+  const checks = {
+    ...Object.fromEntries(clientChecks.map(name => [name, { status: 'ok' as const }])),
+    ssh: { status: 'failed' as const, kind: 'ssh_missing' as const, params: {} },
+    memory: { status: 'degraded' as const, kind: 'client_memory' as const, params: {} },
+    trust: { status: 'skipped' as const, kind: 'client_untrusted' as const, params: {} },
+  } as ClientState['checks']
+  const bad = builderOf('bad', { maxJobs: 0 })
+  const { scrape } = await start(
+    t,
+    snapshotOf([stateOf(builderOf('good'), {}), stateOf(bad, {})], {
+      client: { at: now, checks },
+      nix: { version: '2.34.8', system: 'x86_64-linux' },
+    }),
+  )
+  const { values } = await scrape()
+  t.same(values('nix_client_ready', { check: 'ssh' }), [0])
+  t.same(values('nix_client_ready', { check: 'memory' }), [1])
+  t.same(values('nix_client_ready', { check: 'config' }), [1])
+  t.same(values('nix_client_ready', { check: 'trust' }), [], 'which told nothing')
+  t.same(values('nix_builder_lint_findings', { builder: 'good' }), [0])
+  t.same(values('nix_builder_lint_findings', { builder: 'bad' }), [1])
+})

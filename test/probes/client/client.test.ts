@@ -1,0 +1,427 @@
+/** Whether this machine is fit to send builds: each check with a machine that we play, and once with the real one. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { clientOutcomes, createReport } from '../../../src/diagnosis/report.ts'
+import {
+  clientChecks,
+  type ActiveBuilders,
+  type ClientCheck,
+  type HostKeyInfo,
+  type Snapshot,
+} from '../../../src/model/index.ts'
+import { createCheckClient, type ClientDeps } from '../../../src/probes/client/checks.ts'
+import type {
+  ResolveSshConfigAs,
+  ResolvedSshConfig,
+  SshSettings,
+} from '../../../src/probes/client/ssh-parity.ts'
+import { localSystem, type LocalSystem } from '../../../src/probes/client/local-system.ts'
+import { findDaemon } from '../../../src/probes/slots/process.ts'
+import { aBuilder } from '../../support/builders.ts'
+
+const clock = { now: () => 1_000_000, monotonic: () => 0, sleep: async () => undefined }
+const gib = 2 ** 30
+
+interface Played extends Partial<LocalSystem> {
+  /** Paths that exist, with their mode and time. */
+  readonly files?: Readonly<
+    Record<string, { mode?: number; uid?: number; mtime?: number; ctime?: number }>
+  >
+}
+
+const machineOf = ({ files = {}, ...change }: Played): LocalSystem => ({
+  uid: 0,
+  memory: async () => ({ available: 8 * gib, total: 16 * gib }),
+  space: async () => 50 * gib,
+  hasNetwork: () => true,
+  daemon: async () => ({
+    pid: 1,
+    startedAt: 1000,
+    path: '/usr/bin',
+    env: { PATH: '/bin:/usr/bin' },
+  }),
+  stat: async path => {
+    const file = files[path]
+    return file ? { mode: 0o100600, uid: 0, mtime: 500, ctime: 500, ...file } : null
+  },
+  canRead: async () => true,
+  canExecute: async path => path === '/usr/bin/ssh',
+  readText: async () => null,
+  ...change,
+})
+
+const activeOf = (change: Partial<ActiveBuilders> = {}): ActiveBuilders => ({
+  source: 'nix',
+  builders: [aBuilder({ sshKey: '/key' })],
+  problems: [],
+  files: [],
+  nix: { version: '2.34.8', system: 'x86_64-linux', configFiles: ['/etc/nix/nix.conf'] },
+  ...change,
+})
+
+const usual = { '/key': {}, '/etc/nix/nix.conf': {}, '/nix/var/nix/daemon-socket': {} }
+type Daemon = Awaited<ReturnType<ClientDeps['askLocalDaemon']>>
+const trusted: Daemon = { answers: true, trusted: true }
+const silent = (reason: string): Daemon => ({ answers: false, reason })
+
+const hostKey: HostKeyInfo = {
+  type: 'ssh-ed25519',
+  fingerprint: 'SHA256:abc',
+  blob: 'AAAA',
+  verifiedBy: 'known_hosts',
+}
+
+const look = async (
+  played: Played = {},
+  active: ActiveBuilders = activeOf(),
+  daemon: Daemon = trusted,
+  resolveSshConfigAs?: ResolveSshConfigAs,
+) =>
+  createCheckClient({
+    localSystem: machineOf({ files: usual, ...played }),
+    env: { PATH: '/bin:/usr/bin' },
+    askLocalDaemon: async () => daemon,
+    clock,
+    ...(resolveSshConfigAs ? { resolveSshConfigAs } : {}),
+  })(active, new AbortController().signal, Promise.resolve(new Map([['b1', hostKey]])))
+
+const check = async (name: ClientCheck, ...args: Parameters<typeof look>) =>
+  (await look(...args)).checks[name]
+
+t.test('a fit machine: every check is ok', async t => {
+  const { at, checks } = await look()
+  t.equal(at, 1000)
+  t.same(Object.keys(checks).sort(), [...clientChecks].sort())
+  for (const [name, outcome] of Object.entries(checks))
+    t.same(outcome, { status: 'ok' }, name)
+})
+
+t.test('without a Nix nothing is a fault', async t => {
+  const nix = { version: null, system: 'x86_64-linux' }
+  const { checks } = await look({}, activeOf({ nix, builders: [] }), silent('ENOENT'))
+  t.match(checks, {
+    daemon: { status: 'skipped', kind: 'no_local_nix' },
+    trust: { status: 'skipped' },
+    ssh: { status: 'skipped' },
+  })
+  for (const { status } of Object.values(checks)) t.not(status, 'failed')
+})
+
+t.test('the daemon: down, frozen, not for us, or none by choice', async t => {
+  const daemon = (reason: string, played: Played = {}) =>
+    check('daemon', played, activeOf(), silent(reason))
+  t.match(await daemon('ECONNREFUSED'), { status: 'failed', kind: 'client_daemon_down' })
+  t.match(await daemon('ENOENT', { uid: 1000 }), {
+    status: 'failed',
+    kind: 'client_daemon_down',
+    params: { detail: '/nix/var/nix/daemon-socket/socket: ENOENT' },
+  })
+  t.match(await daemon('ENOENT', { uid: 0 }), { status: 'skipped' }, 'root needs none')
+  t.match(await daemon('no answer within 5 s'), { status: 'failed' })
+  t.match(await daemon('ENOENT', { files: {} }), {
+    status: 'skipped',
+    kind: 'not_requested',
+  })
+  t.match(await daemon('EACCES'), { status: 'degraded', kind: 'client_daemon_denied' })
+  t.match(await daemon('unexpected end'), { kind: 'client_daemon_denied' })
+  t.match(await daemon('unexpected end', { daemon: async () => null }), {
+    kind: 'client_daemon_down',
+  })
+})
+
+t.test('a nix.conf that the daemon has not read', async t => {
+  const at = (mtime: number) =>
+    check('daemon', { files: { ...usual, '/etc/nix/nix.conf': { mtime } } })
+  t.match(await at(1003), {
+    status: 'degraded',
+    kind: 'daemon_restart_needed',
+    params: { file: '/etc/nix/nix.conf' },
+  })
+  t.match(await at(1001), { status: 'ok' }, 'start times are not that exact')
+})
+
+t.test('trust is told, and no fault', async t => {
+  const answer = await check('trust', {}, activeOf(), { answers: true, trusted: false })
+  t.match(answer, { status: 'skipped', kind: 'client_untrusted' })
+})
+
+t.test('ssh, ours and that of the daemon', async t => {
+  t.match(await check('ssh', { canExecute: async () => false }), {
+    status: 'failed',
+    kind: 'ssh_missing',
+  })
+  const daemon = async () => ({ pid: 1, startedAt: 1000, path: '/opt/bin', env: null })
+  t.match(await check('ssh', { daemon }), { params: { whose: 'nix-daemon' } })
+  const hidden = async () => ({ pid: 1, startedAt: 1000, path: null, env: null })
+  t.match(await check('ssh', { daemon: hidden }), { status: 'ok' })
+})
+
+t.test('who is not root does not know what root would do', async t => {
+  const files = { ...usual, '/root/.ssh/config': {} }
+  const not = { uid: 1000, canRead: async () => false, files }
+  const isDarwin = process.platform === 'darwin'
+  t.match(
+    await check('identity', not),
+    isDarwin ? {} : { kind: 'root_ssh_config_unreadable' },
+  )
+  t.match(await check('identity', { ...not, canRead: async () => true }), {
+    status: 'ok',
+  })
+  t.match(await check('identity', not, activeOf(), silent('ENOENT')), { status: 'ok' })
+})
+
+const settings: SshSettings = {
+  user: 'nix',
+  hostname: '10.0.0.1',
+  port: 22,
+  hostKeyAlias: null,
+  proxyJump: null,
+  proxyCommand: null,
+  agent: null,
+  identityFiles: [],
+  userKnownHosts: ['/home/m/.ssh/known_hosts'],
+}
+const noKey = activeOf({ builders: [aBuilder({ sshKey: null })] })
+
+t.test('builds of nix-daemon that would log in otherwise', async t => {
+  // Ours is asked without any change of the environment, and without a home
+  const parity = (
+    theirs: Partial<ResolvedSshConfig['target']>,
+    hostKeyRejection: ResolvedSshConfig['hostKeyRejection'] = null,
+  ) =>
+    check(
+      'identity',
+      { uid: 1000, files: { ...usual, '/h/id': {} } },
+      noKey,
+      trusted,
+      async (_, { home }) =>
+        home === null
+          ? { target: settings, hostKeyRejection: null }
+          : { target: { ...settings, ...theirs }, hostKeyRejection },
+    )
+  const differs = async (field: string, theirs: Partial<SshSettings>, words: RegExp) =>
+    t.match(await parity(theirs), {
+      status: 'degraded',
+      kind: 'client_mismatch',
+      params: { whose: 'root', field, detail: words },
+    })
+  t.match(await parity({}), { status: 'ok' })
+  await differs('user', { user: 'root' }, /b1: user is root there, nix here/)
+  await differs('host', { hostname: 'b9' }, /host is b9 there, 10\.0\.0\.1 here/)
+  await differs('port', { port: 2222 }, /port is 2222 there, 22 here/)
+  await differs('HostKeyAlias', { hostKeyAlias: 'x' }, /is x there, nothing here/)
+  await differs('ProxyJump', { proxyJump: 'gate' }, /is gate there, nothing here/)
+  await differs('ProxyCommand', { proxyCommand: 'nc -p secret' }, /is another command/)
+  await differs(
+    'identity files',
+    { identityFiles: ['/h/id', '/h/no'] },
+    /is \/h\/id there/,
+  )
+  t.match(await parity({ identityFiles: ['/h/no'] }), { status: 'ok' }, 'not there')
+  t.match(await parity({ userKnownHosts: ['/root/k'] }), { status: 'ok' }, 'only a path')
+  const lacks = await parity({ userKnownHosts: ['/root/k'] }, 'host_key_unknown')
+  t.match(lacks, {
+    kind: 'client_mismatch',
+    params: {
+      detail:
+        'b1: known_hosts is /root/k without that host key there, /home/m/.ssh/known_hosts here',
+      mend: /ssh-keygen -F b1 -f \/home\/m\/.ssh\/known_hosts \| sudo tee -a/,
+    },
+  })
+})
+
+t.test('the environment of nix-daemon, where we are root too', async t => {
+  const asked: unknown[] = []
+  const parity = (env: Readonly<Record<string, string>> | null, uid = 0) =>
+    check(
+      'identity',
+      { uid, daemon: async () => ({ pid: 7, startedAt: 1, path: null, env }) },
+      noKey,
+      trusted,
+      async (_, { env: change, home }) => {
+        asked.push([change, home])
+        const port = change['NIX_SSHOPTS'] === undefined ? 22 : 23
+        return { target: { ...settings, port }, hostKeyRejection: null }
+      },
+    )
+  const path = { PATH: '/bin:/usr/bin' }
+  t.match(await parity(path), { status: 'ok' })
+  t.same(asked, [], 'the same environment is not asked about')
+  t.match(await parity({ ...path, NIX_SSHOPTS: '-p 23' }), {
+    kind: 'client_mismatch',
+    params: { whose: 'nix-daemon', field: 'port', mend: /NIX_SSHOPTS/ },
+  })
+  t.same(asked, [
+    [{}, null],
+    [{ NIX_SSHOPTS: '-p 23' }, null],
+  ])
+  t.match(await parity({ PATH: '/other' }), { status: 'ok' }, 'another way to the same')
+  t.match(await parity(null), { status: 'ok' }, 'root may read it, or there is no /proc')
+  t.match(await parity(null, 1000), {
+    status: 'skipped',
+    kind: 'root_ssh_config_unreadable',
+    params: { files: '/proc/7/environ' },
+  })
+})
+
+t.test('keys that ssh would refuse', async t => {
+  const keys = (file: object | null) =>
+    check('keys', { files: file ? { ...usual, '/key': file } : {} })
+  t.match(await keys({ mode: 0o100644 }), {
+    status: 'degraded',
+    kind: 'key_permissions',
+    params: { key: '/key', detail: 'mode 644' },
+  })
+  t.match(await keys({ mode: 0o100644, uid: 7 }), { status: 'ok' }, 'as ssh: only ours')
+  t.match(await keys(null), { kind: 'key_missing' })
+  t.match(await check('keys', { stat: async () => ({ code: 'EACCES' }) }), {
+    status: 'ok',
+  })
+})
+
+t.test('a key that has changed since the service was lent a copy of it', async t => {
+  const builders = [aBuilder({ sshKey: '/key', credential: '/run/credentials/key' })]
+  const keys = (ctime: number) =>
+    look(
+      { files: { '/key': { ctime }, '/run/credentials/key': { mtime: 600 } } },
+      activeOf({ builders }),
+    ).then(({ checks }) => checks.keys)
+  t.match(await keys(601), {
+    status: 'degraded',
+    kind: 'client_mismatch',
+    params: { detail: /\/key has changed/, mend: /systemctl restart builder-monitor/ },
+  })
+  t.match(await keys(600), { status: 'ok' })
+})
+
+t.test('disk, memory and network here', async t => {
+  const space = async (path: string) => (path === '/nix/store' ? 5e6 : 50 * gib)
+  t.match(await check('disk', { space }), {
+    status: 'failed',
+    kind: 'client_disk_full',
+    params: { path: '/nix/store', available: '4.8 MiB' },
+  })
+  t.match(await check('disk', { space: async () => null }), { status: 'ok' })
+  const memory = (available: number, total: number) =>
+    check('memory', { memory: async () => ({ available, total }) })
+  t.match(await memory(5e7, 8 * gib), { status: 'degraded', kind: 'client_memory' })
+  t.match(await memory(1e8, 2.5e8), { status: 'ok' }, 'a small machine')
+  t.match(await check('memory', { memory: async () => null }), { status: 'skipped' })
+  const hasNetwork = () => false
+  t.match(await check('network', { hasNetwork }), { kind: 'client_offline' })
+  t.match(
+    await check('network', { hasNetwork }, activeOf({ builders: [] })),
+    { status: 'skipped' },
+    'and nobody to reach',
+  )
+})
+
+t.test('a list that is broken, or that nobody uses', async t => {
+  const problem = { file: '/m', line: 3, message: 'bad', stopsBuilds: true }
+  t.match(await check('config', {}, activeOf({ problems: [problem] })), {
+    status: 'failed',
+    kind: 'config_invalid',
+  })
+  const empty = (value: string, text: string | null) =>
+    check(
+      'config',
+      { readText: async () => text },
+      activeOf({
+        builders: [],
+        nix: {
+          version: '2.34.8',
+          system: 'x',
+          settings: { builders: { value, origin: null } },
+        },
+      }),
+    )
+  t.match(await empty('', '# c\nssh://a\n'), {
+    status: 'degraded',
+    kind: 'machines_unused',
+    params: { file: '/etc/nix/machines' },
+  })
+  t.match(await empty('', '# nothing\n'), { status: 'ok' })
+  t.match(await empty('', null), { status: 'ok' })
+  t.match(await empty('@/etc/nix/machines', 'ssh://a\n'), { status: 'ok' })
+})
+
+const snapshotOf = (change: Partial<Snapshot>) =>
+  ({ builders: new Map(), problems: [], ...change }) as unknown as Snapshot
+
+t.test('the report says it, with reason and hint', async t => {
+  const client = await look({ canExecute: async () => false })
+  t.match(createReport(snapshotOf({ client })).client, {
+    ready: false,
+    checks: {
+      ssh: { status: 'failed', kind: 'ssh_missing', reason: /ssh program/, hint: /apt/ },
+      disk: { status: 'ok' },
+    },
+  })
+  t.equal(createReport(snapshotOf({ client: await look() })).client.ready, true)
+  t.same(createReport(snapshotOf({})).client, {
+    ready: true,
+    checks: { config: { status: 'ok' } },
+  })
+})
+
+t.test('the list is judged as it is now, not as it was at the last look', async t => {
+  const problem = { file: '/m', line: 3, message: 'bad', stopsBuilds: true }
+  const red = await look({}, activeOf({ problems: [problem] }))
+  t.equal(clientOutcomes(snapshotOf({ client: red })).config?.status, 'ok')
+  const green = await look()
+  const now = clientOutcomes(snapshotOf({ client: green, problems: [problem] }))
+  t.equal(now.config?.status, 'failed')
+})
+
+t.test('finds the listening nix-daemon among others', async t => {
+  const proc = await mkdtemp(join(tmpdir(), 'client-test-'))
+  t.teardown(() => rm(proc, { recursive: true, force: true }))
+  await writeFile(join(proc, 'stat'), 'btime 1000\n')
+  const add = async (
+    pid: number,
+    comm: string,
+    args: string,
+    ticks: number,
+    parent = 1,
+  ) => {
+    await mkdir(join(proc, String(pid)))
+    const zeros = Array.from({ length: 17 }, () => '0')
+    const fields = ['S', String(parent), ...zeros, String(ticks), '0']
+    await writeFile(join(proc, `${pid}/stat`), `${pid} (${comm}) ${fields.join(' ')}`)
+    await writeFile(join(proc, `${pid}/comm`), `${comm}\n`)
+    await writeFile(join(proc, `${pid}/cmdline`), args.replaceAll(' ', '\0'))
+    await writeFile(join(proc, `${pid}/environ`), 'A=1\0PATH=/x:/y\0NIX_SSHOPTS=-p 1=2\0')
+  }
+  t.equal(await findDaemon(proc), null)
+  await add(5, 'nix-daemon', '/usr/bin/nix-daemon', 100)
+  await add(6, 'nix-daemon', 'nix-daemon 4242', 900)
+  await add(7, 'nix-daemon', 'nix-daemon --stdio', 900)
+  await add(8, 'nix', 'nix build', 900)
+  await add(11, 'nix-daemon', '/usr/bin/nix-daemon', 900, 5)
+  await add(9, 'bash', 'bash nix-daemon', 900)
+  t.same(await findDaemon(proc), {
+    pid: 5,
+    startedAt: 1001,
+    path: '/x:/y',
+    env: { PATH: '/x:/y', NIX_SSHOPTS: '-p 1=2' },
+  })
+  await add(10, 'nix', 'nix daemon', 200)
+  t.match(await findDaemon(proc), { pid: 10 })
+})
+
+t.test('this machine is looked at in a moment', async t => {
+  const started = performance.now()
+  const client = await createCheckClient({
+    localSystem,
+    env: process.env,
+    askLocalDaemon: async () => silent('ENOENT'),
+    clock,
+  })(activeOf({ builders: [] }), new AbortController().signal)
+  const took = performance.now() - started
+  t.not(client.checks.memory.status, 'failed')
+  t.not(client.checks.disk.status, 'failed')
+  // 20 to 60 ms on two cores; ten times that under load
+  t.ok(took < 10_000, `${Math.round(took)} ms`)
+})

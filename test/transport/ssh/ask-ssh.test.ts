@@ -1,0 +1,61 @@
+/** Root's ssh as the real `ssh -G` plays it, with the files of a home that is not ours. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { createResolveSshConfigAs } from '../../../src/transport/ssh/resolve-ssh-config-as.ts'
+import { createRun } from '../../../src/transport/run.ts'
+import { aBuilder } from '../../support/builders.ts'
+import { blobOf, clientKey, has, hostKey, never, testWith } from './support.ts'
+
+const homeOf = (t: Test, config: string, knownHosts = ''): string => {
+  const home = mkdtempSync(join(tmpdir(), 'ask-ssh-test-'))
+  t.teardown(() => rmSync(home, { recursive: true, force: true }))
+  mkdirSync(join(home, '.ssh'))
+  writeFileSync(join(home, '.ssh/config'), config, { mode: 0o600 })
+  writeFileSync(join(home, '.ssh/known_hosts'), knownHosts)
+  return home
+}
+const builder = aBuilder({ user: null, host: 'b1', sshKey: null })
+const blob = blobOf(hostKey.public)
+
+const ask = (home: string | null, env: Record<string, string> = {}, one = builder) =>
+  createResolveSshConfigAs({
+    run: createRun(),
+    env: { PATH: process.env['PATH'] },
+    nix: () => ({ version: '2.31.0', system: 'x86_64-linux' }),
+  })(one, { env, home, hostKey: blob, signal: never })
+
+testWith(has('ssh'), "another home's ssh_config, and its defaults", async t => {
+  const home = homeOf(t, 'Host b1\n  HostName 10.1.2.3\n  IdentityFile ~/.ssh/builder\n')
+  const side = await ask(home)
+  t.match(side?.target, {
+    hostname: '10.1.2.3',
+    user: 'root',
+    identityFiles: [join(home, '.ssh/builder')],
+    userKnownHosts: [join(home, '.ssh/known_hosts'), join(home, '.ssh/known_hosts2')],
+  })
+  t.equal(side?.hostKeyRejection, 'host_key_unknown')
+  const ours = await ask(null)
+  t.match(ours?.target, { hostname: 'b1', user: userInfo().username })
+  const named = await ask(homeOf(t, 'Host *\n  User somebody\n'))
+  t.equal(named?.target.user, 'somebody', 'who sets a user means it')
+  const line = await ask(home, {}, aBuilder({ user: 'nix', sshKey: null }))
+  t.equal(line?.target.user, 'nix', 'the machine line wins')
+})
+
+testWith(has('ssh'), 'the host key in known_hosts of another home', async t => {
+  const refuses = async (knownHosts: string, config = '') =>
+    (await ask(homeOf(t, config, knownHosts)))?.hostKeyRejection
+  t.equal(await refuses(`b1 ${hostKey.public}\n`), null)
+  t.equal(await refuses(`b2 ${hostKey.public}\n`), 'host_key_unknown')
+  t.equal(await refuses(`b2 ${hostKey.public}\n`, 'Host b1\n  HostKeyAlias b2\n'), null)
+  t.equal(await refuses('', 'Host *\n  StrictHostKeyChecking no\n'), null, 'as it likes')
+  t.equal(await refuses(`b1 ${clientKey.public}\n`), 'host_key_changed')
+})
+
+testWith(has('ssh'), 'another environment', async t => {
+  t.equal((await ask(null, { NIX_SSHOPTS: '-p 2200' }))?.target.port, 2200)
+  t.equal(await ask(null, { NIX_SSHOPTS: '-o NoSuch=1' }), null, 'ssh says nothing')
+  t.equal(await ask(null, { PATH: '/nowhere' }), null, 'no ssh there')
+})

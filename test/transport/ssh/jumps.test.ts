@@ -1,0 +1,57 @@
+/** The way over a jump host: tried once for all who come at the same time. */
+import t from 'tap'
+import { isJumpHostFailure } from '../../../src/transport/ssh/jump-host-failure.ts'
+import { createJumpHostCache } from '../../../src/transport/ssh/jump-host-cache.ts'
+
+const underWatch = () => {
+  let now = 0
+  const jumps = createJumpHostCache<string>(() => now)
+  const go = async () => {
+    const way = await jumps.acquire('gate')
+    return typeof way === 'function' ? way : way.failure
+  }
+  return { jumps, go, after: (ms: number) => (now += ms) }
+}
+const isFree = (way: unknown) => typeof way === 'function'
+
+t.test('one goes first, and its fault is that of all who wait', async t => {
+  const { go, after, jumps } = underWatch()
+  const first = await go()
+  const others = [go(), go()]
+  if (typeof first === 'string') return t.fail('the first has to look')
+  t.ok(isFree(await jumps.acquire('another gate')), 'another jump host is another way')
+  first('closed')
+  t.same(await Promise.all(others), ['closed', 'closed'])
+  after(3999)
+  t.equal(await go(), 'closed', 'for a moment')
+  after(2)
+  t.ok(isFree(await go()), 'the second failure, 5 s later, is a look of its own')
+})
+
+t.test('where the way is free, all go', async t => {
+  const { go } = underWatch()
+  const first = await go()
+  const others = [go(), go()]
+  if (typeof first === 'string') return t.fail('the first has to look')
+  first(null)
+  first('told too late')
+  t.ok((await Promise.all(others)).every(isFree))
+  t.ok(isFree(await go()))
+})
+
+t.test('the jump host is to blame only where it was not reached', async t => {
+  const jump = { proxyJump: 'gate' }
+  const refused = 'ssh: connect to host gate port 22: Connection refused\n'
+  t.ok(isJumpHostFailure(jump, refused))
+  t.ok(isJumpHostFailure(jump, 'me@gate: Permission denied (publickey).\n'))
+  t.notOk(isJumpHostFailure({ proxyJump: null }, refused), 'there is none')
+  t.notOk(isJumpHostFailure(jump, ''))
+  t.notOk(isJumpHostFailure(jump, 'Welcome to gate\n'), 'a banner blames nobody')
+  t.notOk(
+    isJumpHostFailure(
+      jump,
+      'channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\n',
+    ),
+    'it reached the jump host, which does not reach the builder',
+  )
+})
