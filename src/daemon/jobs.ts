@@ -1,8 +1,13 @@
 import type { Config } from '../config/config.ts'
 import type { Kind, Params } from '../diagnosis/kinds.ts'
 import type { Engine } from '../engine/engine.ts'
-import type { Builder, BuilderState, ProbeName, Snapshot } from '../model/index.ts'
-import type { CanaryDeps } from '../probes/canary.ts'
+import type {
+  AskLocalDaemon,
+  Builder,
+  BuilderState,
+  ProbeName,
+  Snapshot,
+} from '../model/index.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
 import { formatBytes } from '../probes/disk.ts'
 import { isFull } from '../probes/slots.ts'
@@ -17,7 +22,7 @@ export interface JobDeps {
   /** Asks for a job out of its turn. */
   readonly runOnce: (job: JobName, builder: Builder, delayMs: number) => void
   readonly random: () => number
-  readonly askLocalDaemon: CanaryDeps['askLocalDaemon']
+  readonly askLocalDaemon: AskLocalDaemon
 }
 
 export type JobName = 'login' | 'telemetry' | 'canary'

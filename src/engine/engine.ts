@@ -1,5 +1,6 @@
 import {
   noTrace,
+  type AskLocalDaemon,
   type Builder,
   type Clock,
   type Connection,
@@ -37,7 +38,7 @@ export interface EngineDeps {
   readonly clock: Clock
   readonly env: Readonly<Record<string, string | undefined>>
   readonly nix: () => LocalNix
-  readonly askLocalDaemon: CanaryDeps['askLocalDaemon']
+  readonly askLocalDaemon: AskLocalDaemon
   readonly testsFeatures: CanaryDeps['testsFeatures']
   readonly checkSlots: SlotsDeps
   /** Where the course of each attempt is written down; nowhere by default. */

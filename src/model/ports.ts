@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import type { Kind } from '../diagnosis/kinds.ts'
 import type { Builder } from './builders.ts'
 import type { Outcome } from './outcomes.ts'
 import type { LoginValue } from './values.ts'
@@ -91,3 +92,46 @@ export interface RunResult {
 
 /** Runs a local program to its end, or kills its whole process group when the signal fires. Never rejects. */
 export type Run = (request: RunRequest) => Promise<RunResult>
+
+/** The answer of this machine's nix-daemon. `reason` is an error code or message. */
+export type LocalDaemon =
+  | { readonly answers: true; readonly trusted: boolean; readonly version: string | null }
+  | { readonly answers: false; readonly reason: string }
+
+/** Asks whether this machine's nix-daemon runs and trusts our user. Never rejects. */
+export type AskLocalDaemon = (signal: AbortSignal) => Promise<LocalDaemon>
+
+/** The part of an ssh configuration that decides where and as which user ssh logs in. */
+export interface SshSettings {
+  readonly user: string
+  readonly hostname: string
+  readonly port: number
+  readonly hostKeyAlias: string | null
+  readonly proxyJump: string | null
+  readonly proxyCommand: string | null
+  readonly agent: string | null
+  readonly identityFiles: readonly string[]
+  readonly userKnownHosts: readonly string[]
+}
+
+export interface ResolvedSshConfig {
+  readonly target: SshSettings
+  /** Why this configuration would reject the verified host key; null where it accepts the key or none was given. */
+  readonly hostKeyRejection: Kind | null
+}
+
+export interface ResolveAsOptions {
+  /** Differences from our own environment; undefined means not set. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Home directory of another user, whose ssh_config is read and which `~` stands for; null for our own. */
+  readonly home: string | null
+  /** Base64 of a verified host key. */
+  readonly hostKey: string | null
+  readonly signal: AbortSignal
+}
+
+/** Resolves ssh's configuration for a builder in another environment. Null where ssh reports none. */
+export type ResolveSshConfigAs = (
+  builder: Builder,
+  options: ResolveAsOptions,
+) => Promise<ResolvedSshConfig | null>

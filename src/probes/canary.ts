@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type {
+  AskLocalDaemon,
   Builder,
   CanaryValue,
   Outcome,
@@ -27,12 +28,7 @@ export interface CanaryDeps {
   readonly testsFeatures: () => boolean
   readonly env: Readonly<Record<string, string | undefined>>
   /** Whether the nix-daemon of this machine lets us aim a build. */
-  readonly askLocalDaemon: (
-    signal: AbortSignal,
-  ) => Promise<
-    | { readonly answers: true; readonly trusted: boolean }
-    | { readonly answers: false; readonly reason: string }
-  >
+  readonly askLocalDaemon: AskLocalDaemon
 }
 
 /** Wall clock of all canary builds of one attempt: Nix's own time-outs do not reach remote builds (seen with 2.8, 2.26 and 2.34). */

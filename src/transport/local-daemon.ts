@@ -1,23 +1,16 @@
 import { connect } from 'node:net'
+import type { AskLocalDaemon } from '../model/index.ts'
 import { openWorker } from '../nix/protocol/worker.ts'
-
-/** What the nix-daemon of this machine says to us. */
-export type LocalDaemon =
-  | { readonly answers: true; readonly trusted: boolean; readonly version: string | null }
-  | { readonly answers: false; readonly reason: string }
-
-export type AskLocalDaemon = (signal: AbortSignal) => Promise<LocalDaemon>
 
 const timeoutMs = 5000
 
-/** Where the daemon listens (globals.cc nixDaemonSocketFile). */
+/** Path of the daemon's socket (globals.cc nixDaemonSocketFile). */
 export const daemonSocketPath = (
   env: Readonly<Record<string, string | undefined>>,
 ): string =>
   env['NIX_DAEMON_SOCKET_PATH'] ||
   `${env['NIX_STATE_DIR'] || '/nix/var/nix'}/daemon-socket/socket`
 
-/** Asks whether the local nix-daemon runs and trusts our user. Never rejects. */
 export const createAskLocalDaemon =
   (env: Readonly<Record<string, string | undefined>>): AskLocalDaemon =>
   async signal => {

@@ -13,16 +13,10 @@ import {
 import { quote, trim } from '../../nix/text.ts'
 import { redactSecrets } from '../../text/redact.ts'
 import { createIncludes } from './includes.ts'
+import type { MachinesList } from './machines-list.ts'
 import type { SettingAssignment } from './nix-conf-files.ts'
 import { limits, type TextSource } from './text-source.ts'
 import { readTomlMachines } from './toml-machines.ts'
-
-/** The machines of a `builders` value, its `@files` included. */
-export interface MachinesList {
-  readonly machines: readonly (Machine & { readonly origin: Origin })[]
-  readonly problems: readonly Problem[]
-  readonly syntaxPitfalls: readonly SyntaxPitfall[]
-}
 
 /**
  * Expands a `builders` value as the hook does (machines.cc getMachines); `system` is the local one. Well-formed lines

@@ -3,7 +3,7 @@ import type { NixDialect } from '../../nix/dialect.ts'
 import { listConsequence } from '../../nix/machines/machine-line.ts'
 import { readMachineTables } from '../../nix/machines/machine-table.ts'
 import { quote } from '../../nix/text.ts'
-import type { MachinesList } from './machine-files.ts'
+import { emptyMachinesList, type MachinesList } from './machines-list.ts'
 import { fileTooLarge, tooManyElements } from './includes.ts'
 import type { SettingAssignment } from './nix-conf-files.ts'
 import type { TextSource } from './text-source.ts'
@@ -43,7 +43,7 @@ export const readTomlMachines = async (
   }
   const first = path === null ? origin.line : 1
   const at = (line: number) => ({ file: from, line: first + line - 1 })
-  if (read.text === '') return { kind: 'toml', list: empty }
+  if (read.text === '') return { kind: 'toml', list: emptyMachinesList }
   const document = parseToml(read.text)
   if ('error' in document) {
     const problem = {
@@ -73,11 +73,9 @@ export const readTomlMachines = async (
   return { kind: 'toml', list: { machines: accepted, problems, syntaxPitfalls: [] } }
 }
 
-const empty: MachinesList = { machines: [], problems: [], syntaxPitfalls: [] }
-
 const invalidList = (problem: Problem): TomlMachines => ({
   kind: 'toml',
-  list: { ...empty, problems: [problem] },
+  list: { ...emptyMachinesList, problems: [problem] },
 })
 
 /** Where each machine's table begins, by its name; parsers do not tell. Tables written in other ways are not there. */

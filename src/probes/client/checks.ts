@@ -1,24 +1,24 @@
 import type {
   ActiveBuilders,
+  AskLocalDaemon,
   ClientCheck,
   ClientOutcome,
   ClientState,
   Clock,
   HostKeyInfo,
+  ResolveSshConfigAs,
 } from '../../model/index.ts'
-import type { CanaryDeps } from '../canary.ts'
 import { checkConfig } from './config.ts'
 import { checkDaemon } from './daemon.ts'
 import { outcome, ok, type ClientContext, type HostKeys } from './outcome.ts'
 import { checkDisk, checkMemory, checkNetwork } from './resources.ts'
 import { checkIdentity, checkKeys, checkSsh } from './ssh.ts'
 import type { LocalSystem } from './local-system.ts'
-import type { ResolveSshConfigAs } from './ssh-parity.ts'
 
 export interface ClientDeps {
   readonly localSystem: LocalSystem
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly askLocalDaemon: CanaryDeps['askLocalDaemon']
+  readonly askLocalDaemon: AskLocalDaemon
   readonly clock: Clock
   readonly resolveSshConfigAs?: ResolveSshConfigAs
 }

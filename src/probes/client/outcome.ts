@@ -1,19 +1,23 @@
-import type { ActiveBuilders, ClientOutcome, HostKeyInfo } from '../../model/index.ts'
+import type {
+  ActiveBuilders,
+  ClientOutcome,
+  HostKeyInfo,
+  LocalDaemon,
+  ResolveSshConfigAs,
+} from '../../model/index.ts'
 import type { Kind, Params } from '../../diagnosis/kinds.ts'
-import type { CanaryDeps } from '../canary.ts'
 import type { LocalSystem } from './local-system.ts'
-import type { ResolveSshConfigAs } from './ssh-parity.ts'
 
-/** What the checks of one look share. */
+/** Input shared by all client checks of one run. */
 export interface ClientContext {
   readonly active: ActiveBuilders
   readonly env: Readonly<Record<string, string | undefined>>
   readonly localSystem: LocalSystem
-  /** What the local nix-daemon says; asked once. */
-  readonly daemon: Awaited<ReturnType<CanaryDeps['askLocalDaemon']>>
-  /** Absent where there is no ssh to ask. */
+  /** Answer of the local nix-daemon, asked once per run. */
+  readonly daemon: LocalDaemon
+  /** Absent in the demo, which has no ssh program. */
   readonly resolveSshConfigAs?: ResolveSshConfigAs
-  /** The host keys that the newest logins saw, by builder. */
+  /** Host keys of the newest logins, by builder name. */
   readonly hostKeys: HostKeys
   readonly signal: AbortSignal
 }

@@ -1,41 +1,16 @@
-import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import type { Params } from '../../diagnosis/kinds.ts'
 import { builderParams } from '../../diagnosis/params.ts'
 import { oneLine } from '../../text/truncate.ts'
-import type { Builder, ClientOutcome, HostKeyInfo } from '../../model/index.ts'
+import type {
+  Builder,
+  ClientOutcome,
+  HostKeyInfo,
+  ResolvedSshConfig,
+} from '../../model/index.ts'
 import { shellQuote } from '../../nix/protocol/store-command.ts'
 import { outcome, ok, type ClientContext } from './outcome.ts'
 
-/** What ssh does for a builder, as far as it is compared; the transport has more. */
-export interface SshSettings {
-  readonly user: string
-  readonly hostname: string
-  readonly port: number
-  readonly hostKeyAlias: string | null
-  readonly proxyJump: string | null
-  readonly proxyCommand: string | null
-  readonly agent: string | null
-  readonly identityFiles: readonly string[]
-  readonly userKnownHosts: readonly string[]
-}
-
-export interface ResolvedSshConfig {
-  readonly target: SshSettings
-  /** Why it would not take the host key that we verified. */
-  readonly hostKeyRejection: Kind | null
-}
-
-/** Asks the real ssh; null where it does not tell. */
-export type ResolveSshConfigAs = (
-  builder: Builder,
-  as: {
-    readonly env: Readonly<Record<string, string | undefined>>
-    readonly home: string | null
-    readonly hostKey: string | null
-    readonly signal: AbortSignal
-  },
-) => Promise<ResolvedSshConfig | null>
-
-export interface Difference {
+interface Difference {
   readonly field: string
   readonly ours: string
   readonly theirs: string

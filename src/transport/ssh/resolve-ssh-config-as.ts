@@ -1,8 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
-import type { Builder, LocalNix, Run } from '../../model/index.ts'
-import type { Kind } from '../../diagnosis/kinds.ts'
+import type { LocalNix, ResolveSshConfigAs, Run } from '../../model/index.ts'
 import { verifyHostKey } from './host-key.ts'
 import { readHostKeyPolicy } from './host-key-policy.ts'
 import { sshCommand } from './ssh-command.ts'
@@ -14,30 +13,15 @@ export interface SshConfigDeps {
   readonly nix: () => LocalNix
 }
 
-export interface ResolvedSshConfig {
-  readonly target: SshTarget
-  /** Why this side would not take the host key that we verified; null where it would, or none was given. */
-  readonly hostKeyRejection: Kind | null
-}
-
-export interface ResolveAsOptions {
-  /** What differs from our own environment; a value of undefined is one that is not set. */
-  readonly env: Readonly<Record<string, string | undefined>>
-  /** Another home than that of the user who asks: its ssh_config is read, and `~` stands for it. */
-  readonly home: string | null
-  /** Base64 of a host key that was verified. */
-  readonly hostKey: string | null
-  readonly signal: AbortSignal
-}
-
 /**
- * Asks `ssh -G` what ssh does for a builder in another environment, or with the files of another user. ssh takes its home
- * from the passwd database, so root's is played: its files are included by their names, a user that nobody sets is root,
- * and what would be below our home is taken to be below the other. `Match localuser` is the one thing that goes wrong.
+ * Resolves `ssh -G` for a builder in another environment, or with the files of another user. ssh reads its home directory
+ * from the passwd database, so another home is emulated: a generated ssh_config includes that user's files by absolute path
+ * and defaults User to root, and paths below our home are moved to the other home. Limitation: `Match localuser` still sees
+ * our user.
  */
 export const createResolveSshConfigAs =
-  ({ run, env, nix }: SshConfigDeps) =>
-  async (builder: Builder, as: ResolveAsOptions): Promise<ResolvedSshConfig | null> => {
+  ({ run, env, nix }: SshConfigDeps): ResolveSshConfigAs =>
+  async (builder, as) => {
     const otherEnv = { ...env, ...as.env }
     const command = sshCommand(builder, nix(), otherEnv['NIX_SSHOPTS'])
     if (!command) return null
@@ -65,7 +49,7 @@ export const createResolveSshConfigAs =
     }
   }
 
-/** The first word that ssh finds counts, so that the default stands at the end (ssh_config(5)). */
+/** Writes the emulated ssh_config. ssh uses the first value of each option, so the defaults are last (ssh_config(5)). */
 const writeConfig = async (home: string) => {
   const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-'))
   const file = join(directory, 'ssh_config')

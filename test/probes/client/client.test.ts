@@ -9,14 +9,13 @@ import {
   type ActiveBuilders,
   type ClientCheck,
   type HostKeyInfo,
+  type LocalDaemon,
+  type ResolvedSshConfig,
+  type ResolveSshConfigAs,
   type Snapshot,
+  type SshSettings,
 } from '../../../src/model/index.ts'
-import { createCheckClient, type ClientDeps } from '../../../src/probes/client/checks.ts'
-import type {
-  ResolveSshConfigAs,
-  ResolvedSshConfig,
-  SshSettings,
-} from '../../../src/probes/client/ssh-parity.ts'
+import { createCheckClient } from '../../../src/probes/client/checks.ts'
 import { localSystem, type LocalSystem } from '../../../src/probes/client/local-system.ts'
 import { findDaemon } from '../../../src/probes/slots/process.ts'
 import { aBuilder } from '../../support/builders.ts'
@@ -62,9 +61,8 @@ const activeOf = (change: Partial<ActiveBuilders> = {}): ActiveBuilders => ({
 })
 
 const usual = { '/key': {}, '/etc/nix/nix.conf': {}, '/nix/var/nix/daemon-socket': {} }
-type Daemon = Awaited<ReturnType<ClientDeps['askLocalDaemon']>>
-const trusted: Daemon = { answers: true, trusted: true }
-const silent = (reason: string): Daemon => ({ answers: false, reason })
+const trusted: LocalDaemon = { answers: true, trusted: true, version: '2.34.8' }
+const silent = (reason: string): LocalDaemon => ({ answers: false, reason })
 
 const hostKey: HostKeyInfo = {
   type: 'ssh-ed25519',
@@ -76,7 +74,7 @@ const hostKey: HostKeyInfo = {
 const look = async (
   played: Played = {},
   active: ActiveBuilders = activeOf(),
-  daemon: Daemon = trusted,
+  daemon: LocalDaemon = trusted,
   resolveSshConfigAs?: ResolveSshConfigAs,
 ) =>
   createCheckClient({
@@ -143,7 +141,7 @@ t.test('a nix.conf that the daemon has not read', async t => {
 })
 
 t.test('trust is told, and no fault', async t => {
-  const answer = await check('trust', {}, activeOf(), { answers: true, trusted: false })
+  const answer = await check('trust', {}, activeOf(), { answers: true, trusted: false, version: null })
   t.match(answer, { status: 'skipped', kind: 'client_untrusted' })
 })
 
