@@ -33,7 +33,7 @@ export const createSlotsProbe = (deps: SlotsDeps): Probe<'slots'> => ({
         return { ...slot, ...hook }
       }),
     )
-    const value = { ...observed, held: inUse }
+    const value = { ...observed, inUse }
     const context = { previous: last('slots'), remote: last('locks'), now }
     return toOutcome(value, stuckBefore, context)
   },

@@ -233,7 +233,7 @@ t.test('a malformed list is down for everybody, and over when it is mended', asy
     file: '/etc/nix/machines',
     line: 3,
     message: 'bad',
-    stopsBuilds: true,
+    isFatal: true,
   }
   const b = underWatch({ problems: [problem] })
   t.equal(b.see('login', ok()), 'down')

@@ -98,7 +98,7 @@ const worksWith = async (t: Test, nix: RealNix): Promise<void> => {
 
   await t.test('a worker that is asked in the other protocol ends', async t => {
     const { child, stderr } = start(t, nix, 'nix-daemon', '--stdio')
-    await t.rejects(openServe(child, { signal }), { name: 'WireEnd' })
+    await t.rejects(openServe(child, { signal }), { name: 'UnexpectedEofError' })
     t.match(stderr(), /mismatch|too large/)
   })
 }

@@ -96,28 +96,28 @@ t.test('locks: who collects garbage, and the build users', async t => {
     status: 'ok',
     value: {
       at: 1795384652.2,
-      collector: {
+      gcLockHolder: {
         pid: 25,
         program: 'nix-store --gc',
         runtimeSeconds: 1000,
         since: 1795384652.2,
       },
-      buildUsersHeld: 1,
+      buildUsersInUse: 1,
       buildUsers: 10,
     },
   })
   const before = { pid: 25, program: null, runtimeSeconds: null, since: 5 }
   const again = (gcLockHolder: typeof before) =>
     parse(locksProbe, locked, { last: { locks: { gcLockHolder } } })
-  t.match(again(before), { value: { collector: { since: 5 }, buildUsers: null } })
+  t.match(again(before), { value: { gcLockHolder: { since: 5 }, buildUsers: null } })
   t.match(again({ ...before, pid: 24 }), {
-    value: { collector: { since: 1795384652.2 } },
+    value: { gcLockHolder: { since: 1795384652.2 } },
   })
   const elsewhere = locked.replace('74 9 /', '75 9 /').replace(' 0:74 ', ' 0:75 ')
-  t.match(parse(locksProbe, elsewhere), { value: { collector: null } }, 'another disk')
+  t.match(parse(locksProbe, elsewhere), { value: { gcLockHolder: null } }, 'another disk')
   const slots = locked.replaceAll('userpool/99', 'userpool2/slot-')
   t.match(parse(locksProbe, slots, { last }), {
-    value: { buildUsersHeld: 1, buildUsers: null },
+    value: { buildUsersInUse: 1, buildUsers: null },
   })
   t.match(parse(locksProbe, ''), { status: 'skipped', kind: 'no_data' }, 'Darwin')
 })

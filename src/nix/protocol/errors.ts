@@ -8,7 +8,7 @@ interface StreamPosition {
 
 /** The remote sent something that is not the protocol, or more of it than we are ready to take. */
 export class ProtocolError extends Error {
-  override readonly name = 'WireError'
+  override readonly name = 'ProtocolError'
   readonly what: string
   readonly offset: number
   readonly received: string
@@ -23,7 +23,7 @@ export class ProtocolError extends Error {
 
 /** The remote stopped talking in the middle of the conversation. */
 export class UnexpectedEofError extends Error {
-  override readonly name = 'WireEnd'
+  override readonly name = 'UnexpectedEofError'
   readonly offset: number
   readonly received: string
 
@@ -36,7 +36,7 @@ export class UnexpectedEofError extends Error {
 
 /** The remote speaks a version of the protocol that we do not. */
 export class UnsupportedVersionError extends Error {
-  override readonly name = 'WireVersionError'
+  override readonly name = 'UnsupportedVersionError'
   readonly version: string
 
   constructor(protocol: 'worker' | 'serve', version: string) {

@@ -24,7 +24,7 @@ export interface ServeBuildOptions {
 
 /**
  * A greeted `nix-store --serve --write`. One question at a time. This protocol has no errors: a remote that fails
- * writes them to its stderr and ends, which is WireEnd here.
+ * writes them to its stderr and ends, which is UnexpectedEofError here.
  */
 export interface Serve {
   /** Negotiated: `2.7`, or what an older remote speaks. */
@@ -34,7 +34,7 @@ export interface Serve {
   buildDerivation(drv: Derivation, options: ServeBuildOptions): Promise<BuildResult>
 }
 
-/** Greets a serve process. Throws WireError, WireEnd, WireVersionError or the signal's reason. */
+/** Greets a serve process. Throws ProtocolError, UnexpectedEofError, UnsupportedVersionError or the signal's reason. */
 export const openServe = async (pipe: Pipe, options: WireOptions): Promise<Serve> => {
   const { reader, send, endWrite } = startSession(pipe, options)
   send(word(serveMagic.client), word(serveVersion))

@@ -26,7 +26,7 @@ export interface WireOptions {
 
 /**
  * Reads Nix's primitive encodings, one value at a time, one call at a time. `what` names the value in errors. All
- * reads reject with WireError (a violation), WireEnd (the stream is over) or the reason of the signal.
+ * reads reject with ProtocolError (a violation), UnexpectedEofError (the stream is over) or the reason of the signal.
  */
 export interface WireReader {
   /** Bytes consumed so far. */

@@ -47,7 +47,7 @@ export interface Worker {
   log(): string
 }
 
-/** Greets a worker. Throws WireError, WireEnd, WireVersionError, NixError or the signal's reason. */
+/** Greets a worker. Throws ProtocolError, UnexpectedEofError, UnsupportedVersionError, NixError or the signal's reason. */
 export const openWorker = async (pipe: Pipe, options: WireOptions): Promise<Worker> => {
   const session = startSession(pipe, options)
   const negotiated = await handshake(session)

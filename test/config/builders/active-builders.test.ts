@@ -169,7 +169,7 @@ t.test('a malformed line is a problem with its place, the others stay', async t 
       line: 2,
       message:
         "the maximum of jobs 'many' (field 4) is not a whole number from 0 to 4294967295: every build on this machine fails until this line is mended",
-      stopsBuilds: true,
+      isFatal: true,
     },
   ])
 })
@@ -478,7 +478,7 @@ t.test("Lix's TOML lists, where Lix reads them", async t => {
     t.same(told(lines), ['a /m:1', 'b /m:2'], 'lines are still lines')
     t.same((await lix(version, '@/none')).problems, [], 'a missing file is an empty one')
     t.match((await lix(version, toml.replace('3', '-3'))).problems, [
-      { line: 5, stopsBuilds: true, message: /`jobs` of machine 'b c'/ },
+      { line: 5, isFatal: true, message: /`jobs` of machine 'b c'/ },
     ])
   }
   const older = await lix('2.94.0', '@/m.toml', { '/m.toml': toml })
@@ -489,15 +489,15 @@ t.test("Lix's TOML lists, where Lix reads them", async t => {
   )
   const broken = { '/m': toml.replace('"ssh://a"', 'ssh://a'), '/m.toml': '= 5' }
   t.match((await lix('2.95.0', '@/m.toml', broken)).problems, [
-    { file: '/m.toml', line: 1, stopsBuilds: true, message: /this is no TOML/ },
+    { file: '/m.toml', line: 1, isFatal: true, message: /this is no TOML/ },
   ])
   t.match(
     (await lix('2.96.0', '@/m', broken)).problems,
-    [{ file: '/m', line: 3, stopsBuilds: true, message: /this is no TOML/ }],
+    [{ file: '/m', line: 3, isFatal: true, message: /this is no TOML/ }],
     'quotes forgotten: meant as TOML all the same',
   )
   t.match((await lix('2.96.0', '@/none.toml')).problems, [
-    { stopsBuilds: true, message: /none\.toml' cannot be read \(ENOENT\)/ },
+    { isFatal: true, message: /none\.toml' cannot be read \(ENOENT\)/ },
   ])
 })
 

@@ -567,8 +567,8 @@ t.test('builders that are proven able, by system and feature', async t => {
 
 t.test('a list that stops every build makes this machine not ready', async t => {
   const problem = { file: '/etc/nix/machines', line: 3, message: 'bad' }
-  const ready = async (stopsBuilds: boolean) => {
-    const problems = [{ ...problem, stopsBuilds }]
+  const ready = async (isFatal: boolean) => {
+    const problems = [{ ...problem, isFatal }]
     const { scrape } = await start(t, snapshotOf([], { problems }))
     return (await scrape()).values('nix_client_ready', { check: 'config' })
   }

@@ -71,7 +71,7 @@ t.test('defaults are those of Lix', async t => {
     mandatoryFeatures: [],
     publicHostKey: null,
   })
-  t.same(read(''), { machines: [], faults: [] })
+  t.same(read(''), { machines: [], errors: [] })
 })
 
 t.test('switched off machines are checked and left out', async t => {
@@ -140,6 +140,6 @@ t.test('hostile documents end in a sentence', async t => {
     '\u0000',
     'a = "',
   ])
-    t.match(parseToml(text), { fault: /./, line: Number })
+    t.match(parseToml(text), { error: /./, line: Number })
   t.doesNotThrow(() => read('[machines.__proto__]\nuri = "ssh://a"'))
 })

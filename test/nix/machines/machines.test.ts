@@ -75,7 +75,7 @@ t.test('reads all fields', async t => {
       publicHostKey: key,
       line: `ssh-ng://u@h:23?compress=true a,b /k 4 2.5 f,g m ${key} rest`,
     },
-    fault: null,
+    error: null,
   })
   const defaults = {
     user: null,
@@ -105,9 +105,9 @@ t.test('rejects what Nix rejects, and says what follows', async t => {
       machineOf(line, version),
       {
         machine: null,
-        fault: {
+        error: {
           message: `${what}: every build on this machine fails until this line is mended`,
-          stopsBuilds: true,
+          isFatal: true,
         },
       },
       `${line}, ${version}`,
@@ -197,7 +197,7 @@ t.test('finds user, host and port', async t => {
     for (const [text, scheme, user, host, port] of rows)
       t.match(
         parseStoreUri(text, dialectOf(version)),
-        { scheme, user, host, port, fault: null },
+        { scheme, user, host, port, error: null },
         `${text}, ${version}`,
       )
 })

@@ -22,7 +22,7 @@ t.test('primitive encodings', async t => {
   t.equal(await r.text('version'), '2.34.8')
   t.equal(await r.bool('flag'), true)
   t.equal(r.offset, 32)
-  await t.rejects(r.word('more'), { name: 'WireEnd', offset: 32 })
+  await t.rejects(r.word('more'), { name: 'UnexpectedEofError', offset: 32 })
   t.same(
     map({ b: '2', a: '1' }),
     list([concat(text('a'), text('1')), concat(text('b'), text('2'))]),
@@ -99,7 +99,11 @@ t.test('numbers and flags have their range', async t => {
 
 t.test('the end of the stream says what came before it', async t => {
   const r = reader(Buffer.from('\u001b[31mno'))
-  await t.rejects(r.word('magic'), { name: 'WireEnd', offset: 7, received: 'no' })
+  await t.rejects(r.word('magic'), {
+    name: 'UnexpectedEofError',
+    offset: 7,
+    received: 'no',
+  })
   const broken = new Readable({ read: () => undefined })
   const reading = createWireReader(broken, { signal: never }).word('magic')
   broken.destroy(new Error('reset by peer'))
@@ -129,7 +133,7 @@ t.test('a stranger is quoted, up to 200 bytes, and may leave', async t => {
   }
   const r = createWireReader(remote.stdout, { signal: never })
   await t.rejects(r.magic(1n, 'the protocol', late), {
-    name: 'WireError',
+    name: 'ProtocolError',
     what: 'not the protocol',
     offset: 0,
     received: sentence.trim(),
@@ -146,7 +150,7 @@ t.test('a stranger that stays is quoted at the deadline', async t => {
   const remote = fakeRemote(Buffer.from('Welcome to b1!'), { stays: true })
   const r = createWireReader(remote.stdout, { signal: deadline.signal })
   const reading = r.magic(1n, 'the protocol', () => deadline.abort(new Error('late')))
-  await t.rejects(reading, { name: 'WireError', received: 'Welcome to b1!' })
+  await t.rejects(reading, { name: 'ProtocolError', received: 'Welcome to b1!' })
 })
 
 t.test('the signal ends a read with its reason, and leaves no listener', async t => {
@@ -196,7 +200,7 @@ t.test(
       for (;;) await r.word('zero')
     }
     await t.rejects(forever(), {
-      name: 'WireError',
+      name: 'ProtocolError',
       what: 'more than 1048576 bytes',
       offset: 1024 * 1024,
     })

@@ -52,10 +52,10 @@ t.test('tells what each version tells', async t => {
     })
   for (const sent of [0x113, 0x223])
     t.match(await caught(open(concat(magic, word(sent))).worker), {
-      name: 'WireVersionError',
+      name: 'UnsupportedVersionError',
     })
   t.match(await caught(open(concat(magic, word(0x123), text('2'), word(3))).worker), {
-    name: 'WireError',
+    name: 'ProtocolError',
     what: 'trust flag of 3 is too large',
     offset: 32,
   })
@@ -74,7 +74,8 @@ t.test('one wrong bit in any byte of the frame never hangs', async t => {
     bytes[at] = (bytes[at] ?? 0) ^ 0x80
     const error = await caught(open(bytes).worker)
     t.ok(
-      error === null || (error instanceof Error && /Wire/.test(error.name)),
+      error === null ||
+        (error instanceof Error && /Protocol|Eof|Version/.test(error.name)),
       `byte ${at}: ${String(error)}`,
     )
   }
@@ -226,7 +227,7 @@ t.test('what does not belong into the loop is refused', async t => {
       (await open(concat(greeting, word(tag))).worker).isValidPath('x'),
     )
     t.match(error, {
-      name: 'WireError',
+      name: 'ProtocolError',
       what: /unknown message tag/,
       offset: greeting.length,
     })
@@ -235,7 +236,7 @@ t.test('what does not belong into the loop is refused', async t => {
   const error = await caught(
     (await open(concat(greeting, badField)).worker).isValidPath('x'),
   )
-  t.match(error, { name: 'WireError', what: /field type of 2/ })
+  t.match(error, { name: 'ProtocolError', what: /field type of 2/ })
 })
 
 t.test('a flood of log is cut off, and only its end is kept', async t => {
@@ -243,7 +244,7 @@ t.test('a flood of log is cut off, and only its end is kept', async t => {
   const lines = concat(...Array.from({ length: 300 }, (_, n) => line(n)))
   const worker = await open(concat(greeting, lines), 200_000).worker
   t.match(await caught(worker.isValidPath('x')), {
-    name: 'WireError',
+    name: 'ProtocolError',
     what: /more than 200000/,
   })
   t.ok(worker.log().length <= 8192 && worker.log().length > 8000)
@@ -268,7 +269,10 @@ t.test('random bytes after the greeting end in a typed error', async () => {
         env: {},
       })
       const error = await caught(worker.buildDerivation(drv))
-      return error === null || (error instanceof Error && /Wire|Nix/.test(error.name))
+      return (
+        error === null ||
+        (error instanceof Error && /Protocol|Eof|Version|Nix/.test(error.name))
+      )
     }),
   )
 })

@@ -141,7 +141,11 @@ t.test('a nix.conf that the daemon has not read', async t => {
 })
 
 t.test('trust is told, and no fault', async t => {
-  const answer = await check('trust', {}, activeOf(), { answers: true, trusted: false, version: null })
+  const answer = await check('trust', {}, activeOf(), {
+    answers: true,
+    trusted: false,
+    version: null,
+  })
   t.match(answer, { status: 'skipped', kind: 'client_untrusted' })
 })
 
@@ -317,7 +321,7 @@ t.test('disk, memory and network here', async t => {
 })
 
 t.test('a list that is broken, or that nobody uses', async t => {
-  const problem = { file: '/m', line: 3, message: 'bad', stopsBuilds: true }
+  const problem = { file: '/m', line: 3, message: 'bad', isFatal: true }
   t.match(await check('config', {}, activeOf({ problems: [problem] })), {
     status: 'failed',
     kind: 'config_invalid',
@@ -365,7 +369,7 @@ t.test('the report says it, with reason and hint', async t => {
 })
 
 t.test('the list is judged as it is now, not as it was at the last look', async t => {
-  const problem = { file: '/m', line: 3, message: 'bad', stopsBuilds: true }
+  const problem = { file: '/m', line: 3, message: 'bad', isFatal: true }
   const red = await look({}, activeOf({ problems: [problem] }))
   t.equal(clientOutcomes(snapshotOf({ client: red })).config?.status, 'ok')
   const green = await look()

@@ -109,10 +109,10 @@ t.test('reads the flocks of /proc/locks and nothing else', async t => {
 5: FLOCK  ADVISORY  WRITE -1 00:12:5 0 EOF
 rubbish`
   t.same(parseLocks(text), [
-    { pid: 28630, file: '0:134:29', waits: false },
-    { pid: 12, file: '253:1:4294967301', waits: false },
-    { pid: 13, file: '253:1:4294967301', waits: true },
-    { pid: 14, file: '253:1:4294967301', waits: true },
+    { pid: 28630, file: '0:134:29', isWaiting: false },
+    { pid: 12, file: '253:1:4294967301', isWaiting: false },
+    { pid: 13, file: '253:1:4294967301', isWaiting: true },
+    { pid: 14, file: '253:1:4294967301', isWaiting: true },
   ])
 })
 
@@ -186,13 +186,13 @@ t.test('tells held slots, their holders and the upload lock', async t => {
   t.match(outcome, { status: 'ok' })
   t.same(valueOf(outcome), {
     configured: 2,
-    held: [
+    inUse: [
       { slot: 0, pid: 10, since: at - 60 },
       { slot: 1, pid: 11, since: at - 10 },
     ],
-    oldestSince: at - 60,
-    upload: { holder: 10, waiting: [11] },
-    seesAll: true,
+    oldestAcquiredAt: at - 60,
+    upload: { holder: 10, queue: [11] },
+    seesAllNamespaces: true,
   })
   t.equal(isFull(valueOf(outcome)), true)
   t.equal(isFull({ ...valueOf(outcome), configured: 3 }), false)
@@ -266,15 +266,15 @@ t.test('a slot that is held too long without a build is stuck', async t => {
 
   await playProcess(p, { pid: 12, parent: 11, name: 'sh', ticks: 50 })
   const first = await see()
-  t.match(first, { status: 'ok', value: { held: [{ hasSsh: true, cpuSeconds: 0.5 }] } })
+  t.match(first, { status: 'ok', value: { inUse: [{ hasSsh: true, cpuSeconds: 0.5 }] } })
   const slots = valueOf(first)
-  const idle = { at: at - 60, buildUsers: 10, buildUsersHeld: 0 }
+  const idle = { at: at - 60, buildUsers: 10, buildUsersInUse: 0 }
   t.match(await see({ slots, locks: idle }), {
     ...stuck,
     params: { detail: 'nothing builds over there' },
   })
   for (const [why, last] of Object.entries({
-    'somebody builds there': { slots, locks: { ...idle, buildUsersHeld: 1 } },
+    'somebody builds there': { slots, locks: { ...idle, buildUsersInUse: 1 } },
     'it has no build users': { slots, locks: { ...idle, buildUsers: null } },
     'old news': { slots, locks: { ...idle, at: at - 3600 } },
     'the first look': { locks: idle },
@@ -315,7 +315,7 @@ t.test('says nothing where it cannot know', async t => {
   await p.lock([])
   t.same(valueOf(await look(p.options, uri)).inUse, [])
   await rm(p.load, { recursive: true })
-  t.match(valueOf(await look(p.options, uri)), { held: [], configured: 2 })
+  t.match(valueOf(await look(p.options, uri)), { inUse: [], configured: 2 })
   await writeFile(p.load, 'no directory')
   t.match(await look(p.options, uri), {
     status: 'skipped',
@@ -366,7 +366,7 @@ t.test(
       }
       return null
     }
-    t.same(await waits(), { holder: first.pid, waiting: [second.pid] })
+    t.same(await waits(), { holder: first.pid, queue: [second.pid] })
 
     holder.stdin.end('\n')
     await once(holder, 'exit')

@@ -67,7 +67,7 @@ t.test('the words that Nix gives ssh', async t => {
   t.match(command({}, '2.31.0', '-F /f -o "A=b c"'), {
     destination: 'nix@b1',
     options: ['-F', '/f', '-o', 'A=b c', '-i', '/etc/nix/key'],
-    pinnedAs: 'b1',
+    pinnedHostName: 'b1',
   })
   t.match(command({}, '2.25.5', '-o "A=b c"'), { options: ['-o', '"A=b', 'c"', '-i'] })
   const port = { host: 'b1', port: 2222, storeUri: 'ssh-ng://nix@b1:2222', sshKey: null }
@@ -302,7 +302,7 @@ t.test('the command of a proxy', async t => {
 t.test('the way to an address', async t => {
   const port = await rawServer(t, () => undefined)
   const found = await connectTcp('127.0.0.1', port, 0, 1000, never)
-  t.match(found, { ok: true, address: '127.0.0.1', dead: [] })
+  t.match(found, { ok: true, address: '127.0.0.1', failedAddresses: [] })
   if (found.ok) found.socket.destroy()
   t.match(await connectTcp('127.0.0.1', 1, 0, 1000, never), {
     ok: false,
