@@ -16,7 +16,7 @@ import {
   type TrackedAlerts,
   type ActiveAlert,
 } from './alert-state.ts'
-import { restoreAlerts, serializeAlerts } from './serialize-alerts.ts'
+import { restoreAlerts, serializeAlerts } from './persisted-alerts.ts'
 import { alertRules } from './rules.ts'
 import { createSampleSet, type SampleSet } from './sample-set.ts'
 import { buildExternalLabels, type AlertSettings } from './settings.ts'

@@ -14,6 +14,7 @@ import { loadCredentials } from '../config/builders/credentials.ts'
 import { createExporters } from '../exporters/index.ts'
 import { describeListenError } from '../exporters/http/listen-error.ts'
 import { post } from '../alerts/delivery/post.ts'
+import { createAlertDelivery } from '../alerts/delivery/alert-delivery.ts'
 import { createSendTestAlert } from '../alerts/delivery/send-test-alert.ts'
 import { createRuleSampleCollector } from '../exporters/prometheus/rule-samples.ts'
 import { notifyStatus } from '../exporters/systemd.ts'
@@ -123,17 +124,7 @@ const run = async (
     stateDirectory && !fleet
       ? await openStateFile({ directory: stateDirectory, log })
       : noStateFile
-  const exporters = createExporters({
-    version,
-    collectSamples: extractSamples,
-    readTraces: name => traces.read(name),
-    files: () => files,
-    alertRunbooks: new Map(alertRules.map(rule => [rule.name, alertRunbook(rule)])),
-    config: () => effective,
-    run: runLocal,
-    env: io.env,
-    pid: process.pid,
-    monotonic: systemClock.monotonic,
+  const delivery = createAlertDelivery({
     receivers: () => (effective ?? loaded.config).alerting,
     persistedState: section => ({
       read: () => stateFile.read(section),
@@ -144,6 +135,19 @@ const run = async (
     clock: systemClock,
     log,
     random: Math.random,
+  })
+  const exporters = createExporters({
+    version,
+    extraSamples: delivery.samples,
+    collectSamples: extractSamples,
+    readTraces: name => traces.read(name),
+    files: () => files,
+    alertRunbooks: new Map(alertRules.map(rule => [rule.name, alertRunbook(rule)])),
+    config: () => effective,
+    run: runLocal,
+    env: io.env,
+    pid: process.pid,
+    monotonic: systemClock.monotonic,
   })
   const config =
     fleet && values['demo-builders'] === undefined
@@ -165,9 +169,10 @@ const run = async (
       }),
     createCron: createCronScheduler,
     exporters: [...exporters.all, createHealthLog(log)],
+    delivery,
     onDelay: exporters.observeScheduleDelay,
     readSamples: createRuleSampleCollector(extractSamples, familiesUsedByRules),
-    tellOnce: createSendTestAlert({ post, clock: systemClock }),
+    sendTestAlert: createSendTestAlert({ post, clock: systemClock }),
     run: runLocal,
     askLocalDaemon: createAskLocalDaemon(io.env),
     checkClient: createCheckClient({

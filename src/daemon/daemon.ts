@@ -1,9 +1,5 @@
 import { hostname } from 'node:os'
-import {
-  reloadRoute,
-  testAlertRoute,
-  type SendTestAlert,
-} from '../exporters/api/admin.ts'
+import { reloadRoute, testAlertRoute } from '../exporters/api/admin.ts'
 import type { AlertSettings } from '../alerts/settings.ts'
 import { startAlerts } from '../alerts/start.ts'
 import { createTestAlert } from '../alerts/test-alert.ts'
@@ -17,6 +13,8 @@ import { createEngine, type EngineDeps } from '../engine/engine.ts'
 import type { Exporter, Route } from '../exporters/exporter.ts'
 import { probeIntervals, scheduleChanged } from '../schedule/intervals.ts'
 import { createJobs, type JobName } from './jobs.ts'
+import type { AlertDelivery } from '../alerts/delivery/alert-delivery.ts'
+import type { SendTestAlert } from '../alerts/delivery/send-test-alert.ts'
 import type { Log } from '../log/log.ts'
 import type {
   ActiveBuilders,
@@ -49,6 +47,7 @@ export interface DaemonDeps {
   readonly createDial: (nix: () => LocalNix) => Dial
   readonly createCron: (timeZone: string) => CronScheduler
   readonly exporters: readonly Exporter[]
+  readonly delivery: Pick<AlertDelivery, 'start'>
   /** How late a job began, for the histogram. */
   readonly onDelay: (job: string, seconds: number) => void
   readonly run: Run
@@ -70,8 +69,8 @@ export interface DaemonDeps {
   readonly readSamples: (snapshot: Snapshot, now: number) => readonly Sample[]
   /** What each `for` of an alert is multiplied by; 1 by default. */
   readonly alertForMultiplier?: number
-  /** Tells every receiver one alert, for `alert test`. */
-  readonly tellOnce: SendTestAlert
+  /** Sends one alert to every receiver, for `alert test`. */
+  readonly sendTestAlert: SendTestAlert
   /** Replaces the configured addresses (tests, `--listen`). */
   readonly listen?: readonly string[]
   /** The web configuration file; without one, everybody may read. */
@@ -129,7 +128,12 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     testAlertRoute(() => {
       const settings = alertSettings(current, identity)
       const alert = createTestAlert(settings, now())
-      return deps.tellOnce(current.alerting, alert, settings.externalUrl, stopping.signal)
+      return deps.sendTestAlert(
+        current.alerting,
+        alert,
+        settings.externalUrl,
+        stopping.signal,
+      )
     }),
   )
   const health = { config: true, web: true, listen: true }
@@ -213,6 +217,7 @@ export const startDaemon = async (config: Config, deps: DaemonDeps): Promise<Dae
     () => stopClientCheck(),
     persistState(store, deps.stateFile),
     ...deps.exporters.flatMap(one => (one.start ? [one.start(store)] : [])),
+    deps.delivery.start(store),
     startAlerts({
       read: store.read,
       publish: store.setAlerts,

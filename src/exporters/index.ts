@@ -1,4 +1,3 @@
-import { createAlertmanagerDelivery } from '../alerts/delivery/alertmanager.ts'
 import { alertsApiExporter } from './api/alerts.ts'
 import { apiExporter } from './api/builders.ts'
 import type { Exporter } from './exporter.ts'
@@ -10,30 +9,18 @@ import {
   createPrometheusExporter,
   type PrometheusOptions,
 } from './prometheus/prometheus.ts'
-import type { DeliveryOptions } from '../alerts/delivery/delivery-options.ts'
-import { createDeliveryMetrics } from '../alerts/delivery/delivery-metrics.ts'
-import { createWebhookDelivery } from '../alerts/delivery/webhook.ts'
 
 export interface Exporters {
   readonly all: readonly Exporter[]
-  /** Notes how late a job of the schedule began. */
+  /** Records how late a scheduled job started. */
   readonly observeScheduleDelay: (job: string, seconds: number) => void
 }
 
-/** The ways out, in one list: a new exporter is one more line here. */
+/** Creates all exporters except the log. */
 export const createExporters = (
-  options: PrometheusOptions &
-    PageOptions &
-    SystemdOptions &
-    EffectiveConfigOptions &
-    Omit<DeliveryOptions, 'metrics'>,
+  options: PrometheusOptions & PageOptions & SystemdOptions & EffectiveConfigOptions,
 ): Exporters => {
-  const deliveryMetrics = createDeliveryMetrics()
-  const deliveryOptions = { ...options, metrics: deliveryMetrics }
-  const prometheus = createPrometheusExporter({
-    ...options,
-    extraSamples: deliveryMetrics.samples,
-  })
+  const prometheus = createPrometheusExporter(options)
   const systemd = createSystemdExporter(options)
   return {
     all: [
@@ -43,8 +30,6 @@ export const createExporters = (
       createEventsExporter(),
       createConfigExporter(options),
       alertsApiExporter,
-      createAlertmanagerDelivery(deliveryOptions),
-      createWebhookDelivery(deliveryOptions),
       ...(systemd ? [systemd] : []),
     ],
     observeScheduleDelay: (job, seconds) => prometheus.observeScheduleDelay(job, seconds),

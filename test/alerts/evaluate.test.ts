@@ -226,17 +226,17 @@ void t.test('a gap of two evaluations resets nothing', async t => {
   t.equal(b.list('resolved').length, 0)
 })
 
-void t.test('in doubt of ourselves nothing begins and nothing ends', async t => {
+void t.test('starts and resolves nothing while the self-check fails', async t => {
   const b = bench()
   b.pass(5, down())
   b.pass(300)
-  const suspect = { ...b.snapshot.monitor, suspect: true }
-  const calm = b.snapshot
-  b.snapshot = { ...b.snapshot, monitor: suspect }
+  const monitor = { ...b.snapshot.monitor, selfCheckFailed: true }
+  const previous = b.snapshot
+  b.snapshot = { ...b.snapshot, monitor }
   for (let i = 0; i < 20; i++) b.pass(5, down('b2'))
   t.match(b.list('firing'), [{ labels: { builder: 'b1' } }])
   t.equal(b.list('pending').length, 0)
-  b.snapshot = calm
+  b.snapshot = previous
   for (let i = 0; i < 3; i++) b.pass(5)
   t.match(b.list('pending'), [{ labels: { builder: 'b2' } }])
   t.equal(b.list('firing').length, 0)
@@ -395,7 +395,7 @@ void t.test(
     const event = fc.record({
       seconds: fc.integer({ min: 1, max: 400 }),
       state: fc.constantFrom('down', 'up', 'missing', 'unknown'),
-      suspect: fc.boolean(),
+      selfCheckFailed: fc.boolean(),
       restart: fc.integer({ min: 0, max: 9 }).map(n => n === 0),
       jump: fc.constantFrom(0, 0, 0, 7200, -7200),
     })
@@ -403,13 +403,7 @@ void t.test(
       fc.property(fc.array(event, { maxLength: 60 }), events => {
         let b = bench()
         let firing: Alert | undefined
-        for (const {
-          seconds,
-          state,
-          suspect: selfCheckFailed,
-          restart,
-          jump,
-        } of events) {
+        for (const { seconds, state, selfCheckFailed, restart, jump } of events) {
           if (restart) b = bench({ start: b.wall, kept: b.written() })
           b.wall += jump
           b.snapshot = {

@@ -46,9 +46,9 @@ t.test('everybody who is configured is told, and each says what came of it', asy
   t.equal(code, 1, stderr)
   t.same(stdout.split('\n'), [
     `✔ Alertmanager ${good.label}: took the test alert`,
-    '✘ Alertmanager strict: it answered 401: who are you?',
+    '✘ Alertmanager strict: HTTP status 401: who are you?',
     '✔ webhook chat: took the test alert',
-    '✘ webhook lost: /does/not/exist cannot be read (ENOENT)',
+    '✘ webhook lost: /does/not/exist is not readable (ENOENT)',
     '',
   ])
   t.equal(good.got[0]?.path, '/api/v2/alerts')

@@ -283,7 +283,7 @@ scrape_configs:
       await waitFor('its end at both', 40, isOverAt(managers[1] ?? ''))
       await waitFor('everybody told', 70, async () => {
         const metrics = (await getText(`${here}/metrics`)) ?? ''
-        const waiting = [...metrics.matchAll(/notifications_waiting\{.*\} (\d+)/g)]
+        const waiting = [...metrics.matchAll(/notifications_queue_length\{.*\} (\d+)/g)]
         return waiting.length === 3 && waiting.every(([, n]) => n === '0')
           ? metrics
           : null

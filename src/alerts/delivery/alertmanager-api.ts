@@ -1,9 +1,12 @@
 import type { Alert } from '../../model/index.ts'
 
-/** Alertmanager ends by itself what it does not hear of for so long; four resends. */
+/** Alertmanager resolves an alert by itself when it is not resent within this time: four resend intervals. */
 export const resolveTimeoutSeconds = 240
 
-/** An alert of API v2 (api/v2/openapi.yaml, postableAlert). Whatever the wall clock did, it does not end before it starts. */
+/**
+ * Converts an alert to a `postableAlert` of API v2 (api/v2/openapi.yaml). The end is never before the start, even after
+ * a jump of the wall clock.
+ */
 export const toPostableAlert = (
   { labels, annotations, ...alert }: Alert,
   now: number,
@@ -24,6 +27,6 @@ export const toPostableAlert = (
 const toIsoTime = (unixSeconds: number): string =>
   new Date(unixSeconds * 1000).toISOString()
 
-/** Where alerts are posted, whether the configured URL is that of Alertmanager or already this one. */
+/** Returns the URL that accepts alerts. Accepts the base URL of Alertmanager or that URL itself. */
 export const alertsUrl = (url: string): string =>
   `${url.replace(/\/+$/, '').replace(/\/api\/v2\/alerts$/, '')}/api/v2/alerts`

@@ -1,7 +1,6 @@
 import type { Alert, AlertsState, View } from '../../model/index.ts'
 import { alertsUrl, toPostableAlert } from './alertmanager-api.ts'
 import { startDeliveryWorker, describeResult, type DeliveryRequest } from './worker.ts'
-import type { Exporter } from '../../exporters/exporter.ts'
 import { manageReceivers, type Persistence } from './manage-receivers.ts'
 import { isDelivered, type PostResult } from './post.ts'
 import {
@@ -9,38 +8,36 @@ import {
   type AlertmanagerSettings,
   type ReceiverConfig,
 } from './receivers.ts'
-import type { DeliveryOptions } from './delivery-options.ts'
-import { restoreAlertList } from './persisted-alerts.ts'
+import type { DeliveryOptions } from './alert-delivery.ts'
+import { restoreAlertList } from '../persisted-alerts.ts'
 
-/** Prometheus does so, too: rules/alerting.go, notifier. */
+/** As Prometheus (rules/alerting.go, notifier). */
 const resendMs = 60_000
 const batchSize = 64
-/** Alerts that are over and that the receiver was never told of. */
+/** Resolved alerts that are not delivered yet; more are dropped, oldest first. */
 const maxUnsentResolved = 2000
-/** An alert that was refused may have a better chance later; it is counted once. */
+/** A rejected alert is resent after this time. It counts as dropped once. */
 const rejectedRetryMs = 600_000
 
 /**
- * Tells each configured Alertmanager (each peer of a cluster) by its API v2 what fires now, each minute, and what is
- * over. What is sent is always the newest state, however long the receiver was away.
+ * Sends firing alerts every minute, and resolved alerts, to each configured Alertmanager (each peer of a cluster)
+ * through API v2. Always sends the newest state, no matter how long the receiver was unreachable. Runs until the
+ * returned function is called.
  */
-export const createAlertmanagerDelivery = (options: DeliveryOptions): Exporter => ({
-  name: 'alertmanager',
-  start: (view: View) =>
-    manageReceivers({
-      view,
-      metrics: options.metrics,
-      persistedState: options.persistedState('alertmanager'),
-      configured: () => labelReceivers(options.receivers()).alertmanagers,
-      create: (named, persisted, persistence) =>
-        createReceiver(named, persisted, persistence, options),
-    }),
-})
+export const startAlertmanagers = (view: View, options: DeliveryOptions): (() => void) =>
+  manageReceivers({
+    view,
+    metrics: options.metrics,
+    persistedState: options.persistedState('alertmanager'),
+    configured: () => labelReceivers(options.receivers()).alertmanagers,
+    create: (config, persisted, persistence) =>
+      createReceiver(config, persisted, persistence, options),
+  })
 
 interface SentState {
   readonly state: Alert['state']
   readonly startsAt: number | null
-  /** Monotonic milliseconds at which it shall be told again. */
+  /** Monotonic milliseconds. */
   readonly resendAtMs: number
   readonly isRejected: boolean
 }
@@ -54,25 +51,25 @@ const createReceiver = (
   const { metrics, clock, log } = options
   const sent = new Map<string, SentState>()
   const unsentResolved = new Map(
-    restoreAlertList(persisted).map(one => [one.fingerprint, one]),
+    restoreAlertList(persisted).map(alert => [alert.fingerprint, alert]),
   )
   let current = new Map<string, Alert>()
-  /** Fingerprints that are to go together; what they stand for is looked up when they go. */
+  /** Fingerprints per request. The alerts are looked up when the request is sent, so it has their newest state. */
   let batches: string[][] = []
 
   const update = ({ list }: AlertsState) => {
-    const nextRequest = new Map<string, Alert>()
+    const next = new Map<string, Alert>()
     for (const alert of list) {
       const { fingerprint, state } = alert
       if (state === 'firing') {
-        nextRequest.set(fingerprint, alert)
+        next.set(fingerprint, alert)
         unsentResolved.delete(fingerprint)
       } else if (state === 'resolved') {
-        nextRequest.set(fingerprint, alert)
+        next.set(fingerprint, alert)
         if (!isSent(sent.get(fingerprint), alert)) unsentResolved.set(fingerprint, alert)
       }
     }
-    current = nextRequest
+    current = next
     for (const fingerprint of sent.keys())
       if (!current.has(fingerprint) && !unsentResolved.has(fingerprint))
         sent.delete(fingerprint)
@@ -124,24 +121,24 @@ const createReceiver = (
     const { status } = result
     if (isDelivered(result)) {
       recordResult(alerts, false)
-      return 'taken'
+      return 'delivered'
     }
     if (status !== 400 && status !== 413 && status !== 422) {
       batches = []
-      return 'later'
+      return 'retry'
     }
-    // One bad alert must not take the others with it (Alertmanager itself keeps the good ones)
+    // Isolate the invalid alert (Alertmanager itself keeps the valid ones)
     if (alerts.length > 1) {
       const half = Math.ceil(batch.length / 2)
       batches.unshift(batch.slice(0, half), batch.slice(half))
-      return 'refused'
+      return 'rejected'
     }
     log.warn(
       { receiver: label, alert: alerts[0]?.name, reason: describeResult(result) },
-      'an alert was refused',
+      'alert rejected by the receiver',
     )
     recordResult(alerts, true)
-    return 'refused'
+    return 'rejected'
   }
 
   const nextRequest = async (): Promise<DeliveryRequest | null> => {
@@ -159,7 +156,9 @@ const createReceiver = (
     if (alerts.length === 0) return nextRequest()
     return {
       url: alertsUrl(settings.url),
-      body: JSON.stringify(alerts.map(one => toPostableAlert(one, clock.now() / 1000))),
+      body: JSON.stringify(
+        alerts.map(alert => toPostableAlert(alert, clock.now() / 1000)),
+      ),
       handleResponse: result => handleResponse(batch, alerts, result),
     }
   }

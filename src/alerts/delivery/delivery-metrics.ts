@@ -1,15 +1,14 @@
 import type { Sample } from '../../model/index.ts'
-import type { FamilyName } from '../../exporters/prometheus/families.ts'
 
-/** Counts what came of notifications, by receiver. One notification is one alert told to one receiver. */
+/** Counts notifications by receiver. One notification is one alert sent to one receiver. */
 export interface DeliveryMetrics {
-  /** From now on it has its series, at 0. */
+  /** Adds the series of the receiver, at 0. */
   addReceiver(receiver: string): void
-  /** Its series end with it. */
+  /** Removes its series. */
   removeReceiver(receiver: string): void
   delivered(receiver: string, count: number): void
   dropped(receiver: string, count: number): void
-  /** A request that failed, whatever becomes of what it carried. */
+  /** Counts a failed request, whether or not its notifications are retried. */
   failed(receiver: string): void
   queued(receiver: string, count: number): void
   samples(): readonly Sample[]
@@ -20,20 +19,17 @@ const families = {
   dropped: 'builder_monitor_notifications_failed_total',
   failed: 'builder_monitor_notification_errors_total',
   queued: 'builder_monitor_notifications_queue_length',
-} as const satisfies Record<string, FamilyName>
+} as const
 type Counter = keyof typeof families
 
 export const createDeliveryMetrics = (): DeliveryMetrics => {
   const counts = new Map<string, Record<Counter, number>>()
   const countsFor = (receiver: string) => {
-    const known = counts.get(receiver) ?? {
-      delivered: 0,
-      dropped: 0,
-      failed: 0,
-      queued: 0,
-    }
-    counts.set(receiver, known)
-    return known
+    const known = counts.get(receiver)
+    if (known) return known
+    const added = { delivered: 0, dropped: 0, failed: 0, queued: 0 }
+    counts.set(receiver, added)
+    return added
   }
   return {
     addReceiver: receiver => void countsFor(receiver),

@@ -2,34 +2,34 @@ import type { AlertsState, Snapshot, View } from '../../model/index.ts'
 import type { ReceiverConfig } from './receivers.ts'
 import type { DeliveryMetrics } from './delivery-metrics.ts'
 
-/** A section of what outlives a restart. */
+/** A section of the state file. */
 export interface PersistedState {
   read(): unknown
-  /** Has it written before long. */
+  /** Schedules a write. */
   write(value: () => unknown): void
-  /** Writes what is not written yet, of all sections. Never rejects. */
+  /** Writes all scheduled sections now. Never rejects. */
   flush(): Promise<void>
 }
 
-/** What is kept going for one receiver. */
+/** The running delivery to one receiver. */
 export interface Receiver {
   update(state: AlertsState): void
-  /** What of it outlives a restart, as JSON. */
+  /** Returns its state for the state file, as JSON. */
   serialize(): unknown
   stop(): void
 }
 
-/** How a receiver has what it remembers kept. */
+/** Saves the state of all receivers of one kind. */
 export interface Persistence {
   schedule(): void
   flush(): Promise<void>
 }
 
-interface FollowOptions<T> {
+interface ManageOptions<T> {
   readonly view: View
   readonly persistedState: PersistedState
   readonly metrics: DeliveryMetrics
-  /** As configured now. */
+  /** The receivers in the current configuration. */
   readonly configured: () => readonly ReceiverConfig<T>[]
   readonly create: (
     config: ReceiverConfig<T>,
@@ -39,10 +39,10 @@ interface FollowOptions<T> {
 }
 
 /**
- * Keeps one receiver going for each that is configured, and gives each the newest alerts. A receiver whose settings
- * changed begins anew with what the old one remembered. Until the returned function is called.
+ * Runs one receiver per configured one and passes the newest alerts to each, until the returned function is called.
+ * Changed settings restart a receiver with its serialized state.
  */
-export const manageReceivers = <T>(options: FollowOptions<T>): (() => void) => {
+export const manageReceivers = <T>(options: ManageOptions<T>): (() => void) => {
   const { view, persistedState, metrics, configured, create } = options
   const running = new Map<
     string,
@@ -58,9 +58,9 @@ export const manageReceivers = <T>(options: FollowOptions<T>): (() => void) => {
       ),
     flush: () => persistedState.flush(),
   }
-  /** Those that are new. */
+  /** Starts and stops receivers to match the configuration. Returns those that were started. */
   const reconcile = (): ReadonlySet<Receiver> => {
-    const byLabel = new Map(configured().map(one => [one.label, one]))
+    const byLabel = new Map(configured().map(config => [config.label, config]))
     for (const [label, { receiver }] of running) {
       if (byLabel.has(label)) continue
       receiver.stop()

@@ -4,12 +4,12 @@ import { request as requestHttps, type RequestOptions } from 'node:https'
 import { sanitize } from '../../text/sanitize.ts'
 import type { Access } from './receivers.ts'
 
-/** What came of one POST: a status with the beginning of the answer, or the reason why there is none. */
+/** The response status and the beginning of the body, or the reason for not getting a response. */
 export type PostResult =
   | { readonly status: number; readonly body: string }
   | { readonly status: null; readonly reason: string }
 
-/** Whether the receiver took it; any other answer is a refusal or trouble. */
+/** Whether the receiver accepted the request. */
 export const isDelivered = ({ status }: PostResult): boolean =>
   status !== null && status >= 200 && status < 300
 
@@ -20,20 +20,20 @@ export interface PostRequest {
   readonly signal: AbortSignal
 }
 
-/** POSTs JSON. Never rejects, never follows a redirect, is over within ten seconds, and reads little of what is answered. */
+/** POSTs JSON. Never rejects, does not follow redirects, ends within ten seconds, reads at most 4 KiB of the response. */
 export type Post = (request: PostRequest) => Promise<PostResult>
 
 export const postTimeoutMs = 10_000
 const maxResponseBytes = 4096
-/** A status is an answer; a receiver that does not come to the end of its words gets no more time than this. */
+/** After the status arrived: time for reading the body. */
 const responseBodyMs = 1000
 const maxSecretBytes = 64 * 1024
 
 export const post: Post = async request => {
   const { signal } = request
   const deadline = new AbortController()
-  const stop = () => deadline.abort(new Error('the monitor stops'))
-  const timeoutError = new Error(`no answer within ${postTimeoutMs / 1000} s`)
+  const stop = () => deadline.abort(new Error('builder-monitor is stopping'))
+  const timeoutError = new Error(`no response within ${postTimeoutMs / 1000} s`)
   const timer = setTimeout(() => deadline.abort(timeoutError), postTimeoutMs)
   signal.addEventListener('abort', stop)
   if (signal.aborted) stop()
@@ -80,7 +80,7 @@ const sendRequest = async (
   }
 }
 
-/** The first bytes of the answer; what comes of the rest does not matter. Never rejects. */
+/** Reads the first bytes of the body, ignoring errors in the rest. Never rejects. */
 const readBeginning = (response: IncomingMessage): Promise<Buffer> =>
   new Promise(resolve => {
     const chunks: Buffer[] = []
@@ -113,17 +113,17 @@ const authorization = async ({
   return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
 }
 
-/** The one line of a file. Rejects with a sentence that does not hold it. */
+/** Reads a file with one line of text. Rejects with a message that does not contain the text. */
 export const readSecret = async (path: string): Promise<string> => {
   const secret = (await readSmallFile(path)).toString().replace(/\r?\n$/, '')
   if (/[^\x20-\x7e\u00a0-\uffff]/.test(secret) || secret === '')
-    throw new Error(`${path} does not hold one line of text`)
+    throw new Error(`${path} must contain exactly one line of text`)
   return secret
 }
 
 const readSmallFile = async (path: string): Promise<Buffer> => {
   const content = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`${path} cannot be read (${error.code ?? 'unknown'})`)
+    throw new Error(`${path} is not readable (${error.code ?? 'unknown'})`)
   })
   if (content.length > maxSecretBytes) throw new Error(`${path} is larger than 64 KiB`)
   return content

@@ -1,41 +1,41 @@
-/** How a receiver is reached; files are read anew for each request, so a changed secret needs no reload. */
+/** Credentials and CA for a receiver. Files are read for each request, so a changed secret needs no reload. */
 export interface Access {
   readonly username?: string
   readonly passwordFile?: string
   readonly tokenFile?: string
-  /** PEM; instead of the authorities that Node knows. */
+  /** PEM file. Replaces the CAs of Node.js. */
   readonly caFile?: string
 }
 
 export interface AlertmanagerSettings extends Access {
   readonly name?: string
-  /** With a path prefix or without. */
+  /** May have a path prefix. */
   readonly url: string
 }
 
 export interface WebhookSettings extends Access {
   readonly name: string
-  /** One of the two. */
+  /** Exactly one of `url` and `urlFile` is set. */
   readonly url?: string
   readonly urlFile?: string
-  /** Hours after which alerts that still fire are told again. */
+  /** Interval for repeating alerts that are still firing. */
   readonly repeatHours: number
 }
 
-/** The part of the configuration that says who is told. */
+/** The `alerting` section of the configuration, as far as delivery uses it. */
 export interface ReceiverSettings {
   readonly enable: boolean
   readonly alertmanagers: readonly AlertmanagerSettings[]
   readonly webhooks: readonly WebhookSettings[]
 }
 
-/** A receiver with the name by which metrics and log lines know it; never more of its address than host and port. */
+/** A receiver with its label in metrics and log lines: never more of its address than host and port. */
 export interface ReceiverConfig<T> {
   readonly label: string
   readonly settings: T
 }
 
-/** Names as given, else host:port; a second one of a name gets a number. */
+/** Labels each receiver with its configured name or with host:port. A duplicate gets a suffix like `#2`. */
 export const labelReceivers = (
   settings: ReceiverSettings,
 ): {

@@ -11,12 +11,12 @@ import {
 import { renderWebhookPayload } from './webhook-payload.ts'
 import { webhookUrl } from './webhook.ts'
 
-/** What became of a test at one receiver. */
+/** The result of a test alert for one receiver. */
 export interface TestDelivery {
-  /** The name by which metrics and log lines know it. */
+  /** Its label in metrics and log lines. */
   readonly receiver: string
   readonly kind: 'Alertmanager' | 'webhook'
-  /** A sentence; null where it took the alert. */
+  /** Null when the alert was delivered. */
   readonly error: string | null
 }
 
@@ -26,8 +26,8 @@ export interface TestDeliveryDeps {
 }
 
 /**
- * Tells every configured receiver one alert, whether alerting is turned on or not, past all queues. A webhook is told
- * at once that it is over; an Alertmanager finds that out by itself (`aliveSeconds`). Never rejects.
+ * Sends one alert to every configured receiver, bypassing queues, even when alerting is disabled. Webhooks get the
+ * resolved alert right after it; Alertmanager resolves it by itself (`resolveTimeoutSeconds`). Never rejects.
  */
 export const createSendTestAlert =
   ({ post, clock }: TestDeliveryDeps) =>
@@ -45,15 +45,15 @@ export const createSendTestAlert =
     }
     const sendToWebhook = async (receiver: string, settings: WebhookSettings) => {
       const url = await webhookUrl(settings)
-      const sendAlert = (one: Alert) =>
+      const sendAlert = (alert: Alert) =>
         postAlert(
           url,
           settings,
           renderWebhookPayload({
             receiver,
-            alertname: one.name,
+            alertname: alert.name,
             externalUrl,
-            alerts: [one],
+            alerts: [alert],
             truncated: 0,
           }),
         )
@@ -81,3 +81,5 @@ export const createSendTestAlert =
       })),
     ])
   }
+
+export type SendTestAlert = ReturnType<typeof createSendTestAlert>

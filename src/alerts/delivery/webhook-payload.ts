@@ -4,13 +4,13 @@ export interface AlertGroup {
   readonly receiver: string
   readonly alertname: string
   readonly externalUrl: string
-  /** Those that are told, with the state in which they are told. */
+  /** Alerts to send, each with the state to send. */
   readonly alerts: readonly Alert[]
-  /** How many more of the group fire. */
+  /** Number of further firing alerts of the group that are left out. */
   readonly truncated: number
 }
 
-/** Version 4 of the payload of Alertmanager's webhooks (its docs/configuration.md), for a group by alertname. */
+/** Renders version 4 of Alertmanager's webhook payload (docs/configuration.md), with one group per alertname. */
 export const renderWebhookPayload = (group: AlertGroup): string => {
   const { receiver, alertname, externalUrl, alerts, truncated } = group
   return JSON.stringify({
@@ -47,7 +47,7 @@ const selectCommon = ([first, ...others]: readonly StringRecord[]): StringRecord
     ),
   )
 
-/** What has not ended has Go's zero time. */
+/** Null is Go's zero time: the alert has not ended. */
 const toIsoTime = (unixSeconds: number | null): string =>
   unixSeconds === null
     ? '0001-01-01T00:00:00Z'

@@ -1,12 +1,12 @@
 import type { Alert } from '../../model/index.ts'
-import { restoreAlertList } from './persisted-alerts.ts'
+import { restoreAlertList } from '../persisted-alerts.ts'
 
-/** Notifications of one receiver that wait at most; when there are more, alerts that began and ended meanwhile go first. */
+/** Maximum number of queued notifications per receiver; see `selectDropped`. */
 export const maxQueueLength = 4000
-/** Alerts in one request. */
+/** Maximum number of alerts per request. */
 const maxGroupSize = 256
 
-/** What goes in one request: alerts whose state is news, and those of the same name that still fire. */
+/** The alerts of one request: those whose state changed, and those of the same name that are still firing. */
 export interface Batch {
   readonly alertname: string
   readonly changed: readonly Alert[]
@@ -15,20 +15,20 @@ export interface Batch {
 }
 
 export interface WebhookQueue {
-  /** Takes over the newest alerts; the number of notifications that were dropped for want of room. */
+  /** Queues the changes in the newest list of alerts. Returns the number of notifications dropped from a full queue. */
   update(list: readonly Alert[], now: number): number
-  /** What is due at that Unix time; the same again until it is settled. */
+  /** Returns the batch that is due at this Unix time; the same one until its result is recorded. */
   next(now: number): Batch | null
-  /** The batch was taken, or refused for good. */
+  /** Records that the batch was delivered or permanently rejected. */
   recordResult(batch: Batch, isRejected: boolean, now: number): void
   length(): number
-  /** As JSON. */
+  /** Returns its state as JSON. */
   serialize(): unknown
 }
 
 /**
- * What one webhook was told, and what it has to be told, in order. An alert that it was told of is never news again, nor
- * is one over that it was not told of.
+ * Tracks which alerts one webhook has received, and queues changes in order. A firing alert is sent once (then only
+ * repeated), and a resolved one only when its firing was sent.
  */
 export const createWebhookQueue = (
   repeatHours: number,
@@ -36,12 +36,12 @@ export const createWebhookQueue = (
 ): WebhookQueue => {
   const restored = (persisted ?? {}) as Readonly<Record<string, unknown>>
   let queue = restoreAlertList(restored['queue'])
-  /** Firing ones that the receiver knows. */
-  const sent = byId(restoreAlertList(restored['told']))
-  /** Firing ones that it refused. */
-  const rejected = byId(restoreAlertList(restored['refused']))
+  /** Firing alerts that were delivered, by fingerprint. */
+  const sent = byId(restoreAlertList(restored['sent']))
+  /** Firing alerts that were rejected, by fingerprint. */
+  const rejected = byId(restoreAlertList(restored['rejected']))
   const sentAt = new Map(Object.entries(restoreTimes(restored['sentAt'])))
-  /** The newest of each alert that was told or waits. */
+  /** The newest state of each alert that was delivered, rejected or queued. */
   const newest = new Map([...sent, ...rejected, ...byId(queue)])
 
   const push = (alert: Alert) => {
@@ -70,7 +70,7 @@ export const createWebhookQueue = (
         if (state === 'firing') {
           seen.add(fingerprint)
           if (isKnown) {
-            // The newest value, for when it is told again
+            // Repeat it with its newest value
             for (const known of [sent, rejected])
               if (known.has(fingerprint)) known.set(fingerprint, alert)
             continue
@@ -87,14 +87,14 @@ export const createWebhookQueue = (
       for (const alert of dropped) {
         const { fingerprint } = alert
         if (newest.get(fingerprint) !== alert) continue
-        // What still fires gets another chance when it is time to repeat
+        // A firing alert is sent again with the next repetition
         if (alert.state === 'firing') rejected.set(fingerprint, alert)
         else newest.delete(fingerprint)
       }
       return dropped.size
     },
     next: now => {
-      // What was dropped before it was told needs no end
+      // Skip the end of an alert whose start was dropped
       const started = new Set(sent.keys())
       queue = queue.filter(alert => {
         const { state, fingerprint } = alert
@@ -127,7 +127,7 @@ export const createWebhookQueue = (
         if (state === 'resolved') {
           if (isNewest) newest.delete(fingerprint)
         } else if (!isRejected) sent.set(fingerprint, alert)
-        // Where its end waits already, that is for nobody any more
+        // If its end is queued already, there is nothing to repeat
         else if (isNewest) rejected.set(fingerprint, alert)
       }
       sentAt.set(alertname, now)
@@ -149,7 +149,7 @@ const alertName = ({ name }: Alert): string => name
 const byId = (alerts: readonly Alert[]): Map<string, Alert> =>
   new Map(alerts.map(alert => [alert.fingerprint, alert]))
 
-/** The first of that name, each alert once: what comes after is for the next request. */
+/** Returns the first changes of that name, up to the second change of one alert, which must go into the next request. */
 const selectChanged = (queue: readonly Alert[], name: string): readonly Alert[] => {
   const changed = new Map<string, Alert>()
   for (const alert of queue) {
@@ -178,7 +178,10 @@ const createBatch = (
   }
 }
 
-/** What must go: stories that are over first, then what begins, then what ends; the oldest of each first. */
+/**
+ * Selects notifications to drop when the queue is full: alerts that fired and already resolved, then firing, then
+ * resolved ones; oldest first.
+ */
 const selectDropped = (queue: readonly Alert[]): ReadonlySet<Alert> => {
   const excess = queue.length - maxQueueLength
   const dropped = new Set<Alert>()

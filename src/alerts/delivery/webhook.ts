@@ -1,29 +1,25 @@
 import type { AlertsState, View } from '../../model/index.ts'
 import { startDeliveryWorker, describeResult, type DeliveryRequest } from './worker.ts'
-import type { Exporter } from '../../exporters/exporter.ts'
 import { manageReceivers, type Persistence } from './manage-receivers.ts'
 import { isDelivered, readSecret, type PostResult } from './post.ts'
 import { labelReceivers, type ReceiverConfig, type WebhookSettings } from './receivers.ts'
-import type { DeliveryOptions } from './delivery-options.ts'
+import type { DeliveryOptions } from './alert-delivery.ts'
 import { renderWebhookPayload } from './webhook-payload.ts'
 import { createWebhookQueue, type Batch } from './webhook-queue.ts'
 
 /**
- * Tells each configured webhook what begins to fire and what is over, in order and once, in the payload of
- * Alertmanager's own webhooks. What still fires is told again every few hours.
+ * Sends each alert that starts firing or resolves to each configured webhook, in order and once, in the payload format
+ * of Alertmanager's webhooks. Repeats firing alerts every `repeatHours`. Runs until the returned function is called.
  */
-export const createWebhookDelivery = (options: DeliveryOptions): Exporter => ({
-  name: 'webhook',
-  start: (view: View) =>
-    manageReceivers({
-      view,
-      metrics: options.metrics,
-      persistedState: options.persistedState('webhooks'),
-      configured: () => labelReceivers(options.receivers()).webhooks,
-      create: (named, persisted, persistence) =>
-        createReceiver(named, persisted, persistence, options),
-    }),
-})
+export const startWebhooks = (view: View, options: DeliveryOptions): (() => void) =>
+  manageReceivers({
+    view,
+    metrics: options.metrics,
+    persistedState: options.persistedState('webhooks'),
+    configured: () => labelReceivers(options.receivers()).webhooks,
+    create: (config, persisted, persistence) =>
+      createReceiver(config, persisted, persistence, options),
+  })
 
 const createReceiver = (
   { label, settings }: ReceiverConfig<WebhookSettings>,
@@ -41,28 +37,28 @@ const createReceiver = (
     const delivered = isDelivered(result)
     const isRejected =
       status !== null && status >= 400 && status < 500 && status !== 408 && status !== 429
-    if (!delivered && !isRejected) return 'later'
+    if (!delivered && !isRejected) return 'retry'
     const count = batch.changed.length + batch.stillFiring.length
     if (delivered) metrics.delivered(label, count)
     else {
-      // What it already knows is not lost
+      // Alerts that are still firing are resent with the next repetition
       metrics.dropped(label, batch.changed.length || 1)
       log.warn(
         { receiver: label, alert: batch.alertname, reason: describeResult(result) },
-        'a notification was refused and is given up',
+        'notification rejected by the receiver and dropped',
       )
     }
     queue.recordResult(batch, isRejected, now())
     metrics.queued(label, queue.length())
     persistence.schedule()
-    // Or a restart would tell it again
+    // Without this, a restart would send the same alerts again
     await persistence.flush()
-    return delivered ? 'taken' : 'refused'
+    return delivered ? 'delivered' : 'rejected'
   }
   const nextRequest = async (): Promise<DeliveryRequest | null> => {
     const batch = queue.next(now())
     if (!batch) return null
-    // What is told is written down first: after a crash it is the same alert and no new one
+    // Save the alerts before sending: after a crash they must be known as sent, not as new
     await persistence.flush()
     return {
       url: await webhookUrl(settings),
@@ -83,7 +79,10 @@ const createReceiver = (
       const dropped = queue.update(state.list, now())
       if (dropped > 0) {
         metrics.dropped(label, dropped)
-        log.warn({ receiver: label, dropped }, 'too many notifications wait')
+        log.warn(
+          { receiver: label, dropped },
+          'notification queue full, notifications dropped',
+        )
       }
       metrics.queued(label, queue.length())
       worker.wake()
@@ -93,7 +92,7 @@ const createReceiver = (
   }
 }
 
-/** The URL itself, or what its file holds now. Rejects with a sentence that does not hold it. */
+/** Returns `url`, or the current content of `urlFile`. Rejects with a message that does not contain the secret. */
 export const webhookUrl = async ({
   url: inlineUrl,
   urlFile: file = '',
@@ -102,6 +101,6 @@ export const webhookUrl = async ({
   const text = (await readSecret(file)).trim()
   const url = URL.canParse(text) ? new URL(text) : null
   if (!url || !/^https?:$/.test(url.protocol))
-    throw new Error(`${file} does not hold a URL of http or https`)
+    throw new Error(`${file} does not contain an http or https URL`)
   return text
 }

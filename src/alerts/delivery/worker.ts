@@ -3,44 +3,45 @@ import type { Clock } from '../../model/index.ts'
 import type { Post, PostResult, PostRequest } from './post.ts'
 import type { DeliveryMetrics } from './delivery-metrics.ts'
 
-/** One request, and what its answer means. */
+/** One request to a receiver. */
 export interface DeliveryRequest {
   readonly url: string
   readonly body: string
-  /** `taken`, or `refused` for good, and there may be a next parcel at once; `later`: the receiver is in trouble. */
-  handleResponse(result: PostResult): Promise<'taken' | 'refused' | 'later'>
+  /**
+   * Records the result. `delivered` and `rejected` (permanently) continue with the next request at once, `retry` waits
+   * first.
+   */
+  handleResponse(result: PostResult): Promise<'delivered' | 'rejected' | 'retry'>
 }
 
-/** What every courier works with. */
 export interface DeliveryDeps {
   readonly post: Post
   readonly metrics: DeliveryMetrics
   readonly clock: Clock
   readonly log: Log
-  /** 0 to 1, for the jitter of pauses. */
+  /** Returns 0 to 1, for the jitter of retry delays. */
   readonly random: () => number
 }
 
-/** Whom it serves. */
+/** A receiver as its worker sees it. */
 export interface DeliveryTarget {
   readonly label: string
   readonly access: PostRequest['access']
-  /** What is due now, null where there is nothing. Rejects with a sentence where it cannot be told. */
+  /** Returns the request that is due now, or null. Rejects with a message when it cannot be built. */
   readonly nextRequest: () => Promise<DeliveryRequest | null>
 }
 
 export interface DeliveryWorker {
-  /** There may be something to send. */
+  /** Checks for a due request now instead of at the next poll. */
   wake(): void
   stop(): void
 }
 
 const firstRetryMs = 1000
 const maxRetryMs = 60_000
-/** How often it is asked whether something is due by now. */
 const pollMs = 5000
 
-/** Carries parcels to one receiver, one at a time; waits longer and longer while that is in trouble. Never gives up by itself. */
+/** Sends the requests of one receiver one at a time, with exponential backoff while the receiver fails. Never gives up. */
 export const startDeliveryWorker = (
   target: DeliveryTarget,
   deps: DeliveryDeps,
@@ -64,14 +65,15 @@ export const startDeliveryWorker = (
     metrics.failed(label)
     failures += 1
     const fields = { receiver: label, reason, failures }
-    if (failures === 1) log.warn(fields, 'a receiver of alerts does not take them')
-    else log.debug(fields, 'a receiver of alerts does not take them')
+    const message = 'alert delivery failed, retrying'
+    if (failures === 1) log.warn(fields, message)
+    else log.debug(fields, message)
     const retryMs = Math.min(maxRetryMs, firstRetryMs * 2 ** (failures - 1))
     await sleep(retryMs * (0.75 + deps.random() * 0.5), false)
   }
   const onSuccess = () => {
     if (failures > 0)
-      log.info({ receiver: label, failures }, 'a receiver of alerts takes them again')
+      log.info({ receiver: label, failures }, 'alert delivery works again')
     failures = 0
   }
   const deliverNext = async () => {
@@ -85,11 +87,11 @@ export const startDeliveryWorker = (
       body: request.body,
       signal: stopping.signal,
     })
-    // An answer that came is an answer, also while we stop
+    // A response that arrived counts, even during shutdown
     if (result.status === null && stopping.signal.aborted) return
     const outcome = await request.handleResponse(result)
-    if (outcome === 'later') return onFailure(describeResult(result))
-    if (outcome === 'taken') onSuccess()
+    if (outcome === 'retry') return onFailure(describeResult(result))
+    if (outcome === 'delivered') onSuccess()
     else metrics.failed(label)
   }
   void (async () => {
@@ -103,17 +105,18 @@ export const startDeliveryWorker = (
   return {
     wake: () => {
       wakeRequested = true
-      if (isInterruptible) sleepController.abort(new Error('there is news'))
+      if (isInterruptible) sleepController.abort(new Error('woken up'))
     },
     stop: () => {
-      const reason = new Error('the monitor stops')
+      const reason = new Error('builder-monitor is stopping')
       stopping.abort(reason)
       sleepController.abort(reason)
     },
   }
 }
 
+/** Describes a failed request in one line. */
 export const describeResult = (result: PostResult): string =>
   result.status === null
     ? result.reason
-    : `it answered ${result.status}${result.body === '' ? '' : `: ${result.body}`}`
+    : `HTTP status ${result.status}${result.body === '' ? '' : `: ${result.body}`}`

@@ -1,14 +1,8 @@
 import type { Route } from '../exporter.ts'
-import type {
-  createSendTestAlert,
-  TestDelivery,
-} from '../../alerts/delivery/send-test-alert.ts'
-
-/** What may be asked of a running daemon beyond looking at it, as routes. */
 
 const type = 'text/plain; charset=utf-8'
 
-/** Reads everything anew, for who is on this machine or has proven who they are. */
+/** Reloads the configuration. Requires a request from this machine, a password or a client certificate. */
 export const reloadRoute = (reload: () => Promise<readonly string[]>): Route => ({
   method: 'POST',
   path: '/-/reload',
@@ -17,21 +11,19 @@ export const reloadRoute = (reload: () => Promise<readonly string[]>): Route => 
       return {
         status: 403,
         type,
-        body: 'only from this machine, with a password or with a client certificate\n',
+        body: 'reload requires a request from this machine, a password or a client certificate\n',
       }
     const errors = await reload()
-    const body = `not all is reloaded, what was stays: ${errors.join('; ')}\n`
+    const body = `reload failed, the previous configuration stays active: ${errors.join('; ')}\n`
     return errors.length === 0
       ? { status: 200, type, body: 'reloaded\n' }
       : { status: 500, type, body }
   },
 })
 
-export type SendTestAlert = ReturnType<typeof createSendTestAlert>
-
-/** Tells every receiver a test alert, for who may use the control socket. */
+/** Sends a test alert to every receiver and returns the results. Only available on the control socket. */
 export const testAlertRoute = (
-  sendTestAlert: () => Promise<readonly TestDelivery[]>,
+  sendTestAlert: () => Promise<readonly unknown[]>,
 ): Route => ({
   method: 'POST',
   path: '/-/alert-test',
@@ -42,5 +34,5 @@ export const testAlertRoute = (
           type: 'application/json; charset=utf-8',
           body: JSON.stringify({ receivers: await sendTestAlert() }),
         }
-      : { status: 403, type, body: 'only by the control socket\n' },
+      : { status: 403, type, body: 'only available on the control socket\n' },
 })

@@ -1,4 +1,4 @@
-/** Alerts on their way to Alertmanagers and webhooks: real HTTP, receivers of every kind. */
+/** Delivery of alerts to Alertmanagers and webhooks over real HTTP. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import fc from 'fast-check'
-import { createAlertmanagerDelivery } from '../../../src/alerts/delivery/alertmanager.ts'
+import { startAlertmanagers } from '../../../src/alerts/delivery/alertmanager.ts'
 import { alertsApiExporter } from '../../../src/exporters/api/alerts.ts'
 import { post, type Post } from '../../../src/alerts/delivery/post.ts'
 import type {
@@ -15,7 +15,7 @@ import type {
   WebhookSettings,
 } from '../../../src/alerts/delivery/receivers.ts'
 import { createDeliveryMetrics } from '../../../src/alerts/delivery/delivery-metrics.ts'
-import { createWebhookDelivery } from '../../../src/alerts/delivery/webhook.ts'
+import { startWebhooks } from '../../../src/alerts/delivery/webhook.ts'
 import { silentLog } from '../../../src/log/log.ts'
 import type { Alert, Clock } from '../../../src/model/index.ts'
 import { alertOf, now, serve, snapshotOf, viewOf } from '../../exporters/fixture.ts'
@@ -24,28 +24,28 @@ import { ok, startReceiver, status, until, type Answer } from './receiver.ts'
 interface Options {
   readonly alertmanagers?: readonly AlertmanagerSettings[]
   readonly webhooks?: readonly WebhookSettings[]
-  /** Instead of the real one. */
+  /** Replaces the real one. */
   readonly post?: Post
-  /** What a stopped one left. */
-  readonly kept?: Readonly<Record<string, unknown>>
+  /** State of a previous run, by section. */
+  readonly persisted?: Readonly<Record<string, unknown>>
 }
 
-/** Both senders over a view by hand, with a clock by hand: pauses last until `pass`. */
+/** Starts delivery with a manual view and a manual clock: sleeps last until `pass`. */
 const startSenders = (t: Test, options: Options) => {
   const view = viewOf(snapshotOf([]))
   const metrics = createDeliveryMetrics()
   let wall = now * 1000
   let steady = 1000
-  const naps = new Set<{ readonly end: number; readonly wake: () => void }>()
+  const sleeps = new Set<{ readonly end: number; readonly wake: () => void }>()
   const clock: Clock = {
     now: () => wall,
     monotonic: () => steady,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
-        const nap = { end: steady + ms, wake: resolve }
-        naps.add(nap)
+        const sleep = { end: steady + ms, wake: resolve }
+        sleeps.add(sleep)
         signal.addEventListener('abort', () => {
-          naps.delete(nap)
+          sleeps.delete(sleep)
           reject(new Error('woken'))
         })
         if (signal.aborted) reject(new Error('woken'))
@@ -63,7 +63,7 @@ const startSenders = (t: Test, options: Options) => {
   const senders = {
     receivers: () => settings,
     persistedState: (section: string) => ({
-      read: () => options.kept?.[section],
+      read: () => options.persisted?.[section],
       write: (value: () => unknown) => void sections.set(section, value),
       flush: () => Promise.resolve(),
     }),
@@ -73,10 +73,7 @@ const startSenders = (t: Test, options: Options) => {
     log: { ...silentLog, info: say, warn: say },
     random: () => 0.5,
   }
-  const stops = [
-    createAlertmanagerDelivery(senders).start?.(view),
-    createWebhookDelivery(senders).start?.(view),
-  ]
+  const stops = [startAlertmanagers(view, senders), startWebhooks(view, senders)]
   const stop = () => {
     for (const one of stops) one?.()
   }
@@ -93,16 +90,16 @@ const startSenders = (t: Test, options: Options) => {
     pass: (seconds: number) => {
       wall += seconds * 1000
       steady += seconds * 1000
-      for (const nap of naps)
-        if (nap.end <= steady) {
-          naps.delete(nap)
-          nap.wake()
+      for (const sleep of sleeps)
+        if (sleep.end <= steady) {
+          sleeps.delete(sleep)
+          sleep.wake()
         }
     },
     jump: (seconds: number) => (wall += seconds * 1000),
-    /** Seconds until the only pause is over. */
-    pause: () => (Math.max(...[...naps].map(({ end }) => end)) - steady) / 1000,
-    napping: () => naps.size,
+    /** Seconds until the only sleep ends. */
+    pause: () => (Math.max(...[...sleeps].map(({ end }) => end)) - steady) / 1000,
+    sleeping: () => sleeps.size,
     written: () =>
       JSON.parse(
         JSON.stringify(
@@ -134,55 +131,58 @@ interface Posted {
 const alertsIn = (body: string) => JSON.parse(body) as readonly Posted[]
 const secondsOf = (text: string) => Date.parse(text) / 1000
 
-void t.test('Alertmanager: what fires, each minute; what is over, for five', async t => {
-  const a = await startReceiver(t)
-  const b = await startReceiver(t)
-  const s = startSenders(t, {
-    alertmanagers: [{ url: `${a.url}/prefix/` }, { url: b.url, name: 'other' }],
-  })
-  const alert = alertOf('b1')
-  s.show([alert, alertOf('b2', { state: 'pending', startsAt: null })])
-  await until('both peers', () => a.got.length === 1 && b.got.length === 1)
-  t.equal(a.got[0]?.path, '/prefix/api/v2/alerts')
-  t.strictSame(JSON.parse(b.got[0]?.body ?? ''), [
-    {
-      labels: alert.labels,
-      annotations: alert.annotations,
-      startsAt: new Date((now - 60) * 1000).toISOString(),
-      endsAt: new Date((now + 240) * 1000).toISOString(),
-      generatorURL: alert.generatorUrl,
-    },
-  ])
-  await until('a pause', () => s.napping() === 2)
-  s.pass(55)
-  await until('a pause', () => s.napping() === 2)
-  t.equal(b.got.length, 1, 'not yet')
-  s.pass(5)
-  await until('again', () => b.got.length === 2)
-  s.show([resolvedOf(alert, now + 60)])
-  await until('over', () => b.got.length === 3)
-  t.equal(secondsOf(alertsIn(b.got[2]?.body ?? '')[0]?.endsAt ?? ''), now + 60)
-  await until('a pause', () => s.napping() === 2)
-  s.pass(60)
-  await until('over, again', () => b.got.length === 4)
-  s.show([])
-  await until('a pause', () => s.napping() === 2)
-  s.pass(60)
-  await until('a pause', () => s.napping() === 2)
-  t.equal(b.got.length, 4, 'and no more')
-  t.equal(s.count('notifications_total', 'other'), 4)
-  t.equal(s.count('notifications_failed_total', a.label), 0)
-  s.configure({ enable: false })
-  t.equal(s.count('notifications_total', 'other'), undefined)
-})
+void t.test(
+  'Alertmanager: resends firing alerts every minute and resolved ones for five',
+  async t => {
+    const a = await startReceiver(t)
+    const b = await startReceiver(t)
+    const s = startSenders(t, {
+      alertmanagers: [{ url: `${a.url}/prefix/` }, { url: b.url, name: 'other' }],
+    })
+    const alert = alertOf('b1')
+    s.show([alert, alertOf('b2', { state: 'pending', startsAt: null })])
+    await until('both peers', () => a.got.length === 1 && b.got.length === 1)
+    t.equal(a.got[0]?.path, '/prefix/api/v2/alerts')
+    t.strictSame(JSON.parse(b.got[0]?.body ?? ''), [
+      {
+        labels: alert.labels,
+        annotations: alert.annotations,
+        startsAt: new Date((now - 60) * 1000).toISOString(),
+        endsAt: new Date((now + 240) * 1000).toISOString(),
+        generatorURL: alert.generatorUrl,
+      },
+    ])
+    await until('a pause', () => s.sleeping() === 2)
+    s.pass(55)
+    await until('a pause', () => s.sleeping() === 2)
+    t.equal(b.got.length, 1, 'not yet')
+    s.pass(5)
+    await until('again', () => b.got.length === 2)
+    s.show([resolvedOf(alert, now + 60)])
+    await until('over', () => b.got.length === 3)
+    t.equal(secondsOf(alertsIn(b.got[2]?.body ?? '')[0]?.endsAt ?? ''), now + 60)
+    await until('a pause', () => s.sleeping() === 2)
+    s.pass(60)
+    await until('over, again', () => b.got.length === 4)
+    s.show([])
+    await until('a pause', () => s.sleeping() === 2)
+    s.pass(60)
+    await until('a pause', () => s.sleeping() === 2)
+    t.equal(b.got.length, 4, 'and no more')
+    t.equal(s.count('notifications_total', 'other'), 4)
+    t.equal(s.count('notifications_failed_total', a.label), 0)
+    s.configure({ enable: false })
+    t.equal(s.count('notifications_total', 'other'), undefined)
+  },
+)
 
-void t.test('Alertmanager: away for an hour, then the newest state', async t => {
+void t.test('Alertmanager: sends the newest state after an hour of failures', async t => {
   const a = await startReceiver(t, status(500, 'no'))
   const s = startSenders(t, { alertmanagers: [{ url: a.url }] })
   const [one, two, three] = [alertOf('b1'), alertOf('b2'), alertOf('b3')]
   s.show([one, two])
   for (let i = 0; i < 60; i++) {
-    await until('a pause', () => s.napping() === 1)
+    await until('a pause', () => s.sleeping() === 1)
     t.ok(s.pause() <= 75, 'at most a minute, and jitter')
     if (i === 3) s.show([one, two, three])
     if (i === 6) s.show([one, resolvedOf(two), three])
@@ -192,7 +192,7 @@ void t.test('Alertmanager: away for an hour, then the newest state', async t => 
   const before = a.got.length
   t.ok(before >= 30 && before <= 65, `${before} tries in an hour`)
   t.equal(s.count('notifications_failed_total', a.label), 0, 'nothing is lost')
-  t.equal(s.count('notifications_waiting', a.label), 3)
+  t.equal(s.count('notifications_queue_length', a.label), 3)
   a.answerWith(ok)
   s.pass(60)
   await until('the state', () => s.count('notifications_total', a.label) === 3)
@@ -202,52 +202,58 @@ void t.test('Alertmanager: away for an hour, then the newest state', async t => 
   t.ok((ends.get('b1') ?? 0) > now + 3600)
   t.equal(secondsOf(sent[0]?.startsAt ?? ''), now - 60, 'with its old beginning')
   t.equal(a.most(), 1, 'never two at a time')
-  t.match(s.lines.join('\n'), /does not take them.*500: no[^]*takes them again/)
+  t.match(
+    s.lines.join('\n'),
+    /alert delivery failed, retrying.*500: no[^]*alert delivery works again/,
+  )
   t.equal(s.lines.length, 2, 'said once')
 })
 
-void t.test('Alertmanager: what is over and was not told outlives a restart', async t => {
-  const a = await startReceiver(t, status(503))
-  const s = startSenders(t, { alertmanagers: [{ url: a.url }] })
-  const alert = alertOf('b1')
-  s.show([alert])
-  s.show([resolvedOf(alert)])
-  s.show([])
-  s.stop()
-  a.answerWith(ok)
-  const again = startSenders(t, { alertmanagers: [{ url: a.url }], kept: s.written() })
-  again.show([])
-  await until('told', () => again.count('notifications_total', a.label) === 1)
-  t.equal(secondsOf(alertsIn(a.got.at(-1)?.body ?? '')[0]?.endsAt ?? ''), now)
-})
-
 void t.test(
-  'Alertmanager: one bad alert of 1,000 does not take the others with it',
+  'Alertmanager: delivers an unsent resolved alert after a restart',
   async t => {
-    const taken = new Set<string>()
-    const picky: Answer = ({ body }, response) => {
-      const builders = alertsIn(body).map(({ labels }) => labels['builder'] ?? '')
-      if (builders.includes('b500')) return void response.writeHead(400).end('bad label')
-      for (const builder of builders) taken.add(builder)
-      response.end()
-    }
-    const a = await startReceiver(t, picky)
+    const a = await startReceiver(t, status(503))
     const s = startSenders(t, { alertmanagers: [{ url: a.url }] })
-    s.show(Array.from({ length: 1000 }, (_, i) => alertOf(`b${i}`)))
-    await until('999', () => s.count('notifications_total', a.label) === 999)
-    await until('given up', () => s.count('notifications_failed_total', a.label) === 1)
-    t.equal(taken.size, 999)
-    t.ok(a.got.length < 40, `${a.got.length} requests`)
-    t.ok(a.got.every(({ body }) => body.length < 64 * 1024))
-    await until('a pause', () => s.napping() === 1)
-    s.pass(300)
-    await until('a pause', () => s.napping() === 1 && taken.size === 999)
-    t.equal(s.count('notifications_failed_total', a.label), 1, 'and is lost only once')
+    const alert = alertOf('b1')
+    s.show([alert])
+    s.show([resolvedOf(alert)])
+    s.show([])
+    s.stop()
+    a.answerWith(ok)
+    const again = startSenders(t, {
+      alertmanagers: [{ url: a.url }],
+      persisted: s.written(),
+    })
+    again.show([])
+    await until('told', () => again.count('notifications_total', a.label) === 1)
+    t.equal(secondsOf(alertsIn(a.got.at(-1)?.body ?? '')[0]?.endsAt ?? ''), now)
   },
 )
 
+void t.test('Alertmanager: isolates one invalid alert of 1,000', async t => {
+  const taken = new Set<string>()
+  const picky: Answer = ({ body }, response) => {
+    const builders = alertsIn(body).map(({ labels }) => labels['builder'] ?? '')
+    if (builders.includes('b500')) return void response.writeHead(400).end('bad label')
+    for (const builder of builders) taken.add(builder)
+    response.end()
+  }
+  const a = await startReceiver(t, picky)
+  const s = startSenders(t, { alertmanagers: [{ url: a.url }] })
+  s.show(Array.from({ length: 1000 }, (_, i) => alertOf(`b${i}`)))
+  await until('999', () => s.count('notifications_total', a.label) === 999)
+  await until('given up', () => s.count('notifications_failed_total', a.label) === 1)
+  t.equal(taken.size, 999)
+  t.ok(a.got.length < 40, `${a.got.length} requests`)
+  t.ok(a.got.every(({ body }) => body.length < 64 * 1024))
+  await until('a pause', () => s.sleeping() === 1)
+  s.pass(300)
+  await until('a pause', () => s.sleeping() === 1 && taken.size === 999)
+  t.equal(s.count('notifications_failed_total', a.label), 1, 'and is lost only once')
+})
+
 void t.test(
-  'Alertmanager: whatever fails when, it knows in the end what is true',
+  'Alertmanager: has the true state in the end, whatever fails when',
   async t => {
     const url = 'http://alerts'
     const event = fc.record({
@@ -289,23 +295,23 @@ void t.test(
           show()
           if (restart) {
             s.stop()
-            const kept = s.written()
-            s = startSenders(t, { alertmanagers: [{ url }], post: take, kept })
+            const persisted = s.written()
+            s = startSenders(t, { alertmanagers: [{ url }], post: take, persisted })
             s.jump(time - now)
             show()
           }
-          await until('a pause', () => s.napping() === 1)
+          await until('a pause', () => s.sleeping() === 1)
           time += seconds
           s.pass(seconds)
         }
         answer = 200
-        // What was refused has another chance after ten minutes
+        // Rejected alerts are resent after ten minutes
         for (let i = 0; i < 12; i++) {
-          await until('a pause', () => s.napping() === 1)
+          await until('a pause', () => s.sleeping() === 1)
           time += 61
           s.pass(61)
         }
-        await until('a pause', () => s.napping() === 1)
+        await until('a pause', () => s.sleeping() === 1)
         s.stop()
         for (const builder of firing.keys())
           if ((ends.get(builder) ?? 0) < time)
@@ -320,7 +326,7 @@ void t.test(
 )
 
 void t.test(
-  'a wall clock that jumps back makes no alert that ends before it starts',
+  'never ends an alert before its start when the wall clock jumps back',
   async t => {
     const a = await startReceiver(t)
     const s = startSenders(t, { alertmanagers: [{ url: a.url }] })
@@ -347,7 +353,7 @@ const storyOf = ({ alerts }: Payload) =>
   alerts.map(({ status, labels }) => `${labels['builder']} ${status}`).join(', ')
 
 void t.test(
-  'webhook: told on change in the payload of version 4, repeated after hours',
+  'webhook: sends changes in payload version 4 and repeats them after hours',
   async t => {
     const hook = await startReceiver(t)
     const s = startSenders(t, {
@@ -379,11 +385,11 @@ void t.test(
         },
       ],
     })
-    await until('a pause', () => s.napping() === 1)
+    await until('a pause', () => s.sleeping() === 1)
     for (let i = 0; i < 10; i++) {
       s.show([{ ...one, value: i }])
       s.pass(60)
-      await until('a pause', () => s.napping() === 1)
+      await until('a pause', () => s.sleeping() === 1)
     }
     t.equal(hook.got.length, 1, 'no change, no word')
     s.show([one, two])
@@ -394,9 +400,9 @@ void t.test(
     const third = payloadIn(hook.got[2]?.body ?? '')
     t.equal(storyOf(third), 'b1 resolved, b2 firing')
     t.equal(third.status, 'firing', 'the group still does')
-    await until('a pause', () => s.napping() === 1)
+    await until('a pause', () => s.sleeping() === 1)
     s.pass(3.9 * 3600)
-    await until('a pause', () => s.napping() === 1)
+    await until('a pause', () => s.sleeping() === 1)
     t.equal(hook.got.length, 3)
     s.pass(0.2 * 3600)
     await until('repeated', () => hook.got.length === 4)
@@ -409,7 +415,7 @@ void t.test(
 )
 
 void t.test(
-  'webhook: away for an hour it is told everything, in order, once',
+  'webhook: sends everything once and in order after an hour of failures',
   async t => {
     const hook = await startReceiver(t, status(502))
     const webhooks = [{ name: 'hook', url: hook.url, repeatHours: 4 }]
@@ -420,27 +426,27 @@ void t.test(
     s.show([resolvedOf(one, now + 50)])
     s.show([later])
     for (let i = 0; i < 60; i++) {
-      await until('a pause', () => s.napping() === 1)
+      await until('a pause', () => s.sleeping() === 1)
       s.pass(60)
     }
-    t.equal(s.count('notifications_waiting', 'hook'), 3)
+    t.equal(s.count('notifications_queue_length', 'hook'), 3)
     s.stop()
-    // A restart in between; what is shown again is nothing new
+    // After a restart the same alerts are not new
     const before = hook.got.length
     hook.answerWith(ok)
-    const again = startSenders(t, { webhooks, kept: s.written() })
+    const again = startSenders(t, { webhooks, persisted: s.written() })
     again.show([later])
     await until('all', () => hook.got.length === before + 3)
     t.strictSame(
       hook.got.slice(before).map(({ body }) => storyOf(payloadIn(body))),
       ['b1 firing', 'b1 resolved', 'b1 firing'],
     )
-    await until('a pause', () => again.napping() === 1)
+    await until('a pause', () => again.sleeping() === 1)
     again.stop()
-    const third = startSenders(t, { webhooks, kept: again.written() })
+    const third = startSenders(t, { webhooks, persisted: again.written() })
     third.show([later])
-    await until('a pause', () => third.napping() === 1)
-    t.equal(hook.got.length, before + 3, 'a restart announces nothing again')
+    await until('a pause', () => third.sleeping() === 1)
+    t.equal(hook.got.length, before + 3, 'a restart sends nothing again')
     third.show([])
     await until('over', () => hook.got.length === before + 4)
     t.equal(hook.most(), 1)
@@ -448,7 +454,7 @@ void t.test(
 )
 
 void t.test(
-  'webhook: 1,000 at once are told in parts, and refused ones are counted',
+  'webhook: splits 1,000 alerts into requests and counts rejected ones',
   async t => {
     const hook = await startReceiver(t)
     const s = startSenders(t, {
@@ -456,7 +462,7 @@ void t.test(
     })
     const all = Array.from({ length: 1000 }, (_, i) => alertOf(`b${i}`))
     s.show(all)
-    await until('all', () => s.count('notifications_waiting', 'hook') === 0)
+    await until('all', () => s.count('notifications_queue_length', 'hook') === 0)
     const told = new Set(
       hook.got.flatMap(({ body }) => payloadIn(body).alerts.map(a => a.fingerprint)),
     )
@@ -464,7 +470,7 @@ void t.test(
     hook.answerWith(status(404))
     s.show(all.map(one => resolvedOf(one)))
     await until('given up', () => s.count('notifications_failed_total', 'hook') === 1000)
-    t.match(s.lines.join(), /is given up.*404/)
+    t.match(s.lines.join(), /notification rejected by the receiver and dropped.*404/)
 
     const gone = alertOf('gone')
     s.show([gone])
@@ -472,12 +478,12 @@ void t.test(
     const before = hook.got.length
     hook.answerWith(ok)
     s.show([resolvedOf(gone)])
-    await until('a pause', () => s.napping() === 1)
-    t.equal(hook.got.length, before, 'no end of what it never took')
+    await until('a pause', () => s.sleeping() === 1)
+    t.equal(hook.got.length, before, 'no resolved alert without its firing one')
   },
 )
 
-void t.test('webhook: the queue has an end; what is still true is kept', async t => {
+void t.test('webhook: drops resolved alerts first when the queue is full', async t => {
   const hook = await startReceiver(t, status(500))
   const s = startSenders(t, {
     webhooks: [{ name: 'hook', url: hook.url, repeatHours: 4 }],
@@ -489,7 +495,7 @@ void t.test('webhook: the queue has an end; what is still true is kept', async t
     s.show([resolvedOf(one, now + i)])
   }
   s.show([last])
-  t.equal(s.count('notifications_waiting', 'hook'), 3999)
+  t.equal(s.count('notifications_queue_length', 'hook'), 3999)
   t.equal(s.count('notifications_failed_total', 'hook'), 202)
   t.match(JSON.stringify(s.written()), /"last"/)
 })
@@ -518,7 +524,7 @@ const rawServer = async (
 }
 
 void t.test(
-  'bad receivers: a sentence each, and never more than ten seconds',
+  'reports an error within ten seconds for each kind of broken receiver',
   async t => {
     const ask = (url: string, access = {}) =>
       post({ url, access, body: '[]', signal: new AbortController().signal })
@@ -546,13 +552,13 @@ void t.test(
     const [hung, ...others] = await Promise.all(
       [hangs, garbage, closes, cut, endless, headers, slow].map(({ url }) => ask(url)),
     )
-    t.strictSame(hung, { status: null, reason: 'no answer within 10 s' })
+    t.strictSame(hung, { status: null, reason: 'no response within 10 s' })
     t.ok(performance.now() - started < 15_000)
     t.match(others[0], { status: null, reason: /Parse Error|HPE/ })
     t.match(others[1], { status: null, reason: /ECONNRESET|hang up/ })
     t.equal(others[3]?.status, 500)
     t.match(others[4], { status: null, reason: /\w/ })
-    t.match(others[5], { status: 200 }, 'a status is an answer')
+    t.match(others[5], { status: 200 }, 'the status counts even without the body')
     t.ok(
       others.every(one => one.status === null || one.body.length <= 300),
       'little is kept',
@@ -570,7 +576,7 @@ void t.test(
   },
 )
 
-void t.test('secrets come from files, and are in no log line', async t => {
+void t.test('reads secrets from files and never logs them', async t => {
   const dir = await mkdtemp(join(tmpdir(), 'senders-'))
   t.teardown(() => rm(dir, { recursive: true, force: true }))
   const file = (name: string) => join(dir, name)
@@ -599,15 +605,15 @@ void t.test('secrets come from files, and are in no log line', async t => {
     ]),
   )
   await until('both told', () => s.lines.length === 2)
-  t.match(s.lines.join('\n'), /bad does not hold one line/)
-  t.match(s.lines.join('\n'), /none cannot be read \(ENOENT\)/)
+  t.match(s.lines.join('\n'), /bad must contain exactly one line/)
+  t.match(s.lines.join('\n'), /none is not readable \(ENOENT\)/)
   t.notMatch(s.lines.join('\n'), /hunter2|tok-1|planted/)
   await writeFile(file('none'), 'now')
   s.pass(5)
   await until('mended', () => a.got.length === 4)
 })
 
-void t.test('GET /api/v1/alerts has the shape of Prometheus', async t => {
+void t.test('GET /api/v1/alerts has the format of the Prometheus API', async t => {
   const view = viewOf(
     snapshotOf([], {
       alerts: {

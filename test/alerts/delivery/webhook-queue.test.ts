@@ -4,18 +4,19 @@ import { createWebhookQueue } from '../../../src/alerts/delivery/webhook-queue.t
 import type { Alert } from '../../../src/model/index.ts'
 import { alertOf, now } from '../../exporters/fixture.ts'
 
-/** What a receiver that keeps a list makes of a batch; complains of an end without a begin, and of a begin that is not new. */
-const listen = () => {
+/** A receiver that keeps a list. Throws on an end without a start and on a second start. */
+const createListener = () => {
   const firing = new Map<string, number | null>()
   return {
     firing,
-    hear: (news: readonly Alert[]) => {
-      for (const { fingerprint, state, startsAt } of news) {
+    accept: (changed: readonly Alert[]) => {
+      for (const { fingerprint, state, startsAt } of changed) {
         if (state === 'resolved') {
-          if (firing.get(fingerprint) !== startsAt) throw new Error('an end of nothing')
+          if (firing.get(fingerprint) !== startsAt)
+            throw new Error('resolved without firing')
           firing.delete(fingerprint)
         } else {
-          if (firing.has(fingerprint)) throw new Error('told twice as new')
+          if (firing.has(fingerprint)) throw new Error('firing twice')
           firing.set(fingerprint, startsAt)
         }
       }
@@ -29,16 +30,16 @@ const event = fc.oneof(
     what: fc.constant('flip' as const),
     builder: fc.constantFrom(...builders),
   }),
-  fc.record({ what: fc.constantFrom('forget', 'restart', 'taken', 'refused') }),
+  fc.record({ what: fc.constantFrom('forget', 'restart', 'delivered', 'rejected') }),
 )
 
 void t.test(
-  'whatever fails when, each begin is told before its end, and once',
+  'sends each firing alert once and before its end, whatever fails when',
   async () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 80 }), events => {
         let queue = createWebhookQueue(4)
-        const receiver = listen()
+        const receiver = createListener()
         const truth = new Map<string, Alert>()
         const ended = new Map<string, Alert>()
         let time = now
@@ -57,26 +58,26 @@ void t.test(
             ended.clear()
             show()
           } else if (one.what === 'restart') {
-            const kept: unknown = JSON.parse(JSON.stringify(queue.serialize()))
-            queue = createWebhookQueue(4, kept)
+            const persisted: unknown = JSON.parse(JSON.stringify(queue.serialize()))
+            queue = createWebhookQueue(4, persisted)
             show()
           } else {
             const batch = queue.next(time)
             if (!batch) continue
-            const isRefused = one.what === 'refused'
-            if (!isRefused) receiver.hear(batch.changed)
+            const isRejected = one.what === 'rejected'
+            if (!isRejected) receiver.accept(batch.changed)
             else
               for (const { fingerprint, state } of batch.changed)
                 if (state === 'resolved') receiver.firing.delete(fingerprint)
-            queue.recordResult(batch, isRefused, time)
+            queue.recordResult(batch, isRejected, time)
           }
         }
-        // It takes everything from now on, and hours later even what it refused
+        // From now on it accepts everything; after hours also what it rejected
         for (let i = 0; i < 200; i++) {
           time += 3600
           const batch = queue.next(time)
           if (!batch) continue
-          receiver.hear(batch.changed)
+          receiver.accept(batch.changed)
           queue.recordResult(batch, false, time)
         }
         const known = [...receiver.firing].sort()
@@ -93,10 +94,10 @@ void t.test(
   },
 )
 
-void t.test('what was kept may be anything', async () => {
+void t.test('accepts any persisted JSON', async () => {
   fc.assert(
-    fc.property(fc.jsonValue(), kept => {
-      const queue = createWebhookQueue(4, kept)
+    fc.property(fc.jsonValue(), persisted => {
+      const queue = createWebhookQueue(4, persisted)
       queue.update([alertOf('b1')], now)
       queue.next(now)
     }),

@@ -2,46 +2,52 @@ import type { Alert } from '../model/index.ts'
 import { computeFingerprint, type Labels } from './labels.ts'
 import type { TrackedAlerts, ResolvedAlert, ActiveAlert } from './alert-state.ts'
 
-/** What of the alerts outlives a restart, as JSON: how long each has held or been over, not by which clock. */
+/** Returns the alerts as JSON for the state file. Monotonic times become durations. */
 export const serializeAlerts = (
   { active, resolved }: TrackedAlerts,
   monotonicSeconds: number,
 ): unknown => ({
   active: [...active.values()].map(({ alert, ruleLabels, matchingSince }) => ({
     alert,
-    inner: ruleLabels,
-    heldSeconds: monotonicSeconds - matchingSince,
+    ruleLabels,
+    matchingForSeconds: monotonicSeconds - matchingSince,
   })),
-  ended: [...resolved.values()].map(({ alert, resolvedAt }) => ({
+  resolved: [...resolved.values()].map(({ alert, resolvedAt }) => ({
     alert,
-    overSeconds: monotonicSeconds - resolvedAt,
+    resolvedForSeconds: monotonicSeconds - resolvedAt,
   })),
 })
 
-/** Reads it again, whatever it is by now; what is not as it should be is left out. The time that we were away does not count. */
+/** Parses persisted alerts. Invalid entries are dropped. Durations do not include the time the monitor was stopped. */
 export const restoreAlerts = (
   persisted: unknown,
   monotonicSeconds: number,
 ): TrackedAlerts => {
-  const { active, ended } = toRecord(persisted)
-  const activeAlerts = toList(active).flatMap((one): ActiveAlert[] => {
-    const { alert, inner: ruleLabels, heldSeconds } = toRecord(one)
+  const { active, resolved } = toRecord(persisted)
+  const activeAlerts = toList(active).flatMap((entry): ActiveAlert[] => {
+    const { alert, ruleLabels, matchingForSeconds } = toRecord(entry)
     if (!isAlert(alert) || alert.state === 'resolved') return []
-    if (!isLabels(ruleLabels) || typeof heldSeconds !== 'number') return []
-    const matchingSince = monotonicSeconds - Math.max(0, heldSeconds)
+    if (!isLabels(ruleLabels) || typeof matchingForSeconds !== 'number') return []
+    const matchingSince = monotonicSeconds - Math.max(0, matchingForSeconds)
     return [{ alert, ruleLabels, matchingSince, missed: 0, isRestored: true }]
   })
-  const resolvedAlerts = toList(ended).flatMap((one): ResolvedAlert[] => {
-    const { alert, overSeconds } = toRecord(one)
+  const resolvedAlerts = toList(resolved).flatMap((entry): ResolvedAlert[] => {
+    const { alert, resolvedForSeconds } = toRecord(entry)
     if (!isAlert(alert) || alert.state !== 'resolved') return []
-    if (typeof overSeconds !== 'number') return []
-    return [{ alert, resolvedAt: monotonicSeconds - Math.max(0, overSeconds) }]
+    if (typeof resolvedForSeconds !== 'number') return []
+    return [{ alert, resolvedAt: monotonicSeconds - Math.max(0, resolvedForSeconds) }]
   })
   return {
-    active: new Map(activeAlerts.map(one => [one.alert.fingerprint, one])),
-    resolved: new Map(resolvedAlerts.map(one => [one.alert.fingerprint, one])),
+    active: new Map(activeAlerts.map(entry => [entry.alert.fingerprint, entry])),
+    resolved: new Map(resolvedAlerts.map(entry => [entry.alert.fingerprint, entry])),
   }
 }
+
+/** Parses a persisted list of firing and resolved alerts. Invalid entries are dropped. */
+export const restoreAlertList = (persisted: unknown): readonly Alert[] =>
+  toList(persisted)
+    .filter(isAlert)
+    .filter(({ state }) => state !== 'pending')
 
 const toRecord = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
@@ -52,7 +58,7 @@ const toList = (value: unknown): readonly unknown[] =>
 const isLabels = (value: unknown): value is Labels =>
   typeof value === 'object' &&
   value !== null &&
-  Object.values(value).every(one => typeof one === 'string')
+  Object.values(value).every(label => typeof label === 'string')
 
 const isAlert = (value: unknown): value is Alert => {
   const alert = toRecord(value)
