@@ -5,7 +5,7 @@ export default defineConfig(
   { ignores: ['dist/', '.tap/', 'node_modules/', 'test/fixtures/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
-    files: ['{src,test,bench}/**/*.ts'],
+    files: ['{src,test,bench,scripts}/**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],
     languageOptions: {
       parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },

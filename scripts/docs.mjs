@@ -1,43 +1,45 @@
 // Writes the files that are generated from the code: config.schema.json, docs/metrics.md, docs/runbooks/, docs/alerts.md,
 // prometheus/*.yml, grafana/builder-monitor.json and docs/nixos.md.
-// Tests compare them with the code. Run after a build: npm run docs
+// Tests compare them with the code. Run: npm run docs
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const { configSchema } = await import('../dist/config/schema.js')
+const { configSchema } = await import('../src/config/schema.ts')
 writeFileSync(
   join(root, 'config.schema.json'),
   `${JSON.stringify(configSchema, null, 2)}\n`,
 )
 
-const { metricsDoc } = await import('../dist/exporters/prometheus/metrics-doc.js')
+const { metricsDoc } = await import('./generate/metrics-doc.ts')
 mkdirSync(join(root, 'docs'), { recursive: true })
 writeFileSync(join(root, 'docs', 'metrics.md'), metricsDoc())
 
-const { kindNames } = await import('../dist/diagnosis/kinds.js')
-const { renderRunbook, renderRunbookIndex } = await import('../dist/diagnosis/runbook.js')
+const { kindNames } = await import('../src/diagnosis/kinds.ts')
+const { renderRunbook, renderRunbookIndex } = await import('../src/diagnosis/runbook.ts')
 const runbooks = join(root, 'docs', 'runbooks')
 mkdirSync(runbooks, { recursive: true })
 writeFileSync(join(runbooks, 'README.md'), renderRunbookIndex())
-for (const kind of kindNames) writeFileSync(join(runbooks, `${kind}.md`), renderRunbook(kind))
+for (const kind of kindNames)
+  writeFileSync(join(runbooks, `${kind}.md`), renderRunbook(kind))
 
-const { alertRules } = await import('../dist/alerts/rules.js')
-const { alertRunbook, alertsDoc, alertsFile, recordingRulesFile } =
-  await import('../dist/alerts/files.js')
+const { alertRules } = await import('../src/alerts/rules.ts')
+const { alertRunbook } = await import('../src/alerts/runbook.ts')
+const { alertsDoc, alertsFile, recordingRulesFile } =
+  await import('./generate/alert-files.ts')
 writeFileSync(join(root, 'prometheus', 'alerts.yml'), alertsFile())
 writeFileSync(join(root, 'prometheus', 'rules.yml'), recordingRulesFile())
 writeFileSync(join(root, 'docs', 'alerts.md'), alertsDoc())
-const { dashboardFile } = await import('../dist/alerts/dashboard.js')
+const { dashboardFile } = await import('./generate/dashboard.ts')
 writeFileSync(join(root, 'grafana', 'builder-monitor.json'), dashboardFile())
 for (const rule of alertRules)
   writeFileSync(join(runbooks, `${rule.name}.md`), alertRunbook(rule))
 
-// The options of the NixOS module follow from the schema; only a real Nix can tell them
+// The options of the NixOS module follow from the schema; rendering them needs Nix
 const options = spawnSync(process.execPath, [join(root, 'scripts', 'nixos-docs.mjs')], {
   encoding: 'utf8',
 })
 if (options.status === 0) writeFileSync(join(root, 'docs', 'nixos.md'), options.stdout)
-else console.error('docs/nixos.md is left as it is: nix-instantiate is needed for it')
+else console.error('docs/nixos.md is unchanged: it needs nix-instantiate')

@@ -1,4 +1,4 @@
-import { alertRunbook } from '../alerts/files.ts'
+import { alertRunbook } from '../alerts/runbook.ts'
 import { alertRules, familiesUsedByRules } from '../alerts/rules.ts'
 import {
   loadConfig,

@@ -1,21 +1,21 @@
-/** The alerts: generated files that are up to date, series that exist, pages that are there. */
+/** Generated files of the alerts are up to date; series and linked pages exist. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import t from 'tap'
 import {
-  alertRunbook,
   alertsDoc,
   alertsFile,
   recordingRulesFile,
   runbookBase,
-} from '../../src/alerts/files.ts'
-import { dashboardFile, dashboardQueries } from '../../src/alerts/dashboard.ts'
+} from '../../scripts/generate/alert-files.ts'
+import { dashboardFile, dashboardQueries } from '../../scripts/generate/dashboard.ts'
+import { alertRunbook } from '../../src/alerts/runbook.ts'
 import { alertRules } from '../../src/alerts/rules.ts'
 import { families } from '../../src/exporters/prometheus/families.ts'
 
 const root = new URL('../../', import.meta.url)
 const text = (path: string) => readFile(new URL(path, root), 'utf8').catch(() => '')
 
-t.test('what is generated is up to date; else: npm run docs', async t => {
+t.test('generated files are up to date (else: npm run docs)', async t => {
   t.equal(await text('prometheus/alerts.yml'), alertsFile())
   t.equal(await text('prometheus/rules.yml'), recordingRulesFile())
   t.equal(await text('docs/alerts.md'), alertsDoc())
@@ -24,7 +24,7 @@ t.test('what is generated is up to date; else: npm run docs', async t => {
     t.equal(await text(`docs/runbooks/${rule.name}.md`), alertRunbook(rule), rule.name)
 })
 
-t.test('every series of rules and of their tests is one of ours', async t => {
+t.test('rules and their tests only use series that builder-monitor exports', async t => {
   const names = new Set<string>(families.map(({ name }) => name))
   const sources = [
     await text('prometheus/alerts.yml'),
@@ -32,7 +32,7 @@ t.test('every series of rules and of their tests is one of ours', async t => {
     await text('prometheus/tests/alerts.yml'),
     ...dashboardQueries(),
   ].join('\n')
-  // A colon before it: the name of a recording
+  // Names after a colon are recording rules
   const used = sources.match(/(?<![\w:/-])(?:nix_|builder_monitor_)\w+(?!\w*:)/g) ?? []
   t.ok(used.length > 50)
   t.same(
@@ -42,13 +42,13 @@ t.test('every series of rules and of their tests is one of ours', async t => {
 })
 
 t.test(
-  'every alert keeps to the conventions, and is tested firing and not firing',
+  'every alert follows the conventions and has a firing and a non-firing test',
   async t => {
     const tests = await text('prometheus/tests/alerts.yml')
     for (const { name, summary, description } of alertRules) {
       t.match(name, /^Nix[A-Z]\w+$/)
-      t.match(summary, /^[A-Zb].*[^.]\.$/, 'one sentence')
-      t.notMatch(summary, /\{\{/, 'that is always the same')
+      t.match(summary, /^[A-Zb].*[^.]\.$/, 'the summary is one sentence')
+      t.notMatch(summary, /\{\{/, 'the summary has no template')
       t.match(description, /\{\{ \$(?:labels|value)/)
       const blocks = tests
         .split('\n  - name: ')
@@ -64,7 +64,7 @@ t.test(
   },
 )
 
-t.test('links of the documents lead somewhere', async t => {
+t.test('links in the documentation have a target', async t => {
   const inDocs = await readdir(new URL('docs', root), { recursive: true })
   const pages = [
     ...['README.md', 'CHANGELOG.md'],

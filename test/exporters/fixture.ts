@@ -255,7 +255,7 @@ export const alertOf = (builder: string, change: Partial<Alert> = {}): Alert => 
   }
   return {
     name: 'NixBuilderDown',
-    annotations: { summary: 'A Nix builder cannot take work.', description: builder },
+    annotations: { summary: 'A Nix builder is down.', description: builder },
     state: 'firing',
     value: 1,
     activeAt: now - 360,

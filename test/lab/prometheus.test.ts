@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { dashboardQueries } from '../../src/alerts/dashboard.ts'
+import { dashboardQueries } from '../../scripts/generate/dashboard.ts'
 import { freePort, startProgram } from './program.ts'
 import { labDir, machineLine, nodes, shared, waitFor } from './support.ts'
 
@@ -138,7 +138,7 @@ ${await readFile(join(prometheusDir, 'examples', 'alertmanager-inhibit.yml'), 'u
           job: 'builder-monitor',
         },
         annotations: {
-          summary: 'A Nix builder cannot take work.',
+          summary: 'A Nix builder is down.',
           runbook_url: /NixBuilderDown\.md$/,
         },
       },

@@ -16,7 +16,7 @@ import {
   seeStatus,
 } from './promql.ts'
 
-/** Whether a builder takes work. */
+/** Alerts about the state of one builder. */
 export const builderRules: readonly AlertRule[] = [
   {
     name: 'NixBuilderHostKeyChanged',
@@ -27,15 +27,15 @@ export const builderRules: readonly AlertRule[] = [
         .filter(valueIs(1)),
     for: '0m',
     severity: 'critical',
-    summary: 'The host key of a Nix builder has changed.',
+    summary: 'The host key of a Nix builder changed.',
     description:
-      'The builder {{ $labels.builder }} shows another host key than the one that {{ $labels.instance }} knows: it was installed anew, or somebody is in between.',
+      'The builder {{ $labels.builder }} presents a different host key than the one known to {{ $labels.instance }}: it was reinstalled, or this is a man-in-the-middle attack.',
     runbook: {
       meaning:
-        'ssh refuses to connect, so no build goes there. Whoever answers may be an attacker who would receive sources and answer with binaries.',
+        'ssh refuses to connect, so no build runs on this builder. If the connection is intercepted, the attacker would receive sources and could return manipulated binaries.',
       diagnosis:
-        'On the builder itself (by its console): ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; compare it with the key in the status.',
-      fix: 'Only where the fingerprints are equal: ssh-keygen -R HOST, then take the new key over. See host_key_changed.',
+        'On the console of the builder: `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`. Compare the fingerprint with the one in the status.',
+      fix: 'Only if the fingerprints are equal: `ssh-keygen -R HOST`, then accept the new key. See host_key_changed.',
     },
   },
   {
@@ -50,14 +50,14 @@ export const builderRules: readonly AlertRule[] = [
       ),
     for: '5m',
     severity: 'warning',
-    summary: 'A Nix builder cannot take work.',
+    summary: 'A Nix builder is down.',
     description:
-      'The builder {{ $labels.builder }} has been down for more than five minutes, as {{ $labels.instance }} sees it.',
+      'The builder {{ $labels.builder }} has been down for more than five minutes, as seen from {{ $labels.instance }}.',
     runbook: {
       meaning:
-        'Builds are not sent there, or fail there. The verdict is damped: it was seen at least twice.',
-      diagnosis: `${seeStatus} nix_builder_cause has kind and side.`,
-      fix: 'Follow the hint of the cause; builder-monitor explain KIND says more.',
+        'Nix cannot build on this builder. The state is debounced: at least two probes failed.',
+      diagnosis: `${seeStatus} The labels of nix_builder_cause have its kind and side.`,
+      fix: 'Run the fix that the status shows. `builder-monitor explain KIND` explains the cause.',
     },
   },
   {
@@ -70,14 +70,14 @@ export const builderRules: readonly AlertRule[] = [
       ),
     for: '30m',
     severity: 'warning',
-    summary: 'Nothing is known of a Nix builder.',
+    summary: 'The state of a Nix builder is unknown.',
     description:
-      'For half an hour {{ $labels.instance }} could not tell whether the builder {{ $labels.builder }} works.',
+      '{{ $labels.instance }} has not been able to determine the state of the builder {{ $labels.builder }} for half an hour.',
     runbook: {
       meaning:
-        'No probe was conclusive: the builder turns logins away for being busy, or waits after refused keys, or the monitor does not come to its work.',
-      diagnosis: `${seeStatus} nix_builder_probe_run_timestamp_seconds tells whether it is asked at all.`,
-      fix: 'Where sshd is crowded raise MaxStartups there; where keys are refused mend the key.',
+        'No probe was conclusive: the builder rejects logins because it is busy, or the monitor waits after a rejected key, or the monitor does not run its probes.',
+      diagnosis: `${seeStatus} nix_builder_probe_run_timestamp_seconds shows when the builder was probed last.`,
+      fix: 'If sshd is overloaded, raise MaxStartups on the builder. If the key is rejected, fix the key.',
     },
   },
   {
@@ -102,14 +102,14 @@ export const builderRules: readonly AlertRule[] = [
     },
     for: '15m',
     severity: 'warning',
-    summary: 'No build has proved a Nix builder for long.',
+    summary: 'A Nix builder had no successful canary build recently.',
     description:
-      'The last canary build on {{ $labels.builder }} that succeeded is {{ $value | humanizeDuration }} ago.',
+      'The last successful canary build on {{ $labels.builder }} was {{ $value | humanizeDuration }} ago.',
     runbook: {
       meaning:
-        'Logins work, but nothing was built there: canaries are held back (no space, no free slot) or do not come to an end.',
-      diagnosis: 'sudo builder-monitor check BUILDER --canary',
-      fix: 'Where canaries are busy look at slots and at the space above min-free; where they fail follow their hint.',
+        'Logins work, but no canary build succeeded: canary builds are skipped (no free space, no free slot) or do not finish.',
+      diagnosis: '`sudo builder-monitor check BUILDER --canary`',
+      fix: 'If canaries are busy, check the slots and the free space above min-free. If they fail, run the fix that the status shows.',
     },
   },
   {
@@ -118,14 +118,13 @@ export const builderRules: readonly AlertRule[] = [
     evaluate: samples => samples.select('nix_builder_flapping').filter(valueIs(1)),
     for: '15m',
     severity: 'warning',
-    summary: 'A Nix builder comes and goes.',
-    description:
-      'The state of {{ $labels.builder }} changes too often to believe any of it.',
+    summary: 'A Nix builder is flapping.',
+    description: 'The state of {{ $labels.builder }} changes too often to be reliable.',
     runbook: {
       meaning:
-        'More than four changes in half an hour, and not yet fifteen quiet minutes.',
-      diagnosis: 'The timeline of the status page; changes(nix_builder_up[1h]).',
-      fix: 'Usually the network, a reboot loop, or memory: look at the causes in the log (verdict changed).',
+        'The state changed more than four times in half an hour and has not been stable for fifteen minutes since.',
+      diagnosis: 'The timeline on the status page; changes(nix_builder_up[1h]).',
+      fix: 'Usually the network, a reboot loop or memory. The log has the cause of each change (message "health changed").',
     },
   },
 ]

@@ -2,7 +2,7 @@ import type { AlertRule } from '../rule.ts'
 import { valueIs, emptyIfSelfCheckFailed } from '../sample-set.ts'
 import { unlessSelfCheckFailed } from './promql.ts'
 
-/** The fleet as a whole, and this machine. */
+/** Alerts about all builders together and about this machine. */
 export const fleetRules: readonly AlertRule[] = [
   {
     name: 'NixNoBuilderForSystem',
@@ -14,15 +14,15 @@ export const fleetRules: readonly AlertRule[] = [
       ),
     for: '5m',
     severity: 'critical',
-    summary: 'No builder can build for a system.',
+    summary: 'No Nix builder is available for a system.',
     description:
-      'None of the builders that {{ $labels.instance }} knows is proven able to build for {{ $labels.system }} now.',
+      'None of the builders of {{ $labels.instance }} is verified to build for {{ $labels.system }}.',
     runbook: {
       meaning:
-        'Builds for this system wait for ever, fail, or run on this machine. Every builder that is configured for the system is down, unproven or drained.',
+        'Builds for this system wait forever, fail, or run on this machine. Every builder configured for the system is down, unverified or drained.',
       diagnosis:
-        'sudo builder-monitor status; nix_builder_state and nix_builder_cause of the builders with that system.',
-      fix: 'Mend one builder of that system first; each has its cause with a hint. If none shall exist any more, take its lines out of the builders list.',
+        '`sudo builder-monitor status`; nix_builder_state and nix_builder_cause of the builders with that system.',
+      fix: 'Fix one builder of that system first; the status shows the cause and the fix for each. If the system is no longer needed, remove its lines from the builders list.',
     },
   },
   {
@@ -32,14 +32,14 @@ export const fleetRules: readonly AlertRule[] = [
     sourceFamily: 'nix_client_ready',
     for: '5m',
     severity: 'warning',
-    summary: 'A machine cannot send builds to its Nix builders.',
+    summary: 'This machine cannot send builds to its Nix builders.',
     description:
-      '{{ $labels.instance }} itself is not fit to send builds: the check {{ $labels.check }} fails.',
+      '{{ $labels.instance }} cannot send builds: the check {{ $labels.check }} failed.',
     runbook: {
       meaning:
-        'The fault is on the machine that sends the builds, not on the builders; their alerts follow from it and are inhibited.',
-      diagnosis: 'sudo builder-monitor status, section "This machine".',
-      fix: 'Each check prints what to type.',
+        'The fault is on the machine that sends the builds, not on the builders. Alerts for its builders are consequences and are inhibited.',
+      diagnosis: '`sudo builder-monitor status`, section "This machine".',
+      fix: 'Run the fix that the status shows for the failed check.',
     },
   },
 ]

@@ -3,7 +3,7 @@ import { buildersInStates, valueIs, excludeBuildersIn } from '../sample-set.ts'
 import { thresholds as t } from '../thresholds.ts'
 import { inState, loginInterval, perBuilder } from './promql.ts'
 
-/** The monitor itself. */
+/** Alerts about builder-monitor itself. */
 export const monitorRules: readonly AlertRule[] = [
   {
     name: 'NixBuilderMonitorReloadFailed',
@@ -12,14 +12,14 @@ export const monitorRules: readonly AlertRule[] = [
       samples.select('builder_monitor_config_last_reload_successful').filter(valueIs(0)),
     for: '10m',
     severity: 'warning',
-    summary: 'builder-monitor runs with an old configuration.',
+    summary: 'builder-monitor runs with an outdated configuration.',
     description:
-      'The newest configuration of {{ $labels.instance }} is bad and was refused.',
+      'The newest configuration of {{ $labels.instance }} is invalid and was rejected.',
     runbook: {
       meaning:
-        'What was changed does not hold; after a restart the monitor would not start.',
-      diagnosis: 'builder-monitor config check',
-      fix: 'Mend what it names, then systemctl reload builder-monitor.',
+        'Changes to the configuration have no effect. The service would not start again after a stop.',
+      diagnosis: '`builder-monitor config check`',
+      fix: 'Fix the errors it prints, then `systemctl reload builder-monitor`.',
     },
   },
   {
@@ -42,14 +42,15 @@ export const monitorRules: readonly AlertRule[] = [
     },
     for: '5m',
     severity: 'warning',
-    summary: 'builder-monitor asks no builder any more.',
+    summary: 'builder-monitor does not probe its builders.',
     description:
-      '{{ $labels.instance }} answers scrapes, but its last login was {{ $value | humanizeDuration }} ago.',
+      '{{ $labels.instance }} responds to scrapes, but its last login was {{ $value | humanizeDuration }} ago.',
     runbook: {
-      meaning: 'What it shows is old. Its watchdog should have restarted it.',
+      meaning:
+        'All reported states are outdated. The systemd watchdog should have restarted the service.',
       diagnosis:
-        'systemctl status builder-monitor; journalctl -u builder-monitor -n 100.',
-      fix: 'systemctl restart builder-monitor, and send us the log.',
+        '`systemctl status builder-monitor`; `journalctl -u builder-monitor -n 100`',
+      fix: '`systemctl restart builder-monitor`, and report a bug with the log.',
     },
   },
 ]

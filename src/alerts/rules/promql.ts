@@ -1,4 +1,4 @@
-/** Pieces that several expressions are put together from. */
+/** Parts shared by several expressions. */
 export const perBuilder = 'on (instance, job, builder)'
 export const unlessSelfCheckFailed =
   'unless on (instance, job) (builder_monitor_self_check_failed == 1)'
@@ -7,6 +7,6 @@ export const inState = (states: string): string =>
 export const canaryInterval = 'builder_monitor_probe_interval_seconds{probe="canary"}'
 export const loginInterval = 'builder_monitor_probe_interval_seconds{probe="login"}'
 
-/** Where the cause is read, for the runbook. */
+/** For runbooks. */
 export const seeStatus =
-  'sudo builder-monitor status names the cause, its side and the mend.'
+  '`sudo builder-monitor status` shows the cause, the side and the fix.'

@@ -3,7 +3,7 @@ import { toAges, hasSameLabels, selectBuildersIn } from '../sample-set.ts'
 import { thresholds as t } from '../thresholds.ts'
 import { perBuilder } from './promql.ts'
 
-/** What runs out on a builder, or stays taken. */
+/** Alerts about resources of one builder. */
 export const resourceRules: readonly AlertRule[] = [
   {
     name: 'NixBuilderGCOverdue',
@@ -21,21 +21,21 @@ export const resourceRules: readonly AlertRule[] = [
     sourceFamily: 'nix_builder_filesystem_available_bytes',
     for: '5m',
     severity: 'warning',
-    summary: 'The garbage collector of a Nix builder frees no space.',
+    summary: 'Garbage collection on a Nix builder frees no space.',
     description:
-      '{{ $labels.builder }} has been below its min-free for {{ $value | humanizeDuration }}, and less than 1 GiB is left.',
+      'The store of {{ $labels.builder }} has been below min-free for {{ $value | humanizeDuration }}, and less than 1 GiB is left.',
     runbook: {
       meaning:
         'The next build starts a garbage collection that finds nothing to delete, and then runs out of space.',
       diagnosis:
-        'On the builder: df -h /nix/store; nix-store --gc --print-dead | wc -l; ls -l /nix/var/nix/gcroots/auto.',
-      fix: 'Delete old roots and profiles (sudo nix-collect-garbage -d) or give the store more room.',
+        'On the builder: `df -h /nix/store`; `nix-store --gc --print-dead | wc -l`; `ls -l /nix/var/nix/gcroots/auto`',
+      fix: 'Delete old roots and profiles (`sudo nix-collect-garbage -d`) or enlarge the file system of the store.',
     },
   },
   {
     name: 'NixBuilderStoreFull',
     expr: `nix_builder_filesystem_available_bytes < ${t.fullBytes} or nix_builder_filesystem_available_inodes < ${t.fullInodes}`,
-    // `or` takes the inodes of a file system only where its bytes are not there already
+    // PromQL's `or` adds the inode sample only for file systems without a byte sample
     evaluate: samples => {
       const bytes = samples
         .select('nix_builder_filesystem_available_bytes')
@@ -50,12 +50,12 @@ export const resourceRules: readonly AlertRule[] = [
     severity: 'warning',
     summary: 'A file system of a Nix builder is full.',
     description:
-      'On {{ $labels.builder }} the file system of {{ $labels.filesystem }} has {{ $value | humanize }} bytes or inodes left.',
+      'The {{ $labels.filesystem }} file system of {{ $labels.builder }} has {{ $value | humanize }} bytes or inodes left.',
     runbook: {
       meaning:
-        'Builds fail there, often with words that name something else (a crashing daemon).',
-      diagnosis: 'On the builder: df -h /nix/store /tmp; df -i /nix/store.',
-      fix: 'sudo nix-collect-garbage -d; set min-free and max-free so that it happens by itself.',
+        'Builds fail on this builder, often with a misleading error (a crashing daemon).',
+      diagnosis: 'On the builder: `df -h /nix/store /tmp`; `df -i /nix/store`',
+      fix: '`sudo nix-collect-garbage -d`. Set min-free and max-free so that Nix collects garbage automatically.',
     },
   },
   {
@@ -69,14 +69,15 @@ export const resourceRules: readonly AlertRule[] = [
     sourceFamily: 'nix_builder_slots_held',
     for: '15m',
     severity: 'warning',
-    summary: 'A slot of a Nix builder is held for a day.',
+    summary: 'A slot of a Nix builder has been in use for a day.',
     description:
-      '{{ $labels.instance }} has held a slot of {{ $labels.builder }} for {{ $value | humanizeDuration }}.',
+      '{{ $labels.instance }} has been using a slot of {{ $labels.builder }} for {{ $value | humanizeDuration }}.',
     runbook: {
       meaning:
-        'A build that really lasts so long, or a hook that waits for ever and keeps the slot from others.',
-      diagnosis: 'sudo builder-monitor status: process and age of each slot.',
-      fix: 'Where nothing is built there any more, end the process that holds the lock. See slot_stuck.',
+        'A build really takes that long, or a build hook hangs and blocks the slot.',
+      diagnosis:
+        '`sudo builder-monitor status` shows the process and the age of each slot.',
+      fix: 'If the slot has no running build, end the process that holds the lock. See slot_stuck.',
     },
   },
   {
@@ -90,33 +91,33 @@ export const resourceRules: readonly AlertRule[] = [
     severity: 'warning',
     summary: 'An SSH certificate for a Nix builder expires soon.',
     description:
-      'The first certificate that is needed for {{ $labels.builder }} expires in {{ $value | humanizeDuration }}.',
+      'The first certificate required for {{ $labels.builder }} expires in {{ $value | humanizeDuration }}.',
     runbook: {
-      meaning: 'From then on no build can log in there.',
+      meaning: 'After that no build can log in to the builder.',
       diagnosis:
-        'ssh-keygen -L -f KEY-cert.pub, for the key of the machine line; on the builder, for its host certificate.',
-      fix: 'Have the certificate signed anew by its authority.',
+        '`ssh-keygen -L -f KEY-cert.pub` for the key in the machine line; on the builder, for its host certificate.',
+      fix: 'Have the certificate authority sign a new certificate.',
     },
   },
   {
     name: 'NixBuilderOOMKills',
     expr: `increase(nix_builder_daemon_oom_kills_total[1h]) > ${t.oomKillsPerHour}`,
-    // Without Prometheus' extrapolation: processes that were killed are whole
+    // Unlike Prometheus, without extrapolation: the number of killed processes is an integer
     evaluate: samples =>
       samples
         .increaseOverHour('nix_builder_daemon_oom_kills_total')
         .filter(({ value }) => value > t.oomKillsPerHour),
     for: '0m',
     severity: 'info',
-    summary: 'Builds are killed for lack of memory.',
+    summary: 'Builds on a Nix builder are killed by the OOM killer.',
     description:
-      'On {{ $labels.builder }} {{ $value | humanize }} processes of nix-daemon were killed for lack of memory within an hour.',
+      '{{ $value | humanize }} processes of nix-daemon on {{ $labels.builder }} were killed for lack of memory within an hour.',
     runbook: {
       meaning:
-        'Builds fail there that need more memory than the limit of nix-daemon.service or the machine has.',
+        'Builds that need more memory than the limit of nix-daemon.service or the machine fail.',
       diagnosis:
-        'On the builder: journalctl -k | grep -i oom; systemctl show nix-daemon -p MemoryMax.',
-      fix: 'Fewer jobs at a time (maxJobs, cores), or more memory.',
+        'On the builder: `journalctl -k | grep -i oom`; `systemctl show nix-daemon -p MemoryMax`',
+      fix: 'Run fewer jobs at a time (maxJobs, cores), or add memory.',
     },
   },
   {
@@ -132,12 +133,12 @@ export const resourceRules: readonly AlertRule[] = [
     severity: 'info',
     summary: 'The clock of a Nix builder is wrong.',
     description:
-      'The clock of {{ $labels.builder }} is {{ $value | humanizeDuration }} off that of {{ $labels.instance }}.',
+      'The clock of {{ $labels.builder }} is {{ $value | humanizeDuration }} off the clock of {{ $labels.instance }}.',
     runbook: {
       meaning:
-        'Certificates are refused, and builds see wrong times; or it is the clock here that is wrong.',
-      diagnosis: 'date -u on both machines; timedatectl.',
-      fix: 'Set the time, and have it kept: systemctl enable --now systemd-timesyncd.',
+        'Certificates are rejected and builds see a wrong time. Possibly the clock of this machine is the wrong one.',
+      diagnosis: '`date -u` on both machines; `timedatectl`',
+      fix: 'Set the time and synchronize it: `systemctl enable --now systemd-timesyncd`',
     },
   },
 ]

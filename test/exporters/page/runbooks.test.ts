@@ -1,5 +1,5 @@
 import t from 'tap'
-import { alertRunbook } from '../../../src/alerts/files.ts'
+import { alertRunbook } from '../../../src/alerts/runbook.ts'
 import { alertRules } from '../../../src/alerts/rules.ts'
 import { kindNames } from '../../../src/diagnosis/kinds.ts'
 import { createPageExporter } from '../../../src/exporters/page/index.ts'

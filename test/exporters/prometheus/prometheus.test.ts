@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { families, reservedFamilies } from '../../../src/exporters/prometheus/families.ts'
 import { createDeliveryMetrics } from '../../../src/alerts/delivery/delivery-metrics.ts'
-import { metricsDoc } from '../../../src/exporters/prometheus/metrics-doc.ts'
+import { metricsDoc } from '../../../scripts/generate/metrics-doc.ts'
 import { createPrometheusExporter } from '../../../src/exporters/prometheus/prometheus.ts'
 import { kindNames, kindState } from '../../../src/diagnosis/kinds.ts'
 import {

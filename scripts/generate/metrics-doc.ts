@@ -1,4 +1,9 @@
-import { families, reservedFamilies, presences, type Family } from './families.ts'
+import {
+  families,
+  reservedFamilies,
+  presences,
+  type Family,
+} from '../../src/exporters/prometheus/families.ts'
 
 const titles: Readonly<Record<Family['group'], string>> = {
   builder: 'Each builder',
