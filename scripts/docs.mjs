@@ -1,5 +1,5 @@
-// Writes the files that are generated from the code: config.schema.json, docs/metrics.md, docs/runbooks/, docs/alerts.md,
-// prometheus/*.yml, grafana/builder-monitor.json and docs/nixos.md.
+// Writes the files that are generated from the code: config.schema.json, docs/metrics.md, docs/kinds.md, docs/runbooks/,
+// docs/alerts.md, prometheus/*.yml, grafana/builder-monitor.json and docs/nixos.md.
 // Tests compare them with the code. Run: npm run docs
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -17,10 +17,12 @@ const { metricsDoc } = await import('./generate/metrics-doc.ts')
 mkdirSync(join(root, 'docs'), { recursive: true })
 writeFileSync(join(root, 'docs', 'metrics.md'), metricsDoc())
 
-const { kindNames } = await import('../src/diagnosis/kinds.ts')
-const { renderRunbook, renderRunbookIndex } = await import('../src/diagnosis/runbook.ts')
+const { kindNames } = await import('../src/model/index.ts')
+const { renderKindsTable, renderRunbook, renderRunbookIndex } =
+  await import('../src/diagnosis/runbook.ts')
 const runbooks = join(root, 'docs', 'runbooks')
 mkdirSync(runbooks, { recursive: true })
+writeFileSync(join(root, 'docs', 'kinds.md'), renderKindsTable())
 writeFileSync(join(runbooks, 'README.md'), renderRunbookIndex())
 for (const kind of kindNames)
   writeFileSync(join(runbooks, `${kind}.md`), renderRunbook(kind))

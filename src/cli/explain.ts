@@ -1,4 +1,4 @@
-import { isKind, kindNames } from '../diagnosis/kinds.ts'
+import { isKind, kindNames } from '../model/index.ts'
 import { closestMatch } from '../text/closest-match.ts'
 import { renderRunbook } from '../diagnosis/runbook.ts'
 import { UsageError, type Io } from './terminal.ts'

@@ -1,10 +1,12 @@
 import {
   probeNames,
   type CanaryRun,
+  type Fix,
   type ProbeName,
   type ProbeValues,
   type State,
 } from '../model/index.ts'
+import { formatFix } from '../diagnosis/kinds/index.ts'
 import { earliestExpiry, formatIsoTime } from '../diagnosis/notices.ts'
 import type { BuilderReport, ProbeReport, Report } from '../diagnosis/report.ts'
 import { wantsColor, type Io } from './terminal.ts'
@@ -147,7 +149,7 @@ const renderBuilder = (
     lines.push(
       `    ${paint.bold('why')}   ${cause.reason} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
     )
-    lines.push(`    ${paint.bold('mend')}  ${cause.hint}`)
+    lines.push(...renderFixes(cause.fixes, builder.name, paint))
     lines.push(`    ${paint.bold('see')}   ${cause.reproduce}`)
     if (cause.evidence)
       for (const line of cause.evidence.split('\n').slice(0, 8))
@@ -160,6 +162,13 @@ const renderBuilder = (
   return `${lines.join('\n')}\n`
 }
 
+/** One line for each step; the first has the label. */
+const renderFixes = (fixes: readonly Fix[], builder: string, paint: Paint): string[] =>
+  fixes.map(
+    (fix, i) =>
+      `    ${paint.bold(i === 0 ? 'fix ' : '    ')}  ${formatFix(fix, builder)}`,
+  )
+
 /** Only what is wrong here: that this machine is well is no news. */
 const renderClient = ({ checks }: Report['client'], paint: Paint): string[] => {
   const failing = Object.entries(checks).filter(
@@ -168,9 +177,9 @@ const renderClient = ({ checks }: Report['client'], paint: Paint): string[] => {
   if (failing.length === 0) return []
   return [
     paint.bold('This machine'),
-    ...failing.flatMap(([name, { status, reason = '', hint = '' }]) => [
+    ...failing.flatMap(([name, { status, reason = '', fixes = [] }]) => [
       `  ${paint.status(status, `${statusSymbols[status]} ${name.padEnd(7)}`)} ${reason}`,
-      `    ${paint.bold('mend')}  ${hint}`,
+      ...renderFixes(fixes, '', paint),
     ]),
     '',
   ]

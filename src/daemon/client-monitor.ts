@@ -5,7 +5,7 @@ import type {
   Snapshot,
   CronScheduler,
 } from '../model/index.ts'
-import { formatFix, formatMessage } from '../diagnosis/kinds.ts'
+import { fixesText, kindFixes, formatMessage } from '../diagnosis/kinds/index.ts'
 import { clientOutcomes } from '../diagnosis/report.ts'
 import type { CheckClient } from '../probes/client/checks.ts'
 import { lastValue, type Store } from '../state/store.ts'
@@ -53,7 +53,7 @@ export const createClientMonitor = (deps: ClientMonitorDeps) => {
               check,
               kind: outcome.kind,
               reason: formatMessage(outcome.kind, outcome.params),
-              hint: formatFix(outcome.kind, outcome.params),
+              fix: fixesText(kindFixes(outcome.kind, outcome.params)),
             },
             'this machine cannot send builds',
           )

@@ -1,7 +1,8 @@
 import type { Config } from '../config/config.ts'
-import type { Kind, Params } from '../diagnosis/kinds.ts'
 import type { Engine } from '../engine/engine.ts'
 import type {
+  Kind,
+  Params,
   AskLocalDaemon,
   Builder,
   BuilderState,

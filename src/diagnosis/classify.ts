@@ -1,4 +1,4 @@
-import type { Kind, Params } from './kinds.ts'
+import type { Kind, Params } from '../model/index.ts'
 import { sanitize } from '../text/sanitize.ts'
 import { oneLine } from '../text/truncate.ts'
 

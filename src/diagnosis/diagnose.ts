@@ -7,8 +7,8 @@ import type {
   Problem,
   ProbeRecords,
   Result,
+  Kind,
 } from '../model/index.ts'
-import type { Kind } from './kinds.ts'
 import { formatClockOffset } from './notices.ts'
 
 /** From the first rung to the last: what stands earlier explains what stands later. */

@@ -6,9 +6,9 @@ import type {
   ProbeName,
   ProbeRecord,
   Health,
+  Kind,
 } from '../model/index.ts'
 import { diagnose, isVerified } from './diagnose.ts'
-import type { Kind } from './kinds.ts'
 
 /** What the verdict needs to know beside the results. */
 export interface HealthContext {

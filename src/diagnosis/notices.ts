@@ -3,8 +3,9 @@ import type {
   CertificateInfo,
   ProbeName,
   ProbeValues,
+  Kind,
+  Params,
 } from '../model/index.ts'
-import type { Kind, Params } from './kinds.ts'
 import { builderParams } from './params.ts'
 
 /** Worth knowing about a builder; it changes no state by itself. */

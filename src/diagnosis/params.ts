@@ -1,8 +1,7 @@
-import type { Builder } from '../model/index.ts'
+import type { Builder, Params } from '../model/index.ts'
 import { shellQuote } from '../nix/protocol/store-command.ts'
-import type { Params } from './kinds.ts'
 
-/** The parameters that every sentence and hint may use; a probe's own win over them. */
+/** Returns the parameters that every message and fix may use. Those of a probe override them. */
 export const builderParams = (builder: Builder): Params => {
   const host = builder.host ?? builder.storeUri
   const key = builder.sshKey ?? builder.params['ssh-key'] ?? null
@@ -11,9 +10,9 @@ export const builderParams = (builder: Builder): Params => {
     user: builder.user ?? 'root',
     dest: shellQuote(builder.user ? `${builder.user}@${host}` : host),
     port: String(builder.port ?? 22),
-    key: key === null ? '~root/.ssh/id_ed25519' : shellQuote(key),
+    key: key === null ? '~root/.ssh/id_ed25519' : key,
     ssh: [
-      'sudo ssh',
+      'ssh',
       ...(key === null ? [] : ['-i', shellQuote(key)]),
       ...(builder.port === null ? [] : ['-p', String(builder.port)]),
     ].join(' '),

@@ -1,4 +1,5 @@
 import type {
+  Fix,
   BuilderState,
   Cause,
   ClientCheck,
@@ -9,11 +10,13 @@ import type {
   ProbeName,
   Snapshot,
   State,
+  Kind,
+  Side,
 } from '../model/index.ts'
 import { clientChecks, probeNames } from '../model/index.ts'
 import { configCause, worstState } from './diagnose.ts'
 import { lint } from './lint/lint.ts'
-import { formatFix, formatMessage, kindSide, type Kind, type Side } from './kinds.ts'
+import { kindFixes, formatMessage, kindSide } from './kinds/index.ts'
 import { collectNotices } from './notices.ts'
 import { reproduceCommand } from './reproduce.ts'
 import { sharedCauses, type SharedCause } from './shared-cause.ts'
@@ -51,7 +54,7 @@ export interface CauseReport {
   readonly kind: Kind
   readonly side: Side
   readonly reason: string
-  readonly hint: string
+  readonly fixes: readonly Fix[]
   readonly reproduce: string
   readonly evidence: string | null
 }
@@ -59,14 +62,14 @@ export interface CauseReport {
 export interface NoticeReport {
   readonly kind: Kind
   readonly reason: string
-  readonly hint: string
+  readonly fixes: readonly Fix[]
 }
 
 interface CheckReport {
   readonly status: ClientOutcome['status']
   readonly kind?: Kind
   readonly reason?: string
-  readonly hint?: string
+  readonly fixes?: readonly Fix[]
 }
 
 export interface ProbeReport extends Omit<CheckReport, 'status'> {
@@ -147,7 +150,7 @@ const checkReport = (outcome: ClientOutcome): CheckReport =>
         status: outcome.status,
         kind: outcome.kind,
         reason: formatMessage(outcome.kind, outcome.params),
-        hint: formatFix(outcome.kind, outcome.params),
+        fixes: kindFixes(outcome.kind, outcome.params),
       }
 
 /** `now` in Unix seconds. */
@@ -162,7 +165,7 @@ export const builderReport = (state: BuilderState, now: number): BuilderReport =
   notices: collectNotices(state, now).map(({ kind, params }) => ({
     kind,
     reason: formatMessage(kind, params),
-    hint: formatFix(kind, params),
+    fixes: kindFixes(kind, params),
   })),
   probes: Object.fromEntries(
     probeNames.flatMap(name => {
@@ -177,7 +180,7 @@ const causeReport = (state: BuilderState, cause: Cause): CauseReport => ({
   kind: cause.kind,
   side: kindSide(cause.kind),
   reason: formatMessage(cause.kind, cause.params),
-  hint: formatFix(cause.kind, cause.params),
+  fixes: kindFixes(cause.kind, cause.params),
   reproduce: reproduceCommand(state.builder, cause.probe),
   evidence: cause.evidence ?? null,
 })
@@ -193,7 +196,7 @@ const probeReport = ({
     : {
         kind: outcome.kind,
         reason: formatMessage(outcome.kind, outcome.params),
-        hint: formatFix(outcome.kind, outcome.params),
+        fixes: kindFixes(outcome.kind, outcome.params),
       }),
   durationSeconds,
   at,

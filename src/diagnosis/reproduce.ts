@@ -5,7 +5,7 @@ import { builderParams } from './params.ts'
 /** A command that a person can paste to see the same answer with the real tools. */
 export const reproduceCommand = (builder: Builder, probe: Cause['probe']): string => {
   const { ssh, dest } = builderParams(builder) as { ssh: string; dest: string }
-  const login = `${ssh} -o BatchMode=yes -o ConnectTimeout=5 ${dest}`
+  const login = `sudo ${ssh} -o BatchMode=yes -o ConnectTimeout=5 ${dest}`
   switch (probe) {
     case 'config':
       return 'builder-monitor builders'

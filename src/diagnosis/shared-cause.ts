@@ -1,5 +1,5 @@
 import type { BuilderState, Cause, Snapshot } from '../model/index.ts'
-import { formatMessage } from './kinds.ts'
+import { formatMessage } from './kinds/index.ts'
 
 /** One cause that several builders have in common. */
 export interface SharedCause {

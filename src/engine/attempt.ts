@@ -1,5 +1,4 @@
-import type { Clock, Outcome, ProbeName, Result } from '../model/index.ts'
-import type { Params } from '../diagnosis/kinds.ts'
+import type { Clock, Outcome, ProbeName, Result, Params } from '../model/index.ts'
 import { truncateEvidence, oneLine } from '../text/truncate.ts'
 
 export interface Attempt<T> {

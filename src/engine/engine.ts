@@ -14,10 +14,12 @@ import {
   type Result,
   type Run,
   type TelemetryProbe,
+  type Kind,
+  type Params,
   type Trace,
 } from '../model/index.ts'
 import { findBlockingLock } from '../diagnosis/blocking-lock.ts'
-import { formatMessage, type Kind, type Params } from '../diagnosis/kinds.ts'
+import { formatMessage } from '../diagnosis/kinds/index.ts'
 import { isReachedBySsh } from '../nix/machines/store-uri.ts'
 import { builderParams } from '../diagnosis/params.ts'
 import { createCanaryProbe, type CanaryDeps } from '../probes/canary.ts'

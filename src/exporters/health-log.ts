@@ -1,4 +1,4 @@
-import { formatMessage } from '../diagnosis/kinds.ts'
+import { formatMessage } from '../diagnosis/kinds/index.ts'
 import { collectNotices, type Notice } from '../diagnosis/notices.ts'
 import type { Log } from '../log/log.ts'
 import {

@@ -1,4 +1,4 @@
-import type { Kind, Params } from '../diagnosis/kinds.ts'
+import type { Kind, Params } from './kind.ts'
 import type { ProbeName } from './outcomes.ts'
 
 export const states = [

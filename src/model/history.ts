@@ -1,4 +1,4 @@
-import type { Kind } from '../diagnosis/kinds.ts'
+import type { Kind } from './kind.ts'
 import type { Outcome, ProbeName, Result } from './outcomes.ts'
 import type { ProbeValues } from './values.ts'
 

@@ -4,11 +4,14 @@
  * - *builder*: one machine line of the active `builders` setting, as Nix would use it.
  * - *probe*: one question to a builder. *attempt*: one run of a probe. *outcome*: its answer. *result*: the answer
  *   with its times.
- * - *kind*: the closed name of what is wrong (diagnosis/kinds.ts); it owns the sentence, the side and the hint.
+ * - *kind*: the closed name of what is wrong (kind.ts); diagnosis/kinds has its message, side and fixes.
  * - *verdict*: the damped state of a builder, with one cause. *snapshot*: everything known at one moment.
  * - *remote*: a logged-in connection that opens channels. *run*: a local process.
  * - *trace*: the course of one attempt, step by step, for who looks for a fault.
  */
+
+// The closed list of what can be wrong, and steps that fix it.
+export * from './kind.ts'
 
 // Which builders this Nix has, and what is wrong with their list.
 export type * from './builders.ts'

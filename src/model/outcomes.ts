@@ -1,4 +1,4 @@
-import type { Kind, Params } from '../diagnosis/kinds.ts'
+import type { Kind, Params } from './kind.ts'
 
 export const probeNames = [
   'login',

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
-import type { Kind } from '../diagnosis/kinds.ts'
+import type { Kind } from './kind.ts'
 import type { Builder } from './builders.ts'
 import type { Outcome } from './outcomes.ts'
 import type { LoginValue } from './values.ts'

@@ -1,4 +1,4 @@
-import type { Kind } from '../diagnosis/kinds.ts'
+import type { Kind } from './kind.ts'
 import type { AlertsState } from './alerts.ts'
 import type { ActiveBuilders, Builder, LocalNix, Problem } from './builders.ts'
 import type { ClientState } from './client.ts'

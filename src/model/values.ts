@@ -1,4 +1,4 @@
-import type { Kind } from '../diagnosis/kinds.ts'
+import type { Kind } from './kind.ts'
 import type { ProbeName, Result } from './outcomes.ts'
 
 /** Seconds spent in each phase of a fresh login, as far as it came. */

@@ -8,8 +8,10 @@ import type {
   ProbeContext,
   RunResult,
   Sample,
+  Kind,
+  Params,
 } from '../model/index.ts'
-import { kindState, type Kind, type Params } from '../diagnosis/kinds.ts'
+import { kindState } from '../diagnosis/kinds/index.ts'
 import { classify } from '../diagnosis/classify.ts'
 import { lineWithCredential } from '../nix/machines/edit-machine-line.ts'
 import { plainText } from '../nix/internal-json.ts'

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { kinds, type Kind } from '../diagnosis/kinds.ts'
 import {
   states,
   type BuilderState,
@@ -8,6 +7,7 @@ import {
   type ProbeName,
   type Snapshot,
   type State,
+  isKind,
 } from '../model/index.ts'
 
 /** What is known of a builder from before the monitor was started. */
@@ -123,6 +123,3 @@ const parseEntry = (entry: unknown): HistoryEntry[] => {
     { status, kind: status === 'ok' ? null : known, at, durationSeconds, trends: {} },
   ]
 }
-
-const isKind = (text: unknown): text is Kind =>
-  typeof text === 'string' && Object.hasOwn(kinds, text)

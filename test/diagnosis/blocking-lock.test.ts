@@ -1,6 +1,6 @@
 import t from 'tap'
 import { findBlockingLock } from '../../src/diagnosis/blocking-lock.ts'
-import { formatFix, formatMessage } from '../../src/diagnosis/kinds.ts'
+import { fixesText, formatMessage, kindFixes } from '../../src/diagnosis/kinds/index.ts'
 import type { LocksValue } from '../../src/model/index.ts'
 
 const free: LocksValue = {
@@ -15,6 +15,8 @@ const collector = {
   runtimeSeconds: 7500,
   since: 1000,
 }
+
+const fixesOf = (...args: Parameters<typeof kindFixes>) => fixesText(kindFixes(...args))
 
 t.test('free locks explain nothing', async t => {
   t.equal(findBlockingLock(free, 1000), null)
@@ -39,7 +41,7 @@ t.test('who collects garbage is busy, until it was seen for an hour', async t =>
     formatMessage('build_timeout', { host: 'b1', ...stuck?.params }),
     /garbage collector's lock is held for 3 hours by process 77/,
   )
-  t.match(formatFix('build_timeout', { host: 'b1', ...stuck?.params }), /sudo kill 77/)
+  t.match(fixesOf('build_timeout', { host: 'b1', ...stuck?.params }), /sudo kill 77/)
 })
 
 t.test('all build users taken is busy', async t => {
@@ -47,7 +49,7 @@ t.test('all build users taken is busy', async t => {
   t.match(full, { status: 'busy', kind: 'slots_full' })
   t.match(
     formatMessage('slots_full', { host: 'b1', ...full?.params }),
-    'all 10 build users of b1 are taken',
+    'all 10 build users of b1 are in use',
   )
-  t.match(formatFix('slots_full', { host: 'b1', ...full?.params }), /nixbld/)
+  t.match(fixesOf('slots_full', { host: 'b1', ...full?.params }), /nixbld/)
 })

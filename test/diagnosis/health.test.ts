@@ -1,11 +1,16 @@
 import t from 'tap'
-import type { Kind } from '../../src/diagnosis/kinds.ts'
 import {
   currentHealth,
   nextHealth,
   type HealthContext,
 } from '../../src/diagnosis/health.ts'
-import type { MonitorState, Outcome, ProbeName, State } from '../../src/model/index.ts'
+import type {
+  MonitorState,
+  Outcome,
+  ProbeName,
+  State,
+  Kind,
+} from '../../src/model/index.ts'
 import { createStore } from '../../src/state/store.ts'
 import { aBuilder, aResult, ok } from '../support/builders.ts'
 

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { diagnose } from '../../src/diagnosis/diagnose.ts'
 import { collectNotices } from '../../src/diagnosis/notices.ts'
-import { formatMessage, type Kind, type Params } from '../../src/diagnosis/kinds.ts'
+import { formatMessage } from '../../src/diagnosis/kinds/index.ts'
 import { sharedCauses } from '../../src/diagnosis/shared-cause.ts'
 import { currentHealth } from '../../src/diagnosis/health.ts'
 import type {
@@ -12,6 +12,8 @@ import type {
   Outcome,
   Snapshot,
   SystemValue,
+  Kind,
+  Params,
 } from '../../src/model/index.ts'
 import { createHealthLog } from '../../src/exporters/health-log.ts'
 import { createStore } from '../../src/state/store.ts'

@@ -1,58 +1,89 @@
 import { readFile, readdir } from 'node:fs/promises'
 import t from 'tap'
+import { kindNames, type Kind, type Params } from '../../src/model/index.ts'
 import {
-  formatFix,
-  kindNames,
+  fixesText,
   formatMessage,
-  kindSide,
-  kindState,
-} from '../../src/diagnosis/kinds.ts'
+  kindFixes,
+  kinds,
+} from '../../src/diagnosis/kinds/index.ts'
 import { builderParams } from '../../src/diagnosis/params.ts'
 import { alertRules } from '../../src/alerts/rules.ts'
-import { renderRunbook, renderRunbookIndex } from '../../src/diagnosis/runbook.ts'
+import {
+  renderKindsTable,
+  renderRunbook,
+  renderRunbookIndex,
+} from '../../src/diagnosis/runbook.ts'
 import { aBuilder } from '../support/builders.ts'
 
-const pages = new URL('../../docs/runbooks/', import.meta.url)
+const docs = new URL('../../docs/', import.meta.url)
+const pages = new URL('runbooks/', docs)
+const fixesOf = (kind: Kind, params: Params) => fixesText(kindFixes(kind, params))
 
-t.test(
-  'every kind has a sentence, a hint, a side and a page that is up to date',
-  async t => {
-    for (const kind of kindNames) {
-      const page = await readFile(new URL(`${kind}.md`, pages), 'utf8').catch(() => '')
-      t.equal(page, renderRunbook(kind), `${kind}; else: npm run docs`)
-      t.notMatch(page, /undefined|\bnull\b/, kind)
-      t.notMatch(page, /^> (?:.*[ (])?-(?:[ ,).]|$)/m, `${kind}: nothing is left open`)
-    }
-    t.equal(await readFile(new URL('README.md', pages), 'utf8'), renderRunbookIndex())
-    t.equal(
-      (await readdir(pages)).length,
-      kindNames.length + alertRules.length + 1,
-      'and no page is left over',
-    )
-  },
-)
+t.test('every kind has a page that equals the code', async t => {
+  for (const kind of kindNames) {
+    const page = await readFile(new URL(`${kind}.md`, pages), 'utf8').catch(() => '')
+    t.equal(page, renderRunbook(kind), `${kind}; else: npm run docs`)
+    t.notMatch(page, /undefined|\bnull\b/, kind)
+    t.notMatch(page, /^> (?:.*[ (])?-(?:[ ,).]|$)/m, `${kind}: no parameter is missing`)
+  }
+  t.equal(await readFile(new URL('README.md', pages), 'utf8'), renderRunbookIndex())
+  t.equal(await readFile(new URL('kinds.md', docs), 'utf8'), renderKindsTable())
+  t.equal(
+    (await readdir(pages)).length,
+    kindNames.length + alertRules.length + 1,
+    'there are no other pages',
+  )
+})
 
-t.test('sentences hold with nothing but what is known of every builder', async t => {
+t.test('the table has exactly the kinds of the model', async t => {
+  t.strictSame(Object.keys(kinds).sort(), [...kindNames].sort())
+})
+
+t.test('messages and fixes need only the parameters of every builder', async t => {
   const params = builderParams(aBuilder({ port: 2222 }))
   for (const kind of kindNames) {
-    t.notMatch(
-      `${formatMessage(kind, params)} ${formatFix(kind, params)}`,
-      /undefined/,
-      kind,
-    )
-    t.ok(kindSide(kind) && kindState(kind))
+    const message = formatMessage(kind, params)
+    t.notMatch(`${message} ${fixesOf(kind, params)}`, /undefined/, kind)
+    t.match(message, /^[^.].*[^.]$/, `${kind}: no full stop`)
+    t.not(kindFixes(kind, params).length, 0)
   }
 })
 
-t.test('hints carry the port, the key and the user of the machine line', async t => {
+t.test('fixes have the port, the key and the user of the machine line', async t => {
   const params = builderParams(aBuilder({ port: 2222 }))
-  t.match(formatFix('disk_full', params), 'sudo ssh -i /etc/nix/key -p 2222 nix@b1')
-  t.match(formatFix('auth_denied', params), 'ssh-copy-id -i /etc/nix/key nix@b1')
+  t.match(
+    fixesOf('control_master', params),
+    'sudo ssh -i /etc/nix/key -p 2222 -O exit nix@b1',
+  )
+  t.match(fixesOf('auth_denied', params), 'ssh-copy-id -i /etc/nix/key nix@b1')
 })
 
-t.test('a hostile builder name cannot escape from a command to paste', async t => {
+t.test('commands quote a hostile builder name', async t => {
   const params = builderParams(
     aBuilder({ host: 'a; rm -rf /', user: '$(id)', sshKey: '/k`id`' }),
   )
-  t.match(formatFix('disk_full', params), `-i '/k\`id\`' '$(id)@a; rm -rf /'`)
+  t.match(fixesOf('control_master', params), `-i '/k\`id\`' -O exit '$(id)@a; rm -rf /'`)
+  const commands = kindNames
+    .flatMap(kind => kindFixes(kind, params))
+    .flatMap(fix => ('command' in fix ? [fix.command.replace(/'[^']*'/g, '')] : []))
+  for (const command of commands) t.notMatch(command, /\brm -rf \/|\$\(id\)|`id`/)
+})
+
+t.test('fixes behind a jump host name it', async t => {
+  t.match(
+    fixesOf('tcp_refused', { jump: 'gate', host: 'gate' }),
+    /^Take the jump host gate/,
+  )
+})
+
+t.test('a step names the builder where its command runs', async t => {
+  t.equal(
+    fixesText(kindFixes('clock_skew', {}), 'b1'),
+    'on b1 run: sudo timedatectl set-ntp true',
+  )
+  t.equal(
+    fixesText(kindFixes('client_offline', {})),
+    'Bring the network up; run: ip address; run: ip route',
+  )
 })

@@ -4,7 +4,7 @@ import { planOf, turns, type Asked, type Plan } from './inject.ts'
 import { always, down, healthy, type Expected, type Row } from './rows/row.ts'
 import { rows } from './rows/index.ts'
 import { crowdPatienceSeconds, patienceSeconds, scoreOf } from './score.ts'
-import { kinds } from '../../src/diagnosis/kinds.ts'
+import { kinds } from '../../src/diagnosis/kinds/index.ts'
 import { nodes, type BuilderAnswer } from './support.ts'
 
 const refused = down('tcp_refused', 'remote', /start/)

@@ -4,8 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Side } from '../../src/diagnosis/kinds.ts'
-import type { ProbeName, State } from '../../src/model/index.ts'
+import type { ProbeName, State, Side } from '../../src/model/index.ts'
 
 const script = fileURLToPath(new URL('lab.sh', import.meta.url))
 export const labDir =

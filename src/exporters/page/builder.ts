@@ -1,4 +1,4 @@
-import { formatMessage } from '../../diagnosis/kinds.ts'
+import { fixesText, formatMessage } from '../../diagnosis/kinds/index.ts'
 import { builderReport } from '../../diagnosis/report.ts'
 import type {
   BuilderState,
@@ -33,8 +33,8 @@ export const builderView = (
         <span class="${isStale ? 'unknown' : report.state}">${label}</span>,
         ${since(report.since, now, 'for {}')}
       </h1>
-      ${report.cause && html`<p class="note ${report.state === 'down' ? 'stops' : ''}">${report.cause.reason}. ${report.cause.hint}</p>`}
-      ${report.notices.map(({ reason, hint }) => html`<p class="note">${reason}. ${hint}</p>`)}
+      ${report.cause && html`<p class="note ${report.state === 'down' ? 'stops' : ''}">${report.cause.reason}. ${fixesText(report.cause.fixes)}.</p>`}
+      ${report.notices.map(({ reason, fixes }) => html`<p class="note">${reason}. ${fixesText(fixes)}.</p>`)}
       <pre class="line">${state.builder.line}</pre>
       <h2>Probes</h2>
       ${probeList(state, report.probes, { now, intervals })}

@@ -1,4 +1,4 @@
-import { formatFix, formatMessage } from '../../diagnosis/kinds.ts'
+import { fixesText, kindFixes, formatMessage } from '../../diagnosis/kinds/index.ts'
 import { clientOutcomes } from '../../diagnosis/report.ts'
 import type { ClientOutcome, Finding, Problem, Snapshot } from '../../model/index.ts'
 import { html, type Html } from './html.ts'
@@ -54,7 +54,7 @@ const checkNote = (name: string, outcome: ClientOutcome): Html | null =>
     : html`<p class="note ${outcome.status === 'failed' ? 'stops' : ''}">
         <b>${outcome.status === 'failed' ? '✘' : '▲'} ${name}</b>:
         ${capitalize(formatMessage(outcome.kind, outcome.params))}.
-        ${formatFix(outcome.kind, outcome.params)}
+        ${fixesText(kindFixes(outcome.kind, outcome.params))}.
       </p>`
 
 /** Nothing is broken by these now. */

@@ -1,3 +1,4 @@
+import { fixesText } from '../../diagnosis/kinds/index.ts'
 import type { ProbeReport } from '../../diagnosis/report.ts'
 import { reproduceCommand } from '../../diagnosis/reproduce.ts'
 import { sanitize } from '../../text/sanitize.ts'
@@ -94,7 +95,7 @@ const itemHtml = (
       ${shownReport && since(shownReport.at, now, '{} ago')}
       ${shownReport && formatElapsed(shownReport.durationSeconds)}
     </summary>
-    ${shownReport?.reason !== undefined && html`<p>${shownReport.reason}. ${shownReport.hint ?? ''} ${shownReport.kind !== undefined && runbookLink(shownReport.kind)}</p>`}
+    ${shownReport?.reason !== undefined && html`<p>${shownReport.reason}. ${shownReport.fixes && `${fixesText(shownReport.fixes)}.`} ${shownReport.kind !== undefined && runbookLink(shownReport.kind)}</p>`}
     ${probe === 'login' && loginPhases(probes.login?.last.outcome)}
     <p class="label">See it yourself:</p>
     <pre data-copy>${reproduceCommand(builder, probe)}</pre>

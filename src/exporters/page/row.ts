@@ -1,3 +1,4 @@
+import { fixesText } from '../../diagnosis/kinds/index.ts'
 import type { BuilderReport, CauseReport } from '../../diagnosis/report.ts'
 import type { BuilderState, ProbeName, Result } from '../../model/index.ts'
 import { html, type Html } from './html.ts'
@@ -64,10 +65,10 @@ export const builderRow = (
     </tr>
     ${report.cause ? causeRow(report, report.cause) : null}
     ${report.notices.map(
-      ({ reason, hint }) =>
+      ({ reason, fixes }) =>
         html`<tr class="cause">
           <td colspan="${columns.length}">
-            <p class="quiet">${capitalize(reason)}. ${hint}</p>
+            <p class="quiet">${capitalize(reason)}. ${fixesText(fixes)}.</p>
           </td>
         </tr>`,
     )}
@@ -148,7 +149,7 @@ const causeRow = (report: BuilderReport, cause: CauseReport): Html =>
     <td colspan="${columns.length}">
       <div class="why ${report.state}">
         <p><strong>${capitalize(cause.reason)}.</strong></p>
-        <p class="hint">${cause.hint} ${runbookLink(cause.kind)}</p>
+        <p class="fix">${fixesText(cause.fixes)}. ${runbookLink(cause.kind)}</p>
         <p class="label">See it yourself:</p>
         <pre data-copy>${cause.reproduce}</pre>
         ${

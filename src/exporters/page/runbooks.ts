@@ -1,4 +1,4 @@
-import { isKind } from '../../diagnosis/kinds.ts'
+import { isKind } from '../../model/index.ts'
 import { renderRunbook, renderRunbookIndex } from '../../diagnosis/runbook.ts'
 import { html, type Html } from './html.ts'
 import type { PageView } from './view.ts'

@@ -58,7 +58,7 @@ tr.cause td { padding-top: 0; }
 .why { border-left: 4px solid currentColor; padding-left: .9rem; margin-bottom: .3rem; }
 .why > * { color: var(--text); }
 .why p { margin: 0 0 .35rem; overflow-wrap: anywhere; }
-.why .hint { color: var(--quiet); }
+.why .fix { color: var(--quiet); }
 pre { margin: .2rem 0 .5rem; padding: .5rem .7rem; background: var(--code); border: 1px solid var(--line); border-radius: 6px; font: .8125rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, monospace; white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; }
 details { font-size: .875rem; } details pre { max-height: 18rem; overflow: auto; }
 summary { color: var(--quiet); cursor: pointer; width: fit-content; }

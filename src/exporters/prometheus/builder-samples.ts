@@ -9,7 +9,7 @@ import {
   type Result,
   type Sample,
 } from '../../model/index.ts'
-import { kindSide } from '../../diagnosis/kinds.ts'
+import { kindSide } from '../../diagnosis/kinds/index.ts'
 import { earliestExpiry } from '../../diagnosis/notices.ts'
 import { oneLine } from '../../text/truncate.ts'
 import type { FamilyName } from './families.ts'

@@ -1,6 +1,6 @@
-import { probeNames, type Sample, type Snapshot } from '../../model/index.ts'
+import { probeNames, type Sample, type Snapshot, isKind, kindNames } from '../../model/index.ts'
 import { clientOutcomes, collectFindings } from '../../diagnosis/report.ts'
-import { isKind, kindNames, kindState } from '../../diagnosis/kinds.ts'
+import { kindState } from '../../diagnosis/kinds/index.ts'
 import type { SampleContext } from './builder-samples.ts'
 import { listCapabilities } from './capabilities.ts'
 import type { FamilyName } from './families.ts'

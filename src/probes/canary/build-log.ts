@@ -1,5 +1,4 @@
-import type { Kind } from '../../diagnosis/kinds.ts'
-import type { CanaryRun } from '../../model/index.ts'
+import type { CanaryRun, Kind } from '../../model/index.ts'
 import { activities, parseNixEvent, type NixEvent } from '../../nix/internal-json.ts'
 
 /** Follows one nix-build by its log: who builds, how long each phase takes, what it waits for, what it says. */

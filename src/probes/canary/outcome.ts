@@ -1,5 +1,4 @@
-import type { CanaryRun, CanaryValue, Outcome } from '../../model/index.ts'
-import type { Params } from '../../diagnosis/kinds.ts'
+import type { CanaryRun, CanaryValue, Outcome, Params } from '../../model/index.ts'
 
 /** One build of a canary, for one system. */
 export interface BuildAttempt {

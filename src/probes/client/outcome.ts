@@ -4,8 +4,9 @@ import type {
   HostKeyInfo,
   LocalDaemon,
   ResolveSshConfigAs,
+  Kind,
+  Params,
 } from '../../model/index.ts'
-import type { Kind, Params } from '../../diagnosis/kinds.ts'
 import type { LocalSystem } from './local-system.ts'
 
 /** Input shared by all client checks of one run. */

@@ -1,4 +1,3 @@
-import type { Params } from '../../diagnosis/kinds.ts'
 import { builderParams } from '../../diagnosis/params.ts'
 import { oneLine } from '../../text/truncate.ts'
 import type {
@@ -6,8 +5,8 @@ import type {
   ClientOutcome,
   HostKeyInfo,
   ResolvedSshConfig,
+  Params,
 } from '../../model/index.ts'
-import { shellQuote } from '../../nix/protocol/store-command.ts'
 import { outcome, ok, type ClientContext } from './outcome.ts'
 
 interface Difference {
@@ -132,20 +131,6 @@ const toParams = (
     whose,
     field,
     detail: `${builder.name}: ${field} is ${shorten(theirs)} there, ${shorten(ours)} here`,
-    mend: fixFor(builder, { field, ours, theirs }, whose),
+    ...(field === 'known_hosts' ? { file: ours } : {}),
   }
-}
-
-const fixFor = (builder: Builder, { field, ours }: Difference, whose: string): string => {
-  const host = shellQuote(builder.host ?? '')
-  const { dest = '-' } = builderParams(builder)
-  if (field === 'known_hosts')
-    return `Give the key that we verified to all users: ssh-keygen -F ${host} -f ${shellQuote(ours)} | sudo tee -a /etc/ssh/ssh_known_hosts`
-  if (field === 'user')
-    return `Name the user in the machine line: ${builder.scheme}://USER@${builder.host ?? ''}`
-  if (field === 'identity files' || field === 'agent')
-    return 'Name the key in field 3 of the machine line'
-  return whose === 'root'
-    ? `Say it once for all users in /etc/ssh/ssh_config; compare: sudo ssh -G ${dest}; ssh -G ${dest}`
-    : `Give both services the same NIX_SSHOPTS: sudo systemctl edit nix-daemon; compare: sudo systemctl show nix-daemon -p Environment`
 }

@@ -75,7 +75,7 @@ const checkCredentialAge = async (context: ClientContext): Promise<ClientOutcome
     if (key && copy && 'ctime' in key && 'mtime' in copy && key.ctime > copy.mtime)
       return outcome('degraded', 'client_mismatch', {
         detail: `${sshKey} has changed since this service was started with a copy of it`,
-        mend: 'Let the service take the new one: sudo systemctl restart builder-monitor',
+        service: 'builder-monitor',
       })
   }
   return ok

@@ -1,5 +1,4 @@
-import type { Channel, Outcome, ProbeContext } from '../../model/index.ts'
-import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import type { Channel, Outcome, ProbeContext, Kind, Params } from '../../model/index.ts'
 import { classify } from '../../diagnosis/classify.ts'
 import { truncateEvidence, oneLine } from '../../text/truncate.ts'
 import {

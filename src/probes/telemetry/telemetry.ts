@@ -5,8 +5,9 @@ import type {
   ProbeContext,
   ProbeName,
   TelemetryProbe,
+  Kind,
+  Params,
 } from '../../model/index.ts'
-import type { Kind, Params } from '../../diagnosis/kinds.ts'
 import { oneLine } from '../../text/truncate.ts'
 
 /** Milliseconds for the one command that carries all fragments. */

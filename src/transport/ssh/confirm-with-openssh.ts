@@ -1,5 +1,4 @@
-import type { Clock, LoginValue, Outcome } from '../../model/index.ts'
-import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import type { Clock, LoginValue, Outcome, Kind, Params } from '../../model/index.ts'
 import { classify } from '../../diagnosis/classify.ts'
 import { truncateEvidence } from '../../text/truncate.ts'
 import { toCertificateInfo } from './user-certificates.ts'

@@ -1,5 +1,11 @@
-import type { Builder, Connection, LoginValue, Outcome } from '../../model/index.ts'
-import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import type {
+  Builder,
+  Connection,
+  LoginValue,
+  Outcome,
+  Kind,
+  Params,
+} from '../../model/index.ts'
 import { classify } from '../../diagnosis/classify.ts'
 import { truncateEvidence, oneLine } from '../../text/truncate.ts'
 import { storeCommand } from '../../nix/protocol/store-command.ts'

@@ -1,5 +1,4 @@
-import type { HostKeyInfo } from '../../model/index.ts'
-import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import type { HostKeyInfo, Kind, Params } from '../../model/index.ts'
 import {
   fingerprintOf,
   keyTypeOf,

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
-import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import type { Kind, Params } from '../../model/index.ts'
 
 /** A private key that can be offered. The key itself never leaves the transport room. */
 export interface Identity {

@@ -1,6 +1,6 @@
 import { classify } from '../../diagnosis/classify.ts'
 import { oneLine } from '../../text/truncate.ts'
-import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import type { Kind, Params } from '../../model/index.ts'
 import { shellQuote } from '../../nix/protocol/store-command.ts'
 import { findConfigFile, parseLastHop } from './proxy.ts'
 import type { resolveTarget, SshTarget } from './ssh-config.ts'
@@ -61,7 +61,7 @@ export const attributeToJumpHost = async (
       user: target?.user ?? user ?? 'root',
       port: String(target?.port ?? port ?? 22),
       address: failure.params['address'] ?? target?.hostname ?? host,
-      ssh: ['sudo ssh', ...options.map(shellQuote)].join(' '),
+      ssh: ['ssh', ...options.map(shellQuote)].join(' '),
       ...(key === undefined ? {} : { key: shellQuote(key) }),
     },
   }

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Kind, Params } from '../../diagnosis/kinds.ts'
+import type { Kind, Params } from '../../model/index.ts'
 
 /** An address of the host that did not answer. */
 export interface FailedAddress {

@@ -1,8 +1,7 @@
 /** A fleet that shows what the page can show; run by itself it serves that, for screenshots. */
 import { createPageExporter } from '../../../src/exporters/page/index.ts'
 import { builderParams } from '../../../src/diagnosis/params.ts'
-import type { Builder, Snapshot } from '../../../src/model/index.ts'
-import type { Kind, Params } from '../../../src/diagnosis/kinds.ts'
+import type { Builder, Snapshot, Kind, Params } from '../../../src/model/index.ts'
 import {
   allOk,
   builderOf,

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { alertRunbook } from '../../../src/alerts/runbook.ts'
 import { alertRules } from '../../../src/alerts/rules.ts'
-import { kindNames } from '../../../src/diagnosis/kinds.ts'
+import { kindNames } from '../../../src/model/index.ts'
 import { createPageExporter } from '../../../src/exporters/page/index.ts'
 import { serve, viewOf } from '../fixture.ts'
 import { demoSnapshot } from './demo.ts'

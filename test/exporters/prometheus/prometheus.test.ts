@@ -5,16 +5,8 @@ import { families, reservedFamilies } from '../../../src/exporters/prometheus/fa
 import { createDeliveryMetrics } from '../../../src/alerts/delivery/delivery-metrics.ts'
 import { metricsDoc } from '../../../scripts/generate/metrics-doc.ts'
 import { createPrometheusExporter } from '../../../src/exporters/prometheus/prometheus.ts'
-import { kindNames, kindState } from '../../../src/diagnosis/kinds.ts'
-import {
-  clientChecks,
-  type ClientState,
-  probeNames,
-  type CanaryRun,
-  type Result,
-  type Sample,
-  type Snapshot,
-} from '../../../src/model/index.ts'
+import { kindState } from '../../../src/diagnosis/kinds/index.ts'
+import { clientChecks, type ClientState, probeNames, type CanaryRun, type Result, type Sample, type Snapshot, kindNames } from '../../../src/model/index.ts'
 import {
   alertOf,
   allOk,

@@ -2,8 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import type { Side } from '../../../src/diagnosis/kinds.ts'
-import type { CanaryValue, State } from '../../../src/model/index.ts'
+import type { CanaryValue, State, Side } from '../../../src/model/index.ts'
 import {
   keysDir,
   type Answer,

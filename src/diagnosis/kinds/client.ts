@@ -1,0 +1,395 @@
+import type { Fix, Kind } from '../../model/index.ts'
+import { shellQuote } from '../../nix/protocol/store-command.ts'
+import {
+  here,
+  hereAsRoot,
+  onBuilder,
+  onBuilderAsRoot,
+  readSshdLog,
+  restartDaemon,
+  text,
+  type KindInfo,
+  type KindParams,
+} from './kind-info.ts'
+
+/** The path of a private key for a shell, which expands a leading `~`. */
+const keyArgument = ({ key }: KindParams): string =>
+  key.startsWith('~') ? key : shellQuote(key)
+
+const copiedKeys =
+  'Where the service has copies of keys (LoadCredential), it reads them at start: after a change of a key, run sudo systemctl restart builder-monitor.'
+
+/** The fix of `client_mismatch`, by the setting that differs. */
+const mismatchFixes = (p: KindParams): readonly Fix[] => {
+  if (p.service !== undefined)
+    return [
+      text('Restart the service, which then reads the new key'),
+      hereAsRoot(`systemctl restart ${shellQuote(p.service)}`),
+    ]
+  if (p.field === 'known_hosts')
+    return [
+      text('Give the verified host key to all users'),
+      here(
+        `ssh-keygen -F ${shellQuote(p.host)} -f ${shellQuote(p.file)} | sudo tee -a /etc/ssh/ssh_known_hosts`,
+      ),
+    ]
+  if (p.field === 'user')
+    return [text(`Add the user to the machine line: ${p.scheme}://USER@${p.host}`)]
+  if (p.field === 'identity files' || p.field === 'agent')
+    return [text('Add the key to field 3 of the machine line')]
+  if (p.whose === 'nix-daemon')
+    return [
+      text('Give both services the same NIX_SSHOPTS'),
+      hereAsRoot('systemctl edit nix-daemon'),
+      hereAsRoot('systemctl show nix-daemon -p Environment'),
+    ]
+  return [
+    text('Compare both settings, and set what differs in /etc/ssh/ssh_config'),
+    hereAsRoot(`ssh -G ${p.dest}`),
+    here(`ssh -G ${p.dest}`),
+  ]
+}
+
+/** Kinds of the machine that sends the builds. */
+export const clientKinds = {
+  config_invalid: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `the builders list is malformed, so every build on this machine fails${p.detail}`,
+    fixes: p => [
+      text(`Correct the line at ${p.where}, then check the list again`),
+      here('builder-monitor builders'),
+    ],
+    meaning:
+      'Nix parses its list of builders as a whole, for every build. One malformed line, unreadable include or bad URI ends the build hook, and every build on this machine fails with "unexpected EOF reading a line", local builds too.',
+    diagnosis:
+      'builder-monitor builders prints the file, the line and what is wrong with it.',
+  },
+  hook_broken: {
+    side: 'client',
+    state: 'down',
+    message: p => `the build hook of the local Nix ended before it replied${p.detail}`,
+    fixes: () => [
+      text('Find out why the hook ended'),
+      here('builder-monitor builders'),
+      here('nix show-config | grep build-hook'),
+    ],
+    meaning:
+      'The local nix-build or its build hook ended before any builder was contacted. A custom build-hook, a broken Nix installation or a full local disk causes this.',
+    diagnosis:
+      'Run the reproduce command. Run it again with --builders "" to see whether a local build works.',
+  },
+  ssh_missing: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      p.whose === undefined
+        ? 'no ssh program in PATH, so neither Nix nor builder-monitor can log in'
+        : `no ssh program in the PATH of ${p.whose}, so builds cannot log in`,
+    fixes: () => [
+      text(
+        'Install OpenSSH in the PATH of nix-daemon (Debian: sudo apt-get install openssh-client; NixOS: programs.ssh.package)',
+      ),
+    ],
+    meaning:
+      'Nix reaches builders with the program ssh in the PATH of nix-daemon. Without it every remote build fails with "unable to execute \'ssh\'".',
+    diagnosis: 'systemctl show nix-daemon -p Environment, and which ssh as root.',
+  },
+  dns: {
+    side: 'client',
+    state: 'down',
+    message: p => `cannot resolve the host name ${p.host}${p.detail}`,
+    fixes: p => [
+      text("Correct the name, or add it to /etc/hosts or to root's ~/.ssh/config"),
+      here(`getent ahosts ${shellQuote(p.host)}`),
+    ],
+    meaning:
+      'The host name of the builder has no address on this machine. Often it is an alias that only one user has in ~/.ssh/config, while nix-daemon runs ssh as root; or it is host:port, which Nix before 2.31 passes to ssh as one name.',
+    diagnosis:
+      'sudo ssh -G HOST shows the name that root resolves; getent ahosts NAME asks the resolver.',
+  },
+  key_missing: {
+    side: 'client',
+    state: 'down',
+    message: p => `the private key ${p.key} does not exist`,
+    fixes: p => [
+      text('Create the key, or correct field 3 of the machine line'),
+      hereAsRoot(`ssh-keygen -t ed25519 -N '' -f ${keyArgument(p)}`),
+    ],
+    meaning:
+      'The machine line or ssh_config names a private key that does not exist. ssh goes on to its default keys, and those were rejected too.',
+    diagnosis: 'sudo ls -l with the path in field 3 of the machine line.',
+    moreAboutFix: copiedKeys,
+  },
+  key_unreadable: {
+    side: 'client',
+    state: 'down',
+    message: p => `the private key ${p.key} cannot be used${p.detail}`,
+    fixes: p => [
+      text('Check that the file is a private key and that its owner can read it'),
+      hereAsRoot(`ssh-keygen -y -f ${keyArgument(p)}`),
+    ],
+    meaning:
+      'The file of the private key exists, but it is unreadable or not a private key.',
+    diagnosis: 'sudo ssh-keygen -y -f KEY prints the public key of a valid one.',
+    moreAboutFix: copiedKeys,
+  },
+  key_encrypted: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `the private key ${p.key} has a passphrase, which nix-daemon cannot enter`,
+    fixes: p => [
+      text('Remove the passphrase'),
+      hereAsRoot(`ssh-keygen -p -N '' -f ${keyArgument(p)}`),
+    ],
+    meaning:
+      'A passphrase protects the private key. nix-daemon has no terminal and no agent, so it cannot unlock the key.',
+    diagnosis: 'sudo ssh-keygen -y -f KEY asks for the passphrase.',
+    moreAboutFix: copiedKeys,
+  },
+  key_permissions: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `ssh ignores the private key ${p.key}: other users can read it${p.detail}`,
+    fixes: p => [hereAsRoot(`chmod 600 ${keyArgument(p)}`)],
+    meaning: 'ssh ignores private keys that other users can read.',
+    diagnosis:
+      'ls -l KEY: the mode must be 600 or 400, the owner the user that runs ssh (root).',
+  },
+  auth_denied: {
+    side: 'client',
+    state: 'down',
+    message: p => `${p.host} rejects the key for user ${p.user}${p.detail}`,
+    fixes: p => [
+      text(`Add the public key to authorized_keys of ${p.user} on ${p.host}`),
+      hereAsRoot(`ssh-copy-id -i ${keyArgument(p)} ${p.dest}`),
+      text(
+        'If the key is there, the account may be locked or expired, or other users can write the file',
+      ),
+      onBuilderAsRoot(`chage -l ${shellQuote(p.user)}`),
+      readSshdLog,
+    ],
+    meaning:
+      'The builder answers and its host key is verified, but it accepts no key for this user: the public key is not in authorized_keys, the user does not exist, or sshd forbids the login.',
+    diagnosis: "The builder's sshd log has the reason: journalctl -u ssh -u sshd.",
+    moreAboutFix: `builder-monitor waits 1, 5 and then 15 minutes between attempts, because OpenSSH 9.8 and newer lock out addresses with failed logins, including real builds. ${copiedKeys}`,
+  },
+  host_key_unknown: {
+    side: 'client',
+    state: 'down',
+    message: p => `the host key of ${p.host} is unknown on this machine${p.detail}`,
+    fixes: p => [
+      text('Read the fingerprint on the builder'),
+      onBuilder('ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub'),
+      text(
+        'Accept the key as root if the fingerprint is the same, or pin the key in field 8 of the machine line',
+      ),
+      hereAsRoot(`${p.ssh} ${p.dest} true`),
+    ],
+    meaning:
+      "This machine does not have the host key of the builder, and a build cannot answer ssh's question. A key pinned in field 8 is valid only for the name in the machine line: with an ssh alias set HostKeyAlias.",
+    diagnosis:
+      'sudo ssh-keygen -F HOST searches known_hosts; the message above shows the fingerprint that the builder presents.',
+  },
+  client_untrusted: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      p.detail
+        ? `the local nix-daemon does not accept the canary build${p.detail}`
+        : 'the local nix-daemon ignores the builders setting of this user, which is not in trusted-users',
+    fixes: () => [
+      text(
+        'Use the private canary (the default), or add this user to trusted-users in /etc/nix/nix.conf of this machine',
+      ),
+    ],
+    meaning:
+      'A canary through the local nix-daemon selects its builder with --builders, which the daemon accepts from trusted users only. For other users it would choose a builder by itself, and the build would verify nothing.',
+    diagnosis: 'nix store ping prints whether the daemon trusts you (Trusted: 1).',
+  },
+  control_master: {
+    side: 'client',
+    state: 'down',
+    message: p => `a stale ssh control master blocks the login${p.detail}`,
+    fixes: p => [
+      text(`Close it, and set ControlMaster no for ${p.host} in root's ~/.ssh/config`),
+      hereAsRoot(`${p.ssh} -O exit ${p.dest}`),
+    ],
+    meaning:
+      'ssh_config shares connections (ControlMaster), and the master is stale or belongs to another login. Nix then reads a line that was meant for another program.',
+    diagnosis: 'sudo ssh -O check HOST.',
+  },
+  client_daemon_down: {
+    side: 'client',
+    state: 'down',
+    message: p => `nix-daemon on this machine does not respond${p.detail}`,
+    fixes: () => restartDaemon('here'),
+    meaning:
+      'nix-daemon on this machine does not respond on its socket, so only root can start a build here, remote or local.',
+    diagnosis:
+      'systemctl status nix-daemon.socket nix-daemon.service; journalctl -u nix-daemon -n 50.',
+  },
+  client_disk_full: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `this machine has no space for build results: ${p.available} free on ${p.path}`,
+    fixes: p => [
+      hereAsRoot('nix-collect-garbage -d'),
+      here(`df -h ${shellQuote(p.path)}`),
+    ],
+    meaning:
+      'The results of remote builds are copied into the store of this machine. Without space for them a build fails after all its work.',
+    diagnosis: 'df -h /nix/store /nix/var/nix /tmp.',
+  },
+  client_offline: {
+    side: 'client',
+    state: 'down',
+    message: () => 'this machine has no network address except loopback',
+    fixes: () => [text('Bring the network up'), here('ip address'), here('ip route')],
+    meaning:
+      'No network interface of this machine has an address, except loopback. All builders seem to fail at once, and none of them is the cause.',
+    diagnosis: 'ip address; ip route.',
+  },
+  client_daemon_denied: {
+    side: 'client',
+    state: 'degraded',
+    message: p =>
+      `nix-daemon on this machine denies access to builder-monitor${p.detail}`,
+    fixes: () => [
+      text(
+        'Builds of other users are not affected. To check the daemon, add this user to allowed-users in /etc/nix/nix.conf (Debian: sudo usermod -aG nix-users builder-monitor)',
+      ),
+    ],
+    meaning:
+      'nix-daemon on this machine runs, but rejects the user of builder-monitor: it is not in allowed-users, or not in the group of the socket.',
+    diagnosis: 'nix config show allowed-users; ls -l /nix/var/nix/daemon-socket/socket.',
+  },
+  client_memory: {
+    side: 'client',
+    state: 'degraded',
+    message: p => `this machine is low on memory: ${p.available} of ${p.total} available`,
+    fixes: () => [
+      text('Find the processes that use it'),
+      here('ps -eo rss,pid,args --sort=-rss | head'),
+    ],
+    meaning:
+      'This machine has little memory left. The kernel may kill ssh, nix-daemon or a build hook in the middle of a remote build.',
+    diagnosis: 'free -m; journalctl -k | grep -i oom.',
+  },
+  machines_unused: {
+    side: 'client',
+    state: 'degraded',
+    message: p =>
+      `${p.file} lists builders, but the builders setting is empty, so Nix uses none of them`,
+    fixes: p => [
+      text(
+        `Remove the line builders = from nix.conf (${p.where}; NixOS: nix.distributedBuilds = true), then restart nix-daemon`,
+      ),
+      ...restartDaemon('here'),
+    ],
+    meaning:
+      'A machines file exists and lists builders, but the builders setting is empty, so Nix never uses them. NixOS writes it this way with nix.distributedBuilds = false.',
+    diagnosis: 'nix config show builders; grep -rn builders /etc/nix/nix.conf.',
+  },
+  daemon_restart_needed: {
+    side: 'client',
+    state: 'degraded',
+    message: p =>
+      `${p.file} is newer than the running nix-daemon, which reads it only at start`,
+    fixes: () => restartDaemon('here'),
+    meaning:
+      'nix-daemon reads nix.conf once, at start; its workers are forks. Later changes have no effect on builds through the daemon. The machines file is read for each build and needs no restart.',
+    diagnosis:
+      'ls -l --time-sort /etc/nix; systemctl show nix-daemon -p ActiveEnterTimestamp.',
+  },
+  root_ssh_config_unreadable: {
+    side: 'client',
+    state: 'info',
+    message: p =>
+      `cannot compare the ssh settings of root, which builds use: ${p.files} not readable`,
+    fixes: () => [
+      text(
+        "Compare sudo ssh -G BUILDER with ssh -G BUILDER, or give builder-monitor read access to root's .ssh",
+      ),
+    ],
+    meaning:
+      "Builds through nix-daemon log in as root, with root's keys, known_hosts and ssh_config. builder-monitor runs as another user and cannot read them, so a login that works for it may fail for builds, and the other way round. A canary through the daemon verifies the real path.",
+    diagnosis:
+      'builder-monitor check --canary --canary-mode daemon, or the check with sudo.',
+  },
+  client_mismatch: {
+    side: 'client',
+    state: 'degraded',
+    message: p =>
+      p.service !== undefined
+        ? `${p.service} uses an outdated copy of a private key${p.detail}`
+        : p.whose !== undefined
+          ? `the ssh settings of ${p.whose} differ from those of builder-monitor${p.detail}`
+          : `the canary build works for builder-monitor, but not for nix-daemon${p.detail}`,
+    fixes: mismatchFixes,
+    meaning:
+      "Builds of nix-daemon log in as root and in its environment; the login of builder-monitor differs: another user, host, port, jump host or key, or a known_hosts without the verified host key. Either the reported health or real builds take another path. The comparison uses the output of ssh -G (first 50 builders). It leaves out Match localuser, and NIX_SSHOPTS of nix-daemon where its environment is not readable. The kind also reports a canary that fails through the daemon and works without it, and a private key that is newer than the service's copy of it.",
+    diagnosis:
+      'sudo ssh -G HOST and ssh -G HOST side by side; sudo systemctl show nix-daemon -p Environment.',
+  },
+  slots_full: {
+    side: 'client',
+    state: 'info',
+    message: p =>
+      p.users === undefined
+        ? `all slots of ${p.host} are in use`
+        : `all ${p.users} build users of ${p.host} are in use`,
+    fixes: p => [
+      text(
+        p.users === undefined
+          ? 'No action needed: builds wait for a free slot. Raise maxJobs in the machine line if the builder can run more'
+          : `No action needed: builds wait for a free build user. If ${p.host} can run more, add users to its group nixbld (NixOS: nix.nrBuildUsers)`,
+      ),
+    ],
+    meaning:
+      'Builds of this machine use all slots (maxJobs) that it has there. Other builds wait; nothing is broken.',
+    diagnosis: 'sudo lslocks | grep current-load.',
+  },
+  slot_stuck: {
+    side: 'client',
+    state: 'degraded',
+    message: p =>
+      `process ${p.pid ?? '-'} holds slot ${p.slots} of ${p.host} for ${p.hours} hours without a build${p.detail}`,
+    fixes: p => [
+      text('Find out what it waits for, and end it if nothing builds'),
+      here(`ps -o pid,lstart,args -p ${p.pid ?? '-'}`),
+      hereAsRoot(`kill ${p.pid ?? '-'}`),
+    ],
+    meaning:
+      'A process of this machine has held a slot of the builder for longer than any build should take. With all slots stuck the builder gets no more work from here, without an error message.',
+    diagnosis:
+      'sudo lslocks | grep current-load, then ps -f with the process: a hung ssh below it is the usual cause.',
+    alert: 'NixBuilderSlotStuck',
+  },
+  upload_lock: {
+    side: 'client',
+    state: 'info',
+    message: p => `another build of this machine uploads to ${p.host}`,
+    fixes: () => [
+      text('No action needed unless it lasts'),
+      hereAsRoot('lslocks | grep upload-lock'),
+    ],
+    meaning:
+      'Nix uploads the inputs of one build at a time to a builder. Other builds wait for the lock, forever if its holder hangs.',
+    diagnosis: 'sudo lslocks | grep upload-lock shows the process that holds it.',
+  },
+  needs_openssh: {
+    side: 'client',
+    state: 'info',
+    message: p =>
+      `only OpenSSH can log in to ${p.host}, so every check uses it${p.detail}`,
+    fixes: () => [text('No action needed: each check takes a full ssh login')],
+    meaning:
+      'The SSH library of builder-monitor cannot log in, and OpenSSH can: certificates, security keys, post-quantum key exchange.',
+    diagnosis: 'ssh -v HOST shows what was negotiated.',
+  },
+} as const satisfies Partial<Record<Kind, KindInfo>>

@@ -1,0 +1,55 @@
+import type { Fix, Kind, KindState, Params, Side } from '../../model/index.ts'
+import { clientKinds } from './client.ts'
+import { toKindParams, type KindInfo } from './kind-info.ts'
+import { monitorKinds } from './monitor.ts'
+import { networkKinds } from './network.ts'
+import { remoteKinds } from './remote.ts'
+import { securityKinds } from './security.ts'
+
+/** The table of all kinds. A probe supplies only a kind and its parameters; everything else is here. */
+export const kinds: Readonly<Record<Kind, KindInfo>> = {
+  ...clientKinds,
+  ...networkKinds,
+  ...remoteKinds,
+  ...securityKinds,
+  ...monitorKinds,
+}
+
+export const kindSide = (kind: Kind): Side => kinds[kind].side
+export const kindState = (kind: Kind): KindState => kinds[kind].state
+
+/** The alert that fires for a kind; null where none does. */
+export const kindAlert = (kind: Kind): string | null =>
+  kinds[kind].alert ?? (kinds[kind].state === 'down' ? 'NixBuilderDown' : null)
+
+/**
+ * Formats the message of a kind, without a capital letter or full stop. A parameter `jump` names the jump host that all
+ * other parameters describe.
+ */
+export const formatMessage = (kind: Kind, params: Params): string => {
+  const message = kinds[kind].message(toKindParams(params))
+  return params['jump'] ? `jump host ${params['jump']}: ${message}` : message
+}
+
+/** Returns the steps that fix a kind, in order; never empty. */
+export const kindFixes = (kind: Kind, params: Params): readonly Fix[] => {
+  const fixes = kinds[kind].fixes(toKindParams(params))
+  const { jump } = params
+  return jump && fixes.some(fix => 'where' in fix && fix.where === 'builder')
+    ? [{ text: `Take the jump host ${jump} for the builder in these steps` }, ...fixes]
+    : fixes
+}
+
+/** The command line of a fix, with sudo where it needs root. */
+export const commandLine = (fix: Extract<Fix, { command: string }>): string =>
+  fix.root ? `sudo ${fix.command}` : fix.command
+
+/** Formats one step. `builder` names the machine where a command for the builder runs. */
+export const formatFix = (fix: Fix, builder = 'the builder'): string =>
+  'text' in fix
+    ? fix.text
+    : `${fix.where === 'here' ? 'run' : `on ${builder} run`}: ${commandLine(fix)}`
+
+/** Formats all steps as one line of text. */
+export const fixesText = (fixes: readonly Fix[], builder?: string): string =>
+  fixes.map(fix => formatFix(fix, builder)).join('; ')

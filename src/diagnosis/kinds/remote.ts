@@ -1,0 +1,490 @@
+import type { Kind } from '../../model/index.ts'
+import { shellQuote } from '../../nix/protocol/store-command.ts'
+import {
+  collectGarbage,
+  here,
+  hereAsRoot,
+  onBuilder,
+  onBuilderAsRoot,
+  readDaemonLog,
+  readSshdLog,
+  restartDaemon,
+  text,
+  type KindInfo,
+  type KindParams,
+} from './kind-info.ts'
+
+/** Shows a process, to see whether it makes progress. */
+const showProcess = (pid: string) =>
+  onBuilder(`ps -o pid,stat,lstart,time,args -p ${pid}`)
+
+/** Shows what a login prints before the protocol. */
+const showOutput = (p: KindParams, bytes: string) =>
+  hereAsRoot(`${p.ssh} ${p.dest} true | head ${bytes}`.trim())
+
+const noResources =
+  'No action needed: builds work, only resources such as disk and memory are not reported'
+
+/** Kinds of the builder itself. */
+export const remoteKinds = {
+  // ---------------------------------------------------------------------------------------------------- down
+  tcp_refused: {
+    side: 'remote',
+    state: 'down',
+    message: p => `cannot reach ${p.host} port ${p.port}: connection refused`,
+    fixes: () => [
+      text('Start sshd (Debian: ssh), or correct the port in the machine line'),
+      onBuilderAsRoot('systemctl start sshd'),
+    ],
+    meaning:
+      'The machine is up and reports that nothing listens on that port: sshd is stopped, or the port is wrong.',
+    diagnosis: 'On the builder: systemctl status ssh sshd; ss -ltn.',
+  },
+  not_ssh: {
+    side: 'remote',
+    state: 'down',
+    message: p => `${p.host} port ${p.port} is not an SSH server${p.detail}`,
+    fixes: p => [
+      text('Correct host and port in the machine line'),
+      here(`nc ${shellQuote(p.host)} ${shellQuote(p.port)}`),
+    ],
+    meaning:
+      'Something else than SSH listens on that port: a web server, a proxy or another service.',
+    diagnosis: 'nc HOST PORT prints what it sends first.',
+  },
+  banner_timeout: {
+    side: 'remote',
+    state: 'down',
+    message: p =>
+      `${p.host} port ${p.port} accepts TCP connections but sends no SSH banner`,
+    fixes: () => [
+      text('sshd hangs (Debian: ssh), or another program has its port. Restart it'),
+      onBuilderAsRoot('systemctl restart sshd'),
+    ],
+    meaning:
+      'The connection is accepted and then nothing arrives: a frozen sshd, a tarpit, or a machine out of memory or processes.',
+    diagnosis: "The builder's console; a restart of sshd often helps.",
+  },
+  sshd_closed: {
+    side: 'remote',
+    state: 'down',
+    message: p =>
+      `sshd on ${p.host} closes the connection before authentication${p.detail}`,
+    fixes: () => [
+      text(
+        'Find the reason in its log. PerSourcePenaltyExemptList in sshd_config exempts this machine from penalties',
+      ),
+      readSshdLog,
+    ],
+    meaning:
+      "sshd closes the connection before the login: penalties for failed logins (OpenSSH 9.8 and newer), a proxy without a backend, or a crash of sshd's children.",
+    diagnosis: 'journalctl -u ssh -u sshd on the builder.',
+  },
+  kex_mismatch: {
+    side: 'remote',
+    state: 'down',
+    message: p => `ssh and ${p.host} have no common algorithm${p.detail}`,
+    fixes: p => [
+      text('Update the older side, or allow the algorithm'),
+      hereAsRoot(`${p.ssh} -v ${p.dest} true`),
+    ],
+    meaning:
+      'The two sides have no common algorithm for key exchange, host key, cipher or MAC: one of them is much older or very strict.',
+    diagnosis: 'sudo ssh -v HOST prints both offers.',
+  },
+  nologin: {
+    side: 'remote',
+    state: 'down',
+    message: p => `user ${p.user} on ${p.host} has no login shell${p.detail}`,
+    fixes: p => [
+      text(`Give the user a shell (NixOS: users.users.${p.user}.useDefaultShell = true)`),
+      onBuilderAsRoot(`usermod -s /bin/sh ${shellQuote(p.user)}`),
+    ],
+    meaning:
+      'The account exists and its shell is nologin, which prints text where Nix expects its protocol.',
+    diagnosis: 'getent passwd USER on the builder.',
+  },
+  shell_noise: {
+    side: 'remote',
+    state: 'down',
+    message: p =>
+      `start-up files or a forced command of ${p.user} on ${p.host} print to standard output and break the protocol${p.detail}`,
+    fixes: p => [
+      text('Find what prints, and print only in interactive shells'),
+      showOutput(p, ''),
+    ],
+    meaning:
+      'A start-up file of the remote shell prints to standard output (a greeting, a locale warning). Nix reads those bytes as protocol, and every build fails with "protocol mismatch".',
+    diagnosis: 'ssh HOST true must print nothing.',
+  },
+  protocol_mismatch: {
+    side: 'remote',
+    state: 'down',
+    message: p => `${p.host} does not speak the protocol of ${p.scheme}${p.detail}`,
+    fixes: p => [
+      text(
+        'A forced command may serve the other protocol: use ssh-ng:// for nix-daemon --stdio and ssh:// for nix-store --serve --write',
+      ),
+      showOutput(p, '-c 200'),
+    ],
+    meaning:
+      "The builder speaks one of Nix's protocols, but not that of the URI: typically a forced command nix-daemon --stdio behind ssh://, or nix-store --serve behind ssh-ng://.",
+    diagnosis: 'The line of the key in authorized_keys on the builder.',
+  },
+  protocol: {
+    side: 'remote',
+    state: 'down',
+    message: p => `${p.host} violates the protocol${p.detail}`,
+    fixes: p => [
+      text('Compare the Nix versions of both sides, and see what the builder sends'),
+      showOutput(p, '-c 200'),
+    ],
+    meaning:
+      'The data from the builder violates the protocol (absurd lengths, unknown tags). builder-monitor closed the connection at the byte that is named.',
+    diagnosis: 'The versions of both sides, and what else may write into that stream.',
+  },
+  nix_missing: {
+    side: 'remote',
+    state: 'down',
+    message: p => `no ${p.program} in the PATH of ${p.user} on ${p.host}`,
+    fixes: p => [
+      text(
+        `Install Nix there, or name the program in the store URI: ${p.uri}?remote-program=/nix/var/nix/profiles/default/bin/${p.program}`,
+      ),
+    ],
+    meaning:
+      'The login works, but there is no Nix in the PATH of a non-interactive shell. Frequent on macOS, where only login shells get it.',
+    diagnosis: 'ssh HOST "command -v nix-daemon nix-store".',
+  },
+  nix_not_executable: {
+    side: 'remote',
+    state: 'down',
+    message: p => `${p.user} cannot execute ${p.program} on ${p.host}${p.detail}`,
+    fixes: p => [
+      text('Correct its permissions'),
+      onBuilder(`ls -lL $(command -v ${shellQuote(p.program)})`),
+    ],
+    meaning: 'Nix is installed, but this user cannot execute it.',
+    diagnosis: 'ls -lL on the program, and noexec mounts.',
+  },
+  nix_version: {
+    side: 'remote',
+    state: 'down',
+    message: p =>
+      `the Nix versions of this machine and ${p.host} are incompatible${p.detail}`,
+    fixes: () => [
+      text('Update the older one'),
+      here('nix --version'),
+      onBuilder('nix --version'),
+    ],
+    meaning:
+      'The two Nix versions have no protocol version in common, or a newer Nix wrote the store there.',
+    diagnosis: 'nix --version on both machines.',
+  },
+  daemon_down: {
+    side: 'remote',
+    state: 'down',
+    message: p => `nix-daemon on ${p.host} is not running${p.detail}`,
+    fixes: () => [
+      onBuilderAsRoot('systemctl reset-failed nix-daemon.socket nix-daemon.service'),
+      ...restartDaemon('builder'),
+    ],
+    meaning:
+      "The login works, but nothing answers on nix-daemon's socket. After a crash loop the socket unit stops (service-start-limit-hit) until it is reset. Over ssh:// Nix notices only after it accepted the build, and the build fails.",
+    diagnosis: 'systemctl status nix-daemon.socket nix-daemon.service on the builder.',
+  },
+  daemon_frozen: {
+    side: 'remote',
+    state: 'down',
+    message: p => `nix-daemon on ${p.host} accepts connections but does not respond`,
+    fixes: () => restartDaemon('builder'),
+    meaning:
+      'nix-daemon accepts the connection and never responds. Builds hang forever, because Nix has no timeout here.',
+    diagnosis:
+      'ps and cat /proc/PID/stack on the builder; a stopped or swapping process.',
+  },
+  daemon_denied: {
+    side: 'remote',
+    state: 'down',
+    message: p => `nix-daemon on ${p.host} denies access to ${p.user}${p.detail}`,
+    fixes: p => [
+      text(
+        `Add ${p.user} to allowed-users and trusted-users in /etc/nix/nix.conf on ${p.host} (Debian: also sudo usermod -aG nix-users ${p.user}), then restart nix-daemon`,
+      ),
+      ...restartDaemon('builder'),
+    ],
+    meaning:
+      'nix-daemon rejects this user: allowed-users, the group of the socket (nix-users on Debian), or the build group.',
+    diagnosis:
+      'ls -ld /nix/var/nix/daemon-socket; nix show-config | grep users, on the builder.',
+  },
+  daemon_crash: {
+    side: 'remote',
+    state: 'down',
+    message: p => `nix-daemon on ${p.host} ends the connection unexpectedly${p.detail}`,
+    fixes: () => [
+      text('Find the reason in its log. A full disk or lack of memory causes this too'),
+      readDaemonLog,
+    ],
+    meaning:
+      'The connection to nix-daemon ends early, without a reason. A full disk and the OOM killer cause this; where the probes find one of them, that one is reported instead.',
+    diagnosis: 'journalctl -u nix-daemon on the builder.',
+  },
+  disk_full: {
+    side: 'remote',
+    state: 'down',
+    message: p => `the disk of ${p.host} is full${p.detail}`,
+    fixes: () => [
+      text('Free space as root, because nix-daemon cannot do it on a full disk'),
+      collectGarbage,
+    ],
+    meaning:
+      'There is no space to register a build. A daemon on a full disk cannot collect garbage for users any more: only root can.',
+    diagnosis: 'df -h /nix/store /tmp on the builder.',
+  },
+  inodes_full: {
+    side: 'remote',
+    state: 'down',
+    message: p => `the store of ${p.host} has no free inodes${p.detail}`,
+    fixes: () => [
+      text('Free inodes as root'),
+      collectGarbage,
+      onBuilder('df -i /nix/store'),
+    ],
+    meaning: 'The filesystem has space but no inodes: a store is many small files.',
+    diagnosis: 'df -i /nix/store on the builder.',
+  },
+  store_read_only: {
+    side: 'remote',
+    state: 'down',
+    message: p => `the store of ${p.host} is read-only${p.detail}`,
+    fixes: () => [
+      text('Find the cause (disk errors?), then mount it writable'),
+      onBuilderAsRoot('dmesg | tail'),
+      onBuilderAsRoot('mount -o remount,rw /nix'),
+    ],
+    meaning:
+      "The store's database is not writable. Nix 2.34 fails at once, older versions hang. Filesystems become read-only after disk errors. (NixOS mounts /nix/store itself read-only, which is normal and not meant here.)",
+    diagnosis: 'dmesg, and grep /nix /proc/mounts, on the builder.',
+  },
+  copy_failed: {
+    side: 'remote',
+    state: 'down',
+    message: p => `copying inputs or outputs of ${p.host} failed${p.detail}`,
+    fixes: p => [
+      text(
+        `Copy a path by hand: nix-store --export $(nix-store -qR PATH) | sudo ${p.ssh} ${p.dest} nix-store --import`,
+      ),
+    ],
+    meaning:
+      'The builder is reachable, but inputs could not be copied to it or outputs back.',
+    diagnosis: 'The evidence; nix copy of one path by hand.',
+  },
+  build_failed: {
+    side: 'remote',
+    state: 'down',
+    message: p => `the canary build on ${p.host} failed${p.detail}`,
+    fixes: () => [
+      text('Read the build log in the evidence and the log of nix-daemon'),
+      readDaemonLog,
+    ],
+    meaning:
+      'The canary build writes one line into one file, and that failed: the sandbox, the build users or the store there are broken.',
+    diagnosis: 'The log in the evidence, and journalctl -u nix-daemon on the builder.',
+  },
+  build_timeout: {
+    side: 'remote',
+    state: 'down',
+    message: p => `the canary build on ${p.host} did not finish in time${p.detail}`,
+    fixes: p =>
+      p.pid === undefined
+        ? [
+            text('Find out what it waits for'),
+            onBuilder('ps -ef | grep nix'),
+            readDaemonLog,
+          ]
+        : [
+            text('End the process that blocks it, if it makes no progress'),
+            showProcess(p.pid),
+            onBuilderAsRoot(`kill ${p.pid}`),
+          ],
+    meaning:
+      "A trivial build did not finish within a minute. Nix's own --timeout has no effect on remote builds.",
+    diagnosis: 'The message names the phase in which it hangs.',
+  },
+  oom: {
+    side: 'remote',
+    state: 'down',
+    message: p => `the build on ${p.host} was killed: out of memory${p.detail}`,
+    fixes: () => [
+      text('Raise MemoryMax of nix-daemon.service, or lower max-jobs'),
+      onBuilderAsRoot('journalctl -k | grep -i oom'),
+    ],
+    meaning:
+      "The kernel killed the build for lack of memory: of the machine, or of nix-daemon's own limit (MemoryMax).",
+    diagnosis: 'journalctl -k | grep -i oom on the builder.',
+  },
+  exec_format: {
+    side: 'remote',
+    state: 'down',
+    message: p => `${p.host} cannot execute programs for ${p.system}`,
+    fixes: p => [
+      text(
+        `Remove the system from the machine line, or enable emulation on ${p.host} (NixOS: boot.binfmt.emulatedSystems)`,
+      ),
+    ],
+    meaning:
+      'The machine line advertises a system whose programs the builder cannot run: emulation (binfmt) is missing.',
+    diagnosis: 'ls /proc/sys/fs/binfmt_misc on the builder.',
+  },
+  remote_config_invalid: {
+    side: 'remote',
+    state: 'down',
+    message: p => `nix.conf on ${p.host} is malformed, so Nix does not start${p.detail}`,
+    fixes: p => [
+      text(
+        `Correct the line that is named in /etc/nix/nix.conf on ${p.host}, then restart nix-daemon`,
+      ),
+      ...restartDaemon('builder'),
+    ],
+    meaning:
+      "A line of the builder's nix.conf (or of a file that it includes) is not a setting, or its value is invalid. Every Nix program there ends with it at once, nix-daemon --stdio and nix-store --serve included; the running daemon has read the file before, but fails at its next start.",
+    diagnosis: 'nix show-config on the builder prints the same error.',
+  },
+  builds_disabled: {
+    side: 'remote',
+    state: 'down',
+    message: p => `max-jobs is 0 on ${p.host}, so it starts no build`,
+    fixes: p => [
+      text(
+        `Set max-jobs = auto in /etc/nix/nix.conf on ${p.host} (NixOS: nix.settings.max-jobs = "auto"), then restart nix-daemon`,
+      ),
+      ...restartDaemon('builder'),
+    ],
+    meaning:
+      'max-jobs in the builder\'s nix.conf is 0. There it does not limit the number of builds (each has its own connection), but 0 forbids all of them: "unable to start any build", "local builds are disabled". Often the nix.conf of a client was copied to the builder.',
+    diagnosis:
+      'grep -r max-jobs /etc/nix on the builder; nix config show max-jobs (before 2.20: nix show-config).',
+  },
+  system_missing: {
+    side: 'remote',
+    state: 'down',
+    message: p => `${p.host} does not build for ${p.missing}${p.detail}`,
+    fixes: p => [
+      text(
+        `Correct field 2 of the machine line (the builder offers ${p.offered}), or add extra-platforms = ${p.missing} to its nix.conf`,
+      ),
+    ],
+    meaning:
+      "The machine line advertises a system that the builder's Nix does not build for. Nix sends such builds there, and they fail.",
+    diagnosis: 'nix show-config | grep -E "^(system|extra-platforms)" on the builder.',
+  },
+  // ------------------------------------------------------------------------------------------------ degraded
+  not_trusted: {
+    side: 'remote',
+    state: 'degraded',
+    message: p =>
+      `Nix on ${p.host} does not trust ${p.user}, so builds with unsigned inputs fail`,
+    fixes: p => [
+      text(
+        `Add ${p.user} to trusted-users in /etc/nix/nix.conf on ${p.host} (NixOS: nix.settings.trusted-users), then restart nix-daemon`,
+      ),
+      ...restartDaemon('builder'),
+    ],
+    meaning:
+      'Nix on the builder does not trust this user. It refuses unsigned inputs from this machine, so builds that need them fail, while trivial builds without inputs may still work: that is why the canary has an unsigned input. Trusted users are root-equivalent on the builder.',
+    diagnosis: 'nix show-config | grep trusted-users on the builder.',
+  },
+  feature_missing: {
+    side: 'remote',
+    state: 'degraded',
+    message: p => `${p.host} does not offer the advertised feature ${p.missing}`,
+    fixes: p => [
+      text(
+        `Remove ${p.missing} from the machine line, or add it to system-features in nix.conf on ${p.host} (extra-system-features = ${p.missing}) and restart nix-daemon`,
+      ),
+      ...restartDaemon('builder'),
+    ],
+    meaning:
+      "The machine line advertises a feature that the builder's Nix does not have. Builds that require it are sent there and fail; others work.",
+    diagnosis: 'nix show-config | grep system-features on the builder.',
+  },
+  below_min_free: {
+    side: 'remote',
+    state: 'degraded',
+    message: p =>
+      `${p.available} free on ${p.path} of ${p.host}, below its min-free of ${p.minFree}`,
+    fixes: () => [text('Collect garbage: min-free does not keep up'), collectGarbage],
+    meaning:
+      "The store has less space than the builder's own min-free. Nix collects garbage during builds until max-free; if the space stays below, nothing is left to delete or max-free is too small.",
+    diagnosis:
+      'nix show-config | grep -E "m(in|ax)-free" and nix-store --gc --print-dead | wc -l on the builder.',
+    alert: 'NixBuilderGCOverdue',
+  },
+  // ---------------------------------------------------------------------------------------------------- info
+  sshd_throttled: {
+    side: 'remote',
+    state: 'info',
+    message: p => `sshd on ${p.host} rejects logins: too many at once${p.detail}`,
+    fixes: () => [
+      text(
+        'Raise MaxStartups in sshd_config (for example 100:30:200), and exempt this machine with PerSourcePenaltyExemptList',
+      ),
+    ],
+    meaning:
+      'sshd rejects logins because too many are in progress (MaxStartups, default 10:30:100), or because it penalises this address. Real builds are rejected too.',
+    diagnosis: 'journalctl -u ssh on the builder: "drop connection".',
+  },
+  gc_wait: {
+    side: 'remote',
+    state: 'info',
+    message: p => `a garbage collection on ${p.host} blocks builds${p.detail}`,
+    fixes: p =>
+      p.pid === undefined
+        ? [text('No action needed: it ends by itself')]
+        : [
+            text('No action needed: it ends by itself, unless it makes no progress'),
+            showProcess(p.pid),
+          ],
+    meaning: 'A garbage collection holds the lock that builds need. It ends by itself.',
+    diagnosis: 'ps -ef | grep gc on the builder.',
+  },
+  forced_command: {
+    side: 'remote',
+    state: 'info',
+    message: p =>
+      `${p.user} on ${p.host} is limited to one command, so its resources are not reported`,
+    fixes: () => [text(noResources)],
+    meaning:
+      'The key is limited to one command (restrict,command="nix-daemon --stdio"). That is good practice: builds work, but disk and memory are not readable.',
+    diagnosis: 'The line of the key in authorized_keys on the builder.',
+  },
+  no_shell: {
+    side: 'remote',
+    state: 'info',
+    message: p =>
+      `${p.user} on ${p.host} has no shell, so its resources are not reported`,
+    fixes: () => [text(noResources)],
+    meaning:
+      'The account has no shell that could run the telemetry script. Builds are not affected.',
+    diagnosis: 'ssh HOST true.',
+  },
+  clock_skew: {
+    side: 'remote',
+    state: 'info',
+    message: p => `the clock of ${p.host} is wrong${p.detail}`,
+    fixes: () => [onBuilderAsRoot('timedatectl set-ntp true')],
+    meaning:
+      'The clocks of the two machines differ. This affects certificates, timestamps and builds that compare times, such as make.',
+    diagnosis: 'date on both machines.',
+    alert: 'NixBuilderClockSkew',
+  },
+  rebooted: {
+    side: 'remote',
+    state: 'info',
+    message: p => `${p.host} was rebooted${p.detail}`,
+    fixes: () => [text('No action needed if the reboot was intended')],
+    meaning: 'The builder was restarted since the last check.',
+    diagnosis: 'last reboot on the builder.',
+  },
+} as const satisfies Partial<Record<Kind, KindInfo>>

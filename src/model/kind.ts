@@ -1,0 +1,120 @@
+/**
+ * The closed list of what can be wrong: names of metric labels, JSON, runbooks and alerts. What each means is in
+ * diagnosis/kinds/.
+ */
+export const kindNames = [
+  // client, down
+  'config_invalid',
+  'hook_broken',
+  'ssh_missing',
+  'dns',
+  'key_missing',
+  'key_unreadable',
+  'key_encrypted',
+  'key_permissions',
+  'auth_denied',
+  'host_key_unknown',
+  'client_untrusted',
+  'control_master',
+  'client_daemon_down',
+  'client_disk_full',
+  'client_offline',
+  // client, degraded or info
+  'client_daemon_denied',
+  'client_memory',
+  'machines_unused',
+  'daemon_restart_needed',
+  'root_ssh_config_unreadable',
+  'client_mismatch',
+  'slots_full',
+  'slot_stuck',
+  'upload_lock',
+  'needs_openssh',
+  // network
+  'tcp_timeout',
+  'tcp_unreachable',
+  'kex_timeout',
+  'connection_lost',
+  'dead_address',
+  'slow_link',
+  // remote, down
+  'tcp_refused',
+  'not_ssh',
+  'banner_timeout',
+  'sshd_closed',
+  'kex_mismatch',
+  'nologin',
+  'shell_noise',
+  'protocol_mismatch',
+  'protocol',
+  'nix_missing',
+  'nix_not_executable',
+  'nix_version',
+  'daemon_down',
+  'daemon_frozen',
+  'daemon_denied',
+  'daemon_crash',
+  'disk_full',
+  'inodes_full',
+  'store_read_only',
+  'copy_failed',
+  'build_failed',
+  'build_timeout',
+  'oom',
+  'exec_format',
+  'remote_config_invalid',
+  'builds_disabled',
+  'system_missing',
+  // remote, degraded or info
+  'not_trusted',
+  'feature_missing',
+  'below_min_free',
+  'sshd_throttled',
+  'gc_wait',
+  'forced_command',
+  'no_shell',
+  'clock_skew',
+  'rebooted',
+  // security
+  'host_key_changed',
+  'host_key_mismatch',
+  'host_key_revoked',
+  'certificate_expired',
+  'certificate_expires',
+  'host_key_unpinned',
+  // none
+  'internal',
+  'unclassified',
+  'asleep',
+  'drained',
+  'dependency_failed',
+  'not_requested',
+  'no_local_nix',
+  'not_ssh_store',
+  'no_data',
+] as const
+
+export type Kind = (typeof kindNames)[number]
+
+const names: ReadonlySet<unknown> = new Set(kindNames)
+
+export const isKind = (value: unknown): value is Kind => names.has(value)
+
+/** What a probe supplies to the message and the fixes of a kind. */
+export type Params = Readonly<Record<string, string>>
+
+/** The part of the system that needs a change; `none` for the monitor itself and for states that need none. */
+export const sides = ['client', 'network', 'remote', 'security', 'none'] as const
+export type Side = (typeof sides)[number]
+
+/** The state of the builder that a kind implies; kinds of state `info` do not change its health. */
+export type KindState = 'down' | 'degraded' | 'info'
+
+/** One step of a fix: an instruction, or a shell command, on this machine or on the builder, as root where it says so. */
+export type Fix =
+  | { readonly text: string }
+  | {
+      readonly command: string
+      readonly where: 'here' | 'builder'
+      readonly root: boolean
+    }
