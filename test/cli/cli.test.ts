@@ -81,7 +81,7 @@ t.test('check names a missing ssh program', async t => {
   t.match(report.builders[0]?.cause, {
     kind: 'ssh_missing',
     side: 'client',
-    hint: /Install OpenSSH/,
+    fixes: [{ text: /Install OpenSSH/ }],
   })
   t.match(report.builders[0]?.probes.trust, {
     status: 'skipped',

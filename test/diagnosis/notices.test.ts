@@ -97,7 +97,7 @@ t.test('a clock that is off changes no state', async t => {
 })
 
 t.test('a restart is news for an hour, and logged once', async t => {
-  const system = { bootedAt: now - 200, restartSeenAt: now - 100 }
+  const system = { bootedAt: now - 200, rebootDetectedAt: now - 100 }
   const seen = { login: ok({}), system }
   t.same(notes(seen), [['rebooted', 'up since 2027-01-15T07:56:40Z']])
   t.same(notes(seen, now + 3600), [])
@@ -125,10 +125,10 @@ t.test('a restart is news for an hour, and logged once', async t => {
     store.record(builder, [aResult('system', ok(system), now + i)])
   t.match(lines, [
     ['verdict changed', { state: 'healthy' }],
-    ['noted', { builder: 'b1', kind: 'rebooted', reason: /was restarted \(up since/ }],
+    ['noted', { builder: 'b1', kind: 'rebooted', reason: /was rebooted \(up since/ }],
   ])
   store.record(builder, [
-    aResult('system', ok({ bootedAt: now - 10, restartSeenAt: now }), now),
+    aResult('system', ok({ bootedAt: now - 10, rebootDetectedAt: now }), now),
   ])
   t.equal(lines.length, 3, 'and the next restart too')
   t.match(attempts[0], { builder: 'b1', probe: 'login', status: 'ok', durationMs: 100 })
@@ -189,8 +189,8 @@ t.test('builders behind one dead jump host share the cause', async t => {
   )
   t.same(sharedCauses(builders), [
     {
-      parent: 'the jump host gate',
-      reason: 'behind the jump host gate: nothing listens on gate port 22',
+      scope: 'the jump host gate',
+      message: 'jump host gate: cannot reach gate port 22: connection refused',
       builders: ['b0', 'b1'],
     },
   ])

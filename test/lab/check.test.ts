@@ -6,6 +6,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { fixesText } from '../../src/diagnosis/kinds/index.ts'
 import type { State } from '../../src/model/index.ts'
 import { askTogether, injectAll, planOf, turns, type Asked } from './inject.ts'
 import { rows } from './rows/index.ts'
@@ -37,8 +38,8 @@ const holds = (t: Test, { builder, expected, where, whole }: Asked) => {
     evidence: cause?.evidence,
     login: right ? undefined : builder.probes.login,
   })
-  if (right?.hint)
-    t.match(cause?.hint ?? 'no hint', right.hint, `${label}: the hint names the mend`)
+  if (right?.fix)
+    t.match(fixesText(cause?.fixes ?? []), right.fix, `${label}: names the fix`)
   right?.also?.(t, builder, where, whole)
 }
 

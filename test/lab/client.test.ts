@@ -90,7 +90,7 @@ void t.test('this machine', { skip }, async t => {
     t.match(report.client.checks['daemon'], {
       status: 'failed',
       kind: 'client_daemon_down',
-      hint: /restart nix-daemon/,
+      fixes: [{ command: /restart nix-daemon/ }],
     })
   })
 
@@ -98,7 +98,7 @@ void t.test('this machine', { skip }, async t => {
     const { report } = await ask({ lines: [{ ...good, key: '/lab/keys/open' }] })
     t.match(report.client.checks['keys'], {
       kind: 'key_permissions',
-      hint: /chmod 600 \/lab\/keys\/open/,
+      fixes: [{ command: /chmod 600 \/lab\/keys\/open/ }],
     })
   })
 })

@@ -16,7 +16,7 @@ const builderOf = (state: BuilderAnswer['state'], kind?: string): BuilderAnswer 
   state,
   proven: false,
   cause: kind
-    ? { probe: 'login', kind, side: 'remote', reason: '', hint: 'start it' }
+    ? { probe: 'login', kind, side: 'remote', reason: '', fixes: [{ text: 'start it' }] }
     : null,
   probes: {},
 })
@@ -29,7 +29,7 @@ const asked = (builder: BuilderAnswer, more: Partial<Asked> = {}): Asked => ({
     state: 'down',
     builders: [],
     problems: [],
-    shared: [],
+    sharedCauses: [],
     client: { checks: {} },
   },
   seconds: 1,

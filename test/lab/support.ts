@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { ProbeName, State, Side } from '../../src/model/index.ts'
+import type { Fix, ProbeName, State, Side } from '../../src/model/index.ts'
 
 const script = fileURLToPath(new URL('lab.sh', import.meta.url))
 export const labDir =
@@ -102,9 +102,9 @@ export interface Answer {
   readonly state: State
   readonly builders: readonly BuilderAnswer[]
   readonly problems: readonly unknown[]
-  readonly shared: readonly {
-    readonly parent: string
-    readonly reason: string
+  readonly sharedCauses: readonly {
+    readonly scope: string
+    readonly message: string
     readonly builders: readonly string[]
   }[]
   readonly client: {
@@ -115,7 +115,7 @@ export interface Answer {
           readonly status: string
           readonly kind?: string
           readonly reason?: string
-          readonly hint?: string
+          readonly fixes?: readonly Fix[]
         }
       >
     >
@@ -126,13 +126,13 @@ export interface BuilderAnswer {
   readonly storeUri: string
   readonly state: State
   readonly proven: boolean
-  readonly notes?: readonly { readonly kind: string; readonly reason: string }[]
+  readonly notices?: readonly { readonly kind: string; readonly reason: string }[]
   readonly cause: null | {
     readonly probe: ProbeName
     readonly kind: string
     readonly side: Side
     readonly reason: string
-    readonly hint: string
+    readonly fixes: readonly Fix[]
     readonly reproduce?: string
     readonly evidence?: string
   }

@@ -20,7 +20,7 @@ export const securityKinds = {
       text(
         'Find out which. If the builder was reinstalled, compare the fingerprint on its console, then remove the old key',
       ),
-      hereAsRoot(`ssh-keygen -R ${shellQuote(p.knownAs)}`),
+      hereAsRoot(`ssh-keygen -R ${shellQuote(p.knownAs === '-' ? p.host : p.knownAs)}`),
     ],
     meaning:
       'The builder presents another host key than the one in known_hosts. Either it was reinstalled, or another machine answers in its place and would get the builds. Find out before you remove the old key.',

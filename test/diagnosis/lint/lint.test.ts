@@ -31,10 +31,10 @@ const recordsOf = (told: Told): ProbeRecords =>
         {
           last: result,
           conclusive: result,
-          lastGood: good ? result : null,
+          lastSuccess: good ? result : null,
           attempts: 1,
           failures: 0,
-          streak: { good, count: 1, since: 0 },
+          streak: { ok: good, count: 1, since: 0 },
         },
       ]
     }),
@@ -71,7 +71,7 @@ const hostKey = {
   type: 'ssh-ed25519',
   fingerprint: 'SHA256:abc',
   blob: 'AAAAC3NzaC1lZDI1NTE5AAAAIFxx',
-  knownAs: 'b1',
+  hostKeyName: 'b1',
   verifiedBy: 'known_hosts',
 }
 const system = {
@@ -102,7 +102,7 @@ t.test('offers the whole line with the host key that was seen and verified', asy
   t.match(machine, { maxJobs: 4, speedFactor: 1, sshKey: '/key' }, 'Nix reads it')
 
   t.same(one(line, { login: { hostKey: { ...hostKey, verifiedBy: 'none' } } }), [])
-  t.same(one(line, { login: { hostKey: { ...hostKey, knownAs: 'b1.example' } } }), [])
+  t.same(one(line, { login: { hostKey: { ...hostKey, hostKeyName: 'b1.example' } } }), [])
   t.same(one(line, { login: { hostKey: null } }), [], 'a key that only ssh saw')
   t.same(one(line), [], 'no login yet')
 })

@@ -46,7 +46,7 @@ export const demoSnapshot = (): Snapshot => {
     {
       detail:
         'ssh-ed25519 SHA256:uNiVztksCsDhcc0u9e8BrrJXVGDRUhSF2VQbzPDA3KI, known since 2025',
-      knownAs: 'mac-1.example.org',
+      hostKeyName: 'mac-1.example.org',
     },
     '@@@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @@@\nIT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!\nOffending ED25519 key in /root/.ssh/known_hosts:7',
   )

@@ -58,7 +58,7 @@ t.test('a fleet with trouble: the worst first, and what to do', async t => {
     ],
   )
   t.match(text, /✘ \S*\s*down mac-1\.example\.org .* 1\/4 failed for 14 m/)
-  t.match(text, 'The host key of mac-1.example.org is not the one we know')
+  t.match(text, 'The host key of mac-1.example.org changed')
   t.match(text, 'sudo ssh-keygen -R mac-1.example.org')
   t.match(text, 'ConnectTimeout=5 nix@mac-1.example.org true')
   t.match(

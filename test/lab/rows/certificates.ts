@@ -18,7 +18,7 @@ const endsTomorrow = (role: 'user' | 'host'): Expected =>
       (value?.certificates.find(one => one.role === role)?.validUntil ?? 0) -
       Date.now() / 1000
     t.ok(left > 3600 && left < 25 * 3600, `${builder.name}: ${left} s are left`)
-    const noted = builder.notes?.some(({ kind }) => kind === 'certificate_expires')
+    const noted = builder.notices?.some(({ kind }) => kind === 'certificate_expires')
     t.ok(noted, `${builder.name}: and that is noted`)
   })
 

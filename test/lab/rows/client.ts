@@ -87,7 +87,7 @@ export const clientRows: readonly Row[] = [
     name: 'a key that this user may not read',
     clients: nodeClients,
     from: plain,
-    expect: always(down('key_unreadable', 'client', /who may read it/)),
+    expect: always(down('key_unreadable', 'client', /its owner can read it/)),
   },
   {
     name: 'a host key that this user knows and root does not',
@@ -99,14 +99,18 @@ export const clientRows: readonly Row[] = [
     },
     line: ({ node }) => ({ ...ownKey(), host: `unknown.${node}` }),
     expect: always(
-      atOdds(/^root logs in otherwise.*known_hosts is \/root\/.ssh\/known_hosts without/),
+      atOdds(
+        /^the ssh settings of root differ.*known_hosts is \/root\/.ssh\/known_hosts without/,
+      ),
     ),
   },
   {
     name: 'NIX_SSHOPTS that nix-daemon has not',
     clients: nodeClients,
     ssh: ({ node }) => [`HostName ${node}`, `HostKeyAlias ${node}`],
-    expect: always(atOdds(/^nix-daemon logs in otherwise.* is \S+ there, \S+ here/)),
+    expect: always(
+      atOdds(/^the ssh settings of nix-daemon differ.* is \S+ there, \S+ here/),
+    ),
   },
   {
     name: 'a canary through the local nix-daemon',

@@ -20,11 +20,11 @@ const key = 'IdentityFile /lab/keys/id'
 /** The jump host is at fault, which is told once for both builders behind it. */
 const sharedBy = (expected: Expected): Expected => ({
   ...expected,
-  also: (t, { name, cause }, { node }, { shared }) => {
-    const group = shared.find(({ builders }) => builders.includes(name))
+  also: (t, { name, cause }, { node }, { sharedCauses }) => {
+    const group = sharedCauses.find(({ builders }) => builders.includes(name))
     t.match(group?.parent, /^the jump host jump\./, `${name}: the parent is named`)
-    t.equal(group?.builders.length, 2, `${name}: shared with the other scheme of ${node}`)
-    t.match(cause?.reason, /^behind the jump host jump\./, `${name}: and in its reason`)
+    t.equal(group?.builders.length, 2, `${name}: sharedCauses with the other scheme of ${node}`)
+    t.match(cause?.reason, /^jump host jump\./, `${name}: and in its reason`)
   },
 })
 /** The jump host is well, and not to blame. */

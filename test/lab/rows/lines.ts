@@ -83,7 +83,7 @@ export const lineRows: readonly Row[] = [
     name: 'an unknown host key',
     line: ({ node }) => ({ host: `unknown.${node}` }),
     expect: always(
-      down('host_key_unknown', 'client', /ssh-keygen -lf.*unknown\.b\d true.*field 8/s),
+      down('host_key_unknown', 'client', /ssh-keygen -lf.*field 8.*unknown\.b\d true/s),
     ),
   },
   {
@@ -100,7 +100,7 @@ export const lineRows: readonly Row[] = [
   {
     name: 'a user that the builder does not trust',
     line: () => ({ user: 'plain' }),
-    expect: always(down('not_trusted', 'remote', /add plain to trusted-users/)),
+    expect: always(down('not_trusted', 'remote', /Add plain to trusted-users/)),
   },
   {
     name: 'a user that may not use the daemon',
@@ -140,7 +140,7 @@ export const lineRows: readonly Row[] = [
       state: 'degraded',
       kind: 'feature_missing',
       side: 'remote',
-      hint: /lab-nope out of the machine line.*system-features/,
+      fix: /lab-nope from the machine line.*system-features/,
     }),
   },
   {
@@ -155,7 +155,7 @@ export const lineRows: readonly Row[] = [
       state: 'degraded',
       kind: 'system_missing',
       side: 'remote',
-      hint: /extra-platforms = riscv64-linux/,
+      fix: /extra-platforms = riscv64-linux/,
     }),
   },
   {
@@ -165,7 +165,7 @@ export const lineRows: readonly Row[] = [
       state: 'degraded',
       kind: 'dead_address',
       side: 'network',
-      hint: /getent ahosts twice\.b\d/,
+      fix: /getent ahosts twice\.b\d/,
     }),
   },
   {

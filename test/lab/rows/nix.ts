@@ -52,7 +52,7 @@ export const nixRows: readonly Row[] = [
   {
     name: 'a daemon that does not allow the user',
     faults: ['not-allowed'],
-    expect: always(down('daemon_denied', 'remote', /add remotebuild to allowed-users/)),
+    expect: always(down('daemon_denied', 'remote', /Add remotebuild to allowed-users/)),
   },
   {
     name: 'a remote-program that is not there',

@@ -19,8 +19,8 @@ export interface Expected {
   /** `null` where nothing is wrong. */
   readonly kind: string | null
   readonly side?: Side
-  /** Words of the hint that name the mend. */
-  readonly hint?: RegExp
+  /** Words of the fixes. */
+  readonly fix?: RegExp
   /** Another answer that is as right: what cannot be told apart, or what a race decides. */
   readonly or?: Expected
   /** More that has to hold. */
@@ -67,17 +67,17 @@ export interface Row {
 }
 
 export const always = (expected: Expected) => () => expected
-export const down = (kind: string, side: Side, hint: RegExp): Expected => ({
+export const down = (kind: string, side: Side, fix: RegExp): Expected => ({
   state: 'down',
   kind,
   side,
-  hint,
+  fix,
 })
-export const degraded = (kind: string, side: Side, hint: RegExp): Expected => ({
+export const degraded = (kind: string, side: Side, fix: RegExp): Expected => ({
   state: 'degraded',
   kind,
   side,
-  hint,
+  fix,
 })
 
 export const healthy: Expected = {

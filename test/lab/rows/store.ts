@@ -20,7 +20,7 @@ export const storeRows: readonly Row[] = [
       state: 'degraded',
       kind: 'below_min_free',
       side: 'remote',
-      hint: /nix-collect-garbage/,
+      fix: /nix-collect-garbage/,
     }),
   },
   {
