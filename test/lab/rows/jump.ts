@@ -22,8 +22,8 @@ const sharedBy = (expected: Expected): Expected => ({
   ...expected,
   also: (t, { name, cause }, { node }, { sharedCauses }) => {
     const group = sharedCauses.find(({ builders }) => builders.includes(name))
-    t.match(group?.parent, /^the jump host jump\./, `${name}: the parent is named`)
-    t.equal(group?.builders.length, 2, `${name}: sharedCauses with the other scheme of ${node}`)
+    t.match(group?.scope, /^the jump host jump\./, `${name}: the scope is named`)
+    t.equal(group?.builders.length, 2, `${name}: shared with the other scheme of ${node}`)
     t.match(cause?.reason, /^jump host jump\./, `${name}: and in its reason`)
   },
 })
