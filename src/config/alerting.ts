@@ -1,6 +1,6 @@
 import { closestMatch } from '../text/closest-match.ts'
 
-/** How a receiver is reached; never a secret itself, only the file that holds it. */
+/** Access to a receiver; secrets are only in files. */
 interface AccessConfig {
   readonly username?: string
   readonly passwordFile?: string
@@ -8,13 +8,13 @@ interface AccessConfig {
   readonly caFile?: string
 }
 
-/** The section `alerting` with every default filled in. */
+/** The section `alerting` with all defaults filled in. */
 export interface AlertingConfig {
   readonly enable: boolean
   readonly labels: Readonly<Record<string, string>>
-  /** Empty is the default. */
+  /** Empty means the default. */
   readonly instance: string
-  /** Empty is the default. */
+  /** Empty means the default. */
   readonly externalUrl: string
   readonly disabledAlerts: readonly string[]
   readonly alertmanagers: readonly (AccessConfig & {
@@ -29,10 +29,10 @@ export interface AlertingConfig {
   })[]
 }
 
-/** Labels that say which alert it is, or that have an option of their own. */
+/** Labels that identify an alert or have their own option. */
 const reservedLabels = ['alertname', 'severity', 'instance']
 
-/** What the schema cannot tell: a sentence for each fault, with its JSON path. */
+/** Validates what the schema cannot express. Returns one message for each error, with its JSON path. */
 export const validateAlerting = (
   alerting: AlertingConfig,
   alertNames: readonly string[],
@@ -41,7 +41,7 @@ export const validateAlerting = (
     .filter(name => Object.hasOwn(alerting.labels, name))
     .map(
       name =>
-        `/alerting/labels/${name}: every alert has that label already${name === 'instance' ? ', set /alerting/instance' : ''}`,
+        `/alerting/labels/${name}: every alert already has that label${name === 'instance' ? ', set /alerting/instance' : ''}`,
     ),
   ...(alerting.externalUrl === ''
     ? []
@@ -61,7 +61,7 @@ export const validateAlerting = (
     const path = `/alerting/webhooks/${i}`
     return [
       ...((receiver.url === undefined) === (receiver.urlFile === undefined)
-        ? [`${path}: needs url, or urlFile, and not both`]
+        ? [`${path}: needs either url or urlFile`]
         : []),
       ...(receiver.url === undefined ? [] : validateUrl(`${path}/url`, receiver.url)),
       ...validateAccess(path, receiver),
@@ -70,14 +70,14 @@ export const validateAlerting = (
   ...validateNames(alerting),
 ]
 
-/** The URL itself is not repeated: it may hold a secret. */
+/** Messages do not repeat the URL: it can contain a secret. */
 const validateUrl = (path: string, text: string): readonly string[] => {
   const url = URL.canParse(text) ? new URL(text) : null
   if (!url || !/^https?:$/.test(url.protocol))
-    return [`${path}: is not a URL of http or https, like http://alerts.example.org:9093`]
+    return [`${path}: is not an http or https URL like http://alerts.example.org:9093`]
   if (url.username || url.password)
     return [
-      `${path}: holds a user or password; use username and passwordFile, since this file is not secret`,
+      `${path}: contains a user or password; use username and passwordFile, because this file is not secret`,
     ]
   if (url.hash || (url.search && !path.includes('/webhooks/')))
     return [`${path}: must end with the path, without ? and #`]
@@ -91,11 +91,11 @@ const validateAccess = (
   if (tokenFile !== undefined && (username ?? passwordFile) !== undefined)
     return [`${path}: has tokenFile and username or passwordFile, only one can be used`]
   if ((username === undefined) !== (passwordFile === undefined))
-    return [`${path}: username and passwordFile are of use only together`]
+    return [`${path}: username and passwordFile must be used together`]
   return []
 }
 
-/** Metrics know receivers by their names. */
+/** Names identify receivers in metrics. */
 const validateNames = ({
   alertmanagers,
   webhooks,
@@ -110,7 +110,7 @@ const validateNames = ({
   return named.flatMap(([path, name]) => {
     if (name === undefined) return []
     if (usedNames.has(name))
-      return [`${path}/name: another receiver is called ${name} already`]
+      return [`${path}/name: another receiver has the name ${name}`]
     usedNames.add(name)
     return []
   })

@@ -3,12 +3,12 @@ import { open } from 'node:fs/promises'
 
 const maxBytes = 1024 * 1024
 
-/** The text of a file, or in a few words why there is none. Never rejects. */
+/** Reads a text file of at most 1 MiB. Returns a short error if it cannot. Never rejects. */
 export const readBoundedFile = async (
   path: string,
 ): Promise<{ readonly text: string } | { readonly error: string }> => {
   try {
-    // A pipe would let us wait for a writer
+    // Opening a pipe would wait for a writer
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const stats = await file.stat()
@@ -30,7 +30,7 @@ export const readBoundedFile = async (
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
     if (code === 'ENOENT') return { error: 'does not exist' }
     if (code === 'EACCES' || code === 'EPERM')
-      return { error: `cannot be read by the user that runs this (${code})` }
+      return { error: `cannot be read by this user (${code})` }
     return { error: `cannot be read (${code})` }
   }
 }

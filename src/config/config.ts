@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises'
-import { Ajv, type ErrorObject } from 'ajv'
 import type { LogFormat, LogLevel } from '../log/log.ts'
 import { closestMatch } from '../text/closest-match.ts'
 import { validateAlerting, type AlertingConfig } from './alerting.ts'
+import { createSchemaValidator, type SchemaError } from './schema-validator.ts'
 import { configSchema } from './schema.ts'
 
-/** What has a cron expression: probes, and the look at this machine itself (`client`). */
+/** Jobs with a cron expression: probes, and the check of this machine (`client`). */
 export type ScheduledProbe =
   'login' | 'system' | 'disk' | 'memory' | 'canary' | 'daemonCanary' | 'slots' | 'client'
 
@@ -15,7 +15,7 @@ export interface BuilderOverrides {
   readonly canary: boolean
 }
 
-/** Our own configuration with every default filled in. */
+/** Configuration with all defaults filled in. */
 export interface Config {
   readonly listen: readonly string[]
   readonly logLevel: LogLevel
@@ -37,20 +37,21 @@ export interface Config {
 
 export type ConfigResult =
   | { readonly ok: true; readonly config: Config }
-  /** One sentence for each error, with its JSON path. */
+  /** One message for each error, with its JSON path. */
   | { readonly ok: false; readonly errors: readonly string[] }
 
-/** What other rooms know of values, handed in. */
+/** Validation that belongs to other modules. */
 export interface ValidationContext {
-  /** Finds fault with a cron expression: a sentence, or null. */
+  /** Returns an error message for a cron expression; null if it is valid. */
   readonly validateCron: (expression: string) => string | null
   readonly alertNames: readonly string[]
 }
 
 const maxErrors = 50
 const maxBytes = 1024 * 1024
+const validate = createSchemaValidator(configSchema)
 
-/** Checks text against the schema: all errors at once, never throws. Empty text is a good configuration. */
+/** Parses and validates a configuration. Returns all errors at once, never throws. Empty text is valid. */
 export const parseConfig = (text: string, context: ValidationContext): ConfigResult => {
   let value: unknown
   try {
@@ -58,18 +59,17 @@ export const parseConfig = (text: string, context: ValidationContext): ConfigRes
   } catch (error) {
     return { ok: false, errors: [jsonError(text, error)] }
   }
-  const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false })
-  const validate = ajv.compile(configSchema)
-  if (!validate(value))
-    return { ok: false, errors: formatErrors(validate.errors ?? []).slice(0, maxErrors) }
-  // The schema has just proven the shape and filled in the defaults
+  const schemaErrors = validate(value)
+  if (schemaErrors.length > 0)
+    return { ok: false, errors: formatErrors(schemaErrors).slice(0, maxErrors) }
+  // The schema guarantees the shape and has filled in the defaults
   const config = value as Config
   const errors = [
     ...Object.entries(config.schedule).flatMap(([name, expression]) => {
       const error = context.validateCron(expression)
       return error
         ? [
-            `/schedule/${name}: ${JSON.stringify(expression)} is no cron expression: ${error}`,
+            `/schedule/${name}: ${JSON.stringify(expression)} is not a cron expression: ${error}`,
           ]
         : []
     }),
@@ -80,13 +80,13 @@ export const parseConfig = (text: string, context: ValidationContext): ConfigRes
     ),
     ...(isTimeZone(config.timeZone)
       ? []
-      : [`/timeZone: ${JSON.stringify(config.timeZone)} is no time zone`]),
+      : [`/timeZone: ${JSON.stringify(config.timeZone)} is not a time zone`]),
     ...validateAlerting(config.alerting, context.alertNames),
   ]
   return errors.length ? { ok: false, errors } : { ok: true, config }
 }
 
-/** Reads and checks a file. `missing` says whether a file that does not exist is as good as an empty one. */
+/** Loads a configuration file. With `optional` a missing file is an empty configuration. */
 export const loadConfig = async (
   path: string,
   optional: boolean,
@@ -107,10 +107,10 @@ export const loadConfig = async (
   }
 }
 
-/** What sockaddr_un holds besides its last byte (unix(7)). */
+/** Bytes of sockaddr_un's path without the terminating one (unix(7)). */
 const maxSocketPath = 107
 
-/** `127.0.0.1:10922`, `[::1]:10922`, `:10922`, `unix:/run/x.sock`; null where it is none of these. */
+/** Parses `127.0.0.1:10922`, `[::1]:10922`, `:10922` or `unix:/run/x.sock`; null for other text. */
 export const parseListen = (
   address: string,
 ):
@@ -136,7 +136,7 @@ const validateListen = (
         ? `is not unix:/path with a path of at most ${maxSocketPath} bytes`
         : 'is not host:port',
     ]
-  return previous.includes(address) ? ['is there twice'] : []
+  return previous.includes(address) ? ['is listed twice'] : []
 }
 
 const isTimeZone = (name: string): boolean => {
@@ -155,20 +155,26 @@ const jsonError = (text: string, error: unknown): string => {
   return `${line}not JSON: ${message.slice(0, 200)}`
 }
 
-const formatErrors = (errors: readonly ErrorObject[]): string[] => [
-  // The fault of a property's name is told once, by `propertyNames`
-  ...new Set(errors.filter(error => error.propertyName === undefined).map(formatError)),
+const formatErrors = (errors: readonly SchemaError[]): string[] => [
+  // `propertyNames` reports an invalid name once
+  ...new Set(errors.filter(error => !error.isPropertyName).map(formatError)),
 ]
 
-/** ajv's texts lack the offending key; ours say what, where and what was probably meant. */
-const formatError = (error: ErrorObject): string => {
-  const path = error.instancePath || '/'
-  const params = error.params as Record<string, unknown>
-  switch (error.keyword) {
+/** Formats path, error and a suggestion; ajv's messages do not contain the invalid key. */
+const formatError = ({
+  path: keys,
+  keyword,
+  params,
+  message,
+  knownKeys,
+}: SchemaError): string => {
+  const pointer = keys.map(key => `/${key}`).join('')
+  const path = pointer || '/'
+  switch (keyword) {
     case 'additionalProperties': {
       const name = String(params['additionalProperty'])
-      const suggestion = closestMatch(name, siblingOptions(error.schemaPath))
-      const at = `${error.instancePath}/${name}`
+      const suggestion = closestMatch(name, knownKeys)
+      const at = `${pointer}/${name}`
       return `${at}: there is no such option${suggestion ? `, did you mean ${suggestion}?` : ''}`
     }
     case 'enum': {
@@ -179,24 +185,15 @@ const formatError = (error: ErrorObject): string => {
       const isPath = params['pattern'] === '^/'
       return isPath
         ? `${path}: must be an absolute path`
-        : `${path}: must be of letters, digits and . _ - only`
+        : `${path}: must contain only letters, digits and . _ -`
     }
     case 'propertyNames':
-      return `${path}: ${JSON.stringify(params['propertyName'])} is no name of a label, use letters, digits and _`
+      return `${path}: ${JSON.stringify(params['propertyName'])} is not a label name, use letters, digits and _`
     case 'required':
       return `${path}: needs ${String(params['missingProperty'])}`
     case 'type':
       return `${path}: must be ${String(params['type'])}`
     default:
-      return `${path}: ${error.message ?? 'is not valid'}`
+      return `${path}: ${message}`
   }
-}
-
-/** The option names that stand beside the unknown one, from the path into the schema. */
-const siblingOptions = (schemaPath: string): string[] => {
-  let node: unknown = configSchema
-  for (const step of schemaPath.replace(/^#\//, '').split('/').slice(0, -1))
-    node = (node as Record<string, unknown> | undefined)?.[step]
-  const properties = (node as { properties?: object } | undefined)?.properties
-  return Object.keys(properties ?? {})
 }

@@ -4,8 +4,8 @@ import { open } from 'node:fs/promises'
 const maxBytes = 1024 * 1024
 
 /**
- * What a set of files says now, as one digest. Content, not modification times: NixOS swaps symlinks into a store where
- * every file is from 1970. Missing and unreadable files count as such.
+ * Computes one digest over the content of files, at most 1 MiB of each. Not over modification times: NixOS replaces
+ * symlinks into a store whose files are all from 1970. Missing and unreadable files are part of the digest.
  */
 export const digestFiles = async (paths: readonly string[]): Promise<string> => {
   const hash = createHash('sha256')

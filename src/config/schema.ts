@@ -1,6 +1,6 @@
 /**
- * The JSON schema of our own configuration; `config.schema.json` is this object, written out (tested equal). Every
- * option has a default, so that no configuration at all is a good one.
+ * The JSON schema of the configuration; `config.schema.json` is a copy (tested equal). Every option has a default, so an
+ * empty configuration is valid.
  */
 const cron = (fallback: string, description: string) =>
   ({
@@ -11,7 +11,6 @@ const cron = (fallback: string, description: string) =>
     description,
   }) as const
 
-/** How a receiver of alerts is reached. */
 const access = {
   username: {
     type: 'string',
@@ -23,20 +22,19 @@ const access = {
     type: 'string',
     pattern: '^/',
     maxLength: 1000,
-    description: 'A file that holds the password of username; read at each request.',
+    description: 'File with the password of username; read at each request.',
   },
   tokenFile: {
     type: 'string',
     pattern: '^/',
     maxLength: 1000,
-    description: 'A file that holds a bearer token; read at each request.',
+    description: 'File with a bearer token; read at each request.',
   },
   caFile: {
     type: 'string',
     pattern: '^/',
     maxLength: 1000,
-    description:
-      'Certificates (PEM) of the authorities to trust, instead of the usual ones.',
+    description: 'CA certificates (PEM) to trust instead of the system ones.',
   },
 } as const
 
@@ -61,20 +59,20 @@ export const configSchema = {
       maxItems: 8,
       default: ['127.0.0.1:10922'],
       description:
-        'Addresses to serve HTTP on: `host:port` (IPv6 in brackets), or `unix:/path` for a socket of its owner and group.',
+        'Addresses to serve HTTP on: `host:port` (IPv6 in brackets), or `unix:/path` for a socket that its owner and group can use.',
     },
     logLevel: {
       type: 'string',
       enum: ['debug', 'info', 'warn', 'error', 'silent'],
       default: 'info',
-      description: 'The least level that is logged.',
+      description: 'Lowest level that is logged.',
     },
     logFormat: {
       type: 'string',
       enum: ['auto', 'json', 'pretty'],
       default: 'auto',
       description:
-        'Form of the lines in the log. auto: pretty on a terminal, JSON elsewhere, the journal included.',
+        'Log format. auto: pretty on a terminal, JSON elsewhere, including the journal.',
     },
     timeZone: {
       type: 'string',
@@ -88,22 +86,25 @@ export const configSchema = {
       additionalProperties: false,
       default: {},
       description:
-        'When each probe runs: cron expressions of five fields, or six with seconds first.',
+        'When each probe runs: cron expressions with five fields, or six with seconds first.',
       properties: {
-        login: cron('*/2 * * * *', 'A fresh SSH login with the trust question.'),
+        login: cron('*/2 * * * *', 'New SSH login, Nix handshake and trust check.'),
         system: cron('*/5 * * * *', 'Systems, features and settings of the remote Nix.'),
-        disk: cron('*/30 * * * * *', 'Free space, over the kept connection.'),
-        memory: cron('*/30 * * * * *', 'Memory and pressure, over the kept connection.'),
+        disk: cron('*/30 * * * * *', 'Free space, over the persistent connection.'),
+        memory: cron(
+          '*/30 * * * * *',
+          'Memory and memory pressure, over the persistent connection.',
+        ),
         canary: cron('*/30 * * * *', 'A real build on each builder.'),
         daemonCanary: cron(
           '17 4 * * *',
-          'A real build through the local nix-daemon, where it trusts our user.',
+          'A real build through the local nix-daemon, if it trusts our user.',
         ),
         slots: cron(
           '*/15 * * * * *',
-          'Slots of each builder that this machine holds, read from /proc/locks.',
+          'Slots of each builder that this machine uses, from /proc/locks.',
         ),
-        client: cron('*/5 * * * *', 'Whether this machine itself is fit to send builds.'),
+        client: cron('*/5 * * * *', 'Check of this machine: whether it can send builds.'),
       },
     },
     jitter: {
@@ -112,13 +113,13 @@ export const configSchema = {
       maximum: 0.5,
       default: 0.2,
       description:
-        'Part of its interval by which each login and canary is shifted at random.',
+        'Fraction of the interval by which each login and canary is randomly delayed.',
     },
     concurrency: {
       type: 'object',
       additionalProperties: false,
       default: {},
-      description: 'How much is done side by side.',
+      description: 'Limits of parallel work.',
       properties: {
         logins: { type: 'integer', minimum: 1, maximum: 200, default: 10 },
         canaries: { type: 'integer', minimum: 1, maximum: 32, default: 4 },
@@ -134,14 +135,14 @@ export const configSchema = {
           type: 'boolean',
           default: false,
           description:
-            'Prove each advertised feature by a build of its own; for kvm it opens /dev/kvm.',
+            'Verify each advertised feature by its own build; the build for kvm opens /dev/kvm.',
         },
         mode: {
           type: 'string',
           enum: ['private', 'daemon'],
           default: 'private',
           description:
-            'private: a store of our own, any user. daemon: through the local nix-daemon, needs trusted-users.',
+            'private: builds from a temporary store, works for any user. daemon: builds through the local nix-daemon, needs trusted-users.',
         },
       },
     },
@@ -156,7 +157,7 @@ export const configSchema = {
           maximum: 8760,
           default: 24,
           description:
-            'A slot that is held for longer than this, and surely without a build, is called stuck.',
+            'Hours after which a slot in use without a build is reported as stuck.',
         },
       },
     },
@@ -170,12 +171,13 @@ export const configSchema = {
       type: 'object',
       additionalProperties: false,
       default: {},
-      description: 'Alerts that the daemon sends by itself, where no Prometheus does.',
+      description: 'Built-in alerting, for installations without Prometheus.',
       properties: {
         enable: {
           type: 'boolean',
           default: false,
-          description: 'Evaluate the alerts; without a receiver they are only shown.',
+          description:
+            'Evaluate the alerts. Without a receiver they are only shown on the page.',
         },
         labels: {
           type: 'object',
@@ -184,34 +186,34 @@ export const configSchema = {
           propertyNames: { pattern: '^[a-zA-Z_][a-zA-Z0-9_]*$', maxLength: 100 },
           additionalProperties: { type: 'string', minLength: 1, maxLength: 1000 },
           description:
-            'Labels that every alert gets; its own win. `job` is builder-monitor.',
+            'Labels added to every alert; labels of the alert itself win. `job` is builder-monitor.',
         },
         instance: {
           type: 'string',
           maxLength: 300,
           default: '',
           description:
-            'The label instance; empty is the name of this machine with the port.',
+            'The label instance; empty means the name of this machine with the port.',
         },
         externalUrl: {
           type: 'string',
           maxLength: 1000,
           default: '',
           description:
-            'Where others read the status page, for links; empty is the address served.',
+            'URL of the status page for links in alerts; empty means the served address.',
         },
         disabledAlerts: {
           type: 'array',
           items: { type: 'string', maxLength: 100 },
           maxItems: 100,
           default: [],
-          description: 'Names of alerts that are not wanted.',
+          description: 'Names of alerts to turn off.',
         },
         alertmanagers: {
           type: 'array',
           maxItems: 20,
           default: [],
-          description: 'Alertmanagers to send to; of a cluster each one.',
+          description: 'Alertmanagers to send to; list every member of a cluster.',
           items: {
             type: 'object',
             additionalProperties: false,
@@ -224,8 +226,7 @@ export const configSchema = {
               },
               name: {
                 ...receiverName,
-                description:
-                  'In metrics and log lines; host and port where there is none.',
+                description: 'Name in metrics and log lines; default: host and port.',
               },
               ...access,
             },
@@ -235,30 +236,30 @@ export const configSchema = {
           type: 'array',
           maxItems: 20,
           default: [],
-          description: "Receivers of the payload of Alertmanager's webhooks, version 4.",
+          description: "Receivers of Alertmanager's webhook payload, version 4.",
           items: {
             type: 'object',
             additionalProperties: false,
             required: ['name'],
             properties: {
-              name: { ...receiverName, description: 'In metrics and log lines.' },
+              name: { ...receiverName, description: 'Name in metrics and log lines.' },
               url: {
                 type: 'string',
                 maxLength: 1000,
-                description: 'http or https; where it holds a secret use urlFile.',
+                description: 'http or https; use urlFile if it contains a secret.',
               },
               urlFile: {
                 type: 'string',
                 pattern: '^/',
                 maxLength: 1000,
-                description: 'A file that holds the URL; read at each request.',
+                description: 'File with the URL; read at each request.',
               },
               repeatHours: {
                 type: 'number',
                 exclusiveMinimum: 0,
                 maximum: 8760,
                 default: 4,
-                description: 'Hours after which alerts that still fire are told again.',
+                description: 'Hours after which alerts that still fire are sent again.',
               },
               ...access,
             },
@@ -269,7 +270,7 @@ export const configSchema = {
     builders: {
       type: 'object',
       default: {},
-      description: 'Exceptions for single builders, by name.',
+      description: 'Settings for single builders, by name.',
       maxProperties: 2000,
       additionalProperties: {
         type: 'object',
@@ -280,17 +281,18 @@ export const configSchema = {
             enum: ['awake', 'asleep'],
             default: 'awake',
             description:
-              'asleep: the builder may sleep; not answering is no fault, and no connection is kept.',
+              'asleep: the builder can sleep; not answering is not an error, and no persistent connection is kept.',
           },
           drained: {
             type: 'boolean',
             default: false,
-            description: 'Out of service on purpose: not probed, no alert.',
+            description:
+              'Out of service on purpose: not probed, no alerts. Nix still uses it.',
           },
           canary: {
             type: 'boolean',
             default: true,
-            description: 'Send canary builds to it.',
+            description: 'Send canary builds to this builder.',
           },
         },
       },

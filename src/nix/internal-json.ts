@@ -5,7 +5,7 @@ import { parseJson } from './settings.ts'
 export type NixEvent =
   | {
       readonly type: 'start'
-      /** pid * 2^32 + n, so never a number. */
+      /** pid * 2^32 + n, too large for a number. */
       readonly id: string
       readonly activity: number
       readonly text: string
@@ -14,14 +14,14 @@ export type NixEvent =
   | { readonly type: 'stop'; readonly id: string }
   | { readonly type: 'log'; readonly text: string }
   | { readonly type: 'message'; readonly level: number; readonly text: string }
-  /** Not from the logger: what ssh or a hook wrote straight to stderr. */
+  /** A line that is not from the logger: ssh or a hook wrote it directly to stderr. */
   | { readonly type: 'raw'; readonly text: string }
 
 /** Activity numbers (logging.hh ActivityType). */
 export const activities = { copyPath: 100, build: 105, buildWaiting: 111 } as const
 const buildLogLine = 101
 
-/** Reads one line; null for what says nothing (progress, phases). Never throws. */
+/** Parses one line; null for events without text (progress, phases). Never throws. */
 export const parseNixEvent = (line: string): NixEvent | null => {
   if (!line.startsWith('@nix ')) {
     const text = sanitize(line)
@@ -62,7 +62,7 @@ export const parseNixEvent = (line: string): NixEvent | null => {
 
 const string = (value: unknown): string => (typeof value === 'string' ? value : '')
 
-/** What a person would have read instead of internal-json: messages, logs of builds and plain words. */
+/** Converts internal-json to the text Nix prints without it: messages, build logs and raw lines. */
 export const plainText = (stderr: string): string =>
   stderr
     .split('\n')

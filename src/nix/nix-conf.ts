@@ -1,36 +1,35 @@
 import { stripComment, quote, words } from './text.ts'
 
-/** One line of a nix.conf, or of NIX_CONFIG, that says something; `line` counts from 1. */
+/** One statement of nix.conf or NIX_CONFIG; `line` is 1-based. */
 export type Statement =
   | {
       readonly kind: 'set'
       readonly line: number
       readonly name: string
-      /** The words joined by single blanks. */
+      /** The words joined by single spaces. */
       readonly value: string
     }
   | {
       readonly kind: 'include'
       readonly line: number
-      /** As written; relative to the directory of the including file. */
+      /** As written; relative paths start at the directory of the including file. */
       readonly path: string
-      /** `!include`: the file may be missing. */
+      /** `!include`: a missing file is not an error. */
       readonly optional: boolean
     }
   | {
       readonly kind: 'error'
       readonly line: number
-      /** What is wrong and what Nix does about it. */
+      /** The error and its consequence in Nix. */
       readonly message: string
     }
 
-/** What happens to a configuration that Nix cannot read. */
 export const configConsequence =
-  'every nix command on this machine fails until this line is mended'
+  'every nix command on this machine fails until this line is fixed'
 
 /**
- * The statements of a nix.conf, one by one, so that the caller may stop early (config.cc applyConfig). Never throws.
- * After an error Nix reads no further; we do, so that all errors are told at once.
+ * Parses the statements of a nix.conf lazily, so the caller can stop early (config.cc applyConfig). Never throws. Nix
+ * stops at the first error; this continues, to report all errors at once.
  */
 export function* parseStatements(text: string): Generator<Statement, void, undefined> {
   let line = 0

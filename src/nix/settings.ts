@@ -1,12 +1,9 @@
 import type { NixDialect } from './dialect.ts'
 
-/** The settings of a Nix by name, as `nix config show --json` tells them; integers beyond 2^53 are bigints. */
+/** Nix settings by name, from `nix config show --json`; integers beyond 2^53 are bigints. */
 export type Settings = ReadonlyMap<string, unknown>
 
-/**
- * Reads the JSON of `nix config show --json` or `nix show-config --json` (2.4 to 2.36); null where it is something
- * else. Never throws.
- */
+/** Parses the JSON of `nix config show --json` or `nix show-config --json` (2.4 to 2.36); null for other input. Never throws. */
 export const readSettings = (json: string): Settings | null => {
   const all = parseJson(json)
   if (!isObject(all)) return null
@@ -17,20 +14,20 @@ export const readSettings = (json: string): Settings | null => {
   )
 }
 
-/** A string, or null where the setting is absent or of another type. */
+/** Returns a string setting; null if it is absent or has another type. */
 export const stringSetting = (settings: Settings, name: string): string | null => {
   const value = settings.get(name)
   return typeof value === 'string' ? value : null
 }
 
-/** A list of strings; empty where the setting is absent. Old versions tell some lists as one string. */
+/** Returns a list setting; empty if it is absent. Old versions print some lists as one string. */
 export const listSetting = (settings: Settings, name: string): readonly string[] => {
   const value = settings.get(name)
   if (typeof value === 'string') return value.split(/\s+/).filter(word => word !== '')
   return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
 }
 
-/** An exact whole number such as `max-free` (default 2^64-1); null where it is absent. */
+/** Returns an exact integer such as `max-free` (default 2^64-1); null if it is absent. */
 export const integerSetting = (settings: Settings, name: string): bigint | null => {
   const value = settings.get(name)
   if (typeof value === 'bigint') return value
@@ -38,8 +35,8 @@ export const integerSetting = (settings: Settings, name: string): bigint | null 
 }
 
 /**
- * An unsigned 64-bit setting as written in nix.conf, for example bytes of `min-free`: digits, from 2.23 on with a
- * suffix K, M, G or T (powers of 1024). Null is what Nix rejects: `setting 'min-free' has invalid value '1G'`.
+ * Parses an unsigned 64-bit setting of nix.conf, for example `min-free` in bytes: digits, since 2.23 with a suffix K, M,
+ * G or T (powers of 1024). Null for values that Nix rejects (`setting 'min-free' has invalid value '1G'`).
  */
 export const parseInteger = (text: string, dialect: NixDialect): bigint | null => {
   const match = /^\+?(\d{1,40})([KMGT]?)$/i.exec(text)
@@ -51,15 +48,15 @@ export const parseInteger = (text: string, dialect: NixDialect): bigint | null =
   return value < 1n << 64n ? value : null
 }
 
-/** `true yes 1` and `false no 0`; null is what Nix rejects. */
+/** Parses `true yes 1` and `false no 0`; null for values that Nix rejects. */
 export const parseBoolean = (text: string): boolean | null => {
   if (['true', 'yes', '1'].includes(text)) return true
   return ['false', 'no', '0'].includes(text) ? false : null
 }
 
-/** JSON.parse that keeps whole numbers beyond 2^53 exact, as bigints; undefined where the text is not JSON. */
+/** Parses JSON and keeps integers beyond 2^53 exact, as bigints; undefined if the text is not JSON. */
 export const parseJson = (text: string): unknown => {
-  // a string, or a number; what is in a string stays as it is
+  // matches a string or a number; strings stay unchanged
   const marked = text.replaceAll(
     /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g,
     token => (isUnsafe(token) ? `"${bigMark}${token}"` : token),
@@ -75,7 +72,7 @@ export const parseJson = (text: string): unknown => {
   }
 }
 
-// a private-use character, so that no text of Nix starts with it
+// a private-use character, which no text of Nix starts with
 const bigMark = '\\uf8ffint:'
 const bigValue = '\uf8ffint:'
 

@@ -1,17 +1,17 @@
-/** How Nix cuts text: blanks are space, tab, CR and LF, and nothing else. */
+/** Text splitting as in Nix: whitespace is space, tab, CR and LF, nothing else. */
 
 const isBlank = (char: string | undefined): boolean =>
   char === ' ' || char === '\t' || char === '\r' || char === '\n'
 
-/** The words between blanks. */
+/** Splits at whitespace. */
 export const words = (text: string): readonly string[] =>
   text.split(/[ \t\r\n]+/).filter(word => word !== '')
 
-/** The items between commas; empty ones vanish. */
+/** Splits at commas and drops empty items. */
 export const items = (text: string): readonly string[] =>
   text.split(',').filter(item => item !== '')
 
-/** The text without blanks at both ends; linear, where a regular expression would be quadratic. */
+/** Trims whitespace at both ends in linear time; a regular expression would be quadratic. */
 export const trim = (text: string): string => {
   let start = 0
   let end = text.length
@@ -20,13 +20,13 @@ export const trim = (text: string): string => {
   return text.slice(start, end)
 }
 
-/** The text up to the first `#`. */
+/** Returns the text up to the first `#`. */
 export const stripComment = (text: string): string => {
   const at = text.indexOf('#')
   return at < 0 ? text : text.slice(0, at)
 }
 
-/** Text of others for a sentence of ours: in quotes, one line, at most 80 characters. */
+/** Quotes untrusted text for a message: one line, at most 80 characters. */
 export const quote = (text: string): string => {
   const clean = text.slice(0, 81).replaceAll(/[^\P{C} ]/gu, '?')
   return `'${clean.length > 80 || text.length > 80 ? `${clean.slice(0, 79)}…` : clean}'`

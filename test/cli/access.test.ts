@@ -296,6 +296,6 @@ t.test('config check tells all of a web configuration file', async t => {
   await writeFile(file, 'basic_auth_users: { a: b }\nrate_limit: { brust: 1 }\n')
   t.match(await check(), {
     code: 1,
-    stderr: `${file}:1: the password of a is no bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""\n${file}:2: there is no rate_limit.brust, did you mean burst?\n`,
+    stderr: `${file}:1: the password of a is not a bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""\n${file}:2: there is no rate_limit.brust, did you mean burst?\n`,
   })
 })

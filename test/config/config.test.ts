@@ -13,7 +13,7 @@ const errorsOf = (value: unknown): readonly string[] => {
   return checked.ok ? [] : checked.errors
 }
 
-t.test('nothing at all is a good configuration with every default', async t => {
+t.test('empty text is a valid configuration with all defaults', async t => {
   const checked = parseConfig('', validationContext)
   t.match(checked, {
     ok: true,
@@ -26,7 +26,7 @@ t.test('nothing at all is a good configuration with every default', async t => {
   })
 })
 
-t.test('says all errors at once, with their path and the near name', async t => {
+t.test('reports all errors at once, with path and suggestion', async t => {
   const errors = errorsOf({
     lisen: [],
     schedule: { login: 'every day', cannary: '* * * * *' },
@@ -41,20 +41,20 @@ t.test('says all errors at once, with their path and the near name', async t => 
   ])
 })
 
-t.test('says what is wrong with times, addresses and time zones', async t => {
+t.test('reports invalid cron expressions, addresses and time zones', async t => {
   const errors = errorsOf({
     schedule: { login: '99 * * * *' },
     listen: ['localhost'],
     timeZone: 'Middle/Earth',
   })
   t.match(errors, [
-    /^\/schedule\/login: "99 \* \* \* \*" is no cron expression: /,
+    /^\/schedule\/login: "99 \* \* \* \*" is not a cron expression: /,
     '/listen/0: "localhost" is not host:port',
-    '/timeZone: "Middle/Earth" is no time zone',
+    '/timeZone: "Middle/Earth" is not a time zone',
   ])
 })
 
-t.test('alerting: off by default, and every fault has its sentence', async t => {
+t.test('alerting is off by default and reports every error', async t => {
   const none = parseConfig('', validationContext)
   t.match(none, { ok: true, config: { alerting: { enable: false, webhooks: [] } } })
   const good = parseConfig(
@@ -94,19 +94,19 @@ t.test('alerting: off by default, and every fault has its sentence', async t => 
       },
     }),
     [
-      '/alerting/labels/alertname: every alert has that label already',
-      '/alerting/labels/instance: every alert has that label already, set /alerting/instance',
-      '/alerting/externalUrl: is not a URL of http or https, like http://alerts.example.org:9093',
+      '/alerting/labels/alertname: every alert already has that label',
+      '/alerting/labels/instance: every alert already has that label, set /alerting/instance',
+      '/alerting/externalUrl: is not an http or https URL like http://alerts.example.org:9093',
       '/alerting/disabledAlerts/0: there is no alert "NixBuilderDwn", did you mean NixBuilderDown?',
       '/alerting/disabledAlerts/1: there is no alert "Nothing"',
-      '/alerting/alertmanagers/0/url: holds a user or password; use username and passwordFile, since this file is not secret',
-      '/alerting/alertmanagers/1/url: is not a URL of http or https, like http://alerts.example.org:9093',
+      '/alerting/alertmanagers/0/url: contains a user or password; use username and passwordFile, because this file is not secret',
+      '/alerting/alertmanagers/1/url: is not an http or https URL like http://alerts.example.org:9093',
       '/alerting/alertmanagers/1: has tokenFile and username or passwordFile, only one can be used',
       '/alerting/alertmanagers/2/url: must end with the path, without ? and #',
-      '/alerting/alertmanagers/2: username and passwordFile are of use only together',
-      '/alerting/webhooks/0: needs url, or urlFile, and not both',
-      '/alerting/webhooks/1: needs url, or urlFile, and not both',
-      '/alerting/webhooks/0/name: another receiver is called chat already',
+      '/alerting/alertmanagers/2: username and passwordFile must be used together',
+      '/alerting/webhooks/0: needs either url or urlFile',
+      '/alerting/webhooks/1: needs either url or urlFile',
+      '/alerting/webhooks/0/name: another receiver has the name chat',
     ],
   )
   t.strictSame(
@@ -118,22 +118,22 @@ t.test('alerting: off by default, and every fault has its sentence', async t => 
       },
     }),
     [
-      '/alerting/labels: "a-b" is no name of a label, use letters, digits and _',
+      '/alerting/labels: "a-b" is not a label name, use letters, digits and _',
       '/alerting/alertmanagers/0: needs url',
       '/alerting/webhooks/0/repeatHour: there is no such option, did you mean repeatHours?',
-      '/alerting/webhooks/0/name: must be of letters, digits and . _ - only',
+      '/alerting/webhooks/0/name: must contain only letters, digits and . _ -',
       '/alerting/webhooks/0/passwordFile: must be an absolute path',
     ],
   )
 })
 
-t.test('broken JSON is one sentence with its line', async t => {
+t.test('reports invalid JSON with its line', async t => {
   const checked = parseConfig('{\n  "listen": [\n', validationContext)
   t.equal(checked.ok, false)
   if (!checked.ok) t.match(checked.errors, [/not JSON/])
 })
 
-t.test('exceptions of a builder have defaults of their own', async t => {
+t.test('builder settings have their own defaults', async t => {
   const checked = parseConfig(
     '{"builders":{"laptop":{"expect":"asleep"}}}',
     validationContext,
@@ -143,7 +143,7 @@ t.test('exceptions of a builder have defaults of their own', async t => {
   })
 })
 
-t.test('reads addresses as users write them', async t => {
+t.test('parses listen addresses', async t => {
   t.same(parseListen('127.0.0.1:10922'), { host: '127.0.0.1', port: 10922 })
   t.same(parseListen('[::1]:80'), { host: '::1', port: 80 })
   t.same(parseListen(':9000'), { host: '::', port: 9000 })
@@ -151,19 +151,19 @@ t.test('reads addresses as users write them', async t => {
     t.equal(parseListen(bad), null)
 })
 
-t.test('a missing file is fine unless it was named', async t => {
+t.test('accepts a missing file only if it is optional', async t => {
   t.equal((await loadConfig('/nowhere/config.json', true, validationContext)).ok, true)
   t.match(await loadConfig('/nowhere/config.json', false, validationContext), {
     errors: ['/nowhere/config.json: cannot be read (ENOENT)'],
   })
 })
 
-t.test('config.schema.json is the schema that is used', async t => {
+t.test('config.schema.json equals the schema', async t => {
   const file = new URL('../../config.schema.json', import.meta.url)
   t.same(JSON.parse(await readFile(file, 'utf8')), configSchema, 'else: npm run docs')
 })
 
-t.test('any JSON is taken or refused in sentences, never thrown at', async () => {
+t.test('any JSON is accepted or rejected with messages', async () => {
   fc.assert(
     fc.property(fc.jsonValue(), value => {
       const checked = parseConfig(JSON.stringify(value), validationContext)
@@ -175,7 +175,7 @@ t.test('any JSON is taken or refused in sentences, never thrown at', async () =>
   )
 })
 
-t.test('the digest follows content, and files that come and go', async t => {
+t.test('the digest changes with content, new files and removed files', async t => {
   const directory = await mkdtemp(join(tmpdir(), 'watch-'))
   const file = join(directory, 'machines')
   const missing = await digestFiles([file])

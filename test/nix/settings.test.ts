@@ -33,7 +33,7 @@ t.test('versions', async t => {
   t.equal(isLix('2.35.0'), false)
 })
 
-t.test('each Nix has its grammar', async t => {
+t.test('enables syntax by version', async t => {
   const with_ = (version: string | null, feature: keyof ReturnType<typeof dialectOf>) =>
     dialectOf(version)[feature]
   t.equal(with_('2.28.9', 'commentParsing'), 'legacy')
@@ -78,16 +78,16 @@ t.test('nix.conf', async t => {
   t.same(
     statements('a=b\nword\na == b\ninclude a b\ninclude').map(s => [s.kind, s.line]),
     [1, 2, 3, 4, 5].map(line => ['error', line]),
-    'tells all errors, where Nix stops at the first',
+    'reports all errors, although Nix stops at the first',
   )
   const [error] = statements('max-jobs=4')
   t.equal(
     error?.kind === 'error' && error.message,
-    "syntax error in 'max-jobs=4' (expected NAME = VALUE): every nix command on this machine fails until this line is mended",
+    "syntax error in 'max-jobs=4' (expected NAME = VALUE): every nix command on this machine fails until this line is fixed",
   )
 })
 
-t.test('any text is a nix.conf, and as long as its lines', async () => {
+t.test('accepts any text as nix.conf, at most one statement per line', async () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 400 }), text => {
       const all = statements(text)
@@ -97,7 +97,7 @@ t.test('any text is a nix.conf, and as long as its lines', async () => {
   )
 })
 
-t.test('what is written as NAME = VALUE is read as that', async () => {
+t.test('parses every NAME = VALUE', async () => {
   const word = fc.stringMatching(/^[a-z@:/;,.=-]{1,12}$/)
   fc.assert(
     fc.property(fc.stringMatching(/^[a-z-]{1,9}$/), fc.array(word), (name, value) => {
@@ -151,7 +151,7 @@ t.test('settings as JSON', async t => {
     t.equal(readSettings(text), null, text)
 })
 
-t.test('all JSON is read as JSON.parse does', async t => {
+t.test('parses JSON like JSON.parse', async t => {
   fc.assert(
     fc.property(fc.jsonValue(), value => {
       const json = JSON.stringify(value)

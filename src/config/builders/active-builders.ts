@@ -17,19 +17,19 @@ import { limitProblems, createTextSource, type ReadFile } from './text-source.ts
 export interface ActiveBuildersDeps {
   readonly run: Run
   readonly readFile: ReadFile
-  /** The environment that Nix would have; its variables mean what they mean to Nix. */
+  /** The environment of Nix. */
   readonly env: Env
-  /** `process.arch` and `process.platform`: they tell the system where Nix does not. */
+  /** `process.arch` and `process.platform`: used for the system if Nix does not report it. */
   readonly arch: string
   readonly platform: string
-  /** The nix program; `nix` by default. */
+  /** Name or path of the nix program; default `nix`. */
   readonly nix?: string
   readonly signal: AbortSignal
 }
 
 /**
- * The builders that this Nix would use: Nix is asked for its settings, and its files are read instead where there is
- * no nix or where it fails. Never rejects; what is wrong comes back as problems.
+ * Reads the builders that this Nix uses: from the settings Nix reports, or from Nix's files if there is no nix or it
+ * fails. Never rejects; errors are returned as problems.
  */
 export const readActiveBuilders = async (
   deps: ActiveBuildersDeps,
@@ -51,7 +51,7 @@ export const readActiveBuilders = async (
     source: reported === null ? 'files' : 'nix',
     builders: nameBuilders(expanded.machines),
     problems: limitProblems([
-      // what Nix could read is no problem, whatever we think of it
+      // if Nix accepts its files, our errors about them are irrelevant
       ...(reported === null ? configProblems(files, answer.failure) : []),
       ...expanded.problems,
     ]),
@@ -66,7 +66,7 @@ export const readActiveBuilders = async (
   }
 }
 
-/** Nix tells a value without its place; it is the one that we found if it says the same. */
+/** Nix reports values without origin: uses that of an equal value in the files. */
 const withOrigin = (
   reported: string,
   configured: SettingAssignment,
@@ -75,7 +75,7 @@ const withOrigin = (
     ? configured
     : { value: reported, origin: { file: 'builders setting', line: 1 } }
 
-/** What findings and checks need of the local Nix. */
+/** Settings that findings and checks need. */
 const usedSettings = [
   'builders',
   'builders-use-substitutes',
@@ -84,7 +84,7 @@ const usedSettings = [
   'max-free',
 ]
 
-/** As written where that is what holds, else as Nix told it. */
+/** Prefers values from files, which have an origin, over reported ones. */
 const localSettings = (
   reported: Settings | null,
   { settings }: NixFiles,
@@ -112,20 +112,20 @@ const configProblems = (files: NixFiles, failure: string | null): readonly Probl
       {
         file: files.main,
         line: 1,
-        message: `Nix does not tell its settings (${failure}), so its files were read instead`,
+        message: `Nix does not report its settings (${failure}): read from its files instead`,
       },
     ]
   return [
     ...files.problems,
     {
       ...assignment.origin,
-      message: `${failure}: every nix command on this machine fails until this line is mended`,
+      message: `${failure}: every nix command on this machine fails until this line is fixed`,
       isFatal: true,
     },
   ]
 }
 
-/** The `system` that Nix is compiled for, as Node names the machine. */
+/** Returns the Nix system for Node's names of architecture and platform. */
 const nixSystem = (arch: string, platform: string): string => {
   const names: Readonly<Record<string, string>> = {
     x64: 'x86_64',

@@ -2,29 +2,29 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ActiveBuilders } from '../../model/index.ts'
 
-/** What systemd handed to the service (systemd.exec(5) LoadCredential): copies that only it may read, until it ends. */
+/** Credentials that systemd passed to the service (systemd.exec(5) LoadCredential): copies only the service can read while it runs. */
 export interface Credentials {
-  /** The environment with which ssh and Nix find the copies. */
+  /** Environment in which ssh and Nix use the copies. */
   readonly env: Readonly<Record<string, string | undefined>>
-  /** The same builders, told where the copies of their keys are. */
+  /** Adds the paths of the copied keys to the builders. */
   readonly attachCredentials: (active: ActiveBuilders) => ActiveBuilders
 }
 
 type Env = Credentials['env']
 
-/** The name of the copy of a file: its path with `-` for each `/` (`etc-nix-builder_ed25519`). */
+/** Returns the name of the copy of a file: its path with `-` for each `/` (`etc-nix-builder_ed25519`). */
 export const credentialName = (path: string): string =>
   path.replace(/^\/+/, '').replaceAll('/', '-')
 
-/** Copies of root's own files of ssh; `root-.ssh-id_*` are its default keys. */
+/** Names for copies of root's ssh files; `root-.ssh-id_*` are root's default keys. */
 const rootSshConfig = 'ssh-config'
 const rootKnownHosts = 'ssh-known_hosts'
 const rootKeyName = /^root-\.ssh-id_[\w.-]*(?<!\.pub)$/
 
 /**
- * Takes over the credentials of the service. Root's ssh_config, known_hosts and default keys become an ssh_config of our
- * own in RUNTIME_DIRECTORY, which all of our ssh programs read by `-F` in NIX_SSHOPTS: there, unlike with `-o`, a host key
- * that a machine line pins still wins. Rejects where that file cannot be written.
+ * Loads the credentials of the service. Writes an ssh_config with root's ssh_config, known_hosts and default keys to
+ * RUNTIME_DIRECTORY and passes it to ssh by `-F` in NIX_SSHOPTS: unlike with `-o`, a host key pinned by a machine line
+ * still wins. Rejects if that file cannot be written.
  */
 export const loadCredentials = async (env: Env): Promise<Credentials> => {
   const directory = env['CREDENTIALS_DIRECTORY']
@@ -42,12 +42,12 @@ export const loadCredentials = async (env: Env): Promise<Credentials> => {
   if (config === null || !runtime) return { env, attachCredentials }
   const file = join(runtime, 'ssh_config')
   await writeFile(file, config, { mode: 0o600 })
-  // Ours first: of two -F the last one counts, and that is the administrator's
+  // First, because ssh uses the last -F, which must be the administrator's
   const options = [`-F ${file}`, env['NIX_SSHOPTS']].filter(Boolean).join(' ')
   return { env: { ...env, NIX_SSHOPTS: options }, attachCredentials }
 }
 
-/** White space alone stands for a file that was not there: with it, the unit starts all the same (SetCredential). */
+/** A copy of only whitespace means a missing file: SetCredential provides it so that the unit starts. */
 const listCredentials = async (directory: string): Promise<readonly string[]> => {
   const names = await readdir(directory).catch(() => [])
   const texts = await Promise.all(
@@ -65,7 +65,7 @@ const renderSshConfig = (
   const hasKnownHosts = names.has(rootKnownHosts)
   if (!hasKnownHosts && !names.has(rootSshConfig) && keys.length === 0) return null
   return [
-    '# Written by builder-monitor when it starts, from the credentials of its service: changes are lost.',
+    '# Written by builder-monitor at start from its service credentials. Changes are lost.',
     ...(names.has(rootSshConfig) ? [`Include ${path(rootSshConfig)}`] : []),
     'Include /etc/ssh/ssh_config',
     'Host *',

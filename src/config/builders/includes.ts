@@ -2,13 +2,13 @@ import type { Origin, Problem } from '../../model/index.ts'
 import { quote } from '../../nix/text.ts'
 import { limits, type TextSource } from './text-source.ts'
 
-/** Reads files that include each other, within the limits; what is beyond them becomes a problem. */
+/** Reads nested includes within the limits; exceeding a limit adds a problem. */
 export interface Includes {
-  /** May what stands there, in this line of its text, still be read? False ends the text. */
+  /** Consumes one element at this line; false if the caller must stop reading this text. */
   consumeBudget(origin: Origin, line: number): boolean
   /**
-   * Has `use` read the file that `origin` includes; `above` are the files around it. The code of the error where the
-   * file cannot be read, null where it was, or where it must not be.
+   * Passes the text of an included file to `onText`. `includeStack` has the including files. Returns the error code if the
+   * file cannot be read; null if it was read or must not be read.
    */
   open(
     path: string,
@@ -16,11 +16,11 @@ export interface Includes {
     includeStack: readonly string[],
     onText: (text: string, includeStack: readonly string[]) => Promise<void>,
   ): Promise<string | null>
-  /** Notes what makes Nix itself stop. */
+  /** Adds a problem that makes Nix itself fail. */
   addFatalProblem(origin: Origin, what: string): void
 }
 
-/** `consequence` ends the sentence of what stops Nix. */
+/** `consequence` ends the messages of fatal problems. */
 export const createIncludes = (
   source: TextSource,
   problems: Problem[],
@@ -57,9 +57,8 @@ export const createIncludes = (
   }
 }
 
-export const fileTooLarge =
-  'the file is larger than 1 MiB: what follows is not read by us'
-export const tooManyElements = `more than ${limits.elements} settings, includes and machines: what follows is not read by us`
-const tooManyLines = `more than ${limits.lines} lines: this one and what follows are not read by us`
+export const fileTooLarge = 'the file is larger than 1 MiB: the rest is ignored here'
+export const tooManyElements = `more than ${limits.elements} settings, includes and machines: the rest is ignored here`
+const tooManyLines = `more than ${limits.lines} lines: this line and the rest are ignored here`
 const includedTooDeep = (path: string): string =>
-  `${quote(path)} is included more than ${limits.depth} files deep: it is not read by us`
+  `${quote(path)} is included more than ${limits.depth} levels deep: it is ignored here`

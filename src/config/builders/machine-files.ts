@@ -19,8 +19,8 @@ import { limits, type TextSource } from './text-source.ts'
 import { readTomlMachines } from './toml-machines.ts'
 
 /**
- * Expands a `builders` value as the hook does (machines.cc getMachines); `system` is the local one. Well-formed lines
- * are all there, though Nix uses none of them while one line is malformed. Never rejects.
+ * Expands a `builders` value as the build hook does (machines.cc getMachines); `system` is the local system. Returns all
+ * valid lines, although Nix uses none of them while one line is invalid. Never rejects.
  */
 export const readMachines = async (
   builders: SettingAssignment,
@@ -36,7 +36,7 @@ export const readMachines = async (
   return { machines: [], problems: [toml.problem], syntaxPitfalls: [] }
 }
 
-/** Read as lines, TOML that misses its quotes has machines with the system `=` (Lix machines.rs get_machines). */
+/** Parsed as lines, TOML without quotes gives machines with the system `=` (Lix machines.rs get_machines). */
 const isMeantAsToml = ({ machines, problems }: MachinesList): boolean =>
   machines.some(({ systems }) => systems.includes('=')) ||
   problems.some(problem => problem.isFatal)
@@ -64,7 +64,7 @@ const readLines = async (
         problems.push({ ...origin, message: lineTooLong })
       else if (entry.kind === 'include') await include(entry.text, origin, includeStack)
       else {
-        // ssh takes no password from a store URI, so that none is lost
+        // ssh ignores passwords in store URIs, so redacting them loses nothing
         const text = redactSecrets(entry.text)
         if (trim(text) === '') addPitfall('blank', text, origin)
         else if (entry.isInComment) addPitfall('comment', text, origin)
@@ -95,28 +95,28 @@ const readLines = async (
     includeStack: readonly string[],
   ): Promise<void> => {
     if (includedPath === '') return
-    // the hook has changed its directory to /
+    // the build hook runs in /
     const path = resolve('/', includedPath)
     const code = await includes.open(path, origin, includeStack, (text, stack) =>
       expand(text, entry => ({ file: path, line: entry.line }), stack),
     )
     if (code === 'EACCES' || code === 'EPERM')
       problems.push({ ...origin, message: permissionDenied(path) })
-    // a file that does not exist is an empty one for Nix
+    // Nix treats a missing file as empty
     else if (code !== null && code !== 'ENOENT')
       includes.addFatalProblem(origin, `${quote(path)} cannot be read (${code})`)
   }
 
   await expand(
     builders.value,
-    // a value of several lines comes from no file, so that its own lines are the better address
+    // a value of several lines is not from a file, so its own line numbers are more useful
     ({ line }) => ({ file: builders.origin.file, line: builders.origin.line + line - 1 }),
     [],
   )
   return { machines, problems, syntaxPitfalls }
 }
 
-const lineTooLong = `the line is longer than ${limits.lineLength} characters: it is not read by us`
+const lineTooLong = `the line is longer than ${limits.lineLength} characters: it is ignored here`
 
 const permissionDenied = (path: string): string =>
-  `${quote(path)} may not be read by this user: its builders are unknown to us, and every build fails if Nix may not read it either`
+  `${quote(path)} is not readable for this user, so its builders are unknown here; every build fails if Nix cannot read it either`

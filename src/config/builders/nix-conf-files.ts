@@ -8,25 +8,25 @@ import type { TextSource } from './text-source.ts'
 
 export type Env = Readonly<Record<string, string | undefined>>
 
-/** A setting as it was last assigned. */
+/** The last assignment of a setting. */
 export interface SettingAssignment {
   readonly value: string
   readonly origin: Origin
 }
 
-/** What Nix's own configuration files and environment variables say. */
+/** Settings from Nix's configuration files and environment variables. */
 export interface NixFiles {
-  /** The nix.conf of the system; it need not exist. */
+  /** Path of the system's nix.conf, which can be missing. */
   readonly main: string
-  /** `main` and what it includes, existing or not. */
+  /** `main` and the files it includes, existing or not. */
   readonly system: readonly string[]
   readonly settings: ReadonlyMap<string, SettingAssignment>
   readonly problems: readonly Problem[]
 }
 
 /**
- * Reads nix.conf, the user's files and NIX_CONFIG in the order in which Nix applies them (globals.cc loadConfFile):
- * later ones win. Missing and unreadable files are no problem, as for Nix. Never rejects.
+ * Reads nix.conf, the user's files and NIX_CONFIG in the order in which Nix applies them (globals.cc loadConfFile): later
+ * assignments win. Ignores missing and unreadable files, as Nix does. Never rejects.
  */
 export const readNixFiles = async (
   source: TextSource,
@@ -85,7 +85,7 @@ export const readNixFiles = async (
   return { main, system, settings, problems }
 }
 
-/** The `builders` value where no file sets one (globals.cc): NIX_REMOTE_SYSTEMS, or the machines file. */
+/** Returns the default of `builders` (globals.cc): NIX_REMOTE_SYSTEMS or the machines file. */
 export const defaultBuilders = (env: Env, dialect: NixDialect): SettingAssignment => {
   const listed = env['NIX_REMOTE_SYSTEMS']
   if (listed === undefined)
@@ -100,11 +100,11 @@ export const defaultBuilders = (env: Env, dialect: NixDialect): SettingAssignmen
   }
 }
 
-/** What Nix takes for "there is no such file". */
+/** Whether an error code means that the file does not exist, as in Nix. */
 export const isMissing = (code: string): boolean =>
   code === 'ENOENT' || code === 'ENOTDIR'
 
-/** The user's files, those with the last word last. */
+/** Returns the user's files in increasing priority. */
 const userFiles = (env: Env, dialect: NixDialect): readonly string[] => {
   const listed = env['NIX_USER_CONF_FILES']
   if (listed !== undefined) return split(listed).reverse()

@@ -3,13 +3,13 @@ import { atLeast, isLix, parseNixVersion } from '../../nix/dialect.ts'
 import { readSettings, type Settings } from '../../nix/settings.ts'
 import type { Env } from './nix-conf-files.ts'
 
-/** What the local Nix says about itself. */
+/** Version and settings of the local Nix. */
 export interface NixSettingsResult {
-  /** Null where there is no nix, or where it does not tell. */
+  /** Null if there is no nix or it reports none. */
   readonly version: string | null
-  /** Null where Nix did not tell. */
+  /** Null if Nix reported none. */
   readonly settings: Settings | null
-  /** Why a nix that exists did not tell; null where it did, or where there is none. */
+  /** Why an existing nix reported no settings; null on success or without nix. */
   readonly failure: string | null
 }
 
@@ -21,14 +21,14 @@ export interface NixSettingsRequest {
   readonly signal: AbortSignal
 }
 
-/** Milliseconds for each of the questions. */
+/** Limit of each command. */
 const timeoutMs = 10_000
 
-/** Asks the local nix for its version and its effective settings. Never rejects. */
+/** Runs the local nix for its version and effective settings. Never rejects. */
 export const readNixSettings = async (
   request: NixSettingsRequest,
 ): Promise<NixSettingsResult> => {
-  // a broken nix.conf fails even --version, so it is asked without one
+  // an invalid nix.conf fails even --version, so it runs without one
   const withoutConfig = {
     NIX_CONF_DIR: '/nonexistent',
     NIX_USER_CONF_FILES: '',
@@ -54,7 +54,7 @@ export const readNixSettings = async (
   return { version, settings: null, failure }
 }
 
-/** `nix config show` since 2.20; Lix keeps the old name for long. The other one is the second try. */
+/** `nix config show` since 2.20; Lix renamed it in 2.96. The other name is the fallback. */
 const settingsCommands = (version: string | null): readonly (readonly string[])[] => {
   const commands = [['config', 'show'], ['show-config']]
   const isNew = isLix(version) ? atLeast(version, 2, 96) : atLeast(version, 2, 20)
@@ -73,7 +73,7 @@ const runNix = ({ run, nix, env, signal }: NixSettingsRequest, args: readonly st
     maxBytes: 4 * 1_048_576,
   })
 
-/** The last error that Nix printed (the first ones are traces), or how it ended. */
+/** Returns the last error that Nix printed (earlier ones are traces), or how it exited. */
 const describeFailure = (result: RunResult): string => {
   if (result.spawnError) return `nix cannot be started: ${result.spawnError}`
   if (result.aborted) return `nix did not answer within ${timeoutMs / 1000} s`
@@ -81,5 +81,7 @@ const describeFailure = (result: RunResult): string => {
     .slice(-16_384)
     .replaceAll(/\u001b\[[0-9;]*m/g, '')
     .match(/error: .*$/gm)
-  return errors?.at(-1)?.slice(7, 400) ?? `nix ended with ${result.code ?? result.signal}`
+  return (
+    errors?.at(-1)?.slice(7, 400) ?? `nix exited with ${result.code ?? result.signal}`
+  )
 }

@@ -4,38 +4,38 @@ import type { Problem } from '../../model/index.ts'
 import { redactSecrets } from '../../text/redact.ts'
 
 /**
- * Reads a text file, at most `maxBytes` + 1 bytes of it, so that the caller sees that there is more. Rejects with an
+ * Reads at most `maxBytes` + 1 bytes of a text file; the additional byte shows that the file is longer. Rejects with an
  * error that has a `code`, as node:fs does.
  */
 export type ReadFile = (path: string, maxBytes: number) => Promise<string>
 
-/** How much of what others wrote is read. Nix itself has no such limits. */
+/** Limits for untrusted files. Nix itself has none. */
 export const limits = {
   fileBytes: 1_048_576,
   /** Of one file. */
   lines: 10_000,
-  /** Settings, includes and machines of all files together. */
+  /** Settings, includes and machines of all files. */
   elements: 20_000,
   lineLength: 65_536,
   depth: 20,
   problems: 100,
 } as const
 
-/** A text, or the code of the error that prevented reading it. */
+/** A text, or the error code of the failed read. */
 export type ReadText =
   { readonly text: string; readonly isTruncated: boolean } | { readonly code: string }
 
-/** Reads within the limits and remembers what was asked for. */
+/** Reads files within the limits and records their paths. */
 export interface TextSource {
   /** Never rejects. */
   read(path: string): Promise<ReadText>
-  /** Every path that was asked for, existing or not. */
+  /** All requested paths, existing or not. */
   readonly files: ReadonlySet<string>
-  /** Takes one of the elements that may be read in all; false when there are none left. */
+  /** Consumes one of the allowed elements; false if none are left. */
   consumeBudget(): boolean
 }
 
-/** A source over one reading of the configuration. */
+/** Creates a source for one reading of the configuration. */
 export const createTextSource = (readFile: ReadFile): TextSource => {
   const files = new Set<string>()
   let remaining: number = limits.elements
@@ -57,7 +57,7 @@ export const createTextSource = (readFile: ReadFile): TextSource => {
   }
 }
 
-/** The real file system. A pipe without a writer is empty instead of blocking us. */
+/** Reads from the file system. A pipe without a writer is empty instead of blocking. */
 export const readTextFile: ReadFile = async (path, maxBytes) => {
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
   const file = await open(path, flags)
@@ -75,7 +75,7 @@ export const readTextFile: ReadFile = async (path, maxBytes) => {
   }
 }
 
-/** Without secrets that Nix or we quote from a line, each problem once and at most `limits.problems`, then one that tells how many more there are. */
+/** Redacts secrets, removes duplicates and keeps at most `limits.problems`, plus one problem that counts the rest. */
 export const limitProblems = (all: readonly Problem[]): readonly Problem[] => {
   const redacted = all.map(p => ({ ...p, message: redactSecrets(p.message) }))
   const problems = [
@@ -91,7 +91,7 @@ export const limitProblems = (all: readonly Problem[]): readonly Problem[] => {
     {
       file: next.file,
       line: next.line,
-      message: `${rest} more problems from here on are not listed`,
+      message: `${rest} more problems from here are not listed`,
       ...(isFatal ? { isFatal } : {}),
     },
   ]

@@ -9,15 +9,15 @@ import type { SettingAssignment } from './nix-conf-files.ts'
 import type { TextSource } from './text-source.ts'
 import { parseToml } from './toml.ts'
 
-/** A `builders` value taken for TOML. */
+/** A `builders` value parsed as TOML. */
 export type TomlMachines =
   | { readonly kind: 'toml'; readonly list: MachinesList }
-  /** It is no TOML; `problem` is what Lix says where it is no list of machine lines either. */
+  /** The value is not TOML; `problem` is Lix's error if it is not a list of machine lines either. */
   | { readonly kind: 'legacy'; readonly problem: Problem | null }
 
 /**
- * Reads a `builders` value as Lix 2.95 and later do first: all of it is TOML, or the one file that it names with `@` is
- * (Lix machines.cc getMachines, from 2.96 on machines.rs get_machines). Never rejects.
+ * Reads a `builders` value as Lix 2.95 and later first try: the whole value is TOML, or the one file it names with `@` is
+ * (Lix machines.cc getMachines, since 2.96 machines.rs get_machines). Never rejects.
  */
 export const readTomlMachines = async (
   builders: SettingAssignment,
@@ -31,7 +31,7 @@ export const readTomlMachines = async (
   const read =
     path === null ? { text: value, isTruncated: false } : await source.read(path)
   if ('code' in read) {
-    // 2.95 ignores what it cannot read; later a name ending in toml says what was meant
+    // 2.95 ignores unreadable files; later versions require files whose name ends with toml
     const isMeant = dialect.tomlMachines === 'lenient' && path?.endsWith('toml')
     return isMeant
       ? invalidList({
@@ -48,7 +48,7 @@ export const readTomlMachines = async (
   if ('error' in document) {
     const problem = {
       ...at(document.line),
-      message: `this is no TOML (${document.error}): ${listConsequence}`,
+      message: `this is not TOML (${document.error}): ${listConsequence}`,
       isFatal: true,
     }
     if (dialect.tomlMachines === 'lenient') return { kind: 'legacy', problem }
@@ -78,7 +78,7 @@ const invalidList = (problem: Problem): TomlMachines => ({
   list: { ...emptyMachinesList, problems: [problem] },
 })
 
-/** Where each machine's table begins, by its name; parsers do not tell. Tables written in other ways are not there. */
+/** Finds the line of each `[machines.NAME]` header, because the parser reports none. Omits other notations. */
 const findTableHeaders = (text: string): ReadonlyMap<string, number> => {
   const headers = new Map<string, number>()
   for (const [index, line] of text.split('\n').entries()) {

@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 
-/** What is wrong with a certificate (the first one of a chain) and its key, both PEM; null where they fit. */
+/** Returns why a certificate (the first one of a chain) and its key, both PEM, cannot be used together; null if they can. */
 export const validateKeyPair = (cert: string, key: string): string | null => {
   const certificate = parseCertificate(cert)
   if (!certificate) return 'the certificate is not PEM (-----BEGIN CERTIFICATE-----)'
@@ -9,7 +9,7 @@ export const validateKeyPair = (cert: string, key: string): string | null => {
     privateKey = createPrivateKey(key)
   } catch (error) {
     return /passphrase|interrupted or cancelled|MISSING_PASSPHRASE/i.test(String(error))
-      ? 'the key is encrypted, and there is nobody to ask for its passphrase: openssl pkey writes it without'
+      ? 'the key is encrypted, and a service cannot ask for the passphrase: remove it with openssl pkey'
       : 'the key is not PEM (-----BEGIN PRIVATE KEY-----)'
   }
   return certificate.checkPrivateKey(privateKey)
@@ -17,15 +17,15 @@ export const validateKeyPair = (cert: string, key: string): string | null => {
     : 'the key does not belong to the certificate'
 }
 
-/** What is wrong with the certificates that clients must be signed by. */
+/** Returns why the CA certificates for clients cannot be used; null if they can. */
 export const validateAuthorities = (pem: string): string | null => {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g)
-  if (!blocks) return 'client_ca has no certificate in it (-----BEGIN CERTIFICATE-----)'
+  if (!blocks) return 'client_ca contains no certificate (-----BEGIN CERTIFICATE-----)'
   const bad = blocks.findIndex(block => !parseCertificate(block))
   return bad < 0 ? null : `certificate ${bad + 1} of client_ca cannot be read`
 }
 
-/** A sentence where the certificate is not valid at this time (Unix seconds). */
+/** Returns a warning if the certificate is not valid at this time (Unix seconds). */
 export const validityWarning = (pem: string, now: number): string | null => {
   const certificate = parseCertificate(pem)
   if (!certificate) return null
@@ -33,9 +33,9 @@ export const validityWarning = (pem: string, now: number): string | null => {
   const day = (text: string) =>
     new Date(text).toISOString().slice(0, 16).replace('T', ' ')
   if (Date.parse(validTo) / 1000 < now)
-    return `the certificate expired on ${day(validTo)} UTC: clients will refuse it, renew it`
+    return `the certificate expired on ${day(validTo)} UTC: clients reject it, renew it`
   if (Date.parse(validFrom) / 1000 > now)
-    return `the certificate is valid only from ${day(validFrom)} UTC: clients refuse it until then; is the clock right?`
+    return `the certificate is valid only from ${day(validFrom)} UTC: clients reject it until then; check the clock`
   return null
 }
 

@@ -1,58 +1,31 @@
 import { DEFAULT_CIPHERS, type SecureContextOptions } from 'node:tls'
-import { cipherList, cipherNames, curves, tlsVersions } from './tls-names.ts'
-import {
-  parseBoolean,
-  parseChoice,
-  parseChoices,
-  type ErrorList,
-  type Fields,
-} from './yaml-fields.ts'
+import type { Issues } from './issues.ts'
+import { parseBoolean } from './scalars.ts'
+import type { TlsSection } from './schema.ts'
+import { cipherList, curves, tlsVersions } from './tls-names.ts'
 
-export const protocolKeys = [
-  'min_version',
-  'max_version',
-  'cipher_suites',
-  'prefer_server_cipher_suites',
-  'curve_preferences',
-] as const
-
-/** Versions, ciphers and curves of the section `tls_server_config`. */
+/** Returns versions, ciphers and curves of the section `tls_server_config`. */
 export const parseProtocol = (
-  fields: Fields,
-  errors: ErrorList,
-  warnings: ErrorList,
+  section: TlsSection,
+  errors: Issues,
+  warnings: Issues,
 ): SecureContextOptions => {
-  const fieldName = (key: (typeof protocolKeys)[number]) => `tls_server_config.${key}`
-  const version = (key: 'min_version' | 'max_version', fallback: string) =>
-    parseChoice(fields[key], fieldName(key), Object.keys(tlsVersions), errors) ?? fallback
-  const choices = (
-    key: 'cipher_suites' | 'curve_preferences',
-    known: readonly string[],
-  ): readonly string[] => parseChoices(fields[key], fieldName(key), known, errors)
-
-  const [minVersion, maxVersion] = [
-    version('min_version', 'TLS12'),
-    version('max_version', 'TLS13'),
-  ]
+  const minVersion = section.min_version || 'TLS12'
+  const maxVersion = section.max_version || 'TLS13'
   const isOld = minVersion < 'TLS12'
-  const lineNumber = (fields['min_version'] ?? fields['max_version'])?.line ?? 1
+  const path = ['tls_server_config', section.min_version ? 'min_version' : 'max_version']
   if (minVersion > maxVersion)
-    errors.add(
-      lineNumber,
-      `min_version ${minVersion} is newer than max_version ${maxVersion}`,
-    )
-  if (isOld) warnings.add(lineNumber, `min_version ${minVersion} is broken: take TLS12`)
+    errors.add(path, `min_version ${minVersion} is newer than max_version ${maxVersion}`)
+  if (isOld) warnings.add(path, `min_version ${minVersion} is insecure: use TLS12`)
 
-  const suites = choices('cipher_suites', cipherNames)
-  const curveNames = choices('curve_preferences', Object.keys(curves))
+  const suites = (section.cipher_suites ?? []).filter(name => !!name) as string[]
+  const curveNames = (section.curve_preferences ?? []).filter(name => !!name) as string[]
   const ciphers = suites.length > 0 ? cipherList(suites) : DEFAULT_CIPHERS
-  const preferKey = 'prefer_server_cipher_suites'
   return {
     minVersion: tlsVersions[minVersion]!,
     maxVersion: tlsVersions[maxVersion]!,
-    honorCipherOrder:
-      parseBoolean(fields[preferKey], fieldName(preferKey), errors) ?? true,
-    // OpenSSL's level 1 forbids the signatures of TLS 1.1
+    honorCipherOrder: parseBoolean(section.prefer_server_cipher_suites ?? '') ?? true,
+    // OpenSSL's security level 1 forbids the signatures of TLS 1.1
     ciphers: isOld ? `${ciphers}:@SECLEVEL=0` : ciphers,
     ...(curveNames.length > 0
       ? { ecdhCurve: curveNames.map(name => curves[name]).join(':') }

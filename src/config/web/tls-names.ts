@@ -1,11 +1,22 @@
 import type { SecureVersion } from 'node:tls'
+import type { ClientAuth } from '../../model/index.ts'
 
-/** The names of Go's crypto/tls in a web configuration file, as OpenSSL and Node call them. */
+/** OpenSSL's and Node's names for those of Go's crypto/tls, which web configuration files use. */
 export const tlsVersions: Readonly<Record<string, SecureVersion>> = {
   TLS10: 'TLSv1',
   TLS11: 'TLSv1.1',
   TLS12: 'TLSv1.2',
   TLS13: 'TLSv1.3',
+}
+
+/** `RequireClientCert` is an old name. */
+export const clientAuths: Readonly<Record<string, ClientAuth>> = {
+  NoClientCert: 'NoClientCert',
+  RequestClientCert: 'RequestClientCert',
+  RequireAnyClientCert: 'RequireAnyClientCert',
+  RequireClientCert: 'RequireAnyClientCert',
+  VerifyClientCertIfGiven: 'VerifyClientCertIfGiven',
+  RequireAndVerifyClientCert: 'RequireAndVerifyClientCert',
 }
 
 export const curves: Readonly<Record<string, string>> = {
@@ -15,7 +26,7 @@ export const curves: Readonly<Record<string, string>> = {
   X25519: 'X25519',
 }
 
-/** Up to TLS 1.2: those of Go's tls.CipherSuites(), with the four of RSA key exchange that Go before 1.22 had, too. */
+/** Up to TLS 1.2: Go's tls.CipherSuites() and the four suites with RSA key exchange that Go before 1.22 also had. */
 const tls12Ciphers: Readonly<Record<string, string>> = {
   TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA: 'ECDHE-ECDSA-AES128-SHA',
   TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA: 'ECDHE-ECDSA-AES256-SHA',
@@ -45,8 +56,8 @@ export const cipherNames: readonly string[] = [
 ]
 
 /**
- * OpenSSL's list for Go's names. As in Go the list is of TLS 1.2 and older only: the three suites of TLS 1.3 are always
- * there, whether they are named or not.
+ * Formats OpenSSL's cipher list for Go's names. As in Go, the names select suites up to TLS 1.2; the three suites of
+ * TLS 1.3 are always enabled.
  */
 export const cipherList = (names: readonly string[]): string =>
   [...tls13Ciphers, ...names.flatMap(name => tls12Ciphers[name] ?? [])].join(':')

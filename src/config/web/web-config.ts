@@ -1,43 +1,34 @@
-import { readBoundedFile } from '../bounded-file.ts'
 import type { WebAccess } from '../../model/index.ts'
-import { parseUsers } from './users.ts'
+import { readBoundedFile } from '../bounded-file.ts'
+import { createSchemaValidator, type SchemaError } from '../schema-validator.ts'
+import { createIssues, type Issues } from './issues.ts'
+import { parseBoolean, parseCount, parseDuration, webFormats } from './scalars.ts'
+import { formatSchemaError } from './schema-messages.ts'
+import { settableHeaders, webSchema, type WebFile } from './schema.ts'
 import { readTls } from './tls.ts'
-import { parseYaml, type YamlError, type YamlNode } from './yaml.ts'
-import {
-  parseBoolean,
-  parseCount,
-  createErrorList,
-  parseDuration,
-  parseFields,
-  parseText,
-  type ErrorList,
-} from './yaml-fields.ts'
+import { parseUsers } from './users.ts'
+import { parseYaml, type YamlError } from './yaml.ts'
 
-/** What became of a web configuration file; each sentence begins with `file:line: `. */
+/** A web configuration file; each message begins with `file:line: `. */
 export type WebConfig = {
-  /** The file and what it names: who follows them notices every change. */
+  /** The file and the files it names; a change of any of them changes the configuration. */
   readonly files: readonly string[]
 } & (
   | {
       readonly ok: true
       readonly access: WebAccess
-      /** What is accepted, but is not as it should be or not as it is with other exporters. */
+      /** Settings that are insecure, or that other exporters treat differently. */
       readonly warnings: readonly string[]
     }
   | { readonly ok: false; readonly errors: readonly string[] }
 )
 
 const maxErrors = 50
-const sections = [
-  'tls_server_config',
-  'http_server_config',
-  'basic_auth_users',
-  'rate_limit',
-] as const
+const validate = createSchemaValidator(webSchema, webFormats)
 
 /**
- * Reads the file that Prometheus' exporters take with `--web.config.file`, and the certificates that it names (relative
- * to it): all errors at once, never throws. Source: prometheus/exporter-toolkit, docs/web-configuration.md.
+ * Loads the file that Prometheus' exporters take with `--web.config.file`, and the certificates it names (relative to
+ * it). Returns all errors at once, never throws. Source: prometheus/exporter-toolkit, docs/web-configuration.md.
  */
 export const loadWebConfig = async (
   path: string,
@@ -46,93 +37,99 @@ export const loadWebConfig = async (
   const read = await readBoundedFile(path)
   if ('error' in read)
     return { ok: false, files: [path], errors: [`${path}: ${read.error}`] }
-  const at = (errors: readonly YamlError[]) => {
-    const inOrder = errors.toSorted((a, b) => a.line - b.line)
-    const sentences = inOrder.map(({ line, text }) => `${path}:${line}: ${text}`)
-    return [...new Set(sentences)].slice(0, maxErrors)
+  const format = (issues: readonly YamlError[]) => {
+    const sorted = issues.toSorted((a, b) => a.line - b.line)
+    const messages = sorted.map(({ line, text }) => `${path}:${line}: ${text}`)
+    return [...new Set(messages)].slice(0, maxErrors)
   }
   const parsed = parseYaml(read.text)
   if ('errors' in parsed)
-    return { ok: false, files: [path], errors: at(parsed.errors.map(syntaxError)) }
-  const errors = createErrorList()
-  const warnings = createErrorList()
-  const fields = parseFields(parsed.root, '', sections, errors)
-  const tls = await readTls(fields['tls_server_config'] ?? null, {
+    return {
+      ok: false,
+      files: [path],
+      errors: format(
+        parsed.errors.map(error => ({ ...error, text: `not YAML: ${error.text}` })),
+      ),
+    }
+  const errors = createIssues(parsed.document)
+  const warnings = createIssues(parsed.document)
+  const file = validFile(parsed.document.value, errors)
+  const { tls, files: tlsFiles } = await readTls(file.tls_server_config ?? {}, {
     path,
     now,
     errors,
     warnings,
   })
   const access: WebAccess = {
-    tls: tls.tls,
-    headers: parseHeaders(fields['http_server_config'] ?? null, errors, warnings),
-    users: parseUsers(fields['basic_auth_users'] ?? null, errors, warnings),
-    rateLimit: parseRateLimit(fields['rate_limit'] ?? null, errors, warnings),
+    tls,
+    headers: parseHeaders(file.http_server_config, warnings),
+    users: parseUsers(file.basic_auth_users, errors, warnings),
+    rateLimit: parseRateLimit(file.rate_limit, warnings),
   }
-  const files = [path, ...tls.files]
+  const files = [path, ...tlsFiles]
   return errors.all.length > 0
-    ? { ok: false, files, errors: at(errors.all) }
-    : { ok: true, files, access, warnings: at(warnings.all) }
+    ? { ok: false, files, errors: format(errors.all) }
+    : { ok: true, files, access, warnings: format(warnings.all) }
 }
 
-const syntaxError = ({ line, text }: YamlError): YamlError => ({
-  line,
-  text: `not YAML: ${text}`,
-})
+/** Reports all schema errors and removes the invalid values, so that the rest of the file can be checked, too. */
+const validFile = (value: unknown, errors: Issues): WebFile => {
+  const schemaErrors = validate(value)
+  for (const error of schemaErrors) {
+    const text = formatSchemaError(error)
+    const unknownKey = unknownKeyOf(error)
+    if (unknownKey !== null) errors.addAtKey([...error.path, unknownKey], text ?? '')
+    else if (text !== null) errors.add(error.path, text)
+  }
+  const root = { value }
+  for (const error of schemaErrors) {
+    const key = unknownKeyOf(error)
+    remove(root, ['value', ...error.path, ...(key === null ? [] : [key])])
+  }
+  // Without its invalid values the file has the shape of the schema
+  return root.value ?? {}
+}
 
-/** The headers that the toolkit lets be set, and the values where it knows them all. */
-const settableHeaders: Readonly<Record<string, readonly string[] | null>> = {
-  'Content-Security-Policy': null,
-  'Strict-Transport-Security': null,
-  'X-Content-Type-Options': ['nosniff'],
-  'X-Frame-Options': ['deny', 'sameorigin'],
-  'X-XSS-Protection': null,
+const unknownKeyOf = ({ keyword, params }: SchemaError): string | null =>
+  keyword === 'additionalProperties' ? String(params['additionalProperty']) : null
+
+const remove = (root: object, path: readonly string[]): void => {
+  let parent: unknown = root
+  for (const key of path.slice(0, -1))
+    parent = (parent as Record<string, unknown> | null | undefined)?.[key]
+  // A list keeps its indexes
+  if (typeof parent === 'object' && parent !== null)
+    (parent as Record<string, unknown>)[path.at(-1)!] = null
 }
 
 const parseHeaders = (
-  node: YamlNode | null,
-  errors: ErrorList,
-  warnings: ErrorList,
+  section: WebFile['http_server_config'],
+  warnings: Issues,
 ): Readonly<Record<string, string>> => {
-  const where = 'http_server_config'
-  const { http2, headers } = parseFields(node, where, ['http2', 'headers'], errors)
-  if (parseBoolean(http2, `${where}.http2`, errors) === true && http2)
-    warnings.add(http2.line, 'http2 is accepted but not offered: HTTP/1.1 is served')
-  const names = Object.keys(settableHeaders)
-  const set = parseFields(headers ?? null, `${where}.headers`, names, errors)
+  if (parseBoolean(section?.http2 ?? '') === true)
+    warnings.add(
+      ['http_server_config', 'http2'],
+      'http2 is accepted but not offered: HTTP/1.1 is served',
+    )
   return Object.fromEntries(
-    names.flatMap(name => {
-      const header = set[name]
-      if (!header) return []
-      const value = parseText(header, `${where}.headers.${name}`, errors) ?? ''
-      const allowed = settableHeaders[name]
-      if (value !== '' && allowed && !allowed.includes(value))
-        errors.add(header.line, `${name} must be ${allowed.join(' or ')}`)
-      if (!/^[\t\x20-\x7e]*$/.test(value))
-        errors.add(header.line, `${name} must be one line of printable ASCII`)
-      return [[name.toLowerCase(), value] as const]
+    Object.keys(settableHeaders).flatMap(name => {
+      const value = section?.headers?.[name]
+      return value == null ? [] : [[name.toLowerCase(), value] as const]
     }),
   )
 }
 
 const parseRateLimit = (
-  node: YamlNode | null,
-  errors: ErrorList,
-  warnings: ErrorList,
+  section: WebFile['rate_limit'],
+  warnings: Issues,
 ): WebAccess['rateLimit'] => {
-  const { interval, burst } = parseFields(
-    node,
-    'rate_limit',
-    ['interval', 'burst'],
-    errors,
-  )
-  const intervalMs = parseDuration(interval, 'rate_limit.interval', errors) ?? 0
-  const count = parseCount(burst, 'rate_limit.burst', errors) ?? 0
+  const intervalMs = parseDuration(section?.interval ?? '') ?? 0
+  const burst = parseCount(section?.burst ?? '') ?? 0
   if (intervalMs === 0) return null
-  if (count === 0 && node)
+  if (burst === 0)
     warnings.add(
-      (burst ?? node).line,
-      'rate_limit.burst is 0, so every request is refused: write 1 or more',
+      ['rate_limit', 'burst'],
+      'rate_limit.burst is 0, so every request is rejected: set it to 1 or more',
     )
-  return { intervalMs, burst: count }
+  return { intervalMs, burst }
 }

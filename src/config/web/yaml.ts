@@ -1,50 +1,41 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
 import type { Document } from 'yaml'
 
-/**
- * A YAML document as a tree that knows its lines. Scalars stay the text they are: what `on` or `12` means is for the
- * reader of the field to say, so that a user named `on` is one.
- */
-export type YamlNode =
-  | {
-      readonly kind: 'text'
-      readonly line: number
-      readonly value: string
-      /** Nothing was written, or `null`, or `~`. */
-      readonly isNull: boolean
-    }
-  | { readonly kind: 'list'; readonly line: number; readonly items: readonly YamlNode[] }
-  | {
-      readonly kind: 'map'
-      readonly line: number
-      readonly entries: readonly YamlEntry[]
-    }
+/** Keys and indexes from the root of a document to a value. */
+export type Path = readonly (string | number)[]
 
-export interface YamlEntry {
-  readonly key: string
-  readonly line: number
-  readonly value: YamlNode
+/** A parsed YAML document. */
+export interface YamlDocument {
+  /**
+   * Maps, lists and scalars. Scalars are strings as written, so a user name `on` or `12` stays what it is; null where
+   * nothing, `null` or `~` is written.
+   */
+  readonly value: unknown
+  /** Returns the 1-based line of a value, or of its nearest ancestor in the document. */
+  lineOf(path: Path): number
+  /** Returns the 1-based line of the key of a value. */
+  keyLineOf(path: Path): number
 }
 
-/** What is wrong, and the 1-based line where. */
 export interface YamlError {
+  /** 1-based. */
   readonly line: number
   readonly text: string
 }
 
-/** More nodes than this are no configuration: aliases can grow without bounds. */
+/** Limits for expanded aliases, which can grow exponentially. */
 const maxNodes = 20_000
 const maxDepth = 20
 
-/** Parses one YAML document. An empty one is an empty map. Never throws. */
+/** Parses one YAML document. An empty document is an empty map. Never throws. */
 export const parseYaml = (
   text: string,
-): { readonly root: YamlNode } | { readonly errors: readonly YamlError[] } => {
+): { readonly document: YamlDocument } | { readonly errors: readonly YamlError[] } => {
   const lines = new LineCounter()
   const document = parseDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
-    // Every scalar is text
+    // Every scalar is a string
     schema: 'failsafe',
     logLevel: 'silent',
   })
@@ -55,9 +46,8 @@ export const parseYaml = (
         text: message.split('\n')[0]!,
       })),
     }
-  if (document.contents === null) return { root: { kind: 'map', line: 1, entries: [] } }
   try {
-    return { root: createTree(document, lines)(document.contents, 0) }
+    return { document: convert(document, lines) }
   } catch (error) {
     if (!(error instanceof TooLarge)) throw error
     return { errors: [{ line: 1, text: error.message }] }
@@ -66,38 +56,45 @@ export const parseYaml = (
 
 class TooLarge extends Error {}
 
-const createTree = (document: Document, lines: LineCounter) => {
-  let nodes = 0
-  const lineOf = (node: unknown): number => {
+const convert = (document: Document, lines: LineCounter): YamlDocument => {
+  const valueLines = new Map<string, number>()
+  const keyLines = new Map<string, number>()
+  const rangeLine = (node: unknown): number => {
     const range = (node as { range?: readonly [number, ...unknown[]] | null }).range
     return range ? lines.linePos(range[0]).line : 1
   }
-  const tree = (node: unknown, depth: number, near = 1): YamlNode => {
+  let nodes = 0
+  const toValue = (node: unknown, path: Path, parentLine: number, depth = 0): unknown => {
     if (depth > maxDepth) throw new TooLarge(`deeper than ${maxDepth} levels`)
     if (++nodes > maxNodes) throw new TooLarge(`more than ${maxNodes} values`)
-    if (node === null || node === undefined)
-      return { kind: 'text', line: near, value: '', isNull: true }
-    const line = lineOf(node)
-    if (isAlias(node)) return tree(node.resolve(document), depth + 1, line)
+    const line = node ? rangeLine(node) : parentLine
+    valueLines.set(keyOf(path), line)
+    if (!node) return null
+    if (isAlias(node)) return toValue(node.resolve(document), path, line, depth + 1)
     if (isSeq(node))
-      return { kind: 'list', line, items: node.items.map(i => tree(i, depth + 1, line)) }
-    if (isMap(node))
-      return {
-        kind: 'map',
-        line,
-        entries: node.items.map(({ key, value }) => {
-          const at = key === null ? line : lineOf(key)
-          const name = tree(key, depth + 1, at)
-          return {
-            key: name.kind === 'text' ? name.value : '?',
-            line: at,
-            value: tree(value, depth + 1, at),
-          }
-        }),
+      return node.items.map((item, i) => toValue(item, [...path, i], line, depth + 1))
+    if (isMap(node)) {
+      // Without a prototype: `__proto__` is an ordinary key
+      const map = Object.create(null) as Record<string, unknown>
+      for (const { key, value } of node.items) {
+        const keyNode = isAlias(key) ? key.resolve(document) : key
+        const name = isScalar<string>(keyNode) ? keyNode.value : '?'
+        const keyLine = key === null ? line : rangeLine(key)
+        keyLines.set(keyOf([...path, name]), keyLine)
+        map[name] = toValue(value, [...path, name], keyLine, depth + 1)
       }
+      return map
+    }
     const value = isScalar<string>(node) ? node.value : ''
     const isPlain = isScalar(node) && (node.type === 'PLAIN' || node.type === undefined)
-    return { kind: 'text', line, value, isNull: isPlain && /^(?:~|null|)$/i.test(value) }
+    return isPlain && /^(?:~|null|)$/i.test(value) ? null : value
   }
-  return tree
+  const value = document.contents === null ? {} : toValue(document.contents, [], 1)
+  const find = (map: ReadonlyMap<string, number>, path: Path): number | undefined =>
+    map.get(keyOf(path))
+  const lineOf = (path: Path): number =>
+    find(valueLines, path) ?? (path.length === 0 ? 1 : lineOf(path.slice(0, -1)))
+  return { value, lineOf, keyLineOf: path => find(keyLines, path) ?? lineOf(path) }
 }
+
+const keyOf = (path: Path): string => JSON.stringify(path.map(String))

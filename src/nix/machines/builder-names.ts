@@ -3,9 +3,9 @@ import type { Builder } from '../../model/index.ts'
 type UnnamedBuilder = Omit<Builder, 'name'>
 
 /**
- * Gives each builder its name: the host, with `user@`, `:port` or the scheme only where two lines would collide, then
- * `#2` ... in the order of their full lines sorted. Reordering the list renames nothing. Stores without a host are
- * named by their URI. The order of the list stays.
+ * Names each builder by its host. `user@`, `:port` and the scheme are added only where names collide, then `#2`, `#3` ...
+ * in the sorted order of the machine lines, so reordering the list changes no name. Stores without a host are named by
+ * their URI. Keeps the order of the list.
  */
 export const nameBuilders = (builders: readonly UnnamedBuilder[]): readonly Builder[] => {
   let parts: readonly NameParts[] = builders.map(builder => ({
@@ -30,7 +30,7 @@ interface NameParts {
   }
 }
 
-/** Adds a part of the URI to those of equal names that differ in it. */
+/** Adds a part of the URI to builders that have the same name and differ in that part. */
 const addWhereDifferent = (
   parts: readonly NameParts[],
   field: keyof NameParts['shown'],
@@ -57,7 +57,7 @@ const formatName = ({ builder, shown }: NameParts): string => {
   return `${scheme}${user}${host}:${builder.port}`
 }
 
-/** The names, with `#2` ... after those that are still equal. */
+/** Appends `#2`, `#3` ... to names that are still equal. */
 const numberDuplicates = (parts: readonly NameParts[]): readonly string[] => {
   const order = parts
     .map((part, i) => ({ i, name: formatName(part), line: part.builder.line }))
@@ -67,7 +67,7 @@ const numberDuplicates = (parts: readonly NameParts[]): readonly string[] => {
   const names: string[] = []
   for (const { i, name } of order) {
     let number = next.get(name) ?? 1
-    // a host that is really called `a#2` keeps its name
+    // a host whose real name is `a#2` keeps it
     while (number > 1 && baseNames.has(`${name}#${number}`)) number++
     names[i] = number === 1 ? name : `${name}#${number}`
     next.set(name, number + 1)
@@ -75,5 +75,5 @@ const numberDuplicates = (parts: readonly NameParts[]): readonly string[] => {
   return names
 }
 
-/** By code units: the same on every machine, whatever its locale. */
+/** Compares by code units, independent of the locale. */
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

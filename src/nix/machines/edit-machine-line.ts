@@ -2,20 +2,17 @@ import type { Builder } from '../../model/index.ts'
 import { tomlKeys } from './machine-table.ts'
 import { words } from '../text.ts'
 
-/** New values for fields of a machine, in the form that a machine line has them; `-` is the default. */
+/** New values for fields of a machine, by field number, as written in a machine line; `-` means the default. */
 export type MachineFields = Partial<Record<keyof typeof tomlKeys, string>>
 
-/**
- * What to write for a machine with these fields written anew, in the grammar in which it is written now: the whole
- * line, or the keys of its table in a TOML list.
- */
+/** Formats a machine with changed fields in its present syntax: the whole line, or the changed keys of its TOML table. */
 export const editMachine = (
   { line, tomlName }: Pick<Builder, 'line' | 'tomlName'>,
   fields: MachineFields,
 ): string =>
   tomlName === undefined ? editLine(line, fields) : formatTomlKeys(tomlName, fields)
 
-/** The line for a nix-build of our own, which reads our copy of the key. */
+/** Returns the machine line for our own nix-build, with the path of our copy of the key. */
 export const lineWithCredential = ({
   line,
   credential,
@@ -52,9 +49,9 @@ const tomlValue = (field: keyof typeof tomlKeys, text: string): string => {
   if (field === 4 || field === 5) return text || '1'
   if (field === 2 || field === 6 || field === 7)
     return `[${text.split(',').filter(Boolean).map(tomlString).join(', ')}]`
-  // the table has the key line itself where a machine line has its base64
+  // the TOML table holds the key line itself, a machine line its base64
   return tomlString(field === 8 ? Buffer.from(text, 'base64').toString().trim() : text)
 }
 
-/** A basic string of TOML; JSON's escapes are among its own. */
+/** Formats a TOML basic string; TOML accepts all of JSON's escapes. */
 const tomlString = (text: string): string => JSON.stringify(text)

@@ -2,26 +2,26 @@ import { createHash } from 'node:crypto'
 import { base32, sha256 } from '../protocol/store-path.ts'
 import { splitOnce } from './url.ts'
 
-/** The names that one machine has in Nix's directory `current-load`, whichever Nix takes the locks. */
+/** Lock names of one machine in Nix's directory `current-load`, for every version of Nix. */
 export interface LockNames {
-  /** What stands before `-<slot>`. */
+  /** Names without the suffix `-<slot>`. */
   readonly slots: readonly string[]
-  /** Whole file names. */
+  /** Complete file names. */
   readonly upload: readonly string[]
 }
 
-/** A file of `current-load` that is a slot, with the machine's part of its name. */
+/** A slot file of `current-load`. */
 export interface SlotFile {
   readonly machine: string
   readonly slot: number
 }
 
-/** The lock under which a hook chooses a machine, and tries every slot while it does (build-remote.cc). */
+/** Held by a build hook while it chooses a machine and tries every slot (build-remote.cc). */
 export const mainLock = 'main-lock'
 
 /**
- * The lock files of a machine (build-remote.cc escapeUri, openSlotLock): the store URI as written up to 2.22, rendered
- * from 2.23 on, shortened in Lix; `/` is `_`. Too long names of upload locks are hashed from 2.24 on.
+ * Returns the lock file names of a machine (build-remote.cc escapeUri, openSlotLock): the store URI as written up to
+ * 2.22, rendered since 2.23, shortened in Lix; `/` becomes `_`. Upload lock names that are too long are hashed since 2.24.
  */
 export const lockNames = (storeUri: string): LockNames => {
   const uris = [...new Set([storeUri, renderUri(storeUri)])]
@@ -32,7 +32,7 @@ export const lockNames = (storeUri: string): LockNames => {
   }
 }
 
-/** Reads a file name of `current-load`; null where it is no slot. */
+/** Parses a file name of `current-load`; null if it is not a slot. */
 export const parseSlotFile = (name: string): SlotFile | null => {
   const at = name.lastIndexOf('-')
   const digits = name.slice(at + 1)
@@ -40,7 +40,7 @@ export const parseSlotFile = (name: string): SlotFile | null => {
   return { machine: name.slice(0, at), slot: Number(digits) }
 }
 
-/** The URI as Nix prints it from 2.23 on (store-reference.cc render): parameters sorted and encoded anew. */
+/** Renders a URI as Nix does since 2.23 (store-reference.cc render): parameters are sorted and re-encoded. */
 export const renderUri = (uri: string): string => {
   const [base, query] = splitOnce(uri, '?')
   const location = base.includes('://')
@@ -58,7 +58,7 @@ export const renderUri = (uri: string): string => {
   return encoded.length ? `${location}?${encoded.join('&')}` : location
 }
 
-/** An IPv6 address without brackets gets them (2.31). */
+/** Adds missing brackets to an IPv6 address (2.31). */
 const withBrackets = (base: string): string =>
   base.replace(
     /^([a-z][a-z0-9+.-]*:\/\/(?:[^@/]*@)?)([0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(?:%[^/]*)?)$/i,
@@ -73,7 +73,7 @@ const decode = (text: string): string => {
   }
 }
 
-/** What Nix leaves as it is (url.cc percentEncode with `: @ / ?` kept). */
+/** Percent-encodes as url.cc percentEncode, which keeps `: @ / ?`. */
 const encode = (text: string): string =>
   encodeURIComponent(text).replaceAll(/%(?:3A|40|2F|3F)/g, decodeURIComponent)
 

@@ -3,29 +3,28 @@ import type { NixDialect } from '../dialect.ts'
 import { parseStoreUri } from './store-uri.ts'
 import { items, quote, trim, words } from '../text.ts'
 
-/** A machine as this Nix sees it; what is missing to a Builder is its name and its origin. */
+/** A Builder without its name and origin. */
 export type Machine = Omit<Builder, 'name' | 'origin'>
 
-/** A machine line read. */
 export interface ParsedMachineLine {
-  /** Null where Nix rejects the line. */
+  /** Null if Nix rejects the line. */
   readonly machine: Machine | null
   readonly error: MachineLineError | null
 }
 
 export interface MachineLineError {
-  /** What is wrong, ending in what Nix does about it. */
+  /** The error and its consequence in Nix. */
   readonly message: string
-  /** True where Nix rejects the whole list for it. */
+  /** True if Nix rejects the whole list. */
   readonly isFatal: boolean
 }
 
-/** What Nix does when the hook rejects a list: it exits, and the build does not fall back (build-remote.cc). */
+/** The build hook exits when it rejects a list, and the build does not fall back to this machine (build-remote.cc). */
 export const listConsequence =
-  'every build on this machine fails until this line is mended'
+  'every build on this machine fails until this line is fixed'
 
 /**
- * Reads one machine line with the defaults that Nix applies (machines.cc parseBuilderLine); `system` is the local one.
+ * Parses one machine line and applies Nix's defaults (machines.cc parseBuilderLine); `system` is the local system.
  * Never throws.
  */
 export const parseMachine = (
@@ -41,18 +40,18 @@ export const parseMachine = (
   const configured = field(1)
   if (configured === null)
     return reject(
-      `the machine line ${quote(trim(text))} names no store in its first field`,
+      `the machine line ${quote(trim(text))} has no store URI in its first field`,
     )
   const uri = parseStoreUri(configured, dialect)
   const maxJobs = parseJobs(field(4) ?? '1')
   const speedFactor = parseSpeed(field(5) ?? '1', dialect)
   if (maxJobs === null)
     return reject(
-      `the maximum of jobs ${quote(field(4) ?? '')} (field 4) is not a whole number from 0 to 4294967295`,
+      `the maximum number of jobs ${quote(field(4) ?? '')} (field 4) is not a whole number from 0 to 4294967295`,
     )
   if (speedFactor === null)
     return reject(
-      `the speed factor ${quote(field(5) ?? '')} (field 5) is not ${dialect.fractionalSpeed ? 'a number of 0 or more' : 'a whole number, and this Nix knows no fractions'}`,
+      `the speed factor ${quote(field(5) ?? '')} (field 5) is not ${dialect.fractionalSpeed ? 'a number of 0 or more' : 'a whole number, and this Nix does not support fractions'}`,
     )
   if (dialect.checksHostKey && !isBase64(field(8) ?? ''))
     return reject(`the host key ${quote(field(8) ?? '')} (field 8) is not base64`)
@@ -92,22 +91,22 @@ const reject = (what: string): ParsedMachineLine => ({
 })
 
 const unusableStore = (what: string): MachineLineError => ({
-  message: `${what}: Nix cannot open this store, so no build ever goes there`,
+  message: `${what}: Nix cannot open this store, so it sends no builds there`,
   isFatal: false,
 })
 
 const parsedAsDirectory = (configured: string): MachineLineError => ({
-  message: `${quote(configured)} has blanks before its @: Nix does not read that file but takes the text for a local directory and builds there`,
+  message: `${quote(configured)} has spaces before its @: Nix does not include that file but uses the text as a local store directory and builds there`,
   isFatal: false,
 })
 
-/** An unsigned 32-bit number as C++ reads it. */
+/** Parses an unsigned 32-bit number as C++ does. */
 const parseJobs = (text: string): number | null => {
   const value = /^\+?\d{1,40}$/.test(text) ? Number(text) : null
   return value !== null && value < 2 ** 32 ? value : null
 }
 
-/** Whole up to 2.19, then a 32-bit float as C++ reads it. Nix turns 0 into 1. */
+/** Parses a whole number up to 2.19, later a 32-bit float as C++ does. Nix uses 1 for 0. */
 const parseSpeed = (text: string, dialect: NixDialect): number | null => {
   const value = dialect.fractionalSpeed ? parseFloat32(text) : parseJobs(text)
   return value === null || value < 0 ? null : Math.fround(value) === 0 ? 1 : value
@@ -122,11 +121,11 @@ const parseFloat32 = (text: string): number | null => {
   return Number.isFinite(Math.fround(value)) ? value : null
 }
 
-/** What Nix takes for base64: it reads up to the first `=` (hash.cc base64Decode). */
+/** Nix decodes base64 up to the first `=` (hash.cc base64Decode). */
 const isBase64 = (text: string): boolean =>
   /^[A-Za-z0-9+/]*$/.test(text.split('=', 1)[0] ?? '')
 
-/** The line for `--builders`: a blank stays before an `@` that is no include here, or it would become one. */
+/** Formats the line for `--builders`. An `@` that is not an include here keeps a space before it, or it would become one. */
 const formatBuildersLine = (text: string): string => {
   const line = trim(text)
   return line.startsWith('@') ? ` ${line}` : line

@@ -4,7 +4,7 @@ import { parseStoreUri } from './store-uri.ts'
 import { quote } from '../text.ts'
 import { redactSecrets } from '../../text/redact.ts'
 
-/** One machine of a TOML list; `machine` is null where Lix rejects the table. */
+/** One machine of a TOML list; `machine` is null if Lix rejects the table. */
 export interface MachineTable {
   /** The key under `machines`. */
   readonly name: string
@@ -13,22 +13,21 @@ export interface MachineTable {
 }
 
 export interface MachineTableError {
-  /** What is wrong, ending in what Lix does about it. */
+  /** The error and its consequence in Lix. */
   readonly message: string
   readonly isFatal: boolean
 }
 
-/** A whole TOML list. */
 export interface MachineTables {
-  /** Switched off ones are left out, but what is wrong with them counts: Lix checks them too. */
+  /** Without disabled machines, except those with errors: Lix validates disabled machines, too. */
   readonly machines: readonly MachineTable[]
-  /** What is wrong with the list as a whole; then there are no machines. */
+  /** Errors of the list as a whole; then `machines` is empty. */
   readonly errors: readonly MachineTableError[]
 }
 
 type Table = Readonly<Record<string, unknown>>
 
-/** The keys of a machine, with the field of a machine line that says the same (Lix machines.cc, machines.rs). */
+/** Keys of a machine by the number of the corresponding machine line field (Lix machines.cc, machines.rs). */
 export const tomlKeys = {
   1: 'uri',
   2: 'system-types',
@@ -41,8 +40,8 @@ export const tomlKeys = {
 } as const
 
 /**
- * Reads Lix's structured machines list (2.95 and later; Lix machines.cc parseToml, from 2.96 on machines.rs) from a
- * parsed TOML document in which integers are bigint. Never throws.
+ * Reads Lix's structured machines list (2.95 and later; Lix machines.cc parseToml, since 2.96 machines.rs) from a parsed
+ * TOML document whose integers are bigint. Never throws.
  */
 export const readMachineTables = (
   document: Table,
@@ -59,7 +58,7 @@ export const readMachineTables = (
   if (typeof version !== 'bigint') return listError('`version` is not a whole number')
   if (version !== 1n)
     return listError(
-      `this is a machines list of version ${version}, and Lix knows only version 1`,
+      `the machines list has version ${version}, but Lix supports only version 1`,
     )
   const unknownKey = Object.keys(rest)[0]
   if (unknownKey !== undefined && dialect.tomlMachines === 'strict')
@@ -97,7 +96,7 @@ const readTable = (
   const text = (key: string): string => {
     const value = table[key] ?? ''
     if (typeof value === 'string') return value
-    addError(key, 'is not a text in quotes')
+    addError(key, 'is not a string')
     return ''
   }
   const texts = (key: string): readonly string[] | null => {
@@ -105,7 +104,7 @@ const readTable = (
     if (value === undefined) return null
     if (Array.isArray(value) && value.every(item => typeof item === 'string'))
       return [...new Set(value)]
-    addError(key, 'is not a list of texts in quotes')
+    addError(key, 'is not a list of strings')
     return null
   }
   const jobs = (): number => {
@@ -128,11 +127,11 @@ const readTable = (
     if (typeof value !== 'boolean') addError(key, 'is neither true nor false')
     return value !== false
   }
-  // The key is `enable` in 2.95; later it is called `enabled`, and the old name holds
+  // The key is `enable` in 2.95, later `enabled`; the old name still works
   const flags = dialect.tomlMachines === 'strict' ? ['enable'] : ['enabled', 'enable']
   const known = new Set<string>([...Object.values(tomlKeys), ...flags])
   for (const key of Object.keys(table))
-    if (!known.has(key)) addError(key, 'is a key that Lix does not know')
+    if (!known.has(key)) addError(key, 'is an unknown key')
   const configured = redactSecrets(text('uri'))
   if (configured === '' && typeof (table['uri'] ?? '') === 'string')
     addError('uri', 'is missing or empty')
@@ -144,7 +143,7 @@ const readTable = (
     speedFactor: speed(),
     supportedFeatures: texts('supported-features') ?? [],
     mandatoryFeatures: texts('mandatory-features') ?? [],
-    // a machine line has it in base64, and the rest of the house knows that form
+    // Builder has the base64 form of machine lines
     publicHostKey: hostKey === '' ? null : Buffer.from(hostKey).toString('base64'),
   }
   const isEnabled = flags.map(flag).every(Boolean)
@@ -163,7 +162,7 @@ const readTable = (
     ? `${quote(uri.text)} ${uri.error.message}`
     : uri.text === configured
       ? null
-      : `${quote(configured)} says not how it is reached (a TOML list adds no ssh://)`
+      : `${quote(configured)} has no scheme (a TOML list does not add ssh://)`
   return {
     name,
     machine,
@@ -172,7 +171,7 @@ const readTable = (
   }
 }
 
-const unusable = 'Lix cannot open this store, so no build ever goes there'
+const unusable = 'Lix cannot open this store, so it sends no builds there'
 
 const fatalError = (what: string): MachineTableError => ({
   message: `${what}: ${listConsequence}`,
@@ -185,7 +184,7 @@ const isTable = (value: unknown): value is Table =>
   !Array.isArray(value) &&
   !(value instanceof Date)
 
-/** The same machine as a line, for `--builders`: every Lix still reads lines. */
+/** Formats the machine as a line for `--builders`; every Lix version still accepts lines. */
 const formatMachineLine = (
   uri: string,
   machine: Pick<

@@ -1,19 +1,19 @@
 import type { NixDialect } from '../dialect.ts'
 import { stripComment, trim } from '../text.ts'
 
-/** One element of a `builders` value: an include `@path`, or a machine line. `line` counts from 1. */
+/** One element of a `builders` value: an include `@path` or a machine line. `line` is 1-based. */
 export interface MachinesEntry {
   readonly kind: 'include' | 'machine'
-  /** The path without `@`, or the machine line without its comment, blanks as they are. */
+  /** The path without `@`, or the machine line without its comment and with its whitespace. */
   readonly text: string
   readonly line: number
-  /** True where a `#` stands before it in the line: only the legacy order of cuts makes an element of it. */
+  /** True if a `#` precedes it in the line; only the legacy parsing order makes an element of such text. */
   readonly isInComment?: boolean
 }
 
 /**
- * Cuts a `builders` value or a machines file into its elements, in order (machines.cc expandBuilderLines). Lazy, so that
- * the caller can stop early. Never throws.
+ * Splits a `builders` value or a machines file into its elements, in order (machines.cc expandBuilderLines). Lazy, so the
+ * caller can stop early. Never throws.
  */
 export function* parseMachinesEntries(
   text: string,
@@ -35,7 +35,7 @@ function* parseLine(
   dialect: NixDialect,
 ): Generator<MachinesEntry, void, undefined> {
   const isLegacy = dialect.commentParsing === 'legacy'
-  // the legacy order makes a machine of what follows `;` in a comment, and a broken one of blanks
+  // legacy parsing makes a machine of the text after `;` in a comment, and an invalid machine of whitespace
   let isInComment = false
   for (const element of (isLegacy ? text : stripComment(text)).split(';')) {
     const mark = isInComment ? { isInComment } : {}

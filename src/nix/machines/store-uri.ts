@@ -8,29 +8,29 @@ import {
   type Authority,
 } from './url.ts'
 
-/** What Nix makes of the first field of a machine line (machines.cc Machine, store-reference.cc). */
+/** The first field of a machine line as Nix interprets it (machines.cc Machine, store-reference.cc). */
 export interface StoreUri {
-  /** As written, with `ssh://` added where the schemeless rule adds it. */
+  /** As written, with `ssh://` added where Nix adds it. */
   readonly text: string
-  /** What stands before `://`; `local` for paths, else the word itself: `auto`, `daemon`, `local`. */
+  /** The text before `://`; `local` for paths, or the word itself: `auto`, `daemon`, `local`. */
   readonly scheme: string
   readonly user: string | null
-  /** Without brackets; null where the store is not reached by a host. */
+  /** Without brackets; null if the store has no host. */
   readonly host: string | null
   readonly port: number | null
-  /** Query parameters, decoded; the first of two equal keys counts. */
+  /** Query parameters, decoded; the first of two equal keys wins. */
   readonly params: Readonly<Record<string, string>>
   readonly error: StoreUriError | null
 }
 
 export interface StoreUriError {
-  /** True where Nix rejects the whole list for it; else only this store fails, when it is opened. */
+  /** True if Nix rejects the whole list; otherwise only this store fails, when it is opened. */
   readonly isFatal: boolean
-  /** What is wrong with the URI, to be said after it: `names no host`. */
+  /** A predicate to put after the URI: `has no host`. */
   readonly message: string
 }
 
-/** Reads a store URI the way this Nix does. Never throws: what is wrong comes back as `fault`. */
+/** Parses a store URI as this Nix does. Never throws: errors are returned as `error`. */
 export const parseStoreUri = (configured: string, dialect: NixDialect): StoreUri => {
   const text = withScheme(configured, dialect)
   const [base, query = ''] = splitOnce(text, '?')
@@ -63,13 +63,11 @@ export const parseStoreUri = (configured: string, dialect: NixDialect): StoreUri
   }
 }
 
-/** Does Nix reach stores of this scheme by ssh? */
+/** Whether Nix connects to stores of this scheme with ssh. */
 export const isSshScheme = (scheme: string): boolean =>
   scheme === 'ssh' || scheme === 'ssh-ng' || scheme === 'mounted-ssh-ng'
 
-/**
- * Does Nix reach this builder by ssh at all? The destination `localhost` alone is run directly (ssh.cc fakeSSH).
- */
+/** Whether Nix uses ssh for this builder. For the plain destination `localhost` it runs the command directly (ssh.cc fakeSSH). */
 export const isReachedBySsh = (
   builder: Pick<StoreUri, 'scheme' | 'user' | 'host' | 'port'>,
 ): boolean =>
@@ -78,9 +76,9 @@ export const isReachedBySsh = (
   !(builder.host === 'localhost' && builder.user === null && builder.port === null)
 
 /**
- * The destination and `-p` that this Nix gives to ssh (ssh.cc). Before 2.31 and in Lix all between `//` and `?` is the
- * destination, a `:port` or `/path` included, which ssh cannot resolve; Lix takes the port from `?port=`. Null where
- * the store is not reached by ssh.
+ * Returns the destination and `-p` that this Nix passes to ssh (ssh.cc). Before 2.31 and in Lix the destination is
+ * everything between `//` and `?`, including a `:port` or `/path`, which ssh cannot resolve; Lix takes the port from
+ * `?port=`. Null if Nix does not use ssh for the store.
  */
 export const sshDestination = (
   uri: Pick<StoreUri, 'scheme' | 'user' | 'host' | 'port' | 'params'> & {
@@ -117,9 +115,9 @@ const isPath = (base: string): boolean => !base.includes('://') && base.includes
 
 interface StoreLocation {
   readonly scheme: string
-  /** What may name a host, as written; null for words, paths and schemes without hosts. */
+  /** The part that can contain a host, as written; null for words, paths and schemes without hosts. */
   readonly authority: string | null
-  /** From the first `/` on. */
+  /** The text from the first `/`. */
   readonly path: string
 }
 
@@ -146,13 +144,13 @@ const hostlessSchemes: ReadonlySet<string> = new Set([
   'daemon',
 ])
 
-/** What ssh stores reject when they are opened (ssh.cc SSHMaster, ssh-store.cc). */
+/** Returns what ssh stores reject when they are opened (ssh.cc SSHMaster, ssh-store.cc). */
 const validateSshAuthority = (
   address: Authority | null,
   path: string,
   dialect: NixDialect,
 ): StoreUriError | null => {
-  if (!address?.host) return { isFatal: false, message: 'names no host' }
+  if (!address?.host) return { isFatal: false, message: 'has no host' }
   if (
     address.host.startsWith('-') ||
     address.user?.startsWith('-') ||
@@ -160,7 +158,7 @@ const validateSshAuthority = (
   )
     return {
       isFatal: false,
-      message: 'has a user or host that ssh could take for an option',
+      message: 'has a user or host that ssh could interpret as an option',
     }
   if (dialect.authorities && path !== '')
     return { isFatal: false, message: 'has a path after the host' }

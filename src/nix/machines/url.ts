@@ -1,26 +1,26 @@
 import { isIPv6 } from 'node:net'
 import type { NixDialect } from '../dialect.ts'
 
-/** The authority of a URL in its parts, decoded where this Nix decodes. */
+/** Parts of a URL authority, percent-decoded if this Nix decodes them. */
 export interface Authority {
   readonly user: string | null
-  /** Without brackets; may be empty. */
+  /** Without brackets; can be empty. */
   readonly host: string
   readonly port: number | null
 }
 
 /**
- * Would Nix's own URL parser take this text, its authority apart? Up to 2.30 a regular expression (url-parts.hh), then
- * RFC 3986 with blanks and quotes in queries (url.cc).
+ * Whether Nix's URL parser accepts this text, apart from its authority. Up to 2.30 a regular expression (url-parts.hh),
+ * later RFC 3986 with spaces and quotes in queries (url.cc).
  */
 export const parsesAsUrl = (text: string, dialect: NixDialect): boolean =>
   (dialect.authorities ? rfcUrl : oldUrl).test(text)
 
-/** Splits `user@host:port`; null where Nix's URL parser rejects it. */
+/** Splits `user@host:port`; null if Nix's URL parser rejects it. */
 export const parseAuthority = (text: string, dialect: NixDialect): Authority | null =>
   dialect.authorities ? rfcAuthority(text) : oldAuthority(text)
 
-/** `user@fe80::1%eth0`: what Nix >= 2.31 takes for an IPv6 address though it is no authority of RFC 3986. */
+/** Parses `user@fe80::1%eth0`, which Nix >= 2.31 accepts as an IPv6 address although it is not an RFC 3986 authority. */
 export const parseBareAddress = (
   text: string | null,
   dialect: NixDialect,
@@ -33,7 +33,7 @@ export const parseBareAddress = (
   return { user: after === undefined ? null : before, host, port: null }
 }
 
-/** The parameters of `a=1&b=2`, decoded; items without `=` are ignored. Null where Nix rejects the query. */
+/** Parses and decodes `a=1&b=2`; items without `=` are ignored. Null if Nix rejects the query. */
 export const parseQuery = (
   query: string,
   dialect: NixDialect,
@@ -51,7 +51,7 @@ export const parseQuery = (
   return Object.fromEntries(params)
 }
 
-/** The text before and after the first separator; undefined where there is none. */
+/** Splits at the first separator; the second part is undefined if there is none. */
 export const splitOnce = (
   text: string,
   separator: string,
@@ -60,7 +60,7 @@ export const splitOnce = (
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
 }
 
-/** Decodes `%41`; null where a `%` is not followed by two hex digits. What is not UTF-8 becomes U+FFFD. */
+/** Decodes `%41`; null if a `%` is not followed by two hex digits. Invalid UTF-8 becomes U+FFFD. */
 const percentDecode = (text: string): string | null => {
   if (/%(?![0-9a-f]{2})/i.test(text)) return null
   return text.replaceAll(/(?:%[0-9a-f]{2})+/gi, escapes =>
@@ -100,7 +100,7 @@ const parsePort = (digits: string): number | null => {
   return port >= 1 && port <= 65_535 ? port : null
 }
 
-/** An address that may stand in brackets: IPv6 without a zone, or what RFC 3986 calls IPvFuture. */
+/** Whether an address is valid in brackets: IPv6 without a zone, or IPvFuture (RFC 3986). */
 const isLiteral = (text: string): boolean =>
   (isIPv6(text) && !text.includes('%')) ||
   /^v[0-9a-f]+\.[\w.~!$&'()*+,;=:-]+$/i.test(text)
@@ -114,7 +114,7 @@ const oldAuthorityText =
   `(?:\\[${oldSegment}\\]|${oldSegment}|(?:${oldChar})*)(?::[0-9]+)?`
 const oldAuthorityOnly = new RegExp(`^${oldAuthorityText}$`)
 const oldPath = `(?:${oldChar}|[:@/])*`
-// a broken authority passes as the beginning of a path
+// an invalid authority is accepted as the beginning of a path
 const oldUrl = new RegExp(
   `^[a-z][a-z0-9+.-]*:(?://${oldAuthorityText}(?:/${oldPath})?|${oldPath})` +
     `(?:\\?(?:${oldChar}|[:@/? ])*)?$`,

@@ -21,17 +21,17 @@ const statuses = [
   'NoSubstituters',
 ] as const
 
-/** How a build ended (build-result.hh); a number that we do not know is `Unknown`. */
+/** Build result (build-result.hh); an unknown number is `Unknown`. */
 export type BuildStatus = (typeof statuses)[number] | 'Unknown'
 
 export interface BuildResult {
   readonly status: BuildStatus
   readonly isSuccess: boolean
-  /** Cleaned message of the remote, empty on success. */
+  /** Sanitized message of the remote; empty on success. */
   readonly message: string
 }
 
-/** drv path and BasicDerivation, as both protocols send them (derivations.cc writeDerivation). */
+/** Encodes the drv path and BasicDerivation for both protocols (derivations.cc writeDerivation). */
 export const encodeDerivation = (drv: Derivation): Buffer =>
   concat(
     text(drv.drvPath),
@@ -43,13 +43,13 @@ export const encodeDerivation = (drv: Derivation): Buffer =>
     map(drv.env),
   )
 
-/** Which fields the negotiated version has after status and message. */
+/** Fields of the negotiated version after status and message. */
 export interface BuildResultLayout {
   readonly times: boolean
   readonly outputs: boolean
 }
 
-/** Only status and message are kept: 2.34.8 sends zeros for the rest even on success. */
+/** Reads status and message and skips the rest: 2.34.8 sends zeros there even on success. */
 export const readBuildResult = async (
   reader: WireReader,
   layout: BuildResultLayout,

@@ -1,25 +1,25 @@
 import { defaultStoreDir, sha256, storePath } from './store-path.ts'
 import { sortedEntries } from './wire-writer.ts'
 
-/** What `derivation { }` is called with: an input-addressed derivation with one output and no inputs. */
+/** Arguments of `derivation { }`: an input-addressed derivation with one output and no inputs. */
 export interface DerivationSpec {
   readonly name: string
   readonly system: string
   readonly builder: string
   readonly args: readonly string[]
-  /** Further attributes; name, system, builder and out are added as `derivation` does. */
+  /** Additional attributes; name, system, builder and out are added as `derivation` does. */
   readonly env: Readonly<Record<string, string>>
 }
 
-/** A derivation with its paths, ready to be sent. */
+/** A derivation with its store paths. */
 export interface Derivation extends DerivationSpec {
   readonly outPath: string
   readonly drvPath: string
-  /** The text that `nix-instantiate` would write to `drvPath`. */
+  /** The text that `nix-instantiate` writes to `drvPath`. */
   readonly aterm: string
 }
 
-/** Computes output and derivation path the way Nix does (derivations.cc hashDerivationModulo). */
+/** Computes output path and derivation path as Nix does (derivations.cc hashDerivationModulo). */
 export const instantiate = (
   spec: DerivationSpec,
   storeDir: string = defaultStoreDir,

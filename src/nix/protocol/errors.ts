@@ -1,12 +1,12 @@
-/** Where in the conversation something happened. */
+/** Position in the received stream. */
 interface StreamPosition {
-  /** Bytes that the remote had sent before the value in question. */
+  /** Bytes received before the value. */
   readonly offset: number
-  /** The first bytes of the whole conversation as cleaned text: shell noise and nologin show themselves here. */
+  /** The first bytes of the session as sanitized text: contains shell output or a nologin message. */
   readonly received: string
 }
 
-/** The remote sent something that is not the protocol, or more of it than we are ready to take. */
+/** The remote violated the protocol or exceeded a limit. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError'
   readonly what: string
@@ -21,31 +21,31 @@ export class ProtocolError extends Error {
   }
 }
 
-/** The remote stopped talking in the middle of the conversation. */
+/** The stream ended in the middle of the session. */
 export class UnexpectedEofError extends Error {
   override readonly name = 'UnexpectedEofError'
   readonly offset: number
   readonly received: string
 
   constructor({ offset, received }: StreamPosition, cause?: Error) {
-    super(`the remote ended the conversation after ${offset} bytes`, { cause })
+    super(`the remote closed the connection after ${offset} bytes`, { cause })
     this.offset = offset
     this.received = received
   }
 }
 
-/** The remote speaks a version of the protocol that we do not. */
+/** The remote uses an unsupported protocol version. */
 export class UnsupportedVersionError extends Error {
   override readonly name = 'UnsupportedVersionError'
   readonly version: string
 
   constructor(protocol: 'worker' | 'serve', version: string) {
-    super(`the remote speaks ${protocol} protocol ${version}, which is not supported`)
+    super(`the remote uses ${protocol} protocol ${version}, which is not supported`)
     this.version = version
   }
 }
 
-/** The remote Nix said no: an error message of the worker protocol, cleaned. */
+/** An error reported by the remote Nix over the worker protocol; the message is sanitized. */
 export class NixError extends Error {
   override readonly name = 'NixError'
   /** `while ...` lines, outermost last. */

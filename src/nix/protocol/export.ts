@@ -4,8 +4,8 @@ import { concat, list, text, word } from './wire-writer.ts'
 const exportMagic = 0x4558494e
 
 /**
- * One regular file as `nix-store --export` writes a path without references and deriver (export-import.cc exportPath;
- * the archive is that of archive.cc). `nix-store --import` takes it unsigned into a store that is the caller's own.
+ * Encodes one regular file as `nix-store --export` does for a path without references and deriver (export-import.cc
+ * exportPath, archive.cc). `nix-store --import` accepts it unsigned into a store that the caller owns.
  */
 export const exportFile = (path: string, contents: string): Buffer =>
   concat(

@@ -7,34 +7,34 @@ import { list, text, word } from './wire-writer.ts'
 
 export const serveMagic = { client: 0x390c9debn, server: 0x5452eecbn } as const
 
-/** 2.7: below 2.6 the servers of Nix 2.4 to 2.10 send a field too much, above it nothing is of use to us. */
+/** 2.7. Below 2.6, servers of Nix 2.4 to 2.10 send one field too many; newer versions add nothing we use. */
 export const serveVersion = 0x207
-/** Nix 2.3; new Nix clients refuse older ones too. */
+/** Nix 2.3; new Nix clients also reject older servers. */
 const oldestServeVersion = 0x205
 
 export const serveCommands = { queryValidPaths: 1, buildDerivation: 8 } as const
 
-/** Limits that the remote itself applies to a build, in seconds; 0 is none. */
+/** Limits that the remote applies to a build; 0 means none. */
 export interface ServeBuildOptions {
   readonly maxSilentSeconds: number
   readonly timeoutSeconds: number
-  /** Bytes of build log, which goes to the remote's stderr. */
+  /** Limit of the build log, which the remote writes to its stderr. */
   readonly maxLogBytes: number
 }
 
 /**
- * A greeted `nix-store --serve --write`. One question at a time. This protocol has no errors: a remote that fails
- * writes them to its stderr and ends, which is UnexpectedEofError here.
+ * An open session with `nix-store --serve --write`. One request at a time. The protocol has no error messages: a failing
+ * remote writes to its stderr and exits, which is an UnexpectedEofError here.
  */
 export interface Serve {
-  /** Negotiated: `2.7`, or what an older remote speaks. */
+  /** Negotiated version: at most `2.7`. */
   readonly version: string
-  /** Which of the paths are valid. One path is enough to have the store opened, an empty list is not. */
+  /** Returns the valid ones of the paths. Opens the remote store, unless the list is empty. */
   queryValidPaths(paths: readonly string[]): Promise<readonly string[]>
   buildDerivation(drv: Derivation, options: ServeBuildOptions): Promise<BuildResult>
 }
 
-/** Greets a serve process. Throws ProtocolError, UnexpectedEofError, UnsupportedVersionError or the signal's reason. */
+/** Performs the handshake with a serve process. Throws ProtocolError, UnexpectedEofError, UnsupportedVersionError or the signal's reason. */
 export const openServe = async (pipe: Pipe, options: WireOptions): Promise<Serve> => {
   const { reader, send, endWrite } = startSession(pipe, options)
   send(word(serveMagic.client), word(serveVersion))

@@ -1,24 +1,23 @@
 import type { Readable, Writable } from 'node:stream'
 import { createWireReader, type WireOptions, type WireReader } from './wire.ts'
 
-/** Both directions of a remote program: a channel, a child process, a pair of pipes. */
+/** Both directions of a remote program: a channel, a child process or a pair of pipes. */
 export interface Pipe {
-  /** What the remote says. */
   readonly stdout: Readable
   readonly stdin: Writable
 }
 
-/** One conversation over a pipe, which it takes over for good. */
+/** One protocol session. It owns the pipe. */
 export interface ProtocolSession {
   readonly reader: WireReader
   send(...parts: readonly Buffer[]): void
-  /** Closes our direction: a remote Nix ends then. */
+  /** Closes our direction, which makes a remote Nix exit. */
   endWrite(): void
 }
 
 export const startSession = (pipe: Pipe, options: WireOptions): ProtocolSession => {
   const reader = createWireReader(pipe.stdout, options)
-  // A remote that is gone closes stdin first; what it said before is on stdout and says more than EPIPE.
+  // An exiting remote closes stdin first; its last output on stdout explains more than EPIPE.
   pipe.stdin.on('error', () => undefined)
   return {
     reader,
@@ -31,6 +30,6 @@ export const startSession = (pipe: Pipe, options: WireOptions): ProtocolSession 
   }
 }
 
-/** `1.35` for 0x123. */
+/** Formats a protocol version: `1.35` for 0x123. */
 export const formatVersion = (version: number): string =>
   `${version >> 8}.${version & 255}`

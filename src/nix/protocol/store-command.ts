@@ -1,11 +1,11 @@
 import type { Builder } from '../../model/index.ts'
 
-/** Single-quotes a word for a POSIX shell where it needs it. */
+/** Single-quotes a word for a POSIX shell if necessary. */
 export const shellQuote = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 
 /**
- * The command that Nix runs on a builder (ssh-store.cc, legacy-ssh-store.cc): `nix-daemon --stdio` for ssh-ng,
+ * Returns the command that Nix runs on a builder (ssh-store.cc, legacy-ssh-store.cc): `nix-daemon --stdio` for ssh-ng,
  * `nix-store --serve --write` for ssh, with `remote-program` and `remote-store` of the store URI.
  */
 export const storeCommand = (builder: Builder): string => {

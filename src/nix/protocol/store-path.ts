@@ -4,7 +4,7 @@ export const defaultStoreDir = '/nix/store'
 
 const alphabet = '0123456789abcdfghijklmnpqrsvwxyz'
 
-/** Nix's base32: 5-bit groups from the last to the first, without e, o, u and t. 20 bytes give 32 characters. */
+/** Encodes Nix's base32: 5-bit groups from last to first, without e, o, u and t. 20 bytes give 32 characters. */
 export const base32 = (bytes: Uint8Array): string => {
   const length = Math.ceil((bytes.length * 8) / 5)
   return Array.from({ length }, (_, i) => {
@@ -18,17 +18,16 @@ export const base32 = (bytes: Uint8Array): string => {
 export const sha256 = (data: string | Uint8Array): Buffer =>
   createHash('sha256').update(data).digest()
 
-/** What names a store path. */
 export interface StorePathParts {
   /** `output:out`, `text:<ref>:<ref>`, `source`. */
   readonly type: string
-  /** SHA-256 of the content or of the masked derivation, as the type demands. */
+  /** SHA-256 of the content or of the masked derivation, depending on the type. */
   readonly innerHash: Uint8Array
   readonly name: string
   readonly storeDir?: string
 }
 
-/** The path that Nix computes (store-api.cc makeStorePath). Throws where Nix would refuse the name. */
+/** Computes a store path (store-api.cc makeStorePath). Throws if Nix rejects the name. */
 export const storePath = ({
   type,
   innerHash,
@@ -41,7 +40,7 @@ export const storePath = ({
   return `${storeDir}/${base32(digest)}-${name}`
 }
 
-/** Names that every version takes: new ones also refuse dots in front of a dash. */
+/** Whether every Nix version accepts the name; new versions also reject leading dots before a dash. */
 export const isStoreName = (name: string): boolean =>
   /^[0-9A-Za-z+\-._?=]{1,211}$/.test(name) && !/^\.\.?(?:-|$)/.test(name)
 

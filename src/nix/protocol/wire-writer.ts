@@ -1,27 +1,27 @@
-/** A word: 8 bytes, little-endian, unsigned. */
+/** Encodes a word: 8 bytes, little-endian, unsigned. */
 export const word = (value: number | bigint | boolean): Buffer => {
   const bytes = Buffer.alloc(8)
   bytes.writeBigUInt64LE(BigInt(value))
   return bytes
 }
 
-/** A string or store path: length, UTF-8 bytes, zeros up to a multiple of 8. */
+/** Encodes a string or store path: length, UTF-8 bytes, zeros up to a multiple of 8. */
 export const text = (value: string): Buffer => {
   const bytes = Buffer.from(value, 'utf8')
   return Buffer.concat([word(bytes.length), bytes, Buffer.alloc(-bytes.length & 7)])
 }
 
-/** A list or set: count and items. Sets must come sorted. */
+/** Encodes a list or set: count and items. Sets must be sorted. */
 export const list = (items: readonly Buffer[]): Buffer =>
   Buffer.concat([word(items.length), ...items])
 
-/** A map of strings, sorted by key as std::map is: by bytes. */
+/** Encodes a map of strings, sorted by the bytes of the keys like std::map. */
 export const map = (entries: Readonly<Record<string, string>>): Buffer =>
   list(sortedEntries(entries).map(([key, value]) => concat(text(key), text(value))))
 
 export const concat = (...parts: readonly Buffer[]): Buffer => Buffer.concat(parts)
 
-/** Entries in the order of Nix's maps. */
+/** Returns entries in the order of Nix's maps. */
 export const sortedEntries = (
   entries: Readonly<Record<string, string>>,
 ): readonly (readonly [string, string])[] =>

@@ -2,16 +2,16 @@ import type { Readable } from 'node:stream'
 import { sanitize } from '../../text/sanitize.ts'
 import { UnexpectedEofError, ProtocolError } from './errors.ts'
 
-/** How much of a remote we take before we call it hostile. */
+/** Limits of the accepted input. */
 export interface WireLimits {
-  /** Bytes of the whole conversation. */
+  /** Bytes of the whole session. */
   readonly totalBytes: number
   /** Bytes of one string. */
   readonly stringBytes: number
   readonly listItems: number
 }
 
-/** Ample for a handshake and questions; a build with a log may want more bytes in total. */
+/** Enough for a handshake and queries; a build log can need more total bytes. */
 export const defaultLimits: WireLimits = {
   totalBytes: 1024 * 1024,
   stringBytes: 64 * 1024,
@@ -19,37 +19,37 @@ export const defaultLimits: WireLimits = {
 }
 
 export interface WireOptions {
-  /** Ends every read with its reason. */
+  /** Rejects pending reads with its reason. */
   readonly signal: AbortSignal
   readonly limits?: Partial<WireLimits>
 }
 
 /**
- * Reads Nix's primitive encodings, one value at a time, one call at a time. `what` names the value in errors. All
- * reads reject with ProtocolError (a violation), UnexpectedEofError (the stream is over) or the reason of the signal.
+ * Reads Nix's primitive encodings; one read at a time. `what` names the value in errors. Reads reject with ProtocolError,
+ * UnexpectedEofError or the signal's reason.
  */
 export interface WireReader {
   /** Bytes consumed so far. */
   readonly offset: number
-  /** Unsigned 64 bits: activity ids do not fit a number. */
+  /** Reads an unsigned 64-bit value; activity ids do not fit a number. */
   word(what: string): Promise<bigint>
-  /** A word that must not exceed `max`; Nix itself reads most integers as 32 bits. */
+  /** Reads a word that must not exceed `max`; Nix itself reads most integers as 32 bits. */
   number(what: string, max?: number): Promise<number>
   bool(what: string): Promise<boolean>
   text(what: string): Promise<string>
   list<T>(what: string, item: () => Promise<T>): Promise<readonly T[]>
   /**
-   * Reads the word that opens a conversation. When it is another, calls `leave` so that the stranger ends, and waits
-   * for the start of what it says instead.
+   * Reads the magic number that starts a session. On a mismatch calls `endWrite`, so that the other program exits, and
+   * waits for the start of its output for the error.
    */
   magic(expected: bigint, what: string, endWrite: () => void): Promise<void>
-  /** The error for a value that was read and makes no sense. */
+  /** Creates the error for an invalid value that was just read. */
   protocolError(what: string): ProtocolError
 }
 
 const headBytes = 200
 
-/** Takes `stream` over for good: its errors are the reader's, and nobody else may read from it. */
+/** Creates the only reader of `stream`; stream errors reject its reads. */
 export const createWireReader = (
   stream: Readable,
   { signal, limits: overrides }: WireOptions,
@@ -106,7 +106,7 @@ export const createWireReader = (
   }
 }
 
-/** The bytes of a stream on demand; only what was asked for and what the stream itself buffers is held. */
+/** Reads bytes on demand; buffers only the requested bytes and what the stream buffers. */
 const createSource = (stream: Readable, signal: AbortSignal) => {
   let chunks: Buffer[] = []
   let bufferedBytes = 0
@@ -138,11 +138,10 @@ const createSource = (stream: Readable, signal: AbortSignal) => {
       signal.removeEventListener('abort', onAbort)
     }
   }
-  /** Waits for one more chunk. */
   const readChunk = async (): Promise<void> => {
     for (;;) {
       signal.throwIfAborted()
-      // What was read before an end is still a whole answer, so the buffer is emptied first.
+      // Data received before the end can be a complete answer, so the buffer is read first.
       const chunk = stream.read() as Buffer | null
       if (chunk !== null) {
         chunks.push(chunk)
@@ -176,12 +175,12 @@ const createSource = (stream: Readable, signal: AbortSignal) => {
       consumedBytes += count
       return all.subarray(0, count)
     },
-    /** Waits until enough is there to recognise a stranger by, or until no more will come. */
+    /** Waits until there is enough to recognize another program's output, or until the stream ends. */
     fillHead: async (): Promise<void> => {
       try {
         while (head.length < headBytes) await readChunk()
       } catch {
-        // The end and the deadline are as good: the error that follows says what was received.
+        // The end or the deadline is fine, too: the error reports what was received.
       }
     },
   }

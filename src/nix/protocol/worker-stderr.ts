@@ -15,10 +15,10 @@ export const stderrTags = {
 /** activity.hh resBuildLogLine: its first field is a line of the builder. */
 const buildLogLine = 101
 
-/** The end of what the remote Nix said while it worked; at most `maxChars`. */
+/** The last part of the remote's log; at most `maxChars` characters. */
 export interface LogTail {
   add(text: string): void
-  /** Cleaned. */
+  /** Returns sanitized text. */
   read(): string
 }
 
@@ -34,8 +34,8 @@ export const createLogTail = (maxChars = 8192): LogTail => {
 }
 
 /**
- * Reads what a worker says until it is done with an operation; its reply follows. Throws NixError where the operation
- * failed. `minor` is the negotiated minor version.
+ * Reads a worker's messages until the operation is done; its reply follows. Throws NixError if the operation failed.
+ * `minor` is the negotiated minor version.
  */
 export const readStderr = async (
   reader: WireReader,
@@ -72,7 +72,7 @@ const readError = async (reader: WireReader, minor: number): Promise<NixError> =
   return new NixError(sanitize(message), traces)
 }
 
-/** Positions were never sent by any version; what would follow one is not known. */
+/** No version has ever sent a position, so the encoding after a non-zero flag is unknown. */
 const expectNoPosition = async (reader: WireReader): Promise<void> => {
   await reader.number('error position', 0)
 }

@@ -15,39 +15,39 @@ import { concat, list, text, word } from './wire-writer.ts'
 export const workerMagic = { client: 0x6e697863n, server: 0x6478696fn } as const
 
 /**
- * 1.35: the only version that new Lix (1.35 and above) and every upstream Nix take, and the first that tells whether
- * we are trusted. Above it follow features and other layouts.
+ * 1.35: the only version that both new Lix (1.35 and above) and every upstream Nix accept, and the first that reports
+ * whether we are trusted. Newer versions have feature negotiation and other layouts.
  */
 export const workerVersion = 0x123
-/** Nix 2.0; older ones have other layouts. */
+/** Nix 2.0; older versions have other layouts. */
 const oldestWorkerVersion = 0x114
 
 export const workerOps = { isValidPath: 1, buildPaths: 9, buildDerivation: 36 } as const
 
 const repairMode = 1
 
-/** A greeted `nix-daemon --stdio`. One question at a time. Rejections are those of WireReader, and NixError. */
+/** An open session with `nix-daemon --stdio`. One request at a time. Rejects as WireReader does, and with NixError. */
 export interface Worker {
-  /** Negotiated: `1.35`, or what an older remote speaks. */
+  /** Negotiated version: at most `1.35`. */
   readonly version: string
   /** Nix version of the remote, null below 1.33. */
   readonly nixVersion: string | null
-  /** Null where the remote does not tell: below 1.35, or a proxy in the middle that does not know. */
+  /** Null if not reported: below 1.35, or behind a proxy that does not know. */
   readonly trusted: boolean | null
-  /** Opens the store of the remote, which the greeting alone does not. */
+  /** Opens the remote store, which the handshake alone does not. */
   isValidPath(path: string): Promise<boolean>
   /**
-   * Learns trust from any version by asking to repair nothing. After `false` some remotes hang up, so nothing may be
-   * asked after it.
+   * Determines trust with any version by a repair of zero paths. After `false` some remotes close the connection, so it
+   * must be the last request.
    */
   isTrusted(): Promise<boolean>
-  /** Builds without inputs; a failed build is a result, a refused one a NixError. */
+  /** Builds a derivation without inputs; a failed build is a result, a rejected one a NixError. */
   buildDerivation(drv: Derivation): Promise<BuildResult>
-  /** The end of what the remote logged so far, cleaned and bounded. */
+  /** Returns the last part of the remote's log, sanitized and bounded. */
   log(): string
 }
 
-/** Greets a worker. Throws ProtocolError, UnexpectedEofError, UnsupportedVersionError, NixError or the signal's reason. */
+/** Performs the handshake with a worker. Throws ProtocolError, UnexpectedEofError, UnsupportedVersionError, NixError or the signal's reason. */
 export const openWorker = async (pipe: Pipe, options: WireOptions): Promise<Worker> => {
   const session = startSession(pipe, options)
   const negotiated = await handshake(session)

@@ -73,10 +73,10 @@ const read = (options: {
 /** Processor time since then: other programs of this machine do not count. */
 const cpuMs = (started: NodeJS.CpuUsage): number => process.cpuUsage(started).user / 1000
 
-const told = (answer: Awaited<ReturnType<typeof read>>) =>
+const origins = (answer: Awaited<ReturnType<typeof read>>) =>
   answer.builders.map(b => `${b.name} ${b.origin.file}:${b.origin.line}`)
 
-t.test('Nix tells its settings, and we expand the files', async t => {
+t.test('expands the files of the settings that Nix reports', async t => {
   const seen: RunRequest[] = []
   const answer = await read({
     run: nixOf('2.26.3', settings({ builders: '@/m', system: 'aarch64-linux' }), seen),
@@ -92,7 +92,7 @@ t.test('Nix tells its settings, and we expand the files', async t => {
     problems: [],
     nix: { version: '2.26.3', system: 'aarch64-linux' },
   })
-  t.same(told(answer), ['a /m:2', 'c /n:2', 'b /m:4'])
+  t.same(origins(answer), ['a /m:2', 'c /n:2', 'b /m:4'])
   t.same(
     answer.builders[0]?.systems,
     ['aarch64-linux'],
@@ -118,7 +118,7 @@ t.test('Nix tells its settings, and we expand the files', async t => {
   )
 })
 
-t.test('asks each Nix in its own words', async t => {
+t.test('uses the commands of each Nix version', async t => {
   const asked = async (version: string) => {
     const seen: RunRequest[] = []
     await read({ run: nixOf(version, settings({ builders: '' }), seen) })
@@ -135,46 +135,46 @@ t.test('asks each Nix in its own words', async t => {
   t.equal(seen.length, 3, 'and in the other ones where it does not know them')
 })
 
-t.test('the grammar is that of the version', async t => {
+t.test('uses the dialect of the version', async t => {
   const files = { '/m': 'ssh://a # x; ssh://b' }
   const from = async (version: string) =>
-    told(await read({ run: nixOf(version, settings({ builders: '@/m' })), files }))
+    origins(await read({ run: nixOf(version, settings({ builders: '@/m' })), files }))
   t.same(await from('2.28.0'), ['a /m:1', 'b /m:1'])
   t.same(await from('2.29.0'), ['a /m:1'])
 })
 
-t.test('an inline value comes from the line that set it', async t => {
+t.test('an inline value has the origin of its assignment', async t => {
   const run = nixOf('2.34.8', settings({ builders: 'a ; b x' }))
   const files = { '/etc/nix/nix.conf': '\nbuilders = a;\nbuilders =  a ;  b x # y\n' }
-  t.same(told(await read({ run, files })), [
+  t.same(origins(await read({ run, files })), [
     'a /etc/nix/nix.conf:3',
     'b /etc/nix/nix.conf:3',
   ])
-  t.same(told(await read({ run })), ['a builders setting:1', 'b builders setting:1'])
-  t.same(told(await read({ run, env: { NIX_CONFIG: 'x = y\nbuilders = a ; b x' } })), [
+  t.same(origins(await read({ run })), ['a builders setting:1', 'b builders setting:1'])
+  t.same(origins(await read({ run, env: { NIX_CONFIG: 'x = y\nbuilders = a ; b x' } })), [
     'a NIX_CONFIG:2',
     'b NIX_CONFIG:2',
   ])
 })
 
-t.test('a malformed line is a problem with its place, the others stay', async t => {
+t.test('an invalid line is a problem with its origin, other lines remain', async t => {
   const answer = await read({
     run: nixOf('2.34.8', settings({ builders: '@/m' })),
     files: { '/m': 'ssh://a\nssh://b - - many\nssh://c\n' },
   })
-  t.same(told(answer), ['a /m:1', 'c /m:3'])
+  t.same(origins(answer), ['a /m:1', 'c /m:3'])
   t.same(answer.problems, [
     {
       file: '/m',
       line: 2,
       message:
-        "the maximum of jobs 'many' (field 4) is not a whole number from 0 to 4294967295: every build on this machine fails until this line is mended",
+        "the maximum number of jobs 'many' (field 4) is not a whole number from 0 to 4294967295: every build on this machine fails until this line is fixed",
       isFatal: true,
     },
   ])
 })
 
-t.test('machine files: missing ones are empty, unreadable ones stop builds', async t => {
+t.test('missing machine files are empty, unreadable ones are fatal', async t => {
   const from = async (file: Files[string] | undefined) => {
     const answer = await read({
       run: nixOf('2.34.8', settings({ builders: 'a;@m' })),
@@ -187,25 +187,25 @@ t.test('machine files: missing ones are empty, unreadable ones stop builds', asy
   t.same(await from(undefined), [])
   t.same(await from({ code: 'EISDIR' }), [
     [
-      "'/m' cannot be read (EISDIR): every build on this machine fails until this line is mended",
+      "'/m' cannot be read (EISDIR): every build on this machine fails until this line is fixed",
       true,
     ],
   ])
   t.same(await from({ code: 'EACCES' }), [
     [
-      "'/m' may not be read by this user: its builders are unknown to us, and every build fails if Nix may not read it either",
+      "'/m' is not readable for this user, so its builders are unknown here; every build fails if Nix cannot read it either",
       false,
     ],
   ])
   t.same(await from('@/m'), [
     [
-      "'/m' includes itself: every build on this machine fails until this line is mended",
+      "'/m' includes itself: every build on this machine fails until this line is fixed",
       true,
     ],
   ])
 })
 
-t.test('without nix we read its files', async t => {
+t.test('reads the files of Nix without nix', async t => {
   const files = {
     '/etc/nix/nix.conf':
       'builders = a\nsystem = riscv64-linux\ninclude more.conf\n!include none.conf\n',
@@ -214,7 +214,7 @@ t.test('without nix we read its files', async t => {
     '/c/nix.conf': 'system = x-linux',
   }
   const from = async (env: Readonly<Record<string, string>>) =>
-    told(await read({ files, env }))
+    origins(await read({ files, env }))
   t.match(await read({ files }), {
     source: 'files',
     nix: { version: null, system: 'riscv64-linux' },
@@ -241,7 +241,7 @@ t.test('without nix we read its files', async t => {
   })
 })
 
-t.test('the first of the user files has the last word', async t => {
+t.test('the first user file has the highest priority', async t => {
   const files = {
     '/etc/nix/nix.conf': 'builders = system',
     '/h/.config/nix/nix.conf': 'builders = home',
@@ -262,19 +262,19 @@ t.test('the first of the user files has the last word', async t => {
   t.equal(await name({ HOME: '/h', NIX_USER_CONF_FILES: '' }), 'system')
 })
 
-t.test('NIX_REMOTE_SYSTEMS is the default of old', async t => {
+t.test('NIX_REMOTE_SYSTEMS is the default of `builders`', async t => {
   const files = { '/a': 'a', '/b': '\nb' }
   const env = { NIX_REMOTE_SYSTEMS: '/a:/b' }
-  t.same(told(await read({ files, env })), ['a /a:1', 'b /b:2'])
+  t.same(origins(await read({ files, env })), ['a /a:1', 'b /b:2'])
   const broken = nixOf('2.23.0', { code: 1, stderr: 'error: x' })
   t.same(
-    told(await read({ files, env, run: broken })),
+    origins(await read({ files, env, run: broken })),
     [],
     'two make one path before 2.24',
   )
 })
 
-t.test('a nix.conf that Nix cannot read is a problem with its place', async t => {
+t.test('an invalid nix.conf is a problem with its origin', async t => {
   const run = nixOf('2.26.3', {
     code: 1,
     stderr: 'error: syntax error in configuration line',
@@ -285,7 +285,7 @@ t.test('a nix.conf that Nix cannot read is a problem with its place', async t =>
     t.equal(answer.nix.version, '2.26.3')
     return answer.problems.map(p => `${p.file}:${p.line} ${p.message} ${p.isFatal}`)
   }
-  const end = 'every nix command on this machine fails until this line is mended true'
+  const end = 'every nix command on this machine fails until this line is fixed true'
   t.same(await from('a = b\nbuilders=x'), [
     `/etc/nix/nix.conf:2 syntax error in 'builders=x' (expected NAME = VALUE): ${end}`,
   ])
@@ -297,7 +297,7 @@ t.test('a nix.conf that Nix cannot read is a problem with its place', async t =>
   ])
 })
 
-t.test('where nix fails for something else, its own words are told', async t => {
+t.test('reports the error of nix if nix fails for another reason', async t => {
   const from = async (answer: Partial<RunResult>) => {
     const { source, problems, builders } = await read({
       run: nixOf('2.8.0', answer),
@@ -313,25 +313,28 @@ t.test('where nix fails for something else, its own words are told', async t => 
         "\u001b[31;1merror:\u001b[0m setting 'min-free' has invalid value '1G'\n(use x)\n",
     }),
     [
-      "2 setting 'min-free' has invalid value '1G': every nix command on this machine fails until this line is mended",
+      "2 setting 'min-free' has invalid value '1G': every nix command on this machine fails until this line is fixed",
     ],
   )
   const instead = (why: string) => [
-    `1 Nix does not tell its settings (${why}), so its files were read instead`,
+    `1 Nix does not report its settings (${why}): read from its files instead`,
   ]
   t.same(
     await from({ code: null, aborted: true }),
     instead('nix did not answer within 10 s'),
   )
-  t.same(await from({ code: null, signal: 'SIGSEGV' }), instead('nix ended with SIGSEGV'))
-  t.same(await from({ stdout: '{"builders":' }), instead('nix ended with 0'))
+  t.same(
+    await from({ code: null, signal: 'SIGSEGV' }),
+    instead('nix exited with SIGSEGV'),
+  )
+  t.same(await from({ stdout: '{"builders":' }), instead('nix exited with 0'))
   t.same(
     await from({ ...settings({ builders: 'x;y' }), truncated: true }),
-    instead('nix ended with 0'),
+    instead('nix exited with 0'),
   )
 })
 
-t.test('all is bounded, and each bound is told', async t => {
+t.test('enforces and reports every limit', async t => {
   const from = async (files: Files, builders = '@/m') => {
     const started = process.cpuUsage()
     const answer = await read({ run: nixOf('2.34.8', settings({ builders })), files })
@@ -344,7 +347,7 @@ t.test('all is bounded, and each bound is told', async t => {
   }
   t.same(await from({ '/m': 'a\n'.repeat(10_001) }), {
     count: 10_000,
-    problems: ['more than 10000 lines: this one and what follows are not read by us'],
+    problems: ['more than 10000 lines: this line and the rest are ignored here'],
   })
   t.match(await from({ '/m': 'a;'.repeat(30_000) }), {
     count: 19_999,
@@ -352,18 +355,18 @@ t.test('all is bounded, and each bound is told', async t => {
   })
   t.same(await from({ '/m': `a\n${`# ${'x'.repeat(1022)}\n`.repeat(1024)}b\n` }), {
     count: 1,
-    problems: ['the file is larger than 1 MiB: what follows is not read by us'],
+    problems: ['the file is larger than 1 MiB: the rest is ignored here'],
   })
   t.same(await from({ '/m': `a\n${'x'.repeat(70_000)}\nb` }), {
     count: 2,
-    problems: ['the line is longer than 65536 characters: it is not read by us'],
+    problems: ['the line is longer than 65536 characters: it is ignored here'],
   })
   const chain = Object.fromEntries(
     Array.from({ length: 30 }, (_, i) => [`/${i}`, `h${i}\n@/${i + 1}\n`]),
   )
   t.same(await from(chain, '@/0'), {
     count: 20,
-    problems: ["'/20' is included more than 20 files deep: it is not read by us"],
+    problems: ["'/20' is included more than 20 levels deep: it is ignored here"],
   })
   const doubling = Object.fromEntries(
     Array.from({ length: 16 }, (_, i) => [`/${i}`, `@/${i + 1};@/${i + 1}`]),
@@ -371,10 +374,10 @@ t.test('all is bounded, and each bound is told', async t => {
   t.match(await from(doubling, '@/0'), { count: 0, problems: [/^more than 20000/] })
   const bad = await from({ '/m': 'a - - x\n'.repeat(5000) })
   t.equal(bad.problems.length, 101)
-  t.equal(bad.problems[100], '4900 more problems from here on are not listed')
+  t.equal(bad.problems[100], '4900 more problems from here are not listed')
 })
 
-t.test('a megabyte of anything is read in a second', async t => {
+t.test('reads a megabyte of any input within a second', async t => {
   const pieces = [
     '\0',
     ';',
@@ -404,7 +407,7 @@ t.test('a megabyte of anything is read in a second', async t => {
   }
 })
 
-t.test('no files are too odd', async () => {
+t.test('never rejects', async () => {
   const text = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 100 }),
     fc
@@ -448,7 +451,7 @@ t.test('no files are too odd', async () => {
   )
 })
 
-t.test('real files are read to the limit', async t => {
+t.test('reads real files up to the limit', async t => {
   const dir = t.testdir({ small: 'text ü' })
   t.equal(await readTextFile(join(dir, 'small'), 100), 'text ü')
   writeFileSync(join(dir, 'large'), 'x'.repeat(300_000))
@@ -458,7 +461,7 @@ t.test('real files are read to the limit', async t => {
   t.equal(await readTextFile('/dev/null', 10), '')
 })
 
-t.test("Lix's TOML lists, where Lix reads them", async t => {
+t.test('reads TOML lists of Lix', async t => {
   const toml =
     '# fleet\n[machines.a]\nuri = "ssh://a"\n\n[machines."b c"]\nuri = "ssh://b"\njobs = 3\n'
   const lix = async (version: string, builders: string, files: Files = {}) => {
@@ -467,15 +470,15 @@ t.test("Lix's TOML lists, where Lix reads them", async t => {
   }
   for (const version of ['2.95.0', '2.96.0-dev']) {
     const answer = await lix(version, '@/m.toml', { '/m.toml': toml })
-    t.same(told(answer), ['a /m.toml:2', 'b /m.toml:5'], version)
+    t.same(origins(answer), ['a /m.toml:2', 'b /m.toml:5'], version)
     t.same(answer.problems, [])
     t.ok(answer.files.includes('/m.toml'), 'and the file is watched')
-    t.same(told(await lix(version, toml)), [
+    t.same(origins(await lix(version, toml)), [
       'a builders setting:2',
       'b builders setting:5',
     ])
     const lines = await lix(version, '@/m', { '/m': 'ssh://a\nssh-ng://b x\n' })
-    t.same(told(lines), ['a /m:1', 'b /m:2'], 'lines are still lines')
+    t.same(origins(lines), ['a /m:1', 'b /m:2'], 'lines are still lines')
     t.same((await lix(version, '@/none')).problems, [], 'a missing file is an empty one')
     t.match((await lix(version, toml.replace('3', '-3'))).problems, [
       { line: 5, isFatal: true, message: /`jobs` of machine 'b c'/ },
@@ -489,11 +492,11 @@ t.test("Lix's TOML lists, where Lix reads them", async t => {
   )
   const broken = { '/m': toml.replace('"ssh://a"', 'ssh://a'), '/m.toml': '= 5' }
   t.match((await lix('2.95.0', '@/m.toml', broken)).problems, [
-    { file: '/m.toml', line: 1, isFatal: true, message: /this is no TOML/ },
+    { file: '/m.toml', line: 1, isFatal: true, message: /this is not TOML/ },
   ])
   t.match(
     (await lix('2.96.0', '@/m', broken)).problems,
-    [{ file: '/m', line: 3, isFatal: true, message: /this is no TOML/ }],
+    [{ file: '/m', line: 3, isFatal: true, message: /this is not TOML/ }],
     'quotes forgotten: meant as TOML all the same',
   )
   t.match((await lix('2.96.0', '@/none.toml')).problems, [
@@ -501,7 +504,7 @@ t.test("Lix's TOML lists, where Lix reads them", async t => {
   ])
 })
 
-t.test('a TOML list without end is read up to the limits', async t => {
+t.test('reads an endless TOML list up to the limits', async t => {
   const many = Array.from(
     { length: 30_000 },
     (_, i) => `[machines.m${i}]\nuri="ssh://m${i}"`,

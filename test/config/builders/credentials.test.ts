@@ -24,7 +24,7 @@ const active = (sshKey: string | null): ActiveBuilders => ({
   nix: { version: null, system: 'x86_64-linux' },
 })
 
-t.test('a key is found under the name of its path', async t => {
+t.test('finds a key by the name of its path', async t => {
   t.equal(credentialName('/etc/nix/builder_ed25519'), 'etc-nix-builder_ed25519')
   const env = lent(t, { 'etc-nix-key': 'SECRET', 'etc-nix-gone': '\n' })
   const { attachCredentials, env: same } = await loadCredentials(env)
@@ -43,7 +43,7 @@ t.test('a key is found under the name of its path', async t => {
   t.equal(same['NIX_SSHOPTS'], undefined, 'without files of ssh, ssh is asked as ever')
 })
 
-t.test("root's files of ssh become our ssh_config", async t => {
+t.test('writes an ssh_config from the ssh files of root', async t => {
   const env = {
     ...lent(t, {
       'ssh-config': 'Host b\n',
@@ -69,7 +69,7 @@ t.test("root's files of ssh become our ssh_config", async t => {
   t.notMatch(text, /\.pub|SECRET/)
 })
 
-t.test('without credentials nothing changes', async t => {
+t.test('changes nothing without credentials', async t => {
   for (const env of [{}, { CREDENTIALS_DIRECTORY: '/nowhere' }]) {
     const taken = await loadCredentials(env)
     t.equal(taken.env, env)

@@ -1,4 +1,4 @@
-/** Web configuration files as exporter-toolkit takes them: what is honoured, and what is said of what is not. */
+/** Web configuration files of exporter-toolkit: supported keys, errors and warnings. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,14 +19,14 @@ const scratch = async (t: Test): Promise<string> => {
   return directory
 }
 
-/** What the file says, and the sentences without the path of the file. */
+/** Loads a file with this text; messages without its directory. */
 const read = async (t: Test, text: string, at = now) => {
   const directory = await scratch(t)
   const path = join(directory, 'web.yml')
   await writeFile(path, text)
   const config = await loadWebConfig(path, at)
-  const short = (sentences: readonly string[]) =>
-    sentences.map(one => one.replaceAll(`${directory}/`, ''))
+  const short = (messages: readonly string[]) =>
+    messages.map(message => message.replaceAll(`${directory}/`, ''))
   return {
     directory,
     files: short(config.files),
@@ -38,7 +38,7 @@ const read = async (t: Test, text: string, at = now) => {
 
 const pair = 'cert_file: server.pem\n  key_file: server.key\n'
 
-t.test('an empty file asks for nothing', async t => {
+t.test('an empty file enables nothing', async t => {
   for (const text of ['', '# nothing\n', '---\n', 'basic_auth_users:\n', '{}'])
     t.match(await read(t, text), {
       access: { tls: null, users: new Map(), headers: {}, rateLimit: null },
@@ -47,7 +47,7 @@ t.test('an empty file asks for nothing', async t => {
     })
 })
 
-t.test('every key of the toolkit is honoured', async t => {
+t.test('supports every key of the toolkit', async t => {
   const { access, errors, warnings, files } = await read(
     t,
     `tls_server_config:
@@ -98,11 +98,11 @@ rate_limit:
     'x-xss-protection': '1',
     'strict-transport-security': 'max-age=31536000; includeSubDomains',
   })
-  t.same([...(access?.users.keys() ?? [])], ['alice', 'on', '12'])
+  t.same([...(access?.users.keys() ?? [])], ['12', 'alice', 'on'])
   t.same(access?.rateLimit, { intervalMs: 61_500, burst: 20 })
 })
 
-t.test('certificates may be inline', async t => {
+t.test('accepts inline certificates', async t => {
   const indent = (text: string) => text.replaceAll(/^/gm, '    ')
   const { access, errors } = await read(
     t,
@@ -112,7 +112,7 @@ t.test('certificates may be inline', async t => {
   t.equal(access?.tls?.clientAuth, 'NoClientCert')
 })
 
-t.test('all that is wrong is said at once, with line and mend', async t => {
+t.test('reports all errors at once, with line and fix', async t => {
   const { errors } = await read(
     t,
     `tls_server_confg: {}
@@ -148,18 +148,47 @@ rate_limit:
     'web.yml:9: tls_server_config.curve_preferences must be a list',
     'web.yml:10: tls_server_config.prefer_server_cipher_suites must be true or false',
     'web.yml:13: there is no http_server_config.headers.Server',
-    'web.yml:14: X-Frame-Options must be deny or sameorigin',
-    'web.yml:16: the password of alice is no bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""',
+    'web.yml:14: http_server_config.headers.X-Frame-Options cannot be allow: one of deny, sameorigin',
+    'web.yml:16: the password of alice is not a bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""',
     'web.yml:18: rate_limit.interval must be a duration such as 1s or 250ms',
     'web.yml:19: rate_limit.burst must be a whole number',
   ])
   t.notMatch(errors.join(), /secret-password/)
 })
 
-t.test('certificates that cannot be served', async t => {
+t.test('rejects values of a wrong type and empty password hashes', async t => {
+  const { errors } = await read(
+    t,
+    `tls_server_config: [cert]
+http_server_config:
+  http2: [on]
+  headers: none
+basic_auth_users:
+  alice:
+  bob: [a]
+  __proto__: x
+rate_limit: often
+`,
+  )
+  t.same(errors, [
+    'web.yml:1: tls_server_config must be a map of keys and values',
+    'web.yml:3: http_server_config.http2 must be a string',
+    'web.yml:4: http_server_config.headers must be a map of keys and values',
+    'web.yml:6: the password of alice is not a bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""',
+    'web.yml:7: basic_auth_users.bob must be a string',
+    'web.yml:7: the password of bob is not a bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""',
+    'web.yml:8: the password of __proto__ is not a bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""',
+    'web.yml:9: rate_limit must be a map of keys and values',
+  ])
+  t.match(
+    (await read(t, `tls_server_config:\n  ${pair}  cipher_suites: [[a]]\n`)).errors,
+    ['web.yml:4: each of tls_server_config.cipher_suites must be a string'],
+  )
+})
+
+t.test('rejects certificates that cannot be served', async t => {
   const errorsOf = async (lines: string) =>
     (await read(t, `tls_server_config:\n  ${lines.replaceAll('; ', '\n  ')}\n`)).errors
-  const mine = (file: string) => certificatePath(file)
   t.same(await errorsOf('cert_file: server.pem; key_file: renewed.key'), [
     'web.yml:2: the key does not belong to the certificate',
   ])
@@ -169,9 +198,12 @@ t.test('certificates that cannot be served', async t => {
   t.same(await errorsOf('cert_file: server.pem; key_file: server.pem'), [
     'web.yml:2: the key is not PEM (-----BEGIN PRIVATE KEY-----)',
   ])
-  t.match(await errorsOf(`cert_file: server.pem; key_file: ${mine('encrypted.key')}`), [
-    /^web\.yml:2: the key is encrypted/,
-  ])
+  t.match(
+    await errorsOf(
+      `cert_file: server.pem; key_file: ${certificatePath('encrypted.key')}`,
+    ),
+    [/^web\.yml:2: the key is encrypted/],
+  )
   t.match(await errorsOf('cert_file: .; key_file: server.key'), [/is a directory$/])
   t.match(await errorsOf('cert_file: server.pem; key_file: /dev/zero'), [
     /larger than 1 MiB$/,
@@ -183,14 +215,14 @@ t.test('certificates that cannot be served', async t => {
   const clients = `${pair.trim().replace('\n  ', '; ')}; client_ca_file: `
   t.match(await errorsOf(`${clients}ca.pem`), [/^web\.yml:4: .* is NoClientCert/])
   t.match(await errorsOf(`${clients}server.key; client_auth_type: RequestClientCert`), [
-    /no certificate in it/,
+    /contains no certificate/,
   ])
   t.match(await errorsOf(`${pair}; min_version: TLS13; max_version: TLS12`), [
     /min_version TLS13 is newer than max_version TLS12/,
   ])
 })
 
-t.test('what is accepted and better not so is warned of', async t => {
+t.test('warns of insecure settings', async t => {
   const warningsOf = async (text: string) => {
     const { errors, warnings } = await read(t, text)
     t.same(errors, [])
@@ -202,27 +234,27 @@ t.test('what is accepted and better not so is warned of', async t => {
     'web.yml:1: http2 is accepted but not offered: HTTP/1.1 is served',
   ])
   t.match(await warningsOf('tls_server_config: { min_version: TLS13 }'), [/plain HTTP/])
-  t.match(await warningsOf('rate_limit: { interval: 1s }'), [/every request is refused/])
+  t.match(await warningsOf('rate_limit: { interval: 1s }'), [/every request is rejected/])
   t.match(await warningsOf(`basic_auth_users: { a: ${hash.replace('10', '15')} }`), [
     /cost 15 of a takes seconds/,
   ])
-  t.match(await tls('min_version: TLS10'), [/TLS10 is broken/])
+  t.match(await tls('min_version: TLS10'), [/TLS10 is insecure/])
   t.match(await tls('client_auth_type: RequireClientCert'), [/any certificate/])
   t.match(await tls('client_auth_type: VerifyClientCertIfGiven'), [/every public CA/])
   t.match(await tls('client_auth_type: RequestClientCert; client_allowed_sans: [a]'), [
-    /lets in clients that send no certificate/,
+    /accepts clients without a certificate/,
   ])
   const old = (file: string) =>
     warningsOf(
       `tls_server_config: { cert_file: ${certificatePath(`${file}.pem`)}, key_file: ${certificatePath(`${file}.key`)} }`,
     )
   t.match(await old('expired'), [
-    'web.yml:1: the certificate expired on 2020-02-01 00:00 UTC: clients will refuse it, renew it',
+    'web.yml:1: the certificate expired on 2020-02-01 00:00 UTC: clients reject it, renew it',
   ])
   t.match(await old('future'), [/valid only from 2119-01-01 00:00 UTC/])
 })
 
-t.test('files that are none, and files that want too much', async t => {
+t.test('rejects invalid and too large files', async t => {
   t.match((await read(t, 'a: b: c')).errors, [/^web\.yml:1: not YAML: /])
   t.match((await read(t, '- a\n')).errors, [
     'web.yml:1: the file must be a map of keys and values',
@@ -253,7 +285,7 @@ t.test('files that are none, and files that want too much', async t => {
   t.match(await loadWebConfig(join(directory, 'web.yml')), { errors: [/is a directory/] })
 })
 
-t.test('aliases mean what they point to', async t => {
+t.test('resolves aliases', async t => {
   const { access, errors } = await read(
     t,
     `basic_auth_users:\n  a: &one ${hash}\n  b: *one\n`,
@@ -262,7 +294,7 @@ t.test('aliases mean what they point to', async t => {
   t.equal(access?.users.get('b'), hash)
 })
 
-t.test('no text throws', async t => {
+t.test('never throws', async t => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.json()), text => {
       parseYaml(text)

@@ -1,4 +1,4 @@
-/** Machine lines: how a list is cut, what the fields mean, what Nix makes of a store URI, how builders are called. */
+/** Machine lines: list splitting, fields, store URIs, builder names. */
 import fc from 'fast-check'
 import t from 'tap'
 import { dialectOf } from '../../../src/nix/dialect.ts'
@@ -21,7 +21,7 @@ const versions = [
 const legacy = dialectOf('2.28.0')
 const newest = dialectOf(null)
 
-t.test('cuts a list as its Nix does', async t => {
+t.test('splits a list as each Nix version does', async t => {
   const rows: readonly (readonly [string, string[], string[]])[] = [
     ['', [], []],
     ['ssh://a # note', ['ssh://a '], ['ssh://a']],
@@ -56,7 +56,7 @@ t.test('cuts a list as its Nix does', async t => {
 const machineOf = (line: string, version: string | null = null) =>
   parseMachine(line, dialectOf(version), 'x86_64-linux')
 
-t.test('reads all fields', async t => {
+t.test('parses all fields', async t => {
   const key = 'c3NoLWVkMjU1MTkgQUFBQQo='
   t.same(machineOf(`ssh-ng://u@h:23?compress=true a,b /k 4 2.5 f,g m ${key} rest`), {
     machine: {
@@ -99,23 +99,23 @@ t.test('reads all fields', async t => {
   })
 })
 
-t.test('rejects what Nix rejects, and says what follows', async t => {
+t.test('rejects what Nix rejects and reports the consequence', async t => {
   const stops = (line: string, version: string | null, what: string) =>
     t.same(
       machineOf(line, version),
       {
         machine: null,
         error: {
-          message: `${what}: every build on this machine fails until this line is mended`,
+          message: `${what}: every build on this machine fails until this line is fixed`,
           isFatal: true,
         },
       },
       `${line}, ${version}`,
     )
   const jobs = (text: string) =>
-    `the maximum of jobs '${text}' (field 4) is not a whole number from 0 to 4294967295`
-  stops('  ', null, "the machine line '' names no store in its first field")
-  stops('- x', null, "the machine line '- x' names no store in its first field")
+    `the maximum number of jobs '${text}' (field 4) is not a whole number from 0 to 4294967295`
+  stops('  ', null, "the machine line '' has no store URI in its first field")
+  stops('- x', null, "the machine line '- x' has no store URI in its first field")
   stops(`h - - ${'9'.repeat(200)}`, null, jobs(`${'9'.repeat(79)}…`))
   stops('h - - \u001b[31m', null, jobs('?[31m'))
   for (const text of ['-1', '1.5', 'many', '4294967296', '0x1'])
@@ -133,34 +133,34 @@ t.test('rejects what Nix rejects, and says what follows', async t => {
   stops(
     'h - - 1 1.5',
     '2.19.0',
-    "the speed factor '1.5' (field 5) is not a whole number, and this Nix knows no fractions",
+    "the speed factor '1.5' (field 5) is not a whole number, and this Nix does not support fractions",
   )
   stops('h - - 1 1 - - k_y', null, "the host key 'k_y' (field 8) is not base64")
   t.equal(machineOf('h - - 1 1 - - k_y', '2.3.0').error, null, 'not checked by 2.3')
   stops('ssh://a|b', '2.23.0', "'ssh://a|b' is not a store URI")
 })
 
-t.test('tells stores that Nix lists and cannot open', async t => {
+t.test('reports stores that Nix accepts in the list but cannot open', async t => {
   const message = (line: string, version: string | null) => {
     const { machine, error } = machineOf(line, version)
     t.ok(machine, `${line} is listed`)
     t.equal(error?.isFatal ?? false, false)
     return error?.message ?? null
   }
-  const suffix = ': Nix cannot open this store, so no build ever goes there'
+  const suffix = ': Nix cannot open this store, so it sends no builds there'
   t.equal(message('ssh://a|b', '2.22.0'), `'ssh://a|b' is not a store URI${suffix}`)
-  t.equal(message('ssh://', null), `'ssh://' names no host${suffix}`)
+  t.equal(message('ssh://', null), `'ssh://' has no host${suffix}`)
   t.equal(message('ssh://a/x', null), `'ssh://a/x' has a path after the host${suffix}`)
   t.equal(
     message('ssh://-oProxyCommand=x', null),
-    `'ssh://-oProxyCommand=x' has a user or host that ssh could take for an option${suffix}`,
+    `'ssh://-oProxyCommand=x' has a user or host that ssh could interpret as an option${suffix}`,
   )
   t.equal(
     message('h - key', '2.35.0'),
     `the ssh key 'key' (field 3) is not an absolute path${suffix}`,
   )
   t.equal(message('h - key', '2.34.0'), null)
-  t.match(message(' @/m', '2.28.0'), /has blanks before its @/)
+  t.match(message(' @/m', '2.28.0'), /has spaces before its @/)
   t.equal(
     machineOf(' @/m', '2.28.0').machine?.line,
     ' @/m',
@@ -168,7 +168,7 @@ t.test('tells stores that Nix lists and cannot open', async t => {
   )
 })
 
-t.test('finds user, host and port', async t => {
+t.test('parses user, host and port', async t => {
   const rows: readonly (readonly [
     string,
     string,
@@ -202,7 +202,7 @@ t.test('finds user, host and port', async t => {
       )
 })
 
-t.test('knows where versions differ in store URIs', async t => {
+t.test('parses store URIs by version', async t => {
   const uri = (text: string, version: string | null) =>
     parseStoreUri(text, dialectOf(version))
   t.equal(uri('localhost', '2.3.16').text, 'localhost', '2.3 adds no scheme to local...')
@@ -229,7 +229,7 @@ t.test('knows where versions differ in store URIs', async t => {
   t.equal(uri('h?a=%zz', null).error?.isFatal, true)
 })
 
-t.test('tells what ssh is given', async t => {
+t.test('returns the ssh destination and port by version', async t => {
   const ssh = (text: string, version: string | null) => {
     const uri = parseStoreUri(text, dialectOf(version))
     return sshDestination({ ...uri, storeUri: uri.text }, dialectOf(version))
@@ -253,7 +253,7 @@ const named = (lines: readonly string[]) => {
   return nameBuilders(machines).map(builder => builder.name)
 }
 
-t.test('names builders by host, and by more only where they collide', async t => {
+t.test('names builders by host, longer only on collisions', async t => {
   t.same(named(['ssh://u@a:22', 'ssh-ng://v@b', 'local', '/x', 'unix:///s']), [
     'a',
     'b',
@@ -282,7 +282,7 @@ const someLine = fc
   )
   .map(parts => parts.join(''))
 
-t.test('names are unique, and reordering renames nothing', async () => {
+t.test('names are unique and independent of the list order', async () => {
   fc.assert(
     fc.property(fc.array(someLine, { maxLength: 12 }), lines => {
       const names = named(lines)
@@ -297,7 +297,7 @@ t.test('names are unique, and reordering renames nothing', async () => {
   )
 })
 
-t.test('what is written is read, by every Nix', async () => {
+t.test('parses formatted lines in every dialect', async () => {
   const word = fc.stringMatching(/^[a-z0-9_]{1,8}$/)
   const list = fc.array(word, { minLength: 1, maxLength: 4 })
   fc.assert(
@@ -343,7 +343,7 @@ t.test('what is written is read, by every Nix', async () => {
   )
 })
 
-t.test('no text is too odd', async () => {
+t.test('never throws', async () => {
   const odd = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 200 }),
     fc.string({ unit: fc.constantFrom(...'ssh:/@[]%?=&;#-, \t\n1a'), maxLength: 60 }),

@@ -10,7 +10,7 @@ export interface FakeRemote extends Pipe {
   left(): boolean
 }
 
-/** A remote that says `bytes`, in pieces of `piece` bytes, and then hangs up unless it `stays`. */
+/** A remote that sends `bytes` in chunks of `piece` bytes and then closes unless `stays` is set. */
 export const fakeRemote = (
   bytes: Uint8Array,
   { piece = 64 * 1024, stays = false }: { piece?: number; stays?: boolean } = {},
@@ -39,7 +39,7 @@ export const never = new AbortController().signal
 export const hex = (...words: readonly string[]): Buffer =>
   Buffer.from(words.join('').replaceAll(/\s/g, ''), 'hex')
 
-/** What 2.34.8 really answers to the greeting of a 1.35 client (recorded). */
+/** The recorded answer of 2.34.8 to the handshake of a 1.35 client. */
 export const greeting = hex(
   '6f69786400000000 2601000000000000',
   '0600000000000000 322e33342e380000',

@@ -19,7 +19,7 @@ const caught = (promise: Promise<unknown>): Promise<unknown> =>
 const drv = instantiate({ name: 'x', system: 's', builder: '/b', args: [], env: {} })
 const limits = { maxSilentSeconds: 10, timeoutSeconds: 20, maxLogBytes: 30 }
 
-t.test('greets with 2.7', async t => {
+t.test('performs the handshake with 2.7', async t => {
   const { remote, serve } = open(hello)
   t.equal((await serve).version, '2.7')
   t.same(remote.written(), hex('eb9d0c3900000000', '0702000000000000'))
@@ -31,14 +31,14 @@ t.test('greets with 2.7', async t => {
     })
 })
 
-t.test('a greeting cut at any byte is an end', async t => {
+t.test('a handshake cut at any byte is an UnexpectedEofError', async t => {
   for (let cut = 0; cut < hello.length; cut++) {
     const error = await caught(open(hello.subarray(0, cut)).serve)
     t.ok(error instanceof UnexpectedEofError && error.offset === cut, `cut at ${cut}`)
   }
 })
 
-t.test('another protocol is a stranger', async t => {
+t.test('rejects another protocol', async t => {
   const { remote, serve } = open(
     Buffer.from('This account is currently not available.\n'),
   )
@@ -48,7 +48,7 @@ t.test('another protocol is a stranger', async t => {
   t.ok(remote.left())
 })
 
-t.test('asks for valid paths', async t => {
+t.test('queries valid paths', async t => {
   const { remote, serve } = open(concat(hello, list([text('/nix/store/a')])))
   t.same(await (await serve).queryValidPaths(['/nix/store/b', '/nix/store/a']), [
     '/nix/store/a',
@@ -59,7 +59,7 @@ t.test('asks for valid paths', async t => {
   )
 })
 
-t.test('a dead daemon behind it is an end after the greeting', async t => {
+t.test('a dead daemon behind it is an end of stream after the handshake', async t => {
   const serve = await open(hello).serve
   t.match(await caught(serve.queryValidPaths(['/nix/store/a'])), {
     name: 'UnexpectedEofError',
@@ -99,7 +99,7 @@ t.test('builds with the options and the result of each version', async t => {
   t.same(await o.queryValidPaths(['x']), [], 'no realisations below 2.6')
 })
 
-t.test('random answers end in a typed error', async () => {
+t.test('random answers cause a typed error', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async bytes => {
       const serve = await open(concat(hello, Buffer.from(bytes))).serve

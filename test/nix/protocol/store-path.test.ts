@@ -70,7 +70,7 @@ t.test('fixed-output paths', async t => {
   )
 })
 
-t.test('names that Nix refuses are refused', async t => {
+t.test('rejects names that Nix rejects', async t => {
   for (const name of ['', 'a/b', 'ä', '.', '..', '.-a', '..-a', 'x'.repeat(212), 'a\n'])
     t.notOk(isStoreName(name), JSON.stringify(name))
   for (const name of ['a', '.a', '...', 'a-1.2+x_y?z=', 'x'.repeat(211)])

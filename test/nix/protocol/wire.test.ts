@@ -29,7 +29,7 @@ t.test('primitive encodings', async t => {
   )
 })
 
-t.test('round trip, however the bytes are cut', async () => {
+t.test('round-trips independent of chunk borders', async () => {
   const value = fc.oneof(
     fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
     fc.string({ unit: 'binary' }),
@@ -59,7 +59,7 @@ t.test('round trip, however the bytes are cut', async () => {
   )
 })
 
-t.test('violations name the byte where the value began', async t => {
+t.test('protocol errors name the offset of the value', async t => {
   const at = async (
     bytes: Buffer,
     offset: number,
@@ -91,13 +91,13 @@ t.test('violations name the byte where the value began', async t => {
   })
 })
 
-t.test('numbers and flags have their range', async t => {
+t.test('checks ranges of numbers and flags', async t => {
   t.equal(await reader(word(0xffff_ffff)).number('n'), 0xffff_ffff)
   await t.rejects(reader(word(0x1_0000_0000)).number('n'), /n of 4294967296 is too large/)
   await t.rejects(reader(word(2)).bool('flag'), /flag of 2 is too large/)
 })
 
-t.test('the end of the stream says what came before it', async t => {
+t.test('the end-of-stream error contains the received bytes', async t => {
   const r = reader(Buffer.from('\u001b[31mno'))
   await t.rejects(r.word('magic'), {
     name: 'UnexpectedEofError',
@@ -122,21 +122,21 @@ t.test('the end of the stream says what came before it', async t => {
   await t.rejects(waiting, UnexpectedEofError)
 })
 
-t.test('a stranger is quoted, up to 200 bytes, and may leave', async t => {
+t.test('quotes up to 200 bytes of other output and closes the write side', async t => {
   let left = 0
   const leave = () => left++
-  const sentence = 'This account is currently not available.\r\n'
-  const remote = fakeRemote(Buffer.from(sentence.slice(0, 8)), { stays: true })
+  const message = 'This account is currently not available.\r\n'
+  const remote = fakeRemote(Buffer.from(message.slice(0, 8)), { stays: true })
   const late = () => {
     leave()
-    setImmediate(() => remote.stdout.end(sentence.slice(8)))
+    setImmediate(() => remote.stdout.end(message.slice(8)))
   }
   const r = createWireReader(remote.stdout, { signal: never })
   await t.rejects(r.magic(1n, 'the protocol', late), {
     name: 'ProtocolError',
     what: 'not the protocol',
     offset: 0,
-    received: sentence.trim(),
+    received: message.trim(),
   })
   t.equal(left, 1)
   const loud: unknown = await reader(Buffer.from('x'.repeat(5000)), {}, 50)
@@ -145,7 +145,7 @@ t.test('a stranger is quoted, up to 200 bytes, and may leave', async t => {
   t.equal(loud instanceof ProtocolError && loud.received.length, 200)
 })
 
-t.test('a stranger that stays is quoted at the deadline', async t => {
+t.test('quotes other output at the deadline', async t => {
   const deadline = new AbortController()
   const remote = fakeRemote(Buffer.from('Welcome to b1!'), { stays: true })
   const r = createWireReader(remote.stdout, { signal: deadline.signal })
@@ -153,7 +153,7 @@ t.test('a stranger that stays is quoted at the deadline', async t => {
   await t.rejects(reading, { name: 'ProtocolError', received: 'Welcome to b1!' })
 })
 
-t.test('the signal ends a read with its reason, and leaves no listener', async t => {
+t.test('an abort rejects a read with its reason and removes its listeners', async t => {
   const deadline = new AbortController()
   let listeners = 0
   const { signal } = deadline
@@ -181,34 +181,31 @@ t.test('the signal ends a read with its reason, and leaves no listener', async t
   await t.rejects(r.word('third'), /^deadline$/)
 })
 
-t.test(
-  'an endless remote is cut off, and no more of it is held than the limit',
-  async t => {
-    let sent = 0
-    const flood = new Readable({
-      highWaterMark: 64 * 1024,
-      read() {
-        sent += 16 * 1024
-        this.push(Buffer.alloc(16 * 1024, 0))
-      },
-    })
-    const r = createWireReader(flood, {
-      signal: never,
-      limits: { totalBytes: 1024 * 1024 },
-    })
-    const forever = async () => {
-      for (;;) await r.word('zero')
-    }
-    await t.rejects(forever(), {
-      name: 'ProtocolError',
-      what: 'more than 1048576 bytes',
-      offset: 1024 * 1024,
-    })
-    t.ok(sent < 1.3 * 1024 * 1024, `${sent} bytes were taken from the remote`)
-  },
-)
+t.test('stops reading an endless remote at the limit', async t => {
+  let sent = 0
+  const flood = new Readable({
+    highWaterMark: 64 * 1024,
+    read() {
+      sent += 16 * 1024
+      this.push(Buffer.alloc(16 * 1024, 0))
+    },
+  })
+  const r = createWireReader(flood, {
+    signal: never,
+    limits: { totalBytes: 1024 * 1024 },
+  })
+  const forever = async () => {
+    for (;;) await r.word('zero')
+  }
+  await t.rejects(forever(), {
+    name: 'ProtocolError',
+    what: 'more than 1048576 bytes',
+    offset: 1024 * 1024,
+  })
+  t.ok(sent < 1.3 * 1024 * 1024, `${sent} bytes were taken from the remote`)
+})
 
-t.test('random bytes end in one of the two errors', async () => {
+t.test('random bytes cause one of the two errors', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async bytes => {
       const r = reader(bytes)
@@ -221,7 +218,7 @@ t.test('random bytes end in one of the two errors', async () => {
   )
 })
 
-t.test('remote text is cleaned', async t => {
+t.test('sanitizes remote text', async t => {
   const escape = String.fromCharCode(27)
   t.equal(sanitize(`${escape}[35;1m'x'${escape}[0m is\r\nbad\u0007`), "'x' is\nbad")
   t.equal(sanitize(`${escape}]0;title\u0007a${escape}]8;;http://x${escape}\\b`), 'ab')

@@ -21,7 +21,7 @@ const caught = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   )
 
-t.test('greets as recorded from 2.34.8', async t => {
+t.test('performs the handshake recorded from 2.34.8', async t => {
   const { remote, worker } = open(greeting)
   t.match(await worker, { version: '1.35', nixVersion: '2.34.8', trusted: true })
   t.same(
@@ -30,7 +30,7 @@ t.test('greets as recorded from 2.34.8', async t => {
   )
 })
 
-t.test('tells what each version tells', async t => {
+t.test('reports what each version sends', async t => {
   const magic = word(0x6478696f)
   const cases = [
     [0x126, [text('2.34.8'), word(2)], '1.35', '2.34.8', false],
@@ -61,12 +61,15 @@ t.test('tells what each version tells', async t => {
   })
 })
 
-t.test('a greeting cut at any byte is an end that says how far it came', async t => {
-  for (let cut = 0; cut < greeting.length; cut++) {
-    const error = await caught(open(greeting.subarray(0, cut)).worker)
-    t.ok(error instanceof UnexpectedEofError && error.offset === cut, `cut at ${cut}`)
-  }
-})
+t.test(
+  'a handshake cut at any byte is an UnexpectedEofError with the offset',
+  async t => {
+    for (let cut = 0; cut < greeting.length; cut++) {
+      const error = await caught(open(greeting.subarray(0, cut)).worker)
+      t.ok(error instanceof UnexpectedEofError && error.offset === cut, `cut at ${cut}`)
+    }
+  },
+)
 
 t.test('one wrong bit in any byte of the frame never hangs', async t => {
   for (let at = 0; at < greeting.length; at++) {
@@ -81,7 +84,7 @@ t.test('one wrong bit in any byte of the frame never hangs', async t => {
   }
 })
 
-t.test('noise of a shell is quoted, and the stranger is let go', async t => {
+t.test('quotes shell output and closes the write side', async t => {
   const noise = 'Last login: Sun Nov 22\nhave a nice day\n'
   const { remote, worker } = open(concat(Buffer.from(noise), greeting))
   const error = await caught(worker)
@@ -91,7 +94,7 @@ t.test('noise of a shell is quoted, and the stranger is let go', async t => {
   t.ok(remote.left())
 })
 
-t.test('asks whether a path is valid', async t => {
+t.test('queries whether a path is valid', async t => {
   const { remote, worker } = open(concat(greeting, last, word(1), last, word(0)))
   const w = await worker
   t.equal(await w.isValidPath('/nix/store/x'), true)
@@ -99,7 +102,7 @@ t.test('asks whether a path is valid', async t => {
   t.same(remote.written().subarray(32, 64), concat(word(1), text('/nix/store/x')))
 })
 
-t.test('learns trust by repairing nothing', async t => {
+t.test('determines trust by a repair of zero paths', async t => {
   const { remote, worker } = open(concat(greeting, last, word(1), last, word(0)))
   const w = await worker
   t.equal(await w.isTrusted(), true)
@@ -116,7 +119,7 @@ t.test('learns trust by repairing nothing', async t => {
   })
 })
 
-t.test('errors lose their colours and keep their traces', async t => {
+t.test('errors keep their traces without colors', async t => {
   const escape = String.fromCharCode(27)
   const error = concat(
     word(0x63787470),
@@ -127,9 +130,11 @@ t.test('errors lose their colours and keep their traces', async t => {
     word(0),
     list([concat(word(0), text('while working'))]),
   )
-  const told = await caught((await open(concat(greeting, error)).worker).isValidPath('x'))
-  t.ok(told instanceof NixError)
-  t.match(told, { message: "path 'x' is bad", traces: ['while working'] })
+  const failure = await caught(
+    (await open(concat(greeting, error)).worker).isValidPath('x'),
+  )
+  t.ok(failure instanceof NixError)
+  t.match(failure, { message: "path 'x' is bad", traces: ['while working'] })
 })
 
 t.test('errors of Nix 2.3 have no traces', async t => {
@@ -159,7 +164,7 @@ const logLine = concat(
   list([concat(word(1), text('hello'))]),
 )
 
-t.test('builds, and keeps what was said meanwhile', async t => {
+t.test('builds and keeps the log', async t => {
   const drv = instantiate({
     name: 'x',
     system: 's',
@@ -221,7 +226,7 @@ t.test('a failed build is a result', async t => {
     })
 })
 
-t.test('what does not belong into the loop is refused', async t => {
+t.test('rejects unknown message tags', async t => {
   for (const tag of [0x64617461, 0x64617416, 1, 0xffff_ffff]) {
     const error = await caught(
       (await open(concat(greeting, word(tag))).worker).isValidPath('x'),
@@ -239,7 +244,7 @@ t.test('what does not belong into the loop is refused', async t => {
   t.match(error, { name: 'ProtocolError', what: /field type of 2/ })
 })
 
-t.test('a flood of log is cut off, and only its end is kept', async t => {
+t.test('keeps only the end of a long log', async t => {
   const line = (n: number) => concat(word(0x6f6c6d67), text(`${n} ${'x'.repeat(900)}`))
   const lines = concat(...Array.from({ length: 300 }, (_, n) => line(n)))
   const worker = await open(concat(greeting, lines), 200_000).worker
@@ -252,7 +257,7 @@ t.test('a flood of log is cut off, and only its end is kept', async t => {
   t.notMatch(worker.log(), /^0 x/m)
 })
 
-t.test('random bytes after the greeting end in a typed error', async () => {
+t.test('random bytes after the handshake cause a typed error', async () => {
   const piece = fc.oneof(
     fc.uint8Array({ maxLength: 64 }).map(bytes => Buffer.from(bytes)),
     fc.constantFrom(last, activity, logLine, stderrError('no'), word(0), word(1)),

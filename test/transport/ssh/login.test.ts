@@ -52,7 +52,7 @@ t.test('logs in, times each phase and hands over the first channel', async t => 
     via: `127.0.0.1 port ${port}`,
     hostKey: { type: 'ssh-ed25519', blob: blobOf(hostKey.public), verifiedBy: 'pinned' },
     transport: 'ssh2',
-    deadAddresses: [],
+    unreachableAddresses: [],
   })
   t.same(commands, ['nix-daemon --stdio'])
   const first = await connection.open('nix-daemon --stdio', new AbortController().signal)
