@@ -1,4 +1,4 @@
-import type { Route } from '../exporters/exporter.ts'
+import type { Route } from '../exporters/http/route.ts'
 import { describeListenError } from '../exporters/http/listen-error.ts'
 import { listenAll } from '../exporters/http/listen.ts'
 import { createRequestHandler } from '../exporters/http/request-handler.ts'

@@ -9,9 +9,9 @@ import {
 } from '../model/index.ts'
 import type { Exporter } from './exporter.ts'
 
-/** One line in the log for each change of a verdict, for what else comes up, and at level debug for each attempt. */
+/** Logs each change of health and each new notice, and at level debug each attempt. */
 export const createHealthLog = (log: Log): Exporter => ({
-  name: 'verdict log',
+  name: 'health log',
   start: (view: View) => view.subscribe(logChanges(log)),
 })
 
@@ -28,7 +28,7 @@ const logChanges = (log: Log) => {
       const fields = {
         builder: name,
         state: health.state,
-        was: old?.state ?? 'unknown',
+        previousState: old?.state ?? 'unknown',
         ...(health.cause
           ? {
               kind: health.cause.kind,
@@ -37,14 +37,14 @@ const logChanges = (log: Log) => {
             }
           : {}),
       }
-      if (health.state === 'down') log.warn(fields, 'verdict changed')
-      else log.info(fields, 'verdict changed')
+      if (health.state === 'down') log.warn(fields, 'health changed')
+      else log.info(fields, 'health changed')
     }
     previous = builders
   }
 }
 
-/** What is worth knowing, once when it comes up. */
+/** Logs each notice once when it appears. */
 const logNotices = (
   log: Log,
   previous: BuilderState | undefined,
@@ -57,12 +57,11 @@ const logNotices = (
     const { kind, params } = note
     log.info(
       { builder: state.builder.name, kind, reason: formatMessage(kind, params) },
-      'noted',
+      'notice',
     )
   }
 }
 
-/** Each new attempt, for level debug. */
 const logAttempts = (
   log: Log,
   previous: BuilderState | undefined,
@@ -85,6 +84,6 @@ const logAttempts = (
   }
 }
 
-/** Only a restart is news each time; a clock that is off by another second is not. */
+/** Each reboot is a new notice; a changed clock offset is not. */
 const noticeKey = ({ kind, params }: Notice): string =>
   kind === 'rebooted' ? `${kind} ${params['detail']}` : kind

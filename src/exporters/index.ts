@@ -2,7 +2,9 @@ import { alertsApiExporter } from './api/alerts.ts'
 import { apiExporter } from './api/builders.ts'
 import type { Exporter } from './exporter.ts'
 import { createConfigExporter, type EffectiveConfigOptions } from './api/config.ts'
+import { debugResponse, type DebugOptions } from './api/debug.ts'
 import { createEventsExporter } from './api/events.ts'
+import { createRenderMetrics } from './prometheus/builder-lines.ts'
 import { createPageExporter, type PageOptions } from './page/index.ts'
 import { createSystemdExporter, type SystemdOptions } from './systemd.ts'
 import {
@@ -18,13 +20,22 @@ export interface Exporters {
 
 /** Creates all exporters except the log. */
 export const createExporters = (
-  options: PrometheusOptions & PageOptions & SystemdOptions & EffectiveConfigOptions,
+  options: PrometheusOptions &
+    Omit<PageOptions, 'debug'> &
+    Omit<DebugOptions, 'renderMetrics'> &
+    SystemdOptions &
+    EffectiveConfigOptions,
 ): Exporters => {
   const prometheus = createPrometheusExporter(options)
   const systemd = createSystemdExporter(options)
+  const renderMetrics = createRenderMetrics(options.collectSamples)
   return {
     all: [
-      createPageExporter(options),
+      createPageExporter({
+        ...options,
+        debug: (request, snapshot) =>
+          debugResponse(request, snapshot, { ...options, renderMetrics }),
+      }),
       prometheus,
       apiExporter,
       createEventsExporter(),

@@ -1,26 +1,25 @@
 import { createReport } from '../diagnosis/report.ts'
 import type { Run, Snapshot, View } from '../model/index.ts'
 import type { Exporter } from './exporter.ts'
-import { byUrgency, createHeadline, formatHeadline } from './page/format.ts'
+import { byUrgency, createHeadline, formatHeadline } from '../diagnosis/headline.ts'
 
 export interface SystemdOptions {
   readonly run: Run
-  /** NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are systemd's (sd_notify(3), sd_watchdog_enabled(3)). */
+  /** systemd sets NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID (sd_notify(3), sd_watchdog_enabled(3)). */
   readonly env: Readonly<Record<string, string | undefined>>
   readonly pid: number
-  /** Milliseconds, from any beginning, that do not jump. */
+  /** Returns monotonic milliseconds. */
   readonly monotonic: () => number
 }
 
-/** `systemctl status` cuts lines; longer ones only fill the journal. */
+/** `systemctl status` truncates longer lines. */
 const statusLength = 200
-/** A status changes at most this often. */
+/** Minimum time between status changes. */
 const paceMs = 1000
 
 /**
- * Tells systemd that we are ready, reload, stop, what the headline says, and that probing goes on. Node cannot send
- * datagrams to a unix socket, so systemd's own systemd-notify does it: the unit needs NotifyAccess=all. Null where
- * systemd does not listen.
+ * Notifies systemd about readiness, reloads, stop, the headline as status, and the watchdog. Node.js cannot send
+ * datagrams to a unix socket, so systemd-notify does; the unit needs NotifyAccess=all. Null without NOTIFY_SOCKET.
  */
 export const createSystemdExporter = (options: SystemdOptions): Exporter | null => {
   const { env } = options
@@ -31,7 +30,7 @@ export const createSystemdExporter = (options: SystemdOptions): Exporter | null 
   }
 }
 
-/** Tells why there will be no daemon, as the last status of the unit. Resolves when systemd has it, or nobody listens. */
+/** Sets the status of the unit when the daemon fails to start. */
 export const notifyStatus = async (
   text: string,
   { run, env }: Pick<SystemdOptions, 'run' | 'env'>,
@@ -53,7 +52,7 @@ const notifyOnce = (
     maxBytes: 4096,
   })
 
-/** One at a time and in order. A message that is lost is not worth a word: systemd's own timeouts tell. */
+/** Sends notifications one at a time, in order. Failures are ignored: systemd has its own timeouts. */
 const createNotify = ({ run, env }: SystemdOptions): Notify => {
   let last: Promise<unknown> = Promise.resolve()
   return (...assignments) => {
@@ -61,7 +60,7 @@ const createNotify = ({ run, env }: SystemdOptions): Notify => {
   }
 }
 
-/** A quarter of systemd's patience, so that one that is late does no harm; null where it does not ask for signs of life. */
+/** Returns the watchdog interval in milliseconds: WatchdogSec / 4. Null when systemd requests no watchdog. */
 const watchdogMs = ({ env, pid }: SystemdOptions): number | null => {
   const watchdogUsec = Number(env['WATCHDOG_USEC'])
   const forUs = !env['WATCHDOG_PID'] || env['WATCHDOG_PID'] === String(pid)
@@ -111,8 +110,8 @@ const watch = (
 }
 
 /**
- * Is the work that matters still done? Each round of probes makes a new snapshot; a daemon that only answers scrapes is
- * of no use. Nobody to look at is no reason to be killed.
+ * Whether probes still run: each one creates a new snapshot within three intervals of the most frequent probe (at
+ * least 60 seconds). True when there is no builder to probe.
  */
 export const isProbing = (
   { builders, monitor }: Snapshot,
@@ -135,7 +134,7 @@ const formatStatus = (snapshot: Snapshot): string => {
   return oneLine(
     snapshot.monitor.lastReloadOk
       ? text
-      : `Reload failed, the old configuration stays. ${text}`,
+      : `Reload failed, the previous configuration stays active. ${text}`,
   )
 }
 

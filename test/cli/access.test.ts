@@ -159,7 +159,7 @@ t.test('a bad reload is told, counted, and changes nothing', async t => {
   await listen(`127.0.0.1:${port}`, address)
   t.match(await reload(), {
     code: 1,
-    stderr: new RegExp(`cannot listen on ${address}: another program has that address`),
+    stderr: new RegExp(`cannot listen on ${address}: the address is in use`),
   })
   t.equal(await success(), '0')
   await listen(`127.0.0.1:${port}`)
@@ -218,7 +218,7 @@ t.test('several addresses by option, and a unix socket', async t => {
   t.equal(status, 200)
   t.match(await run(['run', '--listen', `unix:${socketPath}`], await conf(t, '')), {
     code: 1,
-    stderr: /another program answers there/,
+    stderr: /the socket is in use/,
   })
   daemon.child.kill('SIGTERM')
   t.match(await daemon.ended, { code: 0 })
@@ -281,7 +281,7 @@ t.test('the unit is told why it cannot start', async t => {
   const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`
   const [code, status] = await statusOf('--listen', address)
   t.equal(code, 1)
-  t.match(status, `STATUS=cannot listen on ${address}: another program has that address`)
+  t.match(status, `STATUS=cannot listen on ${address}: the address is in use`)
 })
 
 t.test('config check tells all of a web configuration file', async t => {

@@ -131,7 +131,7 @@ t.test('a port in use ends run with 1 and a sentence', async t => {
   const { port } = server.address() as { port: number }
   t.match(await run(['run', '--listen', `127.0.0.1:${port}`]), {
     code: 1,
-    stderr: /another program has that address/,
+    stderr: /the address is in use/,
   })
 })
 

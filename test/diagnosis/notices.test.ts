@@ -124,8 +124,8 @@ t.test('a restart is news for an hour, and logged once', async t => {
   for (let i = 0; i < 3; i++)
     store.record(builder, [aResult('system', ok(system), now + i)])
   t.match(lines, [
-    ['verdict changed', { state: 'healthy' }],
-    ['noted', { builder: 'b1', kind: 'rebooted', reason: /was rebooted \(up since/ }],
+    ['health changed', { state: 'healthy' }],
+    ['notice', { builder: 'b1', kind: 'rebooted', reason: /was rebooted \(up since/ }],
   ])
   store.record(builder, [
     aResult('system', ok({ bootedAt: now - 10, rebootDetectedAt: now }), now),

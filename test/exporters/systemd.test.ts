@@ -1,4 +1,4 @@
-/** What systemd is told, and for how long it is told that we work. */
+/** What systemd is sent, and for how long it is sent that we work. */
 import t from 'tap'
 import {
   createSystemdExporter,
@@ -20,7 +20,7 @@ const ended = {
 
 const fleet = (): Snapshot => snapshotOf([stateOf(builderOf('b1'), allOk())])
 
-t.test('ready, reloading, stopping: in order, with the headline', async t => {
+t.test('notifies readiness, reloads and stop in order, with the headline', async t => {
   const seen: RunRequest[] = []
   const run = (request: RunRequest) => {
     seen.push(request)
@@ -42,12 +42,12 @@ t.test('ready, reloading, stopping: in order, with the headline', async t => {
     seen.map(({ args }) => args[0]),
     ['READY=1', 'RELOADING=1', 'READY=1', 'STOPPING=1'],
   )
-  t.match(seen[0]?.args[1], /^STATUS=\d+ of \d+ builders? can take work\./)
+  t.match(seen[0]?.args[1], /^STATUS=\d+ of \d+ builders? available\./)
   t.ok(seen.every(({ file, env }) => file === 'systemd-notify' && env?.['NOTIFY_SOCKET']))
   t.equal(createSystemdExporter({ run, env: {}, pid: 7, monotonic: () => 0 }), null)
 })
 
-t.test('the watchdog is fed while rounds of probes make snapshots', async t => {
+t.test('pings the watchdog while probes create snapshots', async t => {
   const snapshot = fleet()
   const shortest = Math.min(...Object.values(snapshot.monitor.intervals))
   const patience = Math.max(3 * shortest, 60) * 1000
@@ -60,21 +60,24 @@ t.test('the watchdog is fed while rounds of probes make snapshots', async t => {
   )
 })
 
-t.test('a start that failed and a reload that failed are in the status', async t => {
-  const told: (readonly string[])[] = []
+t.test('shows a failed start and a failed reload in the status', async t => {
+  const sent: (readonly string[])[] = []
   const run = ({ args }: RunRequest) => {
-    told.push(args)
+    sent.push(args)
     return Promise.resolve(ended)
   }
   await notifyStatus('cannot\nlisten', { run, env: { NOTIFY_SOCKET: '/run/notify' } })
   await notifyStatus('nobody hears this', { run, env: {} })
-  t.same(told, [['STATUS=cannot listen']])
+  t.same(sent, [['STATUS=cannot listen']])
   const snapshot = fleet()
   const monitor = { ...snapshot.monitor, lastReloadOk: false }
   const env = { NOTIFY_SOCKET: '/run/notify' }
   const exporter = createSystemdExporter({ run, env, pid: 7, monotonic: () => 0 })
   const stop = exporter?.start?.(viewOf({ ...snapshot, monitor }))
   await new Promise(resolve => setImmediate(resolve))
-  t.match(told[1]?.[1], /^STATUS=Reload failed, the old configuration stays\. \d+ of/)
+  t.match(
+    sent[1]?.[1],
+    /^STATUS=Reload failed, the previous configuration stays active\. \d+ of/,
+  )
   stop?.()
 })

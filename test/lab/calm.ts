@@ -143,7 +143,7 @@ void t.test(`nothing is red for ${seconds} s`, async t => {
   await ended
   const changes = output
     .split('\n')
-    .filter(line => line.includes('verdict changed'))
+    .filter(line => line.includes('health changed'))
     .map(line => JSON.parse(line) as LogLine)
   const alarms = changes.filter(({ state }) => state !== 'healthy')
   const failures = samples(last, 'nix_builder_probe_failures_total').filter(

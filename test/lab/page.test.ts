@@ -227,7 +227,7 @@ t.test(
     await t.test('without a script', async t => {
       const page = await open(t, `${url}/`, { javaScriptEnabled: false })
       t.equal(await page.locator('#fleet > tbody').count(), 5)
-      t.match(await page.locator('h1').textContent(), 'builders can take work')
+      t.match(await page.locator('h1').textContent(), 'builders available')
       t.equal(await page.locator('noscript meta[http-equiv=refresh]').count(), 1)
       t.equal(await page.locator('pre button').count(), 0, 'no button that does nothing')
       await page.fill('input[name=name]', 'healthy')

@@ -106,9 +106,9 @@ for (const [machine, version] of Object.entries(machines))
       async () => (await status())?.builders[0]?.proven === true,
     )
     t.match(await status(), { builders: [{ state: 'healthy', cause: null }] })
-    t.match(await must(look?.slice('sudo '.length) ?? ''), '1 of 1 builder can take work')
+    t.match(await must(look?.slice('sudo '.length) ?? ''), '1 of 1 builder available')
     await until('the headline', async () =>
-      (await show('StatusText')).startsWith('1 of 1 builder can take work'),
+      (await show('StatusText')).startsWith('1 of 1 builder available'),
     )
     const pid = await show('MainPID')
     t.equal((await must(`ps -o user= -p ${pid}`)).trim().slice(0, 7), 'builder')
@@ -249,7 +249,7 @@ for (const [machine, version] of Object.entries(machines))
       (node -e "require('net').createServer().listen(10922,'127.0.0.1')" & echo $! >/tmp/squatter) >/dev/null 2>&1`)
     await run('systemctl start builder-monitor')
     await until('the sentence', async () =>
-      /cannot listen on 127\.0\.0\.1:10922: another program has that address/.test(
+      /cannot listen on 127\.0\.0\.1:10922: the address is in use/.test(
         await journal(),
       ),
     )

@@ -1,4 +1,4 @@
-import type { Route } from '../exporter.ts'
+import type { Route } from '../http/route.ts'
 
 const type = 'text/plain; charset=utf-8'
 

@@ -1,7 +1,8 @@
 import type { Alert, View } from '../../model/index.ts'
-import type { Exporter, Route } from '../exporter.ts'
+import type { Exporter } from '../exporter.ts'
+import type { Route } from '../http/route.ts'
 
-/** GET /api/v1/alerts: what is pending and firing, in the shape of Prometheus' own API. */
+/** Serves GET /api/v1/alerts: pending and firing alerts in the format of the Prometheus API. */
 export const alertsApiExporter: Exporter = {
   name: 'alerts api',
   routes: (view: View): readonly Route[] => [

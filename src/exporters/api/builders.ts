@@ -1,6 +1,7 @@
 import type { View } from '../../model/index.ts'
 import { createReport } from '../../diagnosis/report.ts'
-import type { Exporter, HttpResponse, Route } from '../exporter.ts'
+import type { Exporter } from '../exporter.ts'
+import type { HttpResponse, Route } from '../http/route.ts'
 
 const json = (status: number, value: unknown): HttpResponse => ({
   status,
@@ -8,7 +9,7 @@ const json = (status: number, value: unknown): HttpResponse => ({
   body: `${JSON.stringify(value, null, 1)}\n`,
 })
 
-/** The report as JSON (the same as `check --json`), and the two questions that supervisors ask. */
+/** Serves the report as JSON (as `check --json` prints it), liveness and readiness. */
 export const apiExporter: Exporter = {
   name: 'api',
   routes: (view: View): readonly Route[] => [
@@ -30,7 +31,7 @@ export const apiExporter: Exporter = {
         return {
           status: ready ? 200 : 503,
           type: 'text/plain; charset=utf-8',
-          body: ready ? 'ready\n' : 'the first round of checks is not over\n',
+          body: ready ? 'ready\n' : 'the first check of all builders is not complete\n',
         }
       },
     },

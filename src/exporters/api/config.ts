@@ -1,11 +1,11 @@
 import type { Exporter } from '../exporter.ts'
 
 export interface EffectiveConfigOptions {
-  /** Our own configuration with its defaults, as it holds now. */
+  /** Returns the active configuration with defaults. */
   readonly config: () => unknown
 }
 
-/** GET /config: what is in force. Of addresses only the host is told: the path of a webhook is a secret. */
+/** Serves GET /config: the active configuration. URLs lose their path, because the path of a webhook is a secret. */
 export const createConfigExporter = ({ config }: EffectiveConfigOptions): Exporter => ({
   name: 'config',
   routes: () => [

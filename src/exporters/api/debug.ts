@@ -7,22 +7,21 @@ import {
   type Snapshot,
 } from '../../model/index.ts'
 import { redactSecrets } from '../../text/redact.ts'
-import type { CollectSamples } from '../prometheus/builder-samples.ts'
-import { createBuilderLines } from '../prometheus/builder-lines.ts'
-import type { HttpResponse, HttpRequest } from '../exporter.ts'
+import type { FreshnessContext } from '../../diagnosis/freshness.ts'
+import type { HttpResponse, HttpRequest } from '../http/route.ts'
 
 export interface DebugOptions {
-  readonly collectSamples?: CollectSamples
-  /** What was noted of a builder's attempts. */
+  /** Renders the metrics of one builder as Prometheus text. */
+  readonly renderMetrics?: (state: BuilderState, context: FreshnessContext) => string
   readonly readTraces?: (builder: string) => BuilderTraces
   /** Unix seconds. */
   readonly now?: () => number
 }
 
 /**
- * `/builders/NAME?debug`: as `debug=true` of blackbox_exporter, the log of the newest attempt of each probe and of the
- * newest that failed, the metrics that /metrics has of this builder, and the configuration that holds for it. Plain text; null where
- * no such builder is configured.
+ * Responds to `/builders/NAME?debug`, like `debug=true` of blackbox_exporter: the log of the newest and the newest
+ * failed attempt of each probe, the metrics and the effective settings of the builder, as plain text. Null for an
+ * unknown builder.
  */
 export const debugResponse = (
   { path }: HttpRequest,
@@ -43,7 +42,7 @@ const renderDebug = (
   state: BuilderState,
   { monitor }: Snapshot,
   {
-    collectSamples = () => [],
+    renderMetrics = () => '',
     readTraces = () => ({}),
     now = () => Date.now() / 1000,
   }: DebugOptions,
@@ -51,43 +50,41 @@ const renderDebug = (
   const { builder, health } = state
   const context = { now: now(), intervals: monitor.intervals }
   const cause = health.cause ? ` (${health.cause.kind})` : ''
-  const metrics = createBuilderLines(collectSamples)([state], context)
   return [
-    `# ${builder.name}: ${health.state}${cause} since ${toIsoTime(health.since)}, seen at ${toIsoTime(context.now)}`,
+    `# ${builder.name}: ${health.state}${cause} since ${toIsoTime(health.since)}, as of ${toIsoTime(context.now)}`,
     '',
-    '## What was asked and answered',
+    '## Probe log',
     '',
     ...attemptLogs(readTraces(builder.name)),
-    '## Metrics of this builder',
+    '## Metrics',
     '',
-    ...metrics.map(families => families.join('')),
-    '## What holds for it',
+    renderMetrics(state, context),
+    '## Effective settings',
     '',
     ...effectiveSettings(state, monitor.intervals),
     '',
   ].join('\n')
 }
 
-/** Readings that came with one command have one log. */
+/** Telemetry probes that share one command share one log. */
 const attemptLogs = (traces: BuilderTraces): string[] => {
   const sections = new Map<string, string[]>()
   const add = (probe: ProbeName, what: string, trace: AttemptTrace) => {
-    const text = `${what}: ${describeOutcome(trace)}\n${trace.lines || 'nothing was noted'}\n`
+    const text = `${what}: ${describeOutcome(trace)}\n${trace.lines || 'no log'}\n`
     sections.set(text, [...(sections.get(text) ?? []), probe])
   }
   for (const probe of probeNames) {
     const { last, lastFailed } = traces[probe] ?? {}
-    if (last) add(probe, 'the newest', last)
-    if (lastFailed && lastFailed !== last)
-      add(probe, 'the newest that failed', lastFailed)
+    if (last) add(probe, 'newest attempt', last)
+    if (lastFailed && lastFailed !== last) add(probe, 'newest failed attempt', lastFailed)
   }
   return sections.size === 0
-    ? ['nothing yet\n']
+    ? ['no attempts yet\n']
     : [...sections].map(([text, probes]) => `### ${probes.join(', ')}, ${text}`)
 }
 
 const describeOutcome = ({ status, kind, at }: AttemptTrace): string =>
-  `${status}${kind === null ? '' : ` (${kind})`}, over at ${toIsoTime(at)}`
+  `${status}${kind === null ? '' : ` (${kind})`}, ended at ${toIsoTime(at)}`
 
 const effectiveSettings = (
   { builder }: BuilderState,
@@ -96,9 +93,9 @@ const effectiveSettings = (
   `machine line   ${redactSecrets(builder.line)}`,
   `read from      ${builder.origin.file}:${builder.origin.line}`,
   `store          ${redactSecrets(builder.storeUri)}`,
-  `key            ${builder.sshKey ?? builder.params['ssh-key'] ?? "ssh's own"}${builder.credential === undefined ? '' : `, the copy ${builder.credential}`}`,
-  `host key       ${builder.publicHostKey === null ? 'from known_hosts' : 'pinned by the machine line'}`,
-  `asked every    ${probeNames.map(probe => `${probe} ${Math.round(intervals[probe])} s`).join(', ')}`,
+  `key            ${builder.sshKey ?? builder.params['ssh-key'] ?? "ssh's own"}${builder.credential === undefined ? '' : `, passed as ${builder.credential}`}`,
+  `host key       ${builder.publicHostKey === null ? 'from known_hosts' : 'pinned in the machine line'}`,
+  `interval       ${probeNames.map(probe => `${probe} ${Math.round(intervals[probe])} s`).join(', ')}`,
 ]
 
 const toIsoTime = (seconds: number): string => new Date(seconds * 1000).toISOString()

@@ -12,9 +12,9 @@ const maxStreams = 100
 const paceMs = 250
 
 /**
- * GET /api/v1/events: what changes, as it changes. First `fleet` and a `builder` for each builder as it is now, then each
- * again when it has changed, and `gone` for one that has left the configuration. Their ids are versions of the snapshot; who
- * comes back after a break gets everything anew.
+ * Serves GET /api/v1/events as server-sent events: first `fleet` and a `builder` event per builder, then the same events
+ * on change, and `removed` for a builder that left the configuration. Event ids are snapshot versions. A client that
+ * reconnects gets everything again.
  */
 export const createEventsExporter = (): Exporter => ({
   name: 'events',
@@ -45,14 +45,14 @@ const subscribe = (view: View, stream: EventStream): Subscriber => {
     const nextSent = new Map(sent)
     for (const [name, state] of snapshot.builders) {
       if (sent.get(name) === state) continue
-      // What does not go out now is still unsent when there is room again
+      // Continue here when the stream is writable again
       if (stream.isPaused) break
       stream.send({ event: 'builder', id, data: builderReport(state, snapshot.at) })
       nextSent.set(name, state)
     }
     for (const name of sent.keys()) {
       if (snapshot.builders.has(name) || stream.isPaused) continue
-      stream.send({ event: 'gone', id, data: { name } })
+      stream.send({ event: 'removed', id, data: { name } })
       nextSent.delete(name)
     }
     sent = nextSent
@@ -78,6 +78,6 @@ const summarizeFleet = ({ builders, monitor, problems }: Snapshot) => {
     state: problems.some(({ isFatal }) => isFatal) ? 'down' : worstState(states),
     builders: states.length,
     ready: monitor.ready,
-    suspect: monitor.selfCheckFailed,
+    selfCheckFailed: monitor.selfCheckFailed,
   }
 }

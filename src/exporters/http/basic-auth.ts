@@ -2,16 +2,16 @@ import { createHmac, randomBytes } from 'node:crypto'
 import type { WebAccess } from '../../model/index.ts'
 import type { Bcrypt } from './bcrypt.ts'
 
-/** `busy`: too many are being looked at already. */
+/** `busy`: too many passwords are being verified. */
 export type LoginResult = 'good' | 'bad' | 'busy'
 
-/** Logins that are remembered: as many as exporter-toolkit does. */
+/** Maximum number of cached logins, as in exporter-toolkit. */
 const maxCached = 100
 const maxWaiting = 32
 
 /**
- * Basic authentication (RFC 7617) against bcrypt hashes. A good login is remembered by a keyed digest of user, hash and
- * password, so that it costs nothing the next time, and counts no more once the hash has changed.
+ * Verifies basic authentication (RFC 7617) against bcrypt hashes. Successful logins are cached by a keyed digest of
+ * user, hash and password, so repeated requests are cheap and a changed hash invalidates them.
  */
 export const createBasicAuth = (
   bcrypt: Pick<Bcrypt, 'compare'>,
@@ -35,13 +35,13 @@ export const createBasicAuth = (
     const credentials = parseCredentials(header)
     if (!credentials) return 'bad'
     const { user, password } = credentials
-    // An unknown user takes as long as a known one
+    // An unknown user must take as long as a known one
     const hash = users.get(user) ?? dummyHash(users)
     const key = createHmac('sha256', secret)
       .update(JSON.stringify([user, hash, password]))
       .digest('base64')
     if (cached.delete(key)) {
-      cache(key) // as the newest
+      cache(key) // move to the end
       return 'good'
     }
     let answer = waiting.get(key)
@@ -68,7 +68,7 @@ const parseCredentials = (
     : { user: text.slice(0, colon), password: text.slice(colon + 1) }
 }
 
-/** A hash that no password is known for, of the cost that most work is done for. */
+/** Returns a hash without a known password, with the highest cost of the configured hashes. */
 const dummyHash = (users: WebAccess['users']): string => {
   const costs = [...users.values()].map(hash => Number(hash.slice(4, 6)))
   const cost = String(Math.max(4, ...costs)).padStart(2, '0')

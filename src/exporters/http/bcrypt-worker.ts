@@ -1,4 +1,4 @@
-/** A thread that compares passwords: bcrypt is slow by design, and the daemon shall not stand still for it. */
+/** Compares passwords in a thread, because bcrypt is slow by design and would block the event loop. */
 import { parentPort } from 'node:worker_threads'
 import { compareSync } from 'bcryptjs'
 import type { CompareResponse, CompareRequest } from './bcrypt.ts'
@@ -8,7 +8,7 @@ parentPort?.on('message', ({ id, password, hash }: CompareRequest) => {
   try {
     isMatch = compareSync(password, hash)
   } catch {
-    // The hash was checked before; what bcrypt refuses is not the password
+    // The hash was validated before, so bcrypt rejects the password
   }
   parentPort?.postMessage({ id, isMatch } satisfies CompareResponse)
 })

@@ -12,16 +12,16 @@ export interface CompareResponse {
 }
 
 export interface Bcrypt {
-  /** Whether the hash is of this password. Rejects where the thread fails. */
+  /** Whether the hash belongs to this password. Rejects when the thread fails. */
   compare(password: string, hash: string): Promise<boolean>
   /** Ends the thread. */
   stop(): void
 }
 
-/** A thread takes some megabytes, and is wanted only until the cache knows who comes. */
+/** A thread needs some megabytes and is idle once logins are cached. */
 const idleMs = 30_000
 
-/** Compares one password after the other in a thread of its own, which comes when it is wanted. */
+/** Compares passwords one at a time in a thread that starts on demand. */
 export const createBcrypt = (): Bcrypt => {
   let worker: Worker | null = null
   let idle: NodeJS.Timeout | undefined
@@ -55,7 +55,7 @@ export const createBcrypt = (): Bcrypt => {
     started.on('error', fail)
     started.on('exit', () => {
       if (worker === started || worker === null)
-        fail(new Error('the thread that compares passwords has ended'))
+        fail(new Error('the bcrypt thread exited'))
     })
     return started
   }

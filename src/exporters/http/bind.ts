@@ -2,11 +2,11 @@ import type { Server } from 'node:http'
 import { chmod, lstat, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 
-/** Where to listen: a TCP address, or the path of a unix socket. */
+/** A TCP address, or the path of a unix socket. */
 export type Listen =
   { readonly host: string; readonly port: number } | { readonly path: string }
 
-/** Listens; a unix socket is for its owner and group. Rejects with the system's error. */
+/** Listens on an address. A unix socket is accessible to its owner and group. Rejects with the system's error. */
 export const bind = async (server: Server, listen: Listen): Promise<void> => {
   if ('path' in listen) await removeStaleSocket(listen.path)
   await new Promise<void>((resolve, reject) => {
@@ -19,12 +19,12 @@ export const bind = async (server: Server, listen: Listen): Promise<void> => {
   if ('path' in listen) await chmod(listen.path, 0o660)
 }
 
-/** The socket of a monitor that was killed is in the way. One that answers is another's, and other files are not ours. */
+/** Removes the socket file of a killed process. Keeps a socket in use and other files, so that binding fails. */
 const removeStaleSocket = async (path: string): Promise<void> => {
   const stats = await lstat(path).catch(() => null)
   if (stats === null) return
   if (!stats.isSocket())
-    throw Object.assign(new Error(`${path} is no socket`), {
+    throw Object.assign(new Error(`${path} is not a socket`), {
       code: 'ENOTSOCK',
       address: path,
     })
@@ -38,7 +38,7 @@ const isAccepting = (path: string): Promise<boolean> =>
       socket.destroy()
       resolve(true)
     })
-    // Refused: nobody is there. Not permitted: somebody may be
+    // Connection refused: no listener. Permission denied: there may be one
     socket.once('error', ({ code }: NodeJS.ErrnoException) =>
       resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'),
     )

@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { WebTls } from '../../model/index.ts'
 
-/** Why this client, whose handshake is done, may not come in by its certificate; null where it may. */
+/** Returns why the client is rejected by its certificate after the TLS handshake, or null. */
 export const clientCertificateError = (
   { clientAuth, allowedSans }: WebTls,
   socket: TLSSocket,
@@ -10,27 +10,27 @@ export const clientCertificateError = (
   if (clientAuth === 'NoClientCert') return null
   const certificate = socket.getPeerX509Certificate()
   if (!certificate)
-    return clientAuth.startsWith('Require') ? 'it sent no certificate' : null
+    return clientAuth.startsWith('Require') ? 'no client certificate' : null
   if (clientAuth.includes('Verify') && !socket.authorized)
-    return `its certificate is not trusted (${String(socket.authorizationError)})`
+    return `untrusted client certificate (${String(socket.authorizationError)})`
   if (allowedSans === null) return null
   const names = parseSubjectAltNames(certificate.subjectAltName)
   const allowed = allowedSans.map(canonicalName)
   return names.some(name => allowed.includes(name))
     ? null
-    : 'its certificate has none of client_allowed_sans'
+    : 'the client certificate has none of client_allowed_sans'
 }
 
-/** Whether this client has proven itself by a certificate that one of our own CAs has signed. */
+/** Whether the client has a certificate signed by one of the configured CAs. */
 export const isVerified = (tls: WebTls | null, socket: TLSSocket): boolean =>
   tls !== null &&
   tls.clientAuth.includes('Verify') &&
-  // Without, the public CAs are trusted, and they sign for anybody
+  // Without `ca`, Node.js trusts all public CAs
   tls.context.ca !== undefined &&
   socket.authorized &&
   socket.getPeerX509Certificate() !== undefined
 
-/** The DNS names, addresses, e-mail addresses and URIs of Node's text of the extension; odd ones are quoted as JSON. */
+/** Parses the DNS names, IP addresses, e-mail addresses and URIs in Node's text form, which quotes unusual ones as JSON. */
 const parseSubjectAltNames = (subjectAltName: string | undefined): readonly string[] =>
   [
     ...(subjectAltName ?? '').matchAll(
@@ -46,6 +46,6 @@ const unquote = (text: string): string => {
   }
 }
 
-/** IPv6 has many spellings; Go, and so the file, has the short one. */
+/** Shortens IPv6 addresses as Go does, because the configuration file follows Go. */
 const canonicalName = (name: string): string =>
   isIPv6(name) ? new URL(`http://[${name}]/`).hostname.slice(1, -1) : name

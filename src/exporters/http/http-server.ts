@@ -7,15 +7,15 @@ import type { ListenerKind } from './request.ts'
 import type { RequestHandler } from './request-handler.ts'
 
 export interface HttpServer {
-  /** `127.0.0.1:10922`, or the path: what was really bound. */
+  /** The bound address, `127.0.0.1:10922`, or the path. */
   readonly address: string
-  /** Has connections that came in under other rules for clients end soon. */
+  /** Closes idle connections that were accepted under another client policy. */
   refresh(): void
-  /** Listens no more; what is being answered may end within `graceMs`. Ends every connection, streams too. */
+  /** Stops listening and closes all connections, streams included. Running requests may finish within `graceMs`. */
   close(graceMs?: number): Promise<void>
 }
 
-/** Serves a site at one address. Rejects with the system's error when it cannot listen. */
+/** Serves the handler on one address. Rejects with the system's error when it cannot listen. */
 export const startHttpServer = async (
   listen: Listen,
   handler: RequestHandler,
@@ -37,10 +37,10 @@ export const startHttpServer = async (
         closeAfterResponse: isClosing || tlsListener.hasOldPolicy(request.socket),
       })),
   )
-  // One more than we take, so that too many are noticed
+  // One more than the limit, so that exceeding it is detected
   server.maxHeadersCount = limits.headers + 1
   server.maxConnections = limits.connections
-  // Who may open the file of a socket needs no TLS to it
+  // Unix sockets are protected by file permissions and need no TLS
   const access = (): WebAccess =>
     listenerKind === 'tcp' ? handler.access() : { ...handler.access(), tls: null }
   const tlsListener = createTlsListener(server, access, handler)

@@ -1,21 +1,21 @@
-/** What one HTTP server and its clients may take up. */
+/** Limits of one HTTP server. */
 export interface Limits {
-  /** Open at once, for each address. */
+  /** Open connections per address. */
   readonly connections: number
-  /** Of all headers together. */
+  /** Size of all headers. */
   readonly headerBytes: number
   readonly headers: number
-  /** From the first byte of a request to the end of its headers, so that a slow client holds nothing up. */
+  /** From the first byte of a request to the end of its headers. */
   readonly headersMs: number
   /** From the first byte of a request to its last. */
   readonly requestMs: number
   readonly handshakeMs: number
   readonly urlLength: number
-  /** No route takes a body; a little one does no harm. */
+  /** Routes ignore bodies; larger ones are rejected. */
   readonly bodyBytes: number
-  /** From the first byte of an answer to its last; streams have none. */
+  /** From the first byte of a response to its last, except streams. */
   readonly responseMs: number
-  /** How long requests may end in after their address was given up. */
+  /** Time for running requests after their address was removed. */
   readonly closeMs: number
 }
 

@@ -1,4 +1,4 @@
-/** One sentence for the system's error when an address cannot be listened on; null where it is another error. */
+/** Describes the system's error for an address that cannot be bound; null for other errors. */
 export const describeListenError = (error: unknown): string | null => {
   const { code, address, port } = error as NodeJS.ErrnoException & {
     readonly address?: string
@@ -11,21 +11,23 @@ export const describeListenError = (error: unknown): string | null => {
   switch (code) {
     case 'EADDRINUSE':
       return isSocket
-        ? format('another program answers there (is a builder-monitor running already?)')
+        ? format('the socket is in use (is builder-monitor already running?)')
         : format(
-            'another program has that address (is a builder-monitor running already? see: ss -ltnp)',
+            'the address is in use (is builder-monitor already running? see: ss -ltnp)',
           )
     case 'EACCES':
       return isSocket
-        ? format('its directory must exist and be writable for the user that runs this')
-        : format('not permitted, take a port above 1023')
+        ? format('the directory must exist and be writable for the user of this process')
+        : format('permission denied, use a port above 1023')
     case 'EADDRNOTAVAIL':
-      return format('this machine has no such address')
+      return format('the address does not belong to this machine')
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `cannot listen on ${(error as { hostname?: string }).hostname ?? where}: there is no such name`
+      return `cannot listen on ${(error as { hostname?: string }).hostname ?? where}: unknown host name`
     case 'ENOTSOCK':
-      return format('there is a file that is no socket; remove it or take another path')
+      return format(
+        'the path is a file that is not a socket; remove it or use another path',
+      )
     default:
       return null
   }

@@ -4,19 +4,19 @@ import type { Listen } from './bind.ts'
 import { startHttpServer, type HttpServer } from './http-server.ts'
 import type { RequestHandler } from './request-handler.ts'
 
-/** The servers of a site, one for each address. */
+/** HTTP servers that share one handler, one per address. */
 export interface Listeners {
-  /** What was really bound, in the order of the configuration; the control socket is the last. */
+  /** Returns the bound addresses in the order of the configuration; the control socket is last. */
   addresses(): readonly string[]
   /**
-   * Listens on these addresses instead. Those that stay keep their server and its connections; new ones are bound before
-   * the others are closed, whose requests may end. Rejects with the system's error where one cannot be bound, and then
-   * everything is as it was. Not to be called again before it has ended.
+   * Replaces the addresses. Unchanged ones keep their server and connections. New ones are bound before removed ones
+   * close; running requests may finish. Rejects with the system's error when one cannot be bound, and then keeps the
+   * previous addresses. Must not be called again before it has settled.
    */
   rebind(addresses: readonly Listen[]): Promise<void>
-  /** Follows a changed web configuration. */
+  /** Applies a changed web configuration to open connections. */
   refresh(): void
-  /** Ends every connection. */
+  /** Closes all connections. */
   close(): Promise<void>
 }
 
@@ -25,7 +25,7 @@ interface BoundServer {
   readonly server: HttpServer
 }
 
-/** Listens on every address, or on none: rejects with the first error. Without its control socket the daemon still runs. */
+/** Listens on all addresses, or rejects with the first error. A failing control socket is only logged. */
 export const listenAll = async (
   addresses: readonly Listen[],
   controlSocket: string | null,
@@ -53,7 +53,7 @@ export const listenAll = async (
         opened.set(
           name,
           await open(listen).catch((error: unknown) => {
-            // 127.0.0.1:N and 0.0.0.0:N exclude each other: the old one goes a moment before the new one comes
+            // 127.0.0.1:N and 0.0.0.0:N conflict: close the old one just before binding the new one
             const conflicting = [...removed].filter(
               ([old, one]) =>
                 !closedForRebind.has(old) && haveSamePort(one.listen, listen),
@@ -110,7 +110,7 @@ const openControlSocket = async (
     await mkdir(dirname(path), { recursive: true, mode: 0o755 })
     return await startHttpServer({ path }, handler, 'control')
   } catch (error) {
-    // Everything but `status` works without it
+    // Only status, reload and alert test need the control socket
     handler.log.warn({ path, err: error }, 'no control socket')
     return null
   }

@@ -1,8 +1,8 @@
 import type { WebAccess } from '../../model/index.ts'
 
 /**
- * A token bucket as exporter-toolkit's: full at first with `burst` tokens, one more each `intervalMs`. Answers whether a
- * request may pass at this moment (milliseconds that do not jump).
+ * Creates a token bucket like exporter-toolkit's: starts with `burst` tokens and gets one more each `intervalMs`. The
+ * function returns whether a request is allowed at this monotonic time.
  */
 export const createRateLimit = (): ((
   limit: WebAccess['rateLimit'],

@@ -4,7 +4,7 @@ import type { WebAccess } from '../../model/index.ts'
 import { textResponse, sendResponse, setHeaders } from './response.ts'
 import { createBasicAuth } from './basic-auth.ts'
 import { createBcrypt } from './bcrypt.ts'
-import type { HttpResponse, HttpRequest, Route } from '../exporter.ts'
+import type { HttpResponse, HttpRequest, Route } from './route.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { isBrowserRequest, parseRequest, type ListenerKind } from './request.ts'
@@ -12,21 +12,20 @@ import { isBrowserRequest, parseRequest, type ListenerKind } from './request.ts'
 export interface RequestHandlerOptions {
   readonly routes: readonly Route[]
   readonly log: Log
-  /** What the web configuration file says now; everybody may come in by default. */
+  /** Returns the current web configuration. Open access by default. */
   readonly access?: () => WebAccess
   readonly limits?: Partial<Limits>
 }
 
-/** How a request came in. */
+/** The connection of a request. */
 export interface ConnectionInfo {
   readonly listenerKind: ListenerKind
-  /** It has proven itself by a client certificate. */
+  /** True with a verified client certificate. */
   readonly isVerified: boolean
-  /** Its connection shall not be used again. */
   readonly closeAfterResponse: boolean
 }
 
-/** What is served, by as many servers as there are addresses: who may ask, which route answers. */
+/** Authenticates requests and passes them to routes. Shared by the servers of all addresses. */
 export interface RequestHandler {
   readonly log: Log
   readonly limits: Limits
@@ -53,12 +52,12 @@ export const createRequestHandler = (options: RequestHandlerOptions): RequestHan
   const checkBasicAuth = createBasicAuth(bcrypt)
   const allowRequest = createRateLimit()
 
-  /** Who asks, or what is answered instead. */
+  /** Authenticates a request, or returns the response of a rejected one. */
   const authenticate = async (
     { headers }: IncomingMessage,
     { listenerKind, isVerified }: ConnectionInfo,
   ): Promise<{ readonly isAuthenticated: boolean } | HttpResponse> => {
-    // Its file says who may: it must work where a password is forgotten
+    // Protected by file permissions; must work without the password
     if (listenerKind === 'control') return { isAuthenticated: true }
     const { users, rateLimit } = access()
     if (!allowRequest(rateLimit, performance.now()))
@@ -68,7 +67,7 @@ export const createRequestHandler = (options: RequestHandlerOptions): RequestHan
       case 'good':
         return { isAuthenticated: true }
       case 'busy':
-        return textResponse(503, 'too many logins at once\n', { 'retry-after': '1' })
+        return textResponse(503, 'too many concurrent logins\n', { 'retry-after': '1' })
       case 'bad':
         return textResponse(401, 'unauthorized\n', {
           'www-authenticate': 'Basic realm="builder-monitor", charset="UTF-8"',
@@ -88,7 +87,7 @@ export const createRequestHandler = (options: RequestHandlerOptions): RequestHan
     const route = findRoute(parsed, routes)
     if (!('handle' in route)) return route
     return route.method !== 'GET' && isBrowserRequest(request)
-      ? textResponse(403, 'not for web pages\n')
+      ? textResponse(403, 'requests from web pages are not allowed\n')
       : route.handle(parsed)
   }
 
@@ -127,12 +126,12 @@ export const createRequestHandler = (options: RequestHandlerOptions): RequestHan
 
 const errorBodies = {
   400: 'bad request\n',
-  413: 'no route takes a body\n',
-  414: 'the URL is too long\n',
+  413: 'request body too large\n',
+  414: 'URL too long\n',
   431: 'too many headers\n',
 }
 
-/** Reads a body away, so that the connection can go on; one that does not end loses it. */
+/** Discards the body, so that the connection can be reused. Closes the connection above `maxBytes`. */
 const discardBody = (request: IncomingMessage, maxBytes: number): void => {
   let bytes = 0
   request.on('error', () => undefined)

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import type { HttpRequest } from '../exporter.ts'
+import type { HttpRequest } from './route.ts'
 import type { Limits } from './limits.ts'
 
-/** Where a request came in. */
+/** The kind of listener that received a request. */
 export type ListenerKind = 'tcp' | 'unix' | 'control'
 
-/** A request as routes see it, or the status that it gets instead. */
+/** Parses a request for routes, or returns the status of a rejected one. */
 export const parseRequest = (
   request: IncomingMessage,
   listenerKind: ListenerKind,
@@ -17,7 +17,7 @@ export const parseRequest = (
   if (request.rawHeaders.length / 2 > limits.headers) return { status: 431 }
   if (Number(request.headers['content-length'] ?? 0) > limits.bodyBytes)
     return { status: 413 }
-  // A proxy would be asked for a whole URL
+  // Absolute URLs are for proxies
   if (!text.startsWith('/')) return { status: 400 }
   const [path = '/', query = ''] = text.split('?', 2) as [string, string?]
   let decoded: string
@@ -42,13 +42,13 @@ export const parseRequest = (
 const isLoopback = ({ socket }: IncomingMessage): boolean =>
   /^(?:::1$|(?:::ffff:)?127\.)/.test(socket.remoteAddress ?? '')
 
-/** A proxy on this machine speaks for somebody else. */
+/** A local proxy forwards requests of other clients. */
 const isForwarded = ({ headers }: IncomingMessage): boolean =>
   ['forwarded', 'via', 'x-forwarded-for', 'x-real-ip'].some(name => name in headers)
 
 /**
- * Whether a web page lets a browser ask this: no page of ours changes anything, and a foreign one (also by a name that
- * it points at us) must not.
+ * Whether a web page made the browser send this request. Our pages change nothing, and other pages (also through DNS
+ * rebinding) must not.
  */
 export const isBrowserRequest = ({ headers }: IncomingMessage): boolean =>
   headers.origin !== undefined || (headers['sec-fetch-site'] ?? 'none') !== 'none'

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { HttpResponse } from '../exporter.ts'
+import type { HttpResponse } from './route.ts'
 
 export type BufferedResponse = Extract<HttpResponse, { readonly body: unknown }>
 
@@ -20,14 +20,14 @@ const securityHeaders = {
   'cache-control': 'no-store',
 }
 
-/** Our headers with the configured ones over them; an empty one takes ours away. */
+/** Sets the default headers, overridden by configured ones. An empty value removes a default header. */
 export const setHeaders = (
   response: ServerResponse,
   configured: Readonly<Record<string, string>>,
 ): void => {
   const isSecure = 'encrypted' in response.req.socket
   for (const [name, value] of Object.entries({ ...securityHeaders, ...configured }))
-    // RFC 6797: it has no meaning, and must not be sent, without TLS
+    // RFC 6797: must not be sent without TLS
     if (value !== '' && (isSecure || name !== 'strict-transport-security'))
       response.setHeader(name, value)
 }
@@ -35,7 +35,7 @@ export const setHeaders = (
 const minGzipBytes = 1024
 const compress = promisify(gzip)
 
-/** Sends an answer; a client that does not take it within `answerMs` loses its connection. */
+/** Sends a response. Closes the connection when the client does not read it within `responseMs`. */
 export const sendResponse = async (
   request: IncomingMessage,
   response: ServerResponse,

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
-import type { HttpResponse } from '../exporter.ts'
+import type { HttpResponse } from './route.ts'
 
-/** One message of server-sent events (WHATWG HTML, section 9.2). `data` goes as JSON on one line. */
+/** One server-sent event (WHATWG HTML, section 9.2). `data` is sent as one line of JSON. */
 export interface ServerEvent {
   readonly event: string
   readonly id: string
@@ -9,26 +9,26 @@ export interface ServerEvent {
 }
 
 export interface EventStream {
-  /** Sends, unless the reader is behind: then it is dropped, and `catchUp` is called once there is room again. */
+  /** Sends an event. While the stream is paused the event is dropped; `flush` is called when it is writable again. */
   send(event: ServerEvent): void
   readonly isPaused: boolean
 }
 
-/** What a follower does with its stream. */
+/** Sends the events of one stream. */
 export interface Subscriber {
-  /** Sends what has changed since it was sent last. */
+  /** Sends all changes since the last call. */
   flush(): void
   end(): void
 }
 
 export interface EventStreams {
-  /** An answer that stays open until the reader leaves; 503 where too many have come. */
+  /** Returns a response that stays open until the client disconnects; status 503 above the limit. */
   open(subscribe: (stream: EventStream) => Subscriber): HttpResponse
 }
 
 const retryMs = 3000
 const pingMs = 15_000
-/** A reader that takes nothing for so long is gone. */
+/** Disconnects a client that reads nothing for this time. */
 const stalledMs = 60_000
 
 export const createEventStreams = (limit: number): EventStreams => {
@@ -40,7 +40,7 @@ export const createEventStreams = (limit: number): EventStreams => {
           status: 503,
           type: 'text/plain; charset=utf-8',
           headers: { 'retry-after': '15' },
-          body: `already ${limit} readers follow what happens here\n`,
+          body: `too many event streams (limit ${limit}), retry later\n`,
         }
       return {
         stream: response => {
@@ -59,7 +59,7 @@ const serve = (
 ): void => {
   response.writeHead(200, {
     'content-type': 'text/event-stream; charset=utf-8',
-    // nginx would hold it back
+    // Without this, nginx buffers the stream
     'x-accel-buffering': 'no',
   })
   let stallTimer: NodeJS.Timeout | null = null
@@ -78,7 +78,7 @@ const serve = (
     },
   })
   const ping = setInterval(() => {
-    if (stallTimer === null) write(': still here\n\n')
+    if (stallTimer === null) write(': ping\n\n')
   }, pingMs)
   response.on('drain', () => {
     if (stallTimer) clearTimeout(stallTimer)

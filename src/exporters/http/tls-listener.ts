@@ -7,15 +7,15 @@ import { clientCertificateError, isVerified } from './client-certificate.ts'
 import type { Limits } from './limits.ts'
 
 export interface TlsListener {
-  /** Whether the client has proven itself by a certificate. */
+  /** Whether the client has a verified certificate. */
   isVerified(socket: Socket): boolean
-  /** Whether the connection came in under other rules than those of now: it shall end with its answer. */
+  /** Whether the client policy changed since the connection was accepted; it must close after its response. */
   hasOldPolicy(socket: Socket): boolean
 }
 
 /**
- * Stands before an HTTP server that listens by itself: each new connection gets the TLS that the configuration wants now,
- * or none. So a new certificate, and even TLS where there was none, needs no new listener and drops nothing.
+ * Wraps each new connection in TLS according to the current web configuration before the HTTP server sees it.
+ * Certificates can change, and TLS can be switched on or off, without rebinding the port or dropping connections.
  */
 export const createTlsListener = (
   server: Server,
@@ -23,7 +23,7 @@ export const createTlsListener = (
   { limits, log }: { readonly limits: Limits; readonly log: Log },
 ): TlsListener => {
   const policies = new WeakMap<Socket, WebTls | null>()
-  // The listener of http.Server itself: it takes any socket, also one that has got TLS meanwhile
+  // The connection listener of http.Server accepts any socket, also a TLSSocket
   const [handleConnection] = server.listeners('connection') as ((
     socket: Socket,
   ) => void)[]
@@ -33,11 +33,11 @@ export const createTlsListener = (
     handleConnection?.call(server, socket)
   }
   const reject = (socket: TLSSocket, reason: string) => {
-    log.debug({ client: socket.remoteAddress, reason }, 'a TLS client was refused')
+    log.debug({ client: socket.remoteAddress, reason }, 'TLS client rejected')
     socket.destroy()
   }
 
-  /** It never listens; connections are handed to it. */
+  /** Never listens; receives accepted connections. */
   const createTlsServer = (tls: WebTls) =>
     createServer(
       {
@@ -76,7 +76,7 @@ export const createTlsListener = (
   }
 }
 
-/** What a client is held to. Not our own certificate: who came in under the old one may stay. */
+/** Returns the requirements for clients, without the server certificate: old connections may keep the old one. */
 export const clientPolicy = (tls: WebTls | null): string =>
   tls === null
     ? ''

@@ -1,31 +1,31 @@
 import type { Alert, AlertsState } from '../../model/index.ts'
 import { html, type Html } from './html.ts'
-import { since } from './format.ts'
+import { relativeTime } from './relative-time.ts'
 
-/** The daemon's own alerts: what fires and what is about to. Nothing where it does not alert by itself. */
+/** Renders the built-in alerts that are firing or pending; null when alerting is off. */
 export const alertList = (state: AlertsState | undefined, now: number): Html | null => {
   if (!state) return null
   const inState = (wanted: Alert['state']) =>
-    state.list.filter(one => one.state === wanted)
+    state.list.filter(alert => alert.state === wanted)
   const [firing, pending] = [inState('firing'), inState('pending')]
   return html`<h2>Alerts</h2>
-    ${firing.map(one => alertRow(one, now))}
+    ${firing.map(alert => alertNote(alert, now))}
     <p class="quiet">
-      ${firing.length === 0 && 'None fires. '}${pending.length > 0 && `About to, if it lasts: ${pending.map(alertTitle).join(', ')}.`}
+      ${firing.length === 0 && 'No alerts. '}${pending.length > 0 && `Pending: ${pending.map(alertTitle).join(', ')}.`}
     </p>`
 }
 
-/** Alerts come in the order of their names; what tells them apart is in the labels. */
+/** Names an alert with the label that tells it apart from others of its name. */
 const alertTitle = ({ name, labels }: Alert): string => {
-  const about = labels['builder'] ?? labels['system'] ?? labels['check']
-  return about === undefined ? name : `${name} (${about})`
+  const subject = labels['builder'] ?? labels['system'] ?? labels['check']
+  return subject === undefined ? name : `${name} (${subject})`
 }
 
-const alertRow = (alert: Alert, now: number): Html => {
+const alertNote = (alert: Alert, now: number): Html => {
   const { annotations, labels, startsAt } = alert
   return html`<p class="note ${labels['severity'] === 'critical' ? 'stops' : ''}">
     <b>${alertTitle(alert)}</b>, ${labels['severity'] ?? ''},
-    ${startsAt !== null && since(startsAt, now, 'for {}')}:
+    ${startsAt !== null && relativeTime(startsAt, now, 'for {}')}:
     ${annotations['description'] ?? ''}
     ${annotations['runbook_url'] !== undefined && html`<a href="${annotations['runbook_url']}">runbook</a>`}
   </p>`

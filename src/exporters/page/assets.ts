@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { HttpResponse, Route } from '../exporter.ts'
+import type { HttpResponse, Route } from '../http/route.ts'
 import { pageStyle } from './style.ts'
 
-/** What the pages need besides themselves. Another content has another address, so that readers may keep it. */
+/** The style sheet and script of the pages. Their URLs contain a digest, so browsers may cache them forever. */
 export interface Assets {
   readonly stylePath: string
   readonly scriptPath: string
   readonly routes: readonly Route[]
 }
 
-/** Reads the script, which lies beside this file. */
+/** Reads browser.js from the folder of this file. */
 export const createAssets = (): Assets => {
   const script = readFileSync(new URL('browser.js', import.meta.url), 'utf8')
   const stylePath = `/assets/${digest(pageStyle)}.css`

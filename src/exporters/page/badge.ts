@@ -1,19 +1,11 @@
 import { sanitize } from '../../text/sanitize.ts'
 import type { Snapshot, State } from '../../model/index.ts'
-import type { HttpResponse, Route } from '../exporter.ts'
+import type { HttpResponse, Route } from '../http/route.ts'
 import { html } from './html.ts'
-import { fleetState, stateIcons } from './format.ts'
+import { fleetState } from '../../diagnosis/headline.ts'
+import { stateStyles } from './state-style.ts'
 
-const colours: Readonly<Record<State, string>> = {
-  healthy: '#17703a',
-  degraded: '#8a5a00',
-  down: '#b3261e',
-  unknown: '#4b5b73',
-  asleep: '#4b5b73',
-  drained: '#4b5b73',
-}
-
-/** /badge/NAME.svg, and /badge.svg for the whole fleet: a name and its state, to be shown in other pages. */
+/** Serves /badge.svg for all builders and /badge/NAME.svg for one: SVG badges to embed in other pages. */
 export const badgeRoutes = (read: () => Snapshot): readonly Route[] => [
   {
     method: 'GET',
@@ -31,19 +23,19 @@ export const badgeRoutes = (read: () => Snapshot): readonly Route[] => [
         : {
             status: 404,
             type: 'text/plain; charset=utf-8',
-            body: 'no such builder is configured: /badge/NAME.svg, or /badge.svg for all\n',
+            body: 'no such builder: use /badge/NAME.svg, or /badge.svg for all\n',
           }
     },
   },
 ]
 
-/** Letters of an 11 px sans-serif are at most about 7 px wide; textLength makes them fit. */
+/** Average width of a letter in an 11 px sans-serif font; textLength makes the text fit. */
 const letterWidth = 6.5
 const padding = 6
 
 const badge = (name: string, state: State): HttpResponse => {
   const label = sanitize(name, 60)
-  const { icon, label: word } = stateIcons[state]
+  const { icon, label: word, color } = stateStyles[state]
   const text = `${icon} ${word}`
   const textWidth = (one: string) =>
     Math.ceil([...one].length * letterWidth) + 2 * padding
@@ -68,7 +60,7 @@ const badge = (name: string, state: State): HttpResponse => {
     >
       <title>${label}: ${word}</title>
       <rect width="${left}" height="20" fill="#3b424d" />
-      <rect x="${left}" width="${right}" height="20" fill="${colours[state]}" />
+      <rect x="${left}" width="${right}" height="20" fill="${color}" />
       <g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">
         ${textElement(label, 0, left)}${textElement(text, left, right)}
       </g>

@@ -1,12 +1,12 @@
-// Keeps a page of the monitor alive: puts in what has changed (server-sent events of /live), lets times pass, copies
-// commands, and listens to a few keys. Without it the page is complete, and is loaded anew every half minute.
+// Updates an open page: replaces changed regions (server-sent events of /live), updates relative times, copies commands,
+// and handles keys. Without it the page is complete and reloads every 30 seconds.
 
 const page = document.documentElement
 const byId = id => document.getElementById(id)
 
 // ------------------------------------------------------------------------------------------------------------- times
 
-/** How far this computer's clock is off the monitor's, in seconds, when the answer began to come. */
+/** Offset of the monitor's clock from this computer's clock in seconds, measured when the response arrived. */
 const skew = (() => {
   const [navigation] = performance.getEntriesByType('navigation')
   const arrived = performance.timeOrigin + (navigation?.responseStart ?? 0)
@@ -23,37 +23,40 @@ const duration = seconds => {
   return minutes > 0 ? `${minutes} m` : `${total} s`
 }
 
-const passTime = () => {
+const updateTimes = () => {
   const now = Date.now() / 1000 + skew
-  for (const time of document.querySelectorAll('time[data-say]')) {
-    const text = time.dataset.say.replace(
+  for (const time of document.querySelectorAll('time[data-template]')) {
+    const text = time.dataset.template.replace(
       '{}',
       duration(now - Date.parse(time.dateTime) / 1000),
     )
     if (time.textContent !== text) time.textContent = text
   }
 }
-setInterval(passTime, 1000)
+setInterval(updateTimes, 1000)
 
 // -------------------------------------------------------------------------------------------------------------- live
 
-const say = (text, isBad = false) => {
-  const off = Math.abs(skew) > 2 ? `, this clock is ${duration(Math.abs(skew))} off` : ''
+const setStatus = (text, isBad = false) => {
+  const off =
+    Math.abs(skew) > 2
+      ? `, clock of this computer is off by ${duration(Math.abs(skew))}`
+      : ''
   byId('live').textContent = text + off
-  page.classList.toggle('behind', isBad)
+  page.classList.toggle('disconnected', isBad)
 }
 
 const focusable = 'a, button, summary, input, select, [tabindex]'
 
-/** Puts an element in the place of the one with its id, or at the end of the table; what was open or focused stays so. */
-const put = (id, markup) => {
+/** Replaces the element with this id, or appends a row to the table. Keeps open details and the focus. */
+const replaceRegion = (id, markup) => {
   const template = document.createElement('template')
   template.innerHTML = markup
   const next = template.content.firstElementChild
   const old = byId(id)
   if (!old) {
     byId('fleet').append(next)
-    offerCopies()
+    addCopyButtons()
     return announce(null, next)
   }
   const opened = old.querySelectorAll('details')
@@ -65,19 +68,19 @@ const put = (id, markup) => {
   })
   const place = [...old.querySelectorAll(focusable)].indexOf(document.activeElement)
   old.replaceWith(next)
-  offerCopies()
+  addCopyButtons()
   if (place >= 0) next.querySelectorAll(focusable)[place]?.focus({ preventScroll: true })
   announce(old, next)
 }
 
-/** Tells people who cannot see the page of verdicts that changed, and of nothing else. */
+/** Announces changed states to screen readers, and nothing else. */
 const announce = (old, next) => {
-  const { name, word } = next.dataset
-  if (name === undefined || old?.dataset.word === word) return
-  byId('news').textContent = `${name}: ${word}`
+  const { name, label } = next.dataset
+  if (name === undefined || old?.dataset.label === label) return
+  byId('announcement').textContent = `${name}: ${label}`
 }
 
-const arrange = order => {
+const sortRows = order => {
   const table = byId('fleet')
   const wanted = new Set(order)
   for (const row of table.querySelectorAll(':scope > tbody'))
@@ -89,45 +92,35 @@ const arrange = order => {
   focused?.focus({ preventScroll: true })
 }
 
-const iconColours = {
-  healthy: '#1f9d55',
-  degraded: '#d99000',
-  down: '#d93025',
+const setTitle = ({ text, icon }) => {
+  document.title = `${text} · builder-monitor`
+  byId('icon').href = icon
 }
 
-const entitle = ({ title, state }) => {
-  document.title = `${title} · builder-monitor`
-  const icon = byId('icon')
-  icon.href = icon.href.replace(
-    /fill%3D%22%23\w{6}/,
-    `fill%3D%22${encodeURIComponent(iconColours[state] ?? '#7b8794')}`,
-  )
+const update = ({ removed, title, parts = {}, order }) => {
+  if (removed) return location.reload()
+  if (title) setTitle(title)
+  for (const [id, markup] of Object.entries(parts)) replaceRegion(id, markup)
+  if (order && byId('fleet')) sortRows(order)
+  updateTimes()
 }
 
-const update = ({ gone, title, parts = {}, order }) => {
-  if (gone) return location.reload()
-  if (title) entitle(title)
-  for (const [id, markup] of Object.entries(parts)) put(id, markup)
-  if (order && byId('fleet')) arrange(order)
-  passTime()
-}
-
-let mark = page.dataset.live.split(' ', 1)[0]
-const address = page.dataset.live.slice(mark.length + 1)
-const follow = () => {
-  const query = new URLSearchParams({ page: address, since: mark })
+let cursor = page.dataset.live.split(' ', 1)[0]
+const address = page.dataset.live.slice(cursor.length + 1)
+const connect = () => {
+  const query = new URLSearchParams({ page: address, since: cursor })
   const stream = new EventSource(`/live?${query}`)
-  stream.addEventListener('open', () => say('live'))
+  stream.addEventListener('open', () => setStatus('live'))
   stream.addEventListener('update', event => {
-    mark = event.lastEventId
+    cursor = event.lastEventId
     update(JSON.parse(event.data))
   })
   stream.addEventListener('reload', () => location.reload())
   stream.addEventListener('error', () => {
-    say('reconnecting: what you see may be old', true)
+    setStatus('disconnected: this page may be outdated, reconnecting', true)
     if (stream.readyState !== EventSource.CLOSED) return
-    // It was refused: the browser does not try again by itself
-    setTimeout(follow, 15_000)
+    // After an HTTP error the browser does not reconnect by itself
+    setTimeout(connect, 15_000)
   })
 }
 
@@ -135,7 +128,7 @@ const follow = () => {
 
 const copy = async text => {
   if (navigator.clipboard) return navigator.clipboard.writeText(text)
-  // Only pages from this machine or over TLS have a clipboard
+  // Browsers provide the clipboard only over TLS and for localhost
   const area = document.createElement('textarea')
   area.value = text
   document.body.append(area)
@@ -144,7 +137,7 @@ const copy = async text => {
   area.remove()
 }
 
-const offerCopies = () => {
+const addCopyButtons = () => {
   for (const block of document.querySelectorAll('pre[data-copy]:not(:has(button))')) {
     const text = block.textContent
     const button = document.createElement('button')
@@ -158,23 +151,23 @@ const offerCopies = () => {
   }
 }
 
-const step = by => {
+const moveFocus = by => {
   const links = [...document.querySelectorAll('#fleet th[scope=row] a')]
-  const here = links.indexOf(document.activeElement)
-  links[here < 0 ? 0 : Math.min(links.length - 1, Math.max(0, here + by))]?.focus()
+  const current = links.indexOf(document.activeElement)
+  links[current < 0 ? 0 : Math.min(links.length - 1, Math.max(0, current + by))]?.focus()
 }
 
 document.addEventListener('keydown', event => {
   if (event.ctrlKey || event.metaKey || event.altKey) return
   if (event.target.closest('input, select, textarea')) return
-  if (event.key === 'j') step(1)
-  else if (event.key === 'k') step(-1)
+  if (event.key === 'j') moveFocus(1)
+  else if (event.key === 'k') moveFocus(-1)
   else if (event.key === '/' && document.querySelector('.filter input')) {
     event.preventDefault()
     document.querySelector('.filter input').focus()
   }
 })
 
-offerCopies()
-passTime()
-if (mark) follow()
+addCopyButtons()
+updateTimes()
+if (cursor) connect()

@@ -12,9 +12,12 @@ import { builderPath, isBuilderStale } from './row.ts'
 import { sparkline, type Point } from './sparkline.ts'
 import { createBars, timeline, type Bar } from './timeline.ts'
 import type { PageView } from './view.ts'
-import { formatBytes, stateIcons, formatElapsed, since } from './format.ts'
+import { formatBytes } from '../../text/bytes.ts'
+import { formatElapsed } from '../../text/duration.ts'
+import { relativeTime } from './relative-time.ts'
+import { stateStyles } from './state-style.ts'
 
-/** One builder: its probes in order of dependency, how things went of late, and what was seen last when something failed. */
+/** Renders the page of one builder: its probes in order of dependency, recent checks, trends and the last failure. */
 export const builderView = (
   state: BuilderState,
   { monitor: { intervals } }: Snapshot,
@@ -22,29 +25,27 @@ export const builderView = (
 ): PageView => {
   const report = builderReport(state, now)
   const isStale = isBuilderStale(state, { now, intervals })
-  const { icon, label: word } = stateIcons[isStale ? 'unknown' : report.state]
-  const label = isStale ? `stale, was ${stateIcons[report.state].label}` : word
+  const { icon, label: word } = stateStyles[isStale ? 'unknown' : report.state]
+  const label = isStale ? `stale, was ${stateStyles[report.state].label}` : word
   const bars = createBars(state.history)
   const region = {
     id: 'builder',
-    html: html`<div id="builder" data-name="${report.name}" data-word="${label}">
+    html: html`<div id="builder" data-name="${report.name}" data-label="${label}">
       <h1>
         ${report.name} is
         <span class="${isStale ? 'unknown' : report.state}">${label}</span>,
-        ${since(report.since, now, 'for {}')}
+        ${relativeTime(report.since, now, 'for {}')}
       </h1>
       ${report.cause && html`<p class="note ${report.state === 'down' ? 'stops' : ''}">${report.cause.reason}. ${fixesText(report.cause.fixes)}.</p>`}
       ${report.notices.map(({ reason, fixes }) => html`<p class="note">${reason}. ${fixesText(fixes)}.</p>`)}
       <pre class="line">${state.builder.line}</pre>
       <h2>Probes</h2>
       ${probeList(state, report.probes, { now, intervals })}
-      <h2>Of late</h2>
+      <h2>Recent checks</h2>
       ${timeline(bars, isStale)} ${trends(state)} ${checkTable(bars, now)}
       ${lastFailure(state, now)}
       <p>
-        <a href="${builderPath(report.name)}?debug"
-          >All that the probes asked and heard</a
-        >
+        <a href="${builderPath(report.name)}?debug">Debug log</a>
         <img src="/badge/${encodeURIComponent(report.name)}.svg" alt="" height="20" />
       </p>
     </div>`,
@@ -84,7 +85,7 @@ const trends = ({ history }: BuilderState): Html => {
   </div>`
 }
 
-/** What a counter grew by each second, from each point to the next. A restart begins it anew. */
+/** Returns the increase per second between points of a counter, without intervals in which it was reset. */
 const rate = (points: readonly Point[]): readonly Point[] =>
   points.flatMap(({ at, value }, i) => {
     const before = points[i - 1]
@@ -95,12 +96,12 @@ const rate = (points: readonly Point[]): readonly Point[] =>
 
 const formatShare = (value: number): string => `${(value * 100).toFixed(1)} %`
 
-/** The bars of the timeline for those who cannot see them, or want to know more. */
+/** Renders the bars of the timeline as a table, for details and for screen readers. */
 const checkTable = (bars: readonly Bar[], now: number): Html | null =>
   bars.length === 0
     ? null
     : html`<details data-key="checks">
-        <summary>${bars.length} checks, the newest first</summary>
+        <summary>${bars.length} checks, newest first</summary>
         <table>
           <thead>
             <tr>
@@ -117,7 +118,7 @@ const barLabels = {
   good: outcomeLabels.ok,
   degraded: outcomeLabels.degraded,
   failed: outcomeLabels.failed,
-  gap: '… told nothing',
+  gap: '… inconclusive',
 } as const
 
 const tableRow = (
@@ -125,7 +126,7 @@ const tableRow = (
   now: number,
 ): Html =>
   html`<tr>
-    <td>${since(at, now, '{} ago')}</td>
+    <td>${relativeTime(at, now, '{} ago')}</td>
     <th scope="row">${probe}</th>
     <td>${barLabels[outcome]}${kind !== null && ` (${kind})`}</td>
     <td class="number">${formatElapsed(durationSeconds)}</td>
@@ -135,9 +136,10 @@ const lastFailure = ({ failures }: BuilderState, now: number): Html | null => {
   const last = failures.at(-1)
   if (!last || last.outcome.status !== 'failed') return null
   const { kind, params, evidence } = last.outcome
-  return html`<h2>The last failure</h2>
+  return html`<h2>Last failure</h2>
     <p>
-      ${last.probe}, ${since(last.at, now, '{} ago')}: ${formatMessage(kind, params)}.
+      ${last.probe}, ${relativeTime(last.at, now, '{} ago')}:
+      ${formatMessage(kind, params)}.
     </p>
     ${evidence !== undefined && evidence !== '' && evidenceBlock(evidence)}`
 }

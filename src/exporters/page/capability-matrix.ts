@@ -1,21 +1,25 @@
-import type { Capability } from '../prometheus/capabilities.ts'
+import type { Capability } from '../../diagnosis/capabilities.ts'
 import { html, type Html } from './html.ts'
 
-/** System by feature: how many builders are proven able to build it now. A zero is an outage that builds will feel. */
+/** Renders a table of systems by features with the number of verified builders. Zero means that such builds cannot run remotely. */
 export const capabilityMatrix = (capabilities: readonly Capability[]): Html | null => {
   if (capabilities.length === 0) return null
   const systems = [...new Set(capabilities.map(({ system }) => system))].sort()
   const features = [...new Set(capabilities.map(({ feature }) => feature))].sort()
-  return html`<h2>Who can build what</h2>
-    <div class="wide" tabindex="0" role="region" aria-label="Who can build what">
+  const find = (system: string, feature: string) =>
+    capabilities.find(
+      capability => capability.system === system && capability.feature === feature,
+    )
+  return html`<h2>Capabilities</h2>
+    <div class="wide" tabindex="0" role="region" aria-label="Capabilities">
       <table class="matrix">
         <caption>
-          Builders proven able now, of those that promise it
+          Builders verified by a recent build, of those that advertise the feature
         </caption>
         <thead>
           <tr>
             <th scope="col">System</th>
-            ${features.map(one => html`<th scope="col">${one === '' ? 'no feature' : one}</th>`)}
+            ${features.map(feature => html`<th scope="col">${feature === '' ? 'no feature' : feature}</th>`)}
           </tr>
         </thead>
         <tbody>
@@ -23,7 +27,7 @@ export const capabilityMatrix = (capabilities: readonly Capability[]): Html | nu
             system =>
               html`<tr>
                 <th scope="row">${system}</th>
-                ${features.map(feature => cell(capabilities.find(one => one.system === system && one.feature === feature)))}
+                ${features.map(feature => cell(find(system, feature)))}
               </tr>`,
           )}
         </tbody>

@@ -1,9 +1,9 @@
 import type { BuilderReport } from '../../diagnosis/report.ts'
 import { states, type Builder, type State } from '../../model/index.ts'
 import { html, type Html } from './html.ts'
-import { stateIcons } from './format.ts'
+import { stateStyles } from './state-style.ts'
 
-/** Which builders are wanted. What is empty asks for nothing; what nobody knows lets nobody through. */
+/** Which builders to show. Empty fields match all builders; unknown values match none. */
 export interface Filter {
   readonly state: string
   readonly system: string
@@ -19,7 +19,7 @@ export const parseFilter = (query: URLSearchParams): Filter => {
 }
 
 export const isFiltering = (filter: Filter): boolean =>
-  Object.values(filter).some(wish => wish !== '')
+  Object.values(filter).some(value => value !== '')
 
 const failing: readonly State[] = ['down', 'degraded', 'unknown']
 
@@ -33,7 +33,7 @@ export const matchesFilter = (
   (filter.system === '' || systems.includes(filter.system)) &&
   name.toLowerCase().includes(filter.name.toLowerCase())
 
-/** A form that works by itself: its addresses can be shared. */
+/** Renders the filter as a form that works without JavaScript. Its URLs can be shared. */
 export const filterForm = (filter: Filter, systems: readonly string[]): Html =>
   html`<form class="filter" action="/" method="get" role="search" aria-label="Builders">
     <label
@@ -46,7 +46,7 @@ export const filterForm = (filter: Filter, systems: readonly string[]): Html =>
         ${[
           ['', 'any'] as const,
           ['failing', 'not healthy'] as const,
-          ...states.map(state => [state, stateIcons[state].label] as const),
+          ...states.map(state => [state, stateStyles[state].label] as const),
         ].map(([value, word]) => option(value, word, filter.state))}
       </select></label
     >

@@ -1,6 +1,6 @@
 import { createReport, type BuilderReport } from '../../diagnosis/report.ts'
-import type { BuilderState, Snapshot } from '../../model/index.ts'
-import { listCapabilities } from '../prometheus/capabilities.ts'
+import type { BuilderState, Snapshot, State } from '../../model/index.ts'
+import { listCapabilities } from '../../diagnosis/capabilities.ts'
 import { filterForm, parseFilter, isFiltering, matchesFilter } from './filter.ts'
 import { alertList } from './alerts.ts'
 import { html, type Html } from './html.ts'
@@ -8,16 +8,18 @@ import { capabilityMatrix } from './capability-matrix.ts'
 import { findingList, notices, clientChecks } from './notices.ts'
 import { columns, rowId, builderRow } from './row.ts'
 import type { PageView } from './view.ts'
-import { byUrgency, createHeadline, since, createTitle } from './format.ts'
+import { byUrgency, createHeadline, urgency } from '../../diagnosis/headline.ts'
+import { relativeTime } from './relative-time.ts'
+import { stateStyles } from './state-style.ts'
 
 export interface FleetOptions {
   /** Unix seconds. */
   readonly now: number
-  /** Where builders were looked for, to name them when there are none. */
+  /** Files that were searched for builders, shown when there are none. */
   readonly files: readonly string[]
 }
 
-/** The whole fleet at a glance, the most urgent first; `query` may ask for some of it. */
+/** Renders all builders, most urgent first. `query` may hold a filter. */
 export const fleetView = (
   snapshot: Snapshot,
   query: URLSearchParams,
@@ -44,12 +46,12 @@ export const fleetView = (
     headline: {
       id: 'headline',
       html: html`<h1 id="headline">
-        ${text}${at !== null && html`, ${since(at, now, 'for {}')}`}.
+        ${text}${at !== null && html`, ${relativeTime(at, now, 'for {}')}`}.
       </h1>`,
     },
     notices: region('notices', notices(snapshot)),
     emptyState: region(
-      'nobody',
+      'empty',
       emptyState(snapshot, shown.length, isFiltering(filter), files),
     ),
     alerts: region('alerts', alertList(snapshot.alerts, now)),
@@ -71,8 +73,7 @@ export const fleetView = (
         <p class="brand">
           <b>builder-monitor</b>
           <span>Nix remote builders as this machine sees them</span>${
-            snapshot.source === 'demo' &&
-            html` <span>demo fleet, nothing of it is yours</span>`
+            snapshot.source === 'demo' && html` <span>sample data</span>`
           }
         </p>
         ${regions.headline.html}
@@ -104,7 +105,7 @@ const emptyState = (
   if (shown > 0) return null
   return count > 0 && isFiltered
     ? html`<p class="empty">
-        None of the ${count} builders is as the filter wants it.
+        No matches among ${count} builders.
         <a href="/">Show all</a>
       </p>`
     : noBuilders(files, snapshot)
@@ -115,23 +116,40 @@ const noBuilders = (files: readonly string[], { problems }: Snapshot): Html =>
     <p>
       ${
         problems.length > 0
-          ? 'What is said above keeps every builder out.'
-          : 'Nix on this machine has no remote builders: builds run here.'
+          ? 'The errors above make the builders list unusable.'
+          : 'Nix on this machine has no remote builders: builds run locally.'
       }
       Builders come from the <code>builders</code> setting of nix.conf, by default
-      <code>@/etc/nix/machines</code>. One line makes one:
+      <code>@/etc/nix/machines</code>. Each line adds one builder:
     </p>
     <pre data-copy>
 ssh-ng://user@host x86_64-linux /etc/nix/builder_key 4 1 big-parallel - -</pre>
     ${
       files.length > 0 &&
-      html`<p>These were looked at:</p>
+      html`<p>Files searched:</p>
         <ul>
           ${files.map(file => html`<li><code>${file}</code></li>`)}
         </ul>`
     }
     <p>
-      A change is seen within seconds. To see the monitor at work first:
+      Changes take effect within seconds. To try the monitor with sample data:
       <code>builder-monitor demo</code>
     </p>
   </div>`
+
+/** Returns the page title, with the count of builders in the worst state, and that state. */
+const createTitle = (
+  builders: readonly BuilderReport[],
+  isReady: boolean,
+): { readonly state: State; readonly text: string } => {
+  const state = urgency.find(state => builders.some(builder => builder.state === state))
+  if (!state) return { state: 'unknown', text: 'no builders' }
+  if (!isReady && state === 'unknown') return { state, text: 'first checks' }
+  const count = builders.filter(builder => builder.state === state).length
+  const { icon, label } = stateStyles[state]
+  const text =
+    state === 'healthy' && count === builders.length
+      ? `all ${count} healthy`
+      : `${count} ${label}`
+  return { state, text: `${icon} ${text}` }
+}

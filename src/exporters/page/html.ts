@@ -1,11 +1,11 @@
-/** Markup that is safe to put into a page: only `html` and `raw` make it. */
+/** Safe markup. Only `html` and `raw` create it. */
 export interface Html {
   readonly markup: string
 }
 
 type Part = Html | string | number | null | undefined | false | readonly Part[]
 
-/** A tagged template: what is put in is text and escaped, unless it is Html itself. Lists are joined, null is nothing. */
+/** Template tag that escapes interpolated text. Html is inserted as it is, lists are joined, null and false are empty. */
 export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): Html => ({
   markup: strings.reduce(
     (page, string, i) => page + (i === 0 ? '' : renderPart(parts[i - 1])) + string,
@@ -13,7 +13,7 @@ export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): 
   ),
 })
 
-/** Trusted markup: only for constants of ours. */
+/** Marks a constant as safe markup. */
 export const raw = (markup: string): Html => ({ markup })
 
 const renderPart = (part: Part): string => {

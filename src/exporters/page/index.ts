@@ -1,6 +1,6 @@
-import type { View } from '../../model/index.ts'
-import type { Exporter, HttpResponse, HttpRequest, Route } from '../exporter.ts'
-import { debugResponse, type DebugOptions } from '../api/debug.ts'
+import type { Snapshot, View } from '../../model/index.ts'
+import type { Exporter } from '../exporter.ts'
+import type { HttpResponse, HttpRequest, Route } from '../http/route.ts'
 import { createAssets } from './assets.ts'
 import { badgeRoutes } from './badge.ts'
 import { builderView } from './builder.ts'
@@ -9,14 +9,16 @@ import { renderPage, selectTheme } from './layout.ts'
 import { createLiveUpdates } from './live-updates.ts'
 import { runbooksPath, runbookView, type AlertRunbooks } from './runbooks.ts'
 import type { PageView } from './view.ts'
-import { fleetState } from './format.ts'
+import { fleetState } from '../../diagnosis/headline.ts'
 
-export interface PageOptions extends DebugOptions {
-  /** Our own version. */
+export interface PageOptions {
+  /** Version of builder-monitor. */
   readonly version: string
-  /** Where builders were looked for, to name them when there are none. */
+  /** Files that were searched for builders, shown when there are none. */
   readonly files?: () => readonly string[]
   readonly alertRunbooks?: AlertRunbooks
+  /** Responds to `/builders/NAME?debug`; null for an unknown builder. */
+  readonly debug?: (request: HttpRequest, snapshot: Snapshot) => HttpResponse | null
   /** Unix seconds. */
   readonly now?: () => number
 }
@@ -24,8 +26,8 @@ export interface PageOptions extends DebugOptions {
 const buildersPath = '/builders/'
 
 /**
- * GET /: the whole fleet, and /builders/NAME, complete without any script; with it they are live. `?pause` stands still for
- * reading.
+ * Serves the status page at / and /builders/NAME. The pages are complete without JavaScript; with it they update live.
+ * `?pause` stops updates.
  */
 export const createPageExporter = (options: PageOptions): Exporter => ({
   name: 'page',
@@ -60,7 +62,7 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
         return {
           status: 404,
           type: 'text/plain; charset=utf-8',
-          body: 'no such builder is configured: / lists those that are\n',
+          body: 'no such builder: / lists all builders\n',
         }
       const isPaused = request.query.has('pause')
       return renderPage(opened.view, {
@@ -71,19 +73,19 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
     }
     const runbook = (request: HttpRequest): HttpResponse => {
       const name = request.path.slice(runbooksPath.length)
-      const found = runbookView(name, options.alertRunbooks ?? new Map())
-      if (!found)
+      const content = runbookView(name, options.alertRunbooks ?? new Map())
+      if (!content)
         return {
           status: 404,
           type: 'text/plain; charset=utf-8',
-          body: `no such runbook: ${runbooksPath} lists those that are\n`,
+          body: `no such runbook: ${runbooksPath} lists all runbooks\n`,
         }
       const state = fleetState(view.read())
-      const document = { ...found, state, regions: [], order: [] }
+      const document = { ...content, state, regions: [], order: [] }
       return renderPage(document, {
         ...commonLayout(request),
         address: request.path,
-        live: 'still',
+        live: 'static',
       })
     }
     return [
@@ -93,7 +95,7 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
         method: 'GET',
         path: buildersPath,
         handle: request =>
-          (request.query.has('debug') && debugResponse(request, view.read(), options)) ||
+          (request.query.has('debug') && options.debug?.(request, view.read())) ||
           page(request),
       },
       live.route,
@@ -103,7 +105,7 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
   },
 })
 
-/** What decides what a page shows: nothing else of the query is kept. */
+/** Returns the path with the query parameters that affect the content of the page. */
 const canonicalAddress = ({ path, query }: HttpRequest): string => {
   if (path !== '/') return path
   const params = new URLSearchParams()

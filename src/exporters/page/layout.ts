@@ -1,19 +1,19 @@
-import type { HttpResponse, HttpRequest } from '../exporter.ts'
+import type { HttpResponse, HttpRequest } from '../http/route.ts'
 import type { Assets } from './assets.ts'
 import { html, type Html } from './html.ts'
 import { faviconUrl } from './favicon.ts'
 import type { PageView } from './view.ts'
 
 export interface PageLayout {
-  /** Our own version. */
+  /** Version of builder-monitor. */
   readonly version: string
   readonly assets: Assets
-  /** Where the page is, with its query. */
+  /** Path with query of the page. */
   readonly address: string
-  /** What the live stream goes on from; `paused` where the page stands still, `still` where there is nothing to follow. */
-  readonly live: { readonly from: string } | 'paused' | 'still'
+  /** The cursor of the live updates and their address; `paused` by the reader; `static` for pages without updates. */
+  readonly live: { readonly from: string } | 'paused' | 'static'
   readonly theme: Theme
-  /** It was chosen just now, and is to be remembered. */
+  /** True when the request chose the theme, so the cookie must be set. */
   readonly isThemeChosen: boolean
   /** Unix seconds. */
   readonly now: number
@@ -25,7 +25,7 @@ export type Theme = (typeof themes)[number]
 const refreshSeconds = 30
 const yearSeconds = 31_536_000
 
-/** The whole page around a view, as an answer. */
+/** Renders a view as a complete page. */
 export const renderPage = (view: PageView, layout: PageLayout): HttpResponse => ({
   status: 200,
   type: 'text/html; charset=utf-8',
@@ -55,7 +55,7 @@ const renderDocument = (view: PageView, layout: PageLayout): Html =>
           layout.live !== 'paused' &&
           html`<script type="module" src="${layout.assets.scriptPath}"></script>
             ${
-              layout.live !== 'still' &&
+              layout.live !== 'static' &&
               html`<noscript
                 ><meta http-equiv="refresh" content="${refreshSeconds}"
               /></noscript>`
@@ -71,7 +71,7 @@ const renderDocument = (view: PageView, layout: PageLayout): Html =>
           ${
             layout.live === 'paused'
               ? html`<a href="${withParam(layout.address, 'pause', null)}">go live</a>`
-              : layout.live !== 'still' &&
+              : layout.live !== 'static' &&
                 html`<a href="${withParam(layout.address, 'pause', '')}">pause</a>`
           }
           <span
@@ -85,7 +85,7 @@ const renderDocument = (view: PageView, layout: PageLayout): Html =>
             )}</span
           >
         </footer>
-        <p id="news" class="hidden" role="status" aria-live="polite"></p>
+        <p id="announcement" class="hidden" role="status" aria-live="polite"></p>
       </body>
     </html>`
 
@@ -94,11 +94,11 @@ const footerLinks = [
   ['/api/v1/builders', 'API'],
   ['/config', 'configuration'],
   ['/runbooks/', 'runbooks'],
-  ['/-/healthy', 'alive?'],
-  ['/-/ready', 'ready?'],
+  ['/-/healthy', 'liveness'],
+  ['/-/ready', 'readiness'],
 ] as const
 
-/** The same page with another word in its query; null takes it away. */
+/** Returns the address with a query parameter set, or removed for null. */
 const withParam = (address: string, key: string, value: string | null): string => {
   const [path = '/', query = ''] = address.split('?', 2) as [string, string?]
   const params = new URLSearchParams(query)
@@ -108,7 +108,7 @@ const withParam = (address: string, key: string, value: string | null): string =
   return text === '' ? path : `${path}?${text}`
 }
 
-/** What the reader chose: just now in the address, or before in a cookie of ours. */
+/** Returns the theme from the query, else from the cookie. */
 export const selectTheme = ({ query, headers }: HttpRequest): Theme => {
   const requested =
     query.get('theme') ?? /(?:^|;\s*)theme=(\w+)/.exec(headers.cookie ?? '')?.[1]

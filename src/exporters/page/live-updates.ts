@@ -1,30 +1,31 @@
 import { randomBytes } from 'node:crypto'
 import type { View } from '../../model/index.ts'
 import { createEventStreams, type Subscriber } from '../http/server-sent-events.ts'
-import type { Route } from '../exporter.ts'
+import type { Route } from '../http/route.ts'
+import { faviconUrl } from './favicon.ts'
 import type { PageView } from './view.ts'
 
-/** Keeps pages that are open in a browser as they would be if they were loaded anew. */
+/** Keeps open pages up to date. */
 export interface LiveUpdates {
-  /** What an address shows now, and the mark from which its stream goes on; null where there is no such page. */
+  /** Renders a page, with the cursor from which its stream continues; null for an unknown page. */
   open(address: string): { readonly view: PageView; readonly cursor: string } | null
-  /** GET /live?page=ADDRESS&since=MARK */
+  /** GET /live?page=ADDRESS&since=CURSOR */
   readonly route: Route
 }
 
 const maxStreams = 100
-/** Addresses that are remembered; filters make as many as anybody likes. */
+/** Maximum number of cached addresses; filters create any number of them. */
 const maxAddresses = 64
 const paceMs = 1000
-/** Without news, too, rows turn stale. */
+/** Rows become stale without new results, too. */
 const tickMs = 5000
 
-/** `show` draws the page of an address as it is now. */
+/** `render` returns the current page of an address. */
 export const createLiveUpdates = (
   { subscribe }: View,
   render: (address: string) => PageView | null,
 ): LiveUpdates => {
-  // Another process may have another script, and its pages other parts
+  // After a restart, pages may have another script and other regions
   const instanceId = randomBytes(6).toString('base64url')
   const pageStreams = new Map<string, PageStream>()
   const { open } = createEventStreams(maxStreams)
@@ -33,7 +34,7 @@ export const createLiveUpdates = (
     const known = pageStreams.get(address)
     const pageStream =
       known ?? createPageStream(address, `${instanceId}.${randomId()}`, render)
-    // The one that was asked for last stands last
+    // Keep the most recently used stream last
     pageStreams.delete(address)
     pageStreams.set(address, pageStream)
     for (const [old, { hasSubscribers }] of pageStreams)
@@ -47,7 +48,7 @@ export const createLiveUpdates = (
     for (const pageStream of pageStreams.values())
       if (pageStream.hasSubscribers()) pageStream.refresh()
   }
-  /** Only while somebody looks is there anything to do. */
+  /** Runs only while there are subscribers. */
   const startRefreshing = () => {
     if (stopRefreshing) return
     let due: NodeJS.Timeout | null = null
@@ -89,7 +90,7 @@ export const createLiveUpdates = (
             sent: pageStream.parseVersion(since),
             flush: () => {
               if (stream.isPaused) return
-              const update = pageStream.since(subscriber.sent)
+              const update = pageStream.changesSince(subscriber.sent)
               subscriber.sent = pageStream.version()
               if (update)
                 stream.send({ event: 'update', id: pageStream.cursor(), data: update })
@@ -112,24 +113,24 @@ export const createLiveUpdates = (
 
 const randomId = () => randomBytes(4).toString('base64url')
 
-/** What a browser has to change, to show the same as a page that is loaded now. */
+/** The changes that bring an open page up to date. */
 interface Update {
-  /** True where there is no such page any more. */
-  readonly gone?: true
-  readonly title?: Pick<PageView, 'title' | 'state'>
+  /** True when the page no longer exists. */
+  readonly removed?: true
+  readonly title?: { readonly text: string; readonly icon: string }
   /** Markup by id. */
   readonly parts?: Readonly<Record<string, string>>
   readonly order?: readonly string[]
 }
 
-/** One address: which of its parts changed when, counted in versions of its own. */
+/** One address with the version at which each of its regions changed. */
 interface PageStream {
-  /** Draws it anew and tells everybody who follows. */
+  /** Renders the page and notifies subscribers of changes. */
   refresh(): PageView | null
-  since(version: number): Update | null
+  changesSince(version: number): Update | null
   version(): number
   cursor(): string
-  /** The version of a mark; -1 for a mark of another channel: everything is new then. */
+  /** Returns the version of a cursor; -1 for a cursor of another stream, so everything is sent. */
   parseVersion(cursor: string): number
   add(subscriber: Subscriber): void
   remove(subscriber: Subscriber): void
@@ -144,8 +145,10 @@ const createPageStream = (
   const subscribers = new Set<Subscriber>()
   let version = 0
   let view: PageView | null = null
-  let seen: ReadonlyMap<string, { readonly key: string; readonly version: number }> =
-    new Map()
+  let regionVersions: ReadonlyMap<
+    string,
+    { readonly key: string; readonly version: number }
+  > = new Map()
 
   const refresh = (): PageView | null => {
     view = render(address)
@@ -158,15 +161,15 @@ const createPageStream = (
             ({ id, html }) => [`#${id}`, withoutTimes(html.markup)] as const,
           ),
         ]
-      : [['gone', '']]
-    const before = seen
-    seen = new Map(
+      : [['removed', '']]
+    const previous = regionVersions
+    regionVersions = new Map(
       keys.map(([name, key]) => {
-        const known = before.get(name)
+        const known = previous.get(name)
         return [name, known?.key === key ? known : { key, version: next }]
       }),
     )
-    if (keys.some(([name]) => seen.get(name)?.version === next)) {
+    if (keys.some(([name]) => regionVersions.get(name)?.version === next)) {
       version = next
       for (const subscriber of subscribers) subscriber.flush()
     }
@@ -175,12 +178,14 @@ const createPageStream = (
 
   return {
     refresh,
-    since: from => {
-      const isNew = (name: string) => (seen.get(name)?.version ?? 0) > from
-      if (!view) return isNew('gone') ? { gone: true } : null
+    changesSince: from => {
+      const isNew = (name: string) => (regionVersions.get(name)?.version ?? 0) > from
+      if (!view) return isNew('removed') ? { removed: true } : null
       const parts = view.regions.filter(region => isNew(`#${region.id}`))
       const update: Update = {
-        ...(isNew('title') ? { title: { title: view.title, state: view.state } } : {}),
+        ...(isNew('title')
+          ? { title: { text: view.title, icon: faviconUrl(view.state) } }
+          : {}),
         ...(parts.length > 0
           ? { parts: Object.fromEntries(parts.map(one => [one.id, one.html.markup])) }
           : {}),
@@ -198,6 +203,6 @@ const createPageStream = (
   }
 }
 
-/** Times go on by themselves; that they did is no news. */
+/** Removes relative times: the script of the page updates them. */
 const withoutTimes = (markup: string): string =>
   markup.replaceAll(/(<time[^>]*>)[^<]*/g, '$1')

@@ -2,27 +2,27 @@ import { fixesText, kindFixes, formatMessage } from '../../diagnosis/kinds/index
 import { clientOutcomes } from '../../diagnosis/report.ts'
 import type { ClientOutcome, Finding, Problem, Snapshot } from '../../model/index.ts'
 import { html, type Html } from './html.ts'
-import { capitalize } from './format.ts'
+import { capitalize } from '../../text/capitalize.ts'
 
-/** What stands above everything: doubts of the monitor about itself, and what is wrong with the list. */
+/** Renders problems of the monitor and of the builders list. */
 export const notices = ({ monitor, problems }: Snapshot): Html =>
   html`${
     monitor.selfCheckFailed &&
     html`<p class="note">
-      The monitor distrusts itself for the moment (a sleep, a jump of the clock, or most
-      builders failed at once), so verdicts hold until everybody was looked at again.
+      Results on hold: the self-check failed (suspend, clock jump, or most builders failed
+      at once). States stay as they are until every builder was checked again.
     </p>`
   }${
     !monitor.lastReloadOk &&
     html`<p class="note">
-      The newest configuration is bad and the old one still runs:
-      <code>builder-monitor config check</code> tells why.
+      The newest configuration is invalid; the previous one stays active. Run
+      <code>builder-monitor config check</code> to see the errors.
     </p>`
   }${
     monitor.stateFileOk === false &&
     html`<p class="note">
-      The state file cannot be read or written: a restart will forget since when builders
-      are down.
+      The state file is not readable or writable: a restart will lose the time since which
+      builders are down.
     </p>`
   }${problems.map(problemNote)}`
 
@@ -31,7 +31,7 @@ const problemNote = ({ file, line, message, isFatal }: Problem): Html =>
     <code>${file}:${line}</code> ${message}
   </p>`
 
-/** Is this machine fit to send builds? Only what is wrong has a line of its own. */
+/** Renders the checks of this machine. Failed and degraded ones have a line each. */
 export const clientChecks = (snapshot: Snapshot): Html | null => {
   const checks = Object.entries(clientOutcomes(snapshot))
   if (!snapshot.client) return null
@@ -44,7 +44,7 @@ export const clientChecks = (snapshot: Snapshot): Html | null => {
   return html`<h2>This machine</h2>
     ${wrong.map(([name, outcome]) => checkNote(name, outcome))}
     <p class="quiet">
-      ${good.length > 0 && `✔ ${good.join(', ')}. `}${noData.length > 0 && `– not told: ${noData.join(', ')}.`}
+      ${good.length > 0 && `✔ ${good.join(', ')}. `}${noData.length > 0 && `– inconclusive: ${noData.join(', ')}.`}
     </p>`
 }
 
@@ -57,7 +57,7 @@ const checkNote = (name: string, outcome: ClientOutcome): Html | null =>
         ${fixesText(kindFixes(outcome.kind, outcome.params))}.
       </p>`
 
-/** Nothing is broken by these now. */
+/** Renders configuration findings. */
 export const findingList = (findings: readonly Finding[]): Html | null =>
   findings.length === 0
     ? null

@@ -12,15 +12,16 @@ import {
 } from '../../model/index.ts'
 import { html, type Html } from './html.ts'
 import { runbookLink } from './runbooks.ts'
-import { formatElapsed, since } from './format.ts'
+import { formatElapsed } from '../../text/duration.ts'
+import { relativeTime } from './relative-time.ts'
 
 type Reports = Readonly<Partial<Record<ProbeName, ProbeReport>>>
 
 const evidenceChars = 4000
-/** These ask over the connection that a login makes. */
+/** Probes that use the connection of the login. */
 const needLogin: readonly ProbeName[] = ['trust', 'system', 'disk', 'memory', 'locks']
 
-/** Each probe in the order in which they depend on each other, the first that fails open. `now` in Unix seconds. */
+/** Renders each probe in order of dependency and opens the first that failed or is degraded. `now` is in Unix seconds. */
 export const probeList = (
   state: BuilderState,
   reports: Reports,
@@ -39,7 +40,7 @@ export const probeList = (
 
 interface ProbeItem {
   readonly probe: ProbeName
-  readonly status: ProbeReport['status'] | 'waits' | 'none'
+  readonly status: ProbeReport['status'] | 'blocked' | 'none'
   readonly report: ProbeReport | undefined
 }
 
@@ -53,18 +54,17 @@ const createItem = (
     needLogin.includes(probe) &&
     login?.conclusive?.outcome.status === 'failed' &&
     (report === undefined || report.at <= login.streak.since)
-  return { probe, status: waits ? 'waits' : (report?.status ?? 'none'), report }
+  return { probe, status: waits ? 'blocked' : (report?.status ?? 'none'), report }
 }
 
-/** Shape and word of an outcome. */
 export const outcomeLabels: Readonly<Record<ProbeItem['status'], string>> = {
   ok: '✔ ok',
   degraded: '▲ degraded',
   failed: '✘ failed',
   busy: '… busy',
   skipped: '– skipped',
-  waits: '– not tried, waits for login',
-  none: '? not tried yet',
+  blocked: '– skipped: login failed',
+  none: '? not checked yet',
 }
 
 const outcomeClasses: Readonly<Record<ProbeItem['status'], string>> = {
@@ -73,7 +73,7 @@ const outcomeClasses: Readonly<Record<ProbeItem['status'], string>> = {
   failed: 'down',
   busy: 'unknown',
   skipped: 'unknown',
-  waits: 'unknown',
+  blocked: 'unknown',
   none: 'unknown',
 }
 
@@ -83,21 +83,21 @@ const itemHtml = (
   { isOpen, now, interval }: { isOpen: boolean; now: number; interval: number },
 ): Html => {
   const isStale =
-    report !== undefined && status !== 'waits' && now - report.at > 2 * interval
+    report !== undefined && status !== 'blocked' && now - report.at > 2 * interval
   const last = probes[probe]?.last.outcome
   const evidence = last && 'evidence' in last ? (last.evidence ?? '') : ''
-  const shownReport = status === 'waits' ? undefined : report
+  const shownReport = status === 'blocked' ? undefined : report
   const body = html`<summary>
       <b>${probe}</b>
       <span class="${isStale ? 'unknown' : outcomeClasses[status]}"
         >${isStale ? '? stale, was: ' : ''}${outcomeLabels[status]}</span
       >
-      ${shownReport && since(shownReport.at, now, '{} ago')}
+      ${shownReport && relativeTime(shownReport.at, now, '{} ago')}
       ${shownReport && formatElapsed(shownReport.durationSeconds)}
     </summary>
     ${shownReport?.reason !== undefined && html`<p>${shownReport.reason}. ${shownReport.fixes && `${fixesText(shownReport.fixes)}.`} ${shownReport.kind !== undefined && runbookLink(shownReport.kind)}</p>`}
     ${probe === 'login' && loginPhases(probes.login?.last.outcome)}
-    <p class="label">See it yourself:</p>
+    <p class="label">Reproduce:</p>
     <pre data-copy>${reproduceCommand(builder, probe)}</pre>
     ${shownReport && evidence !== '' && evidenceBlock(evidence)}`
   return isOpen
@@ -114,7 +114,7 @@ const phaseNames: readonly LoginPhase[] = [
   'channel',
 ]
 
-/** How far the login came, with the time of each part; what it did not reach is not tried. */
+/** Renders the duration of each phase of a login, up to the phase that failed. */
 const loginPhases = (
   outcome:
     | { readonly status: string; readonly value?: LoginValue }
@@ -133,13 +133,13 @@ const loginPhases = (
         ? null
         : html`<li class="quiet">
             <b>${name}</b>
-            ${i === reached + 1 && outcome?.status === 'failed' ? '✘ here it ended' : 'not reached'}
+            ${i === reached + 1 && outcome?.status === 'failed' ? '✘ failed here' : 'not reached'}
           </li>`
     })}
   </ol>`
 }
 
-/** Text of the remote: cleaned and capped, and escaped like all text. */
+/** Renders remote text: sanitized, truncated and escaped. */
 export const evidenceBlock = (evidence: string): Html =>
-  html`<p class="label">What was seen:</p>
+  html`<p class="label">Evidence:</p>
     <pre>${sanitize(evidence, evidenceChars)}</pre>`

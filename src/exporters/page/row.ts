@@ -4,12 +4,16 @@ import type { BuilderState, ProbeName, Result } from '../../model/index.ts'
 import { html, type Html } from './html.ts'
 import { runbookLink } from './runbooks.ts'
 import { createBars, timeline } from './timeline.ts'
-import { formatBytes, capitalize, stateIcons, formatElapsed, since } from './format.ts'
+import { formatBytes } from '../../text/bytes.ts'
+import { capitalize } from '../../text/capitalize.ts'
+import { formatElapsed } from '../../text/duration.ts'
+import { relativeTime } from './relative-time.ts'
+import { stateStyles } from './state-style.ts'
 
-/** Where a builder stands on the page. */
+/** Returns the id of the row of a builder. */
 export const rowId = (name: string): string => `builder-${encodeURIComponent(name)}`
 
-/** Where the page of a builder is. */
+/** Returns the path of the page of a builder. */
 export const builderPath = (name: string): string =>
   `/builders/${encodeURIComponent(name)}`
 
@@ -30,7 +34,7 @@ export const columns = [
   'Since',
 ] as const
 
-/** A builder: a row of facts, and below it why it is not healthy and what to do. */
+/** Renders a builder as a row of facts; below it the cause and the fix when it is not healthy. */
 export const builderRow = (
   report: BuilderReport,
   state: BuilderState,
@@ -38,17 +42,17 @@ export const builderRow = (
 ): Html => {
   const { builder } = state
   const isStale = isBuilderStale(state, context)
-  const { icon, label } = stateIcons[isStale ? 'unknown' : report.state]
+  const { icon, label } = stateStyles[isStale ? 'unknown' : report.state]
   const features = [...builder.supportedFeatures, ...builder.mandatoryFeatures]
   return html`<tbody
     id="${rowId(report.name)}"
     data-name="${report.name}"
-    data-word="${isStale ? 'stale' : label}"
+    data-label="${isStale ? 'stale' : label}"
   >
     <tr>
       <td class="state ${isStale ? 'unknown' : report.state}">
         <i aria-hidden="true"><span>${icon}</span></i
-        >${isStale ? html`stale <span class="quiet">was ${stateIcons[report.state].label}</span>` : label}
+        >${isStale ? html`stale <span class="quiet">was ${stateStyles[report.state].label}</span>` : label}
       </td>
       <th scope="row"><a href="${builderPath(report.name)}">${report.name}</a></th>
       <td class="systems" data-name="systems">
@@ -60,7 +64,7 @@ export const builderRow = (
       <td class="number" data-name="slots">${slotsText(state, context)}</td>
       <td class="number" data-name="login">${loginText(state, context)}</td>
       <td class="number" data-name="free">${freeSpaceText(state, context)}</td>
-      <td class="course">${timeline(createBars(state.history), isStale)}</td>
+      <td class="history">${timeline(createBars(state.history), isStale)}</td>
       <td data-name="since">${sinceText(report, context)}</td>
     </tr>
     ${report.cause ? causeRow(report, report.cause) : null}
@@ -75,11 +79,11 @@ export const builderRow = (
   </tbody>`
 }
 
-/** Names that stay whole where the line breaks. */
+/** Renders names so that lines break only between them. */
 const nameList = (names: readonly string[]): readonly Html[] =>
   names.map((name, i) => html`<span>${name}${i < names.length - 1 && ','}</span> `)
 
-/** No look for two intervals where there should have been one. */
+/** Whether the newest login is older than two intervals although the builder is probed. */
 export const isBuilderStale = (
   { probes, health }: BuilderState,
   { now, intervals }: RowContext,
@@ -136,10 +140,10 @@ const sinceText = (
     state === 'healthy' &&
       !verified &&
       probes.canary !== undefined &&
-      'not proven by a build',
+      'not verified by a build',
   ].filter(note => note !== false)
-  if (!probes.login) return html`<span class="quiet">first check under way</span>`
-  return html`${since(at, context.now, 'for {}')}${
+  if (!probes.login) return html`<span class="quiet">first check is running</span>`
+  return html`${relativeTime(at, context.now, 'for {}')}${
     notes.length > 0 && html` <span class="quiet">${notes.join(', ')}</span>`
   }`
 }
@@ -150,13 +154,13 @@ const causeRow = (report: BuilderReport, cause: CauseReport): Html =>
       <div class="why ${report.state}">
         <p><strong>${capitalize(cause.reason)}.</strong></p>
         <p class="fix">${fixesText(cause.fixes)}. ${runbookLink(cause.kind)}</p>
-        <p class="label">See it yourself:</p>
+        <p class="label">Reproduce:</p>
         <pre data-copy>${cause.reproduce}</pre>
         ${
           cause.evidence !== null &&
           cause.evidence !== '' &&
           html`<details>
-            <summary>What was seen (${cause.kind}, by ${cause.probe})</summary>
+            <summary>Evidence (${cause.kind}, from the ${cause.probe} check)</summary>
             <pre>${cause.evidence}</pre>
           </details>`
         }

@@ -3,19 +3,19 @@ import { renderRunbook, renderRunbookIndex } from '../../diagnosis/runbook.ts'
 import { html, type Html } from './html.ts'
 import type { PageView } from './view.ts'
 
-/** The runbook pages of alerts by their names, as Markdown. */
+/** Runbook pages of alerts as Markdown, by alert name. */
 export type AlertRunbooks = ReadonlyMap<string, string>
 
 export const runbooksPath = '/runbooks/'
 
-/** Where the page of a kind or an alert is. */
+/** Returns the path of the runbook of a kind or an alert. */
 export const runbookPath = (name: string): string => `${runbooksPath}${name}`
 
-/** To what else is to be known of a kind. */
+/** Renders a link to the runbook of a kind. */
 export const runbookLink = (kind: string): Html =>
   html`<a href="${runbookPath(kind)}">More on ${kind.replaceAll('_', ' ')}</a>`
 
-/** The runbook page of a kind or an alert, or the list of kinds; null where there is none of that name. */
+/** Renders the runbook of a kind or an alert, or the index for an empty name. Null for an unknown name. */
 export const runbookView = (
   name: string,
   alertRunbooks: AlertRunbooks,
@@ -46,7 +46,7 @@ const renderIndex = (alertRunbooks: AlertRunbooks): string =>
     [...alertRunbooks.keys()].map(name => `- [${name}](${name}.md)`).join('\n'),
   ].join('\n\n')
 
-/** Blocks of our own pages: headings, a quotation, lists, code and paragraphs, divided by empty lines. */
+/** Splits a runbook into headings, quotations, lists, code and paragraphs. */
 const splitBlocks = (text: string): readonly string[] =>
   text
     .split(/(^```[^]*?^```$)/m)
@@ -68,7 +68,7 @@ const blockHtml = (block: string): Html => {
     : html`<p>${inline(block)}</p>`
 }
 
-/** Links to other pages, **strong** and `code`. */
+/** Renders links to other runbooks, **strong** and `code`. */
 const inline = (text: string): readonly Html[] =>
   text.split(/(\[\w+\]\(\w+\.md\)|\*\*[^*]+\*\*|`[^`]+`)/).map(part => {
     const link = /^\[(\w+)\]\((\w+)\.md\)$/.exec(part)

@@ -10,7 +10,7 @@ const width = 120
 const height = 24
 const margin = 2
 
-/** The course of a number as a line, with its least, its most and its newest value in words. Nothing below two points. */
+/** Renders the history of a number as a line with its minimum, maximum and newest value. Null with fewer than two points. */
 export const sparkline = (
   name: string,
   points: readonly Point[],
@@ -22,7 +22,7 @@ export const sparkline = (
   const [minimum, maximum] = [Math.min(...values), Math.max(...values)]
   const x = ({ at }: Point) => (width * (at - first.at)) / (last.at - first.at || 1)
   const y = ({ value }: Point) =>
-    // What never changes runs along the middle
+    // A constant value is a line in the middle
     maximum === minimum
       ? height / 2
       : margin + ((height - 2 * margin) * (maximum - value)) / (maximum - minimum)
@@ -42,7 +42,7 @@ export const sparkline = (
     <p>
       <b>${format(last.value)}</b>
       <span class="quiet"
-        >${format(minimum) === format(maximum) ? 'all the time' : `${format(minimum)} to ${format(maximum)}`}</span
+        >${format(minimum) === format(maximum) ? 'constant' : `${format(minimum)} to ${format(maximum)}`}</span
       >
     </p>
   </figure>`

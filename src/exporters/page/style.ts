@@ -1,4 +1,4 @@
-/** The look of the page: no font, image or script from anywhere; light and dark by what the reader's system says. */
+/** The style sheet. Uses no external resources; follows the light or dark preference of the system. */
 export const pageStyle = `
 :root {
   color-scheme: light dark;
@@ -69,7 +69,7 @@ blockquote { margin: 0 0 1rem; } blockquote p { margin: 0; }
 .filter { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: end; margin: 0 0 1rem; color: var(--quiet); font-size: .875rem; }
 input, select, button { font: inherit; color: var(--text); background: var(--card); border: 1px solid var(--edge); border-radius: 6px; padding: .25rem .5rem; }
 button { cursor: pointer; }
-.course { width: 180px; }
+.history { width: 180px; }
 svg.checks { display: block; max-width: 100%; } svg.checks.old { opacity: .45; }
 .good { fill: var(--healthy); } path.degraded { fill: var(--degraded); } .failed { fill: var(--down); } .gap { fill: var(--edge); } .none { fill: var(--line); }
 .sparks { display: flex; flex-wrap: wrap; gap: .75rem 2rem; margin: .75rem 0; }
@@ -82,7 +82,7 @@ svg.checks { display: block; max-width: 100%; } svg.checks.old { opacity: .45; }
 pre { position: relative; } pre button { position: absolute; top: .3rem; right: .3rem; padding: 0 .5rem; font: .75rem/1.6 system-ui, sans-serif; user-select: none; }
 pre[data-copy]:has(button) { padding-right: 4.5rem; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; margin: 0; }
-.behind #live { color: var(--down); font-weight: 600; }
+.disconnected #live { color: var(--down); font-weight: 600; }
 main > details, #builder > details, #advice > details { margin: .35rem 0; }
 footer { margin-top: 1.75rem; color: var(--quiet); font-size: .875rem; display: flex; flex-wrap: wrap; gap: .35rem 1.25rem; }
 .skip { position: absolute; left: -99rem; } .skip:focus { left: 1rem; }
@@ -98,7 +98,7 @@ footer { margin-top: 1.75rem; color: var(--quiet); font-size: .875rem; display: 
   td[data-name]:empty { display: none; }
   tr.cause td { padding-top: .5rem; }
   .matrix, .matrix thead, .matrix tbody, .matrix tr, .matrix th, .matrix td, .matrix caption { display: revert; position: static; }
-  .course { width: auto; }
+  .history { width: auto; }
 }
 @media (prefers-contrast: more) { :root { --quiet: var(--text); --line: var(--edge); } }
 @media (prefers-reduced-motion: reduce) { * { scroll-behavior: auto !important; transition: none !important; animation: none !important; } }

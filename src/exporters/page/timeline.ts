@@ -1,7 +1,7 @@
 import type { HistoryEntry, History, ProbeName } from '../../model/index.ts'
 import { html, raw, type Html } from './html.ts'
 
-/** One bar of a timeline: a login with the trust question that followed it, or a build. */
+/** One bar of a timeline: a login with its trust check, or a build. */
 export interface Bar {
   readonly probe: ProbeName
   readonly outcome: 'good' | 'degraded' | 'failed' | 'gap'
@@ -13,14 +13,14 @@ export interface Bar {
 
 const maxBars = 60
 
-/** The newest checks that say whether a builder takes work, oldest first. Busy and skipped ones are gaps. */
+/** Returns the newest logins and builds, oldest first. Busy and skipped ones are gaps. */
 export const createBars = ({
   login = [],
   trust = [],
   canary = [],
   direct = [],
 }: History): readonly Bar[] => {
-  // Each login is recorded together with its trust question
+  // The newest trust checks belong to the newest logins
   const lead = login.length - trust.length
   const logins = login.map((check, i) => worse(check, trust[i - lead]))
   return [
@@ -58,20 +58,20 @@ const createBar = (
   durationSeconds,
 })
 
-/** Pixels: a bar with its gap, and the height of one that failed. */
+/** Pixels: width of a bar with its gap, height of a failed bar. */
 const step = 3
 const height = 24
 
 /**
- * The bars as one drawing, the newest at the right. Those that failed are taller and in pieces, degraded ones pointed: colour
- * alone would tell some people nothing.
+ * Draws the bars, newest at the right. Failed bars are taller and segmented, degraded ones are pointed, so they differ
+ * not only in color.
  */
 export const timeline = (bars: readonly Bar[], isStale: boolean): Html => {
   const lead = maxBars - bars.length
   const drawn = { good: '', degraded: '', failed: '', gap: '', none: '' }
   for (let i = 0; i < lead; i++) drawn.none += shapes.gap(i * step)
-  bars.forEach(({ outcome: look }, i) => {
-    drawn[look] += shapes[look]((lead + i) * step)
+  bars.forEach(({ outcome }, i) => {
+    drawn[outcome] += shapes[outcome]((lead + i) * step)
   })
   const paths = Object.entries(drawn).flatMap(([outcome, d]) =>
     d === '' ? [] : [html`<path class="${outcome}" d="${raw(d)}" />`],
@@ -102,7 +102,7 @@ const describeBars = (bars: readonly Bar[]): string => {
     `${count('good')} good`,
     count('degraded') > 0 && `${count('degraded')} degraded`,
     count('failed') > 0 && `${count('failed')} failed`,
-    count('gap') > 0 && `${count('gap')} told nothing`,
+    count('gap') > 0 && `${count('gap')} inconclusive`,
   ].filter(part => part !== false)
   return bars.length === 0
     ? 'No checks yet'

@@ -1,20 +1,20 @@
 import type { State } from '../../model/index.ts'
 import type { Html } from './html.ts'
 
-/** A part of a page that changes as a whole: one element, whose id is this. */
+/** The element with this id, updated as a whole. */
 export interface Region {
   readonly id: string
   readonly html: Html
 }
 
-/** What a page shows at one moment, in parts, so that only what has changed needs to be sent again. */
+/** The content of a page at one moment, in regions, so that updates contain only what changed. */
 export interface PageView {
   readonly title: string
-  /** For the icon in the tab. */
+  /** Shown by the favicon. */
   readonly state: State
-  /** Every part; `body` has them all in place. */
+  /** All regions of `body`. */
   readonly regions: readonly Region[]
-  /** Ids of the rows of the table in their order; empty where there is no table. */
+  /** Ids of the table rows in order; empty without a table. */
   readonly order: readonly string[]
   readonly body: Html
 }

@@ -4,10 +4,10 @@ import {
   type ProbeName,
   type ProbeRecord,
 } from '../../model/index.ts'
+import type { FreshnessContext } from '../../diagnosis/freshness.ts'
 import {
   collectProbeSamples,
   collectStateSamples,
-  type SampleContext,
   type CollectSamples,
 } from './builder-samples.ts'
 import {
@@ -18,12 +18,12 @@ import {
   type IndexedLines,
 } from './family-lines.ts'
 
-/** What something was made of, and how long it holds. */
+/** The source of cached lines, and while they are valid. */
 interface CacheEntry<T> {
   readonly source: T
-  readonly intervals: SampleContext['intervals']
+  readonly intervals: FreshnessContext['intervals']
   readonly validFrom: number
-  /** When the first measurement in it is too old. */
+  /** Unix seconds until its first measurement expires. */
   readonly validUntil: number
 }
 
@@ -37,32 +37,32 @@ interface CachedBuilder extends CacheEntry<BuilderState> {
 }
 
 const isValid = <T>(
-  entries: CacheEntry<T> | undefined,
+  entry: CacheEntry<T> | undefined,
   source: T,
-  { now, intervals }: SampleContext,
+  { now, intervals }: FreshnessContext,
 ): boolean =>
-  entries !== undefined &&
-  entries.source === source &&
-  entries.intervals === intervals &&
-  now >= entries.validFrom &&
-  now <= entries.validUntil
+  entry !== undefined &&
+  entry.source === source &&
+  entry.intervals === intervals &&
+  now >= entry.validFrom &&
+  now <= entry.validUntil
 
 /**
- * The lines of each builder. States and records never change, so their text is kept for the next time: after a round
- * of telemetry only what the telemetry told is written anew. Builders that left are forgotten.
+ * Creates a function that renders the lines of each builder. Lines are cached by the identity of the immutable states
+ * and records, so only changed probes are rendered again. Removed builders leave the cache.
  */
 export const createBuilderLines = (
   collectSamples: CollectSamples,
 ): ((
   states: Iterable<BuilderState>,
-  context: SampleContext,
+  context: FreshnessContext,
 ) => readonly FamilyLines[]) => {
   let cache: ReadonlyMap<string, CachedBuilder> = new Map()
 
   const renderProbe = (
     state: BuilderState,
     probe: ProbeName,
-    context: SampleContext,
+    context: FreshnessContext,
   ): CachedProbe => {
     const source = state.probes[probe]
     const { samples, validUntil } = collectProbeSamples(
@@ -81,7 +81,10 @@ export const createBuilderLines = (
     }
   }
 
-  const renderBuilder = (state: BuilderState, context: SampleContext): CachedBuilder => {
+  const renderBuilder = (
+    state: BuilderState,
+    context: FreshnessContext,
+  ): CachedBuilder => {
     const cached = cache.get(state.builder.name)
     if (cached && isValid(cached, state, context)) return cached
     const isSame = cached?.source.builder === state.builder
@@ -112,3 +115,11 @@ export const createBuilderLines = (
     return entries.map(({ lines: text }) => text)
   }
 }
+
+/** Creates a function that renders the metrics of one builder as Prometheus text. */
+export const createRenderMetrics =
+  (collectSamples: CollectSamples) =>
+  (state: BuilderState, context: FreshnessContext): string =>
+    createBuilderLines(collectSamples)([state], context)
+      .map(lines => lines.join(''))
+      .join('')

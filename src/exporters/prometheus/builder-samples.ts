@@ -9,30 +9,24 @@ import {
   type Result,
   type Sample,
 } from '../../model/index.ts'
+import {
+  freshUntil,
+  resultValue,
+  type FreshnessContext,
+} from '../../diagnosis/freshness.ts'
 import { kindSide } from '../../diagnosis/kinds/index.ts'
 import { earliestExpiry } from '../../diagnosis/notices.ts'
 import { oneLine } from '../../text/truncate.ts'
 import type { FamilyName } from './families.ts'
 
-/** What the probe of this result makes of its value: the probes' own `samples`. Only results with a value are asked. */
+/** Returns the samples of a result with a value: `samples` of its probe. */
 export type CollectSamples = (result: Result, builder: Builder) => readonly Sample[]
 
-export interface SampleContext {
-  /** Unix seconds. */
-  readonly now: number
-  readonly intervals: Readonly<Record<ProbeName, number>>
-}
-
-/** Samples, and until when they hold if nothing new comes. */
+/** Samples, and the Unix time until which they are valid without a new result. */
 export interface CollectedSamples {
   readonly samples: readonly Sample[]
   readonly validUntil: number
 }
-
-export const freshUntil = (
-  { probe, at }: Result,
-  intervals: SampleContext['intervals'],
-): number => at + 3 * intervals[probe]
 
 const sample = (family: FamilyName, labels: Sample['labels'], value: number): Sample => ({
   family,
@@ -40,7 +34,7 @@ const sample = (family: FamilyName, labels: Sample['labels'], value: number): Sa
   value,
 })
 
-/** What is known of a builder without measuring: its line, its verdict, whether it is up. */
+/** Returns the samples of a builder that need no measurement: its machine line, state and whether it is up. */
 export const collectStateSamples = ({
   builder,
   probes,
@@ -83,7 +77,7 @@ export const collectStateSamples = ({
   ]
 }
 
-/** Null where no login was ever tried (a store that is not remote, or too early to tell). */
+/** Null before the first login and for stores that are not remote. */
 const isUp = ({ login, trust }: BuilderState['probes']): boolean | null => {
   if (!login) return null
   if (!login.conclusive) return login.last.outcome.status === 'skipped' ? null : false
@@ -93,12 +87,12 @@ const isUp = ({ login, trust }: BuilderState['probes']): boolean | null => {
 const isSuccess = (result: Result | null | undefined): boolean =>
   result?.outcome.status === 'ok' || result?.outcome.status === 'degraded'
 
-/** What one probe tells of a builder: its counters and times always, what it measured while that is fresh. */
+/** Returns the counters and timestamps of one probe, and its measurements while they are fresh. */
 export const collectProbeSamples = <P extends ProbeName>(
   builder: Builder,
   probe: P,
   record: ProbeRecord<ProbeValues[P]> | undefined,
-  { now, intervals }: SampleContext,
+  { now, intervals }: FreshnessContext,
   collectSamples: CollectSamples,
 ): CollectedSamples => {
   const labels = { builder: builder.name, probe }
@@ -127,12 +121,12 @@ export const collectProbeSamples = <P extends ProbeName>(
     validUntil = Math.min(validUntil, expiresAt)
     samples.push(...read(result))
   }
-  // A red canary is an answer as good as a green one; of the others only what was measured counts
+  // A failed canary is exported too; other probes export only their last successful value
   addWhileFresh(probe === 'canary' ? ran : record?.lastSuccess, result =>
     measurementSamples(builder, result, collectSamples),
   )
   if (probe === 'login') {
-    // The record of P holds values of P; TypeScript loses that through the index
+    // TypeScript does not connect P and the value type through the index
     const login = record as ProbeRecord<LoginValue> | undefined
     addWhileFresh(login?.conclusive, result => phaseSamples(builder, result))
     addWhileFresh(login?.lastSuccess, result => hostKeySamples(builder, result))
@@ -141,7 +135,7 @@ export const collectProbeSamples = <P extends ProbeName>(
   return { samples, validUntil }
 }
 
-/** A login that failed tells the phases it came through. */
+/** Includes the completed phases of a failed login. */
 const phaseSamples = (builder: Builder, result: Result<LoginValue>): Sample[] =>
   Object.entries(resultValue(result)?.phases ?? {}).map(([phase, seconds]) =>
     sample(
@@ -151,7 +145,7 @@ const phaseSamples = (builder: Builder, result: Result<LoginValue>): Sample[] =>
     ),
   )
 
-/** ssh itself accepts no key that it cannot verify; ours tells how it did. */
+/** OpenSSH only connects with a verified key; the built-in client reports how it verified the key. */
 const hostKeySamples = (builder: Builder, result: Result<LoginValue>): Sample[] => {
   const value = resultValue(result)
   const isOpenssh = value?.transport === 'openssh'
@@ -162,7 +156,7 @@ const hostKeySamples = (builder: Builder, result: Result<LoginValue>): Sample[] 
   ]
 }
 
-/** A login that failed for its certificate tells of it all the same. */
+/** Includes the certificates of a failed login. */
 const credentialSamples = (builder: Builder, result: Result<LoginValue>): Sample[] => {
   const first = earliestExpiry(resultValue(result)?.certificates ?? [])
   return first === null
@@ -184,15 +178,11 @@ const measurementSamples = (
   if (resultValue(result) !== null)
     return collectSamples(result, builder).filter(({ value }) => Number.isFinite(value))
   if (result.probe !== 'canary' || result.outcome.status !== 'failed') return []
-  // It did not even come to the builds
+  // The canary failed before any build started
   return builder.systems.map(system =>
     sample('nix_builder_canary_available', { builder: builder.name, system }, 0),
   )
 }
-
-/** The value of a result, also of a failed one that learned something. */
-export const resultValue = <T>(result: Result<T> | null | undefined): T | null =>
-  result && 'value' in result.outcome ? (result.outcome.value ?? null) : null
 
 const resultField = <T, K extends keyof T>(
   result: Result<T> | null | undefined,

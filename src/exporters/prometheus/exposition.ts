@@ -1,6 +1,6 @@
 import type { Family } from './families.ts'
 
-/** The two text formats: Prometheus' own and OpenMetrics. They differ in headers, never in the lines of gauges and counters. */
+/** Prometheus text or OpenMetrics. They differ in headers, not in the lines of gauges and counters. */
 export type Format = 'text' | 'openmetrics'
 
 export const contentTypes: Readonly<Record<Format, string>> = {
@@ -8,7 +8,7 @@ export const contentTypes: Readonly<Record<Format, string>> = {
   openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
 }
 
-/** OpenMetrics where it is asked for at least as much as plain text. */
+/** Selects OpenMetrics when the Accept header prefers it or weighs it equally. */
 export const negotiateFormat = (accept: string | undefined): Format => {
   const quality = (type: string): number => {
     const weights = (accept ?? '')
@@ -26,7 +26,7 @@ export const negotiateFormat = (accept: string | undefined): Format => {
   return openMetrics > 0 && openMetrics >= quality('text/plain') ? 'openmetrics' : 'text'
 }
 
-/** HELP and TYPE. OpenMetrics names a counter's family without `_total`. */
+/** Formats HELP and TYPE. OpenMetrics names a counter family without `_total`. */
 export const formatHeader = ({ name, type, help }: Family, format: Format): string => {
   const isOpen = format === 'openmetrics'
   const title = isOpen && type === 'counter' ? name.replace(/_total$/, '') : name
@@ -34,7 +34,7 @@ export const formatHeader = ({ name, type, help }: Family, format: Format): stri
   return `# HELP ${title} ${text}\n# TYPE ${title} ${type}\n`
 }
 
-/** One line, newline included. */
+/** Formats a sample as one line with its newline. */
 export const formatLine = (
   name: string,
   labels: Readonly<Record<string, string>>,
@@ -46,7 +46,7 @@ export const formatLine = (
   return `${name}${text === '' ? '' : `${text}}`} ${formatNumber(value)}\n`
 }
 
-/** The end that OpenMetrics wants to see. */
+/** Returns the end marker that OpenMetrics requires. */
 export const formatEnd = (format: Format): string =>
   format === 'openmetrics' ? '# EOF\n' : ''
 

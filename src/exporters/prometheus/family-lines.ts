@@ -2,20 +2,20 @@ import type { Sample } from '../../model/index.ts'
 import { formatLine } from './exposition.ts'
 import { families } from './families.ts'
 
-/** Whole lines of one family, by the place of that family in the table. */
+/** Complete lines of one family, with the index of the family in the table. */
 export interface IndexedLines {
   readonly familyIndex: number
   readonly lines: string
 }
 
-/** The same, to be found by place. */
+/** Lines by the index of their family. */
 export type FamilyLines = readonly (string | undefined)[]
 
 const familyIndexes: ReadonlyMap<string, number> = new Map(
   families.map(({ name }, familyIndex) => [name, familyIndex]),
 )
 
-/** A sample of no family of ours is left out. */
+/** Renders samples and joins the lines of each family. Samples of unknown families are dropped. */
 export const renderSamples = (samples: readonly Sample[]): readonly IndexedLines[] => {
   const unsorted: IndexedLines[] = []
   for (const { family, labels, value } of samples) {
@@ -27,8 +27,8 @@ export const renderSamples = (samples: readonly Sample[]): readonly IndexedLines
 }
 
 /**
- * One text for each family, all of them pieces of one flat string: the many small ones that a line is put together
- * from would live on with it otherwise, and a scrape spend its time in the garbage collector.
+ * Joins the lines of each family. The results are slices of one flat string: V8 would otherwise keep the many small
+ * parts of each line alive, and a scrape would spend its time in garbage collection.
  */
 export const joinByFamily = (
   unsorted: readonly IndexedLines[],

@@ -1,11 +1,17 @@
-import { probeNames, type Sample, type Snapshot, isKind, kindNames } from '../../model/index.ts'
+import {
+  probeNames,
+  type Sample,
+  type Snapshot,
+  isKind,
+  kindNames,
+} from '../../model/index.ts'
 import { clientOutcomes, collectFindings } from '../../diagnosis/report.ts'
 import { kindState } from '../../diagnosis/kinds/index.ts'
-import type { SampleContext } from './builder-samples.ts'
-import { listCapabilities } from './capabilities.ts'
+import { listCapabilities } from '../../diagnosis/capabilities.ts'
+import type { FreshnessContext } from '../../diagnosis/freshness.ts'
 import type { FamilyName } from './families.ts'
 
-/** What is told of the fleet, of this machine and of the monitor itself. */
+/** Returns the samples of all builders together, of this machine and of the monitor. */
 export const collectFleetSamples = (
   snapshot: Snapshot,
   version: string,
@@ -23,7 +29,7 @@ export const collectFleetSamples = (
   ...alertSamples(snapshot),
 ]
 
-/** The part of it that alerts judge: what is quickly told. */
+/** Returns the cheap part of them: the families that alert rules use. */
 export const collectRuleInputs = (snapshot: Snapshot, now: number): readonly Sample[] => {
   const { monitor } = snapshot
   return [
@@ -51,7 +57,7 @@ const sample = (family: FamilyName, labels: Sample['labels'], value: number): Sa
   value,
 })
 
-/** By name, since as many as there are builders may fire at once. */
+/** Counts alerts by name, because each builder may have its own. */
 const alertSamples = ({ alerts: known }: Snapshot): Sample[] => {
   const counts = new Map<string, { pending: number; firing: number }>()
   for (const { name, state } of known?.list ?? []) {
@@ -67,7 +73,7 @@ const alertSamples = ({ alerts: known }: Snapshot): Sample[] => {
   )
 }
 
-/** A check that told nothing has no series; a degraded one does not keep builds here. */
+/** Skipped checks have no series. A degraded check does not prevent builds. */
 const clientReadySamples = (snapshot: Snapshot): Sample[] =>
   Object.entries(clientOutcomes(snapshot)).flatMap(([check, { status }]) =>
     status === 'skipped'
@@ -84,13 +90,13 @@ const findingSamples = (snapshot: Snapshot): Sample[] => {
   )
 }
 
-/** All kinds that can make a builder down or degraded, and any other that was counted nevertheless. */
+/** Returns all kinds that can make a builder down or degraded, and other kinds with a count. */
 const failureSamples = (counts: Snapshot['monitor']['failuresByKind']): Sample[] =>
   kindNames
     .filter(kind => kindState(kind) !== 'info' || (isKind(kind) && counts[kind]))
     .map(kind => sample('builder_monitor_failures_total', { kind }, counts[kind] ?? 0))
 
-const availableSamples = (snapshot: Snapshot, context: SampleContext): Sample[] =>
+const availableSamples = (snapshot: Snapshot, context: FreshnessContext): Sample[] =>
   listCapabilities(snapshot, context).map(({ system, feature, verified }) =>
     sample('nix_builders_available', { system, feature }, verified.length),
   )

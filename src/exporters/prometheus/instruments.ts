@@ -1,27 +1,27 @@
-/** The adaptor of prom-client: histograms, and what it knows of this process. */
+/** Adapter for prom-client: histograms and process metrics. */
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 import { families, type FamilyName } from './families.ts'
 
 export interface Instruments {
   observeConnect(seconds: number): void
   observeScheduleDelay(seconds: number): void
-  /** The newest values by family. */
+  /** Returns the current values by family. */
   collect(): Promise<ReadonlyMap<string, readonly InstrumentLine[]>>
 }
 
 export interface InstrumentLine {
-  /** With `_bucket`, `_sum` or `_count` where it is of a histogram. */
+  /** Ends with `_bucket`, `_sum` or `_count` for a histogram. */
   readonly name: string
-  /** Upper bound of a bucket. */
+  /** Upper bound of a bucket, else null. */
   readonly le: number | null
   readonly value: number
 }
 
-/** prom-client needs some for each registry, so make one set for each exporter. */
+/** Creates a registry with its metrics. Create one per exporter. */
 export const createInstruments = (): Instruments => {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 50 })
-  // The others are no business of ours or fail promtool's rules (gauges that end in _total)
+  // Remove metrics that are not useful or fail promtool's checks (gauges that end in _total)
   const exported = new Set<string>(
     families.filter(({ group }) => group === 'process').map(({ name }) => name),
   )
@@ -62,7 +62,7 @@ const histogram = (registry: Registry, name: FamilyName, buckets: number[]): His
     registers: [registry],
   })
 
-/** Lines of histograms carry a name of their own that prom-client's types leave out. */
+/** prom-client's types omit `metricName` of histogram lines. */
 const metricName = (rest: object): string | undefined =>
   (rest as { readonly metricName?: string }).metricName
 

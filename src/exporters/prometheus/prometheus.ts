@@ -1,7 +1,9 @@
 import type { Result, Sample, Snapshot, View } from '../../model/index.ts'
-import { resultValue, type CollectSamples } from './builder-samples.ts'
+import { resultValue } from '../../diagnosis/freshness.ts'
+import type { CollectSamples } from './builder-samples.ts'
 import { createBuilderLines } from './builder-lines.ts'
-import type { Exporter, Route } from '../exporter.ts'
+import type { Exporter } from '../exporter.ts'
+import type { Route } from '../http/route.ts'
 import {
   contentTypes,
   formatEnd,
@@ -16,22 +18,21 @@ import { collectFleetSamples } from './fleet-samples.ts'
 import { createInstruments, type InstrumentLine } from './instruments.ts'
 
 export interface PrometheusOptions {
-  /** Our own version. */
+  /** Version of builder-monitor. */
   readonly version: string
-  /** Joins the probes' `samples`: rooms do not know each other. */
   readonly collectSamples: CollectSamples
   /** Unix seconds. */
   readonly now?: () => number
-  /** What other exporters count. */
+  /** Samples from other components, for example alert delivery. */
   readonly extraSamples?: () => readonly Sample[]
 }
 
 export interface PrometheusExporter extends Exporter {
-  /** Notes how late a job of the schedule began. */
+  /** Records how late a scheduled job started. */
   observeScheduleDelay(job: string, seconds: number): void
 }
 
-/** GET /metrics, for Prometheus and whoever reads OpenMetrics. */
+/** Serves GET /metrics as Prometheus text or OpenMetrics. */
 export const createPrometheusExporter = (
   options: PrometheusOptions,
 ): PrometheusExporter => {
@@ -95,7 +96,7 @@ export const createPrometheusExporter = (
   }
 }
 
-/** OpenMetrics wants bounds as numbers with a point; in the older format that would rename the series. */
+/** OpenMetrics requires bucket bounds with a decimal point; in Prometheus text that would rename the series. */
 const instrumentLine = ({ name, le, value }: InstrumentLine, format: Format): string => {
   if (le === null) return formatLine(name, {}, value)
   const text = le === Infinity ? '+Inf' : String(le)
@@ -103,11 +104,11 @@ const instrumentLine = ({ name, le, value }: InstrumentLine, format: Format): st
   return formatLine(name, { le: isWhole ? `${text}.0` : text }, value)
 }
 
-/** Who has not scraped for this long is gone, and nothing is written for nobody. */
+/** Prerendering stops after this time without a scrape. */
 const scraperTimeoutSeconds = 300
 const prerenderDelayMs = 1000
 
-/** Does the work of a scrape bit by bit as results come, so that a scrape finds it done. */
+/** Renders results as they arrive, so that a scrape finds cached lines. */
 const prerender = (view: View, work: () => void): (() => void) => {
   let timer: NodeJS.Timeout | null = null
   const unsubscribe = view.subscribe(() => {
@@ -122,7 +123,7 @@ const prerender = (view: View, work: () => void): (() => void) => {
   }
 }
 
-/** Tells the connect time of each canary build once. */
+/** Observes the connect time of each canary build once. */
 const observeCanaries = (
   view: View,
   observe: (seconds: number) => void,

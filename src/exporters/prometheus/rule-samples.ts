@@ -8,22 +8,22 @@ import {
 import {
   collectProbeSamples,
   collectStateSamples,
-  type SampleContext,
   type CollectSamples,
 } from './builder-samples.ts'
+import type { FreshnessContext } from '../../diagnosis/freshness.ts'
 import { collectRuleInputs } from './fleet-samples.ts'
 
 interface CacheEntry {
   readonly builder: string
-  readonly intervals: SampleContext['intervals']
+  readonly intervals: FreshnessContext['intervals']
   readonly validFrom: number
   readonly until: number
   readonly samples: readonly Sample[]
 }
 
 /**
- * What /metrics would print of some families at a Unix time, those of the fleet that alerts judge among them. States and
- * records never change, so what was read of them is kept.
+ * Creates a function that returns the samples of some families at a Unix time, as /metrics would print them, for alert
+ * rules. Samples are cached by the identity of the immutable states and records.
  */
 export const createRuleSampleCollector = (
   collectSamples: CollectSamples,
@@ -31,11 +31,11 @@ export const createRuleSampleCollector = (
 ): ((snapshot: Snapshot, now: number) => readonly Sample[]) => {
   const cache = new WeakMap<object, CacheEntry>()
   const isWanted = ({ family }: Sample) => families.has(family)
-  /** Reads anew only where nothing that holds was read of the source. */
+  /** Returns the cached entry of the source while it is valid. */
   const readCached = (
     source: object | undefined,
     builder: string,
-    context: SampleContext,
+    context: FreshnessContext,
     collect: () => Pick<CacheEntry, 'samples' | 'until'>,
   ): CacheEntry => {
     const cached = source && cache.get(source)
@@ -48,7 +48,7 @@ export const createRuleSampleCollector = (
   const readProbe = (
     state: BuilderState,
     probe: ProbeName,
-    context: SampleContext,
+    context: FreshnessContext,
   ): CacheEntry => {
     const record = state.probes[probe]
     return readCached(record, state.builder.name, context, () => {
@@ -62,7 +62,7 @@ export const createRuleSampleCollector = (
       return { samples: collected.samples.filter(isWanted), until: collected.validUntil }
     })
   }
-  const readBuilder = (state: BuilderState, context: SampleContext): CacheEntry =>
+  const readBuilder = (state: BuilderState, context: FreshnessContext): CacheEntry =>
     readCached(state, state.builder.name, context, () => {
       const parts = probeNames.map(probe => readProbe(state, probe, context))
       return {
@@ -85,7 +85,7 @@ export const createRuleSampleCollector = (
 const isValid = (
   entry: CacheEntry,
   builder: string,
-  { now, intervals }: SampleContext,
+  { now, intervals }: FreshnessContext,
 ): boolean =>
   builder === entry.builder &&
   intervals === entry.intervals &&

@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { apiExporter } from '../../../src/exporters/api/builders.ts'
-import type { Exporter, HttpRequest } from '../../../src/exporters/exporter.ts'
+import type { Exporter } from '../../../src/exporters/exporter.ts'
+import type { HttpRequest } from '../../../src/exporters/http/route.ts'
 import { startHttpServer } from '../../../src/exporters/http/http-server.ts'
 import type { Limits } from '../../../src/exporters/http/limits.ts'
 import { createRequestHandler } from '../../../src/exporters/http/request-handler.ts'
@@ -341,7 +342,7 @@ t.test('the API tells the report, alive and ready', async t => {
   t.equal(type, 'application/json; charset=utf-8')
   t.match(JSON.parse(body), {
     state: 'healthy',
-    builders: [{ name: 'a', state: 'healthy', cause: null, proven: true }],
+    builders: [{ name: 'a', state: 'healthy', cause: null, verified: true }],
     client: { ready: true },
     problems: [],
   })

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Listen } from '../../../src/exporters/http/bind.ts'
-import type { Route } from '../../../src/exporters/exporter.ts'
+import type { Route } from '../../../src/exporters/http/route.ts'
 import { describeListenError } from '../../../src/exporters/http/listen-error.ts'
 import { listenAll } from '../../../src/exporters/http/listen.ts'
 import { createRequestHandler } from '../../../src/exporters/http/request-handler.ts'
@@ -152,7 +152,7 @@ t.test('where a new address cannot be had, all is as it was', async t => {
     .catch((error: unknown) => error)
   t.match(
     describeListenError(failed),
-    `cannot listen on 127.0.0.1:${port}: another program has that address`,
+    `cannot listen on 127.0.0.1:${port}: the address is in use`,
   )
   t.same(listeners.addresses(), [`127.0.0.1:${old}`])
   await t.rejects(get({ port: free }), { code: 'ECONNREFUSED' })
@@ -198,7 +198,7 @@ t.test('a unix socket', async t => {
   const again = await listenAll([{ path }], null, siteOf().site).catch((e: unknown) => e)
   t.equal(
     describeListenError(again),
-    `cannot listen on ${path}: another program answers there (is a builder-monitor running already?)`,
+    `cannot listen on ${path}: the socket is in use (is builder-monitor already running?)`,
   )
   t.equal((await get({ socketPath: path })).status, 200, 'which is left alone')
   const next = join(directory, 'next.sock')
@@ -226,7 +226,7 @@ t.test('what may be in the way of a unix socket', async t => {
   await writeFile(file, 'precious')
   t.equal(
     await faultAt(file),
-    `cannot listen on ${file}: there is a file that is no socket; remove it or take another path`,
+    `cannot listen on ${file}: the path is a file that is not a socket; remove it or use another path`,
   )
   t.equal((await stat(file)).size, 8)
   t.match(await faultAt(join(directory, 'no', 'web.sock')), /directory must exist/)
@@ -239,10 +239,10 @@ t.test('sentences for what else can be wrong', async t => {
     describeListenError(
       await listenAll([listen], null, siteOf().site).catch((e: unknown) => e),
     )
-  t.match(await faultAt(at(0, '192.0.2.1')), /this machine has no such address/)
   t.match(
-    await faultAt(at(0, 'nowhere.invalid')),
-    /nowhere\.invalid: there is no such name/,
+    await faultAt(at(0, '192.0.2.1')),
+    /the address does not belong to this machine/,
   )
+  t.match(await faultAt(at(0, 'nowhere.invalid')), /nowhere\.invalid: unknown host name/)
   t.equal(describeListenError(new Error('other')), null)
 })

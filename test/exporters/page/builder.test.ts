@@ -23,26 +23,26 @@ const get = async (snapshot: Snapshot, name: string) => {
   return { ...answer, text: answer.body.replace(/<[^>]+>/g, ' ').replace(/\s+/g, ' ') }
 }
 
-t.test('the failing step is open, and what needs it waits', async t => {
+t.test('opens the failed probe and marks its dependents as skipped', async t => {
   const { body, text, status } = await get(demoSnapshot(), 'mac-1.example.org')
   t.equal(status, 200)
   t.equal([...body.matchAll(/<details open/g)].length, 1)
   t.match(body, /<details open data-key=.login.>\s*<summary>\s*<b>login<\/b>/)
   t.match(text, 'ConnectTimeout=5 nix@mac-1.example.org true')
   t.match(text, 'REMOTE HOST IDENTIFICATION HAS CHANGED')
-  t.match(text, 'trust – not tried, waits for login')
+  t.match(text, 'trust – skipped: login failed')
 })
 
-t.test('what is old is stale, what was never tried is said so', async t => {
+t.test('marks old results as stale and missing ones as not checked', async t => {
   const old = snapshotOf([stateOf(builderOf('a'), allOk(now - 601))])
   const { text } = await get(old, 'a')
   t.match(text, 'login ? stale, was: ✔ ok')
   t.match(text, 'system ? stale, was: ✔ ok')
-  t.match(text, 'direct ? not tried yet')
+  t.match(text, 'direct ? not checked yet')
   t.notMatch(text, 'slots ? stale')
 })
 
-t.test('nobody speaks through it, and a stranger is not found', async t => {
+t.test('escapes remote text and returns 404 for an unknown builder', async t => {
   const name = `"><script>alert(1)</script>`
   const outcome = {
     status: 'failed' as const,
@@ -54,14 +54,14 @@ t.test('nobody speaks through it, and a stranger is not found', async t => {
   const state = {
     ...stateOf(builderOf(name), { login: record }, { state: 'down' }),
     failures: [record.last],
-    past: {
+    history: {
       login: [
         {
           status: 'failed',
           kind: 'kex_mismatch',
           at: now,
           durationSeconds: 1,
-          levels: {},
+          trends: {},
         },
       ],
     } as const,
@@ -70,12 +70,12 @@ t.test('nobody speaks through it, and a stranger is not found', async t => {
   t.notMatch(body, '<script>')
   t.notMatch(body, '\u001b')
   t.ok(body.length < 40_000)
-  t.match(text, 'The last failure')
+  t.match(text, 'Last failure')
   t.match(text, '✘ failed (kex_mismatch)')
-  t.equal((await get(snapshotOf([]), 'nobody')).status, 404)
+  t.equal((await get(snapshotOf([]), 'unknown')).status, 404)
 })
 
-t.test('a login shows how far it came', async t => {
+t.test('shows the login phases up to the failed one', async t => {
   const outcome = {
     status: 'failed' as const,
     kind: 'kex_timeout' as const,
@@ -84,20 +84,20 @@ t.test('a login shows how far it came', async t => {
   }
   const state = stateOf(builderOf('a'), { login: recordOf('login', outcome) })
   const { text } = await get(snapshotOf([state]), 'a')
-  t.match(text, /dns 1 ms tcp 20 ms banner 30 ms kex ✘ here it ended auth not reached/)
+  t.match(text, /dns 1 ms tcp 20 ms banner 30 ms kex ✘ failed here auth not reached/)
 })
 
-t.test('the course of the last checks: bars, a table of them, and lines', async t => {
-  const check = (status: 'ok' | 'failed' | 'busy', at: number, levels: Trends = {}) => ({
+t.test('shows recent checks as bars, table and trends', async t => {
+  const check = (status: 'ok' | 'failed' | 'busy', at: number, trends: Trends = {}) => ({
     status,
     kind: status === 'ok' ? null : ('tcp_refused' as const),
     at,
     durationSeconds: at - now + 100,
-    levels,
+    trends,
   })
   const state = {
     ...stateOf(builderOf('a')),
-    past: {
+    history: {
       login: [check('ok', now - 60), check('failed', now - 40), check('ok', now - 20)],
       trust: [check('failed', now - 59), check('busy', now - 40), check('ok', now - 19)],
       canary: [check('busy', now - 30)],
@@ -108,28 +108,28 @@ t.test('the course of the last checks: bars, a table of them, and lines', async 
       memory: [
         check('ok', now - 80, { memoryStallSeconds: 100, load: 0.5 }),
         check('ok', now - 60, { memoryStallSeconds: 101, load: 1 }),
-        // It was restarted in between
+        // A reboot resets the counter
         check('ok', now - 40, { memoryStallSeconds: 2, load: 12.25 }),
         check('ok', now - 20, { memoryStallSeconds: 12, load: 4 }),
       ],
     },
   }
   const { body, text } = await get(snapshotOf([state]), 'a')
-  t.match(body, 'aria-label="The last 4 checks: 1 good, 2 failed, 1 told nothing"')
-  t.match(text, '4 checks, the newest first')
+  t.match(body, 'aria-label="The last 4 checks: 1 good, 2 failed, 1 inconclusive"')
+  t.match(text, '4 checks, newest first')
   t.match(text, /40 s ago login ✘ failed \(tcp_refused\) 60\.0 s/)
   t.match(text, /free space 3\.0 GiB 1\.0 GiB to 3\.0 GiB/)
   t.match(text, /waiting for memory 50\.0 % 5\.0 % to 50\.0 %/)
   t.match(text, /load 4\.00 0\.50 to 12\.25/)
-  t.match(text, /login 80\.0 s 40\.0 s to 80\.0 s/, 'only logins that came to an end')
+  t.match(text, /login 80\.0 s 40\.0 s to 80\.0 s/, 'only completed logins')
 })
 
-t.test('badges', async t => {
+t.test('serves badges', async t => {
   const server = await serve(viewOf(demoSnapshot()), createPageExporter({ version: '1' }))
   t.teardown(() => server.close())
   const badge = await server.get('/badge/mac-1.example.org.svg')
   t.match(badge.type, 'image/svg+xml')
   t.match(badge.body, 'aria-label="mac-1.example.org: down"')
   t.match((await server.get('/badge.svg')).body, 'Nix builders: down')
-  t.equal((await server.get('/badge/nobody.svg')).status, 404)
+  t.equal((await server.get('/badge/unknown.svg')).status, 404)
 })

@@ -6,7 +6,16 @@ import { createDeliveryMetrics } from '../../../src/alerts/delivery/delivery-met
 import { metricsDoc } from '../../../scripts/generate/metrics-doc.ts'
 import { createPrometheusExporter } from '../../../src/exporters/prometheus/prometheus.ts'
 import { kindState } from '../../../src/diagnosis/kinds/index.ts'
-import { clientChecks, type ClientState, probeNames, type CanaryRun, type Result, type Sample, type Snapshot, kindNames } from '../../../src/model/index.ts'
+import {
+  clientChecks,
+  type ClientState,
+  probeNames,
+  type CanaryRun,
+  type Result,
+  type Sample,
+  type Snapshot,
+  kindNames,
+} from '../../../src/model/index.ts'
 import {
   alertOf,
   allOk,

@@ -1,21 +1,21 @@
-import type { BuilderState, Snapshot } from '../../model/index.ts'
-import { freshUntil, resultValue, type SampleContext } from './builder-samples.ts'
+import type { BuilderState, Snapshot } from '../model/index.ts'
+import { freshUntil, resultValue, type FreshnessContext } from './freshness.ts'
 
-/** One thing that a build may ask for, and who can do it. */
+/** A system with a feature, and the builders that can build it. */
 export interface Capability {
   readonly system: string
-  /** Empty for a build that asks for none. */
+  /** Empty for builds that require no feature. */
   readonly feature: string
-  /** Names of the builders that the list promises it of. */
+  /** Names of the builders that advertise it in the builders list. */
   readonly advertised: readonly string[]
-  /** Those of them that are proven able to do it now. */
+  /** Names of those that are verified by a recent build. */
   readonly verified: readonly string[]
 }
 
-/** Every system with every feature that the list promises; where nobody is able builds will feel it. */
+/** Lists every system with every feature that the builders list advertises. */
 export const listCapabilities = (
   { builders }: Snapshot,
-  context: SampleContext,
+  context: FreshnessContext,
 ): readonly Capability[] => {
   const byKey = new Map<
     string,
@@ -23,16 +23,21 @@ export const listCapabilities = (
   >()
   for (const state of builders.values()) {
     const { builder } = state
-    const verifiedNow = verifiedSystems(state, context)
+    const systems = verifiedSystems(state, context)
     const missing = resultValue(state.probes.system?.lastSuccess)?.missingFeatures ?? []
     for (const system of new Set(builder.systems))
       for (const feature of advertisedFeatures(builder)) {
         const key = `${system}\0${feature}`
-        const one = byKey.get(key) ?? { system, feature, advertised: [], verified: [] }
-        byKey.set(key, one)
-        one.advertised.push(builder.name)
-        if (verifiedNow.has(system) && !missing.includes(feature))
-          one.verified.push(builder.name)
+        const capability = byKey.get(key) ?? {
+          system,
+          feature,
+          advertised: [],
+          verified: [],
+        }
+        byKey.set(key, capability)
+        capability.advertised.push(builder.name)
+        if (systems.has(system) && !missing.includes(feature))
+          capability.verified.push(builder.name)
       }
   }
   return [...byKey.values()]
@@ -40,7 +45,10 @@ export const listCapabilities = (
 
 type CapabilityKey = Pick<Capability, 'system' | 'feature'>
 
-/** Features that a build may ask for alone and come here; '' is a build without any. Nix sends no other to mandatory ones. */
+/**
+ * Features of which a build may require exactly one on this builder; '' is a build without features. Nix sends only
+ * builds with all mandatory features to a builder that has some.
+ */
 const advertisedFeatures = ({
   supportedFeatures,
   mandatoryFeatures,
@@ -51,10 +59,10 @@ const advertisedFeatures = ({
     ),
   )
 
-/** What a canary has built there; where no canary can be sent (no local Nix), what a direct build has. */
+/** Systems of the last fresh canary build, or of a direct build where there is no local Nix for canaries. */
 const verifiedSystems = (
   { probes, health }: BuilderState,
-  { now, intervals }: SampleContext,
+  { now, intervals }: FreshnessContext,
 ): ReadonlySet<string> => {
   const lastBuild = probes.canary?.conclusive ?? probes.direct?.conclusive
   if (health.state !== 'healthy' && health.state !== 'degraded') return new Set()
