@@ -2,18 +2,16 @@ import type { ActiveBuilders, Builder, Problem } from '../model/index.ts'
 import { createRun } from '../transport/run.ts'
 import type { Io } from './terminal.ts'
 import { readLocalBuilders } from './read-builders.ts'
-import { parseArguments } from './arguments.ts'
 import { createPaint, type Paint } from './render.ts'
 
 /** The active builders as Nix would see them. Exit 0, or 1 where something about the list is wrong. */
 export const buildersCommand = async (
-  args: readonly string[],
+  { json }: { readonly json: boolean },
   io: Io,
 ): Promise<number> => {
-  const { values } = parseArguments(args, { json: { type: 'boolean' } })
   const active = await readLocalBuilders(createRun(), io.env, io.signal)
   io.out(
-    values['json'] === true
+    json
       ? `${JSON.stringify(buildersJson(active), null, 2)}\n`
       : buildersText(active, createPaint(io.isTerminal, io.env)),
   )

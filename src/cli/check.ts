@@ -22,34 +22,33 @@ import { exitCodes } from './exit-codes.ts'
 import { UsageError, type Io } from './terminal.ts'
 import { closestMatch } from '../text/closest-match.ts'
 import { readLocalBuilders } from './read-builders.ts'
-import { parseArguments } from './arguments.ts'
 import { createPaint, renderReport } from './render.ts'
 import { withTraces } from './traces.ts'
 
-/** Probes every (named) builder once. Exit 0 healthy, 1 degraded, 2 down, 3 unknown, usage or no builder. */
-export const checkCommand = async (args: readonly string[], io: Io): Promise<number> => {
-  const { values, positionals } = parseArguments(args, {
-    canary: { type: 'boolean' },
-    'canary-mode': { type: 'string' },
-    config: { type: 'string' },
-    features: { type: 'boolean' },
-    debug: { type: 'boolean' },
-    json: { type: 'boolean' },
-  })
-  const features = values['features'] === true
-  const mode = parseCanaryMode(
-    features || values['canary'] === true,
-    values['canary-mode'],
-  )
-  const { path, isExplicit } = resolveConfigPath(values['config'], io.env)
+export interface CheckOptions {
+  readonly json: boolean
+  readonly canary: boolean
+  readonly canaryMode: CanaryMode | undefined
+  readonly features: boolean
+  readonly debug: boolean
+  readonly config: string | undefined
+  /** Names or store URIs; all builders if empty. */
+  readonly builders: readonly string[]
+}
+
+/** Probes every selected builder once and prints the report. */
+export const checkCommand = async (options: CheckOptions, io: Io): Promise<number> => {
+  const { features, json } = options
+  const mode = options.canaryMode ?? (features || options.canary ? 'private' : null)
+  const { path, isExplicit } = resolveConfigPath(options.config, io.env)
   const loaded = await loadConfig(path, !isExplicit, validationContext)
   if (!loaded.ok && isExplicit) throw new UsageError(loaded.errors.join('\n'))
-  // Whoever may not read the daemon's configuration shall be able to look all the same
-  if (!loaded.ok) io.err(`${loaded.errors.join('\n')}\nso the defaults hold\n`)
+  // Users who cannot read the daemon's configuration can check with the defaults
+  if (!loaded.ok) io.err(`${loaded.errors.join('\n')}\nusing defaults\n`)
   const stuckAfterHours = loaded.ok ? loaded.config.slots.stuckAfterHours : 24
   const run = createRun()
   const active = await readLocalBuilders(run, io.env, io.signal)
-  const selected = selectBuilders(active, positionals)
+  const selected = selectBuilders(active, options.builders)
   const report = await checkOnce(
     active,
     {
@@ -57,32 +56,21 @@ export const checkCommand = async (args: readonly string[], io: Io): Promise<num
       mode,
       features,
       stuckAfterHours,
-      traces:
-        values['debug'] === true
-          ? createTraces({ clock: systemClock, maxChars: maxTraceChars })
-          : noTraces,
+      traces: options.debug
+        ? createTraces({ clock: systemClock, maxChars: maxTraceChars })
+        : noTraces,
     },
     io,
     run,
   )
   io.out(
-    values['json'] === true
+    json
       ? `${JSON.stringify(report, null, 2)}\n`
       : `${renderReport(report, createPaint(io.isTerminal, io.env))}\n`,
   )
-  if (selected.length === 0 && active.problems.length === 0 && values['json'] !== true)
-    io.err(`no builders are configured; looked at ${active.files.join(', ')}\n`)
+  if (selected.length === 0 && active.problems.length === 0 && !json)
+    io.err(`no builders are configured in ${active.files.join(', ')}\n`)
   return exitCodes[report.state]
-}
-
-const parseCanaryMode = (
-  requested: boolean,
-  mode: string | boolean | undefined,
-): CanaryMode | null => {
-  if (mode === undefined) return requested ? 'private' : null
-  if (mode !== 'private' && mode !== 'daemon')
-    throw new UsageError('--canary-mode is private or daemon')
-  return mode
 }
 
 const selectBuilders = (

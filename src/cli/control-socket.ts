@@ -20,11 +20,8 @@ export const defaultControlSocket = (env: Io['env'], uid: number): string | null
 const maxResponseBytes = 64 * 1024 * 1024
 
 /** The socket that `--socket` names, or the usual one. Throws UsageError where there is no usual one. */
-export const resolveControlSocket = (
-  option: string | boolean | undefined,
-  io: Io,
-): string => {
-  if (typeof option === 'string') return option
+export const resolveControlSocket = (option: string | undefined, io: Io): string => {
+  if (option !== undefined) return option
   const socket = defaultControlSocket(io.env, process.getuid?.() ?? 0)
   if (socket) return socket
   throw new UsageError(

@@ -1,21 +1,16 @@
 import { isKind, kindNames } from '../model/index.ts'
-import { closestMatch } from '../text/closest-match.ts'
 import { renderRunbook } from '../diagnosis/runbook.ts'
+import { closestMatch } from '../text/closest-match.ts'
 import { UsageError, type Io } from './terminal.ts'
-import { parseArguments } from './arguments.ts'
 
-/** The runbook entry of a kind. Exit 0, or 3 where there is no such kind. */
-export const explainCommand = (args: readonly string[], io: Io): Promise<number> => {
-  const { positionals } = parseArguments(args, {})
-  const [kind, ...more] = positionals
-  if (kind === undefined || more.length > 0)
-    throw new UsageError(
-      `say: builder-monitor explain KIND, one of ${kindNames.join(' ')}`,
-    )
+/** Prints the runbook page of a kind. */
+export const explainCommand = (kind: string, io: Io): Promise<number> => {
   if (!isKind(kind)) {
     const suggestion = closestMatch(kind, kindNames)
     throw new UsageError(
-      `there is no kind ${kind}${suggestion ? `, did you mean ${suggestion}?` : ''}`,
+      suggestion
+        ? `no kind is called ${kind}, did you mean ${suggestion}?`
+        : `no kind is called ${kind}; the kinds are ${kindNames.join(' ')}`,
     )
   }
   io.out(renderRunbook(kind))

@@ -1,3 +1,4 @@
+import { styleText } from 'node:util'
 import {
   probeNames,
   type CanaryRun,
@@ -19,16 +20,17 @@ export interface Paint {
   readonly bold: (text: string) => string
 }
 
-const escape = String.fromCharCode(27)
-const color = (code: number) => (text: string) => `${escape}[${code}m${text}${escape}[0m`
-const [red, green, yellow, blue, dim, bold] = [31, 32, 33, 34, 2, 1].map(color) as [
-  (t: string) => string,
-  (t: string) => string,
-  (t: string) => string,
-  (t: string) => string,
-  (t: string) => string,
-  (t: string) => string,
+type Style = Parameters<typeof styleText>[0]
+/** Colors regardless of what standard output is: `createPaint` decides. */
+const style = (format: Style) => (text: string) =>
+  styleText(format, text, { validateStream: false })
+const [red, green, yellow, blue] = [
+  style('red'),
+  style('green'),
+  style('yellow'),
+  style('blue'),
 ]
+const [dim, bold] = [style('dim'), style('bold')]
 
 const plain: Paint = {
   state: (_, t) => t,

@@ -19,7 +19,8 @@ import { createSendTestAlert } from '../alerts/delivery/send-test-alert.ts'
 import { createRuleSampleCollector } from '../exporters/prometheus/rule-samples.ts'
 import { notifyStatus } from '../exporters/systemd.ts'
 import { createHealthLog } from '../exporters/health-log.ts'
-import { createLog, logFormats, logLevels } from '../log/log.ts'
+import { createLog } from '../log/log.ts'
+import type { LogFormat, LogLevel } from '../log/options.ts'
 import type { ActiveBuilders, LocalNix, Run } from '../model/index.ts'
 import { extractSamples } from '../probes/index.ts'
 import { createCheckClient } from '../probes/client/checks.ts'
@@ -39,48 +40,39 @@ import { defaultControlSocket } from './control-socket.ts'
 import { UsageError, wantsColor, type Io } from './terminal.ts'
 import { readLocalBuilders } from './read-builders.ts'
 import { validationContext } from './validation-context.ts'
-import { parseArguments } from './arguments.ts'
 
 /** Of each attempt that `/builders/NAME?debug` shows: 200 builders stay within a few MB. */
 const maxTraceChars = 4096
 const configErrorExitCode = 78 // EX_CONFIG of sysexits.h: systemd shall not restart for it
 
-/** `run`: the daemon, until SIGTERM. Exit 0, 78 for a bad configuration, 1 where it cannot start. */
-export const runCommand = (
-  args: readonly string[],
-  io: Io,
-  overrides: TestOverrides = {},
-): Promise<number> => run(args, io, false, overrides)
+export interface RunOptions {
+  readonly config: string | undefined
+  readonly listen: readonly string[] | undefined
+  readonly webConfigFile: string | undefined
+  readonly logFormat: LogFormat | undefined
+  readonly logLevel: LogLevel | undefined
+  /** Runs over the simulated builders. */
+  readonly demo: boolean
+  /** Runs over the simulated builders if no builder is configured. */
+  readonly orDemo: boolean
+  /** Number of simulated builders. */
+  readonly demoBuilders: string | undefined
+}
 
-/** `demo`: the daemon over the embedded fleet. */
-export const demoCommand = (args: readonly string[], io: Io): Promise<number> =>
-  run(args, io, true, {})
-
-/** What only tests of the whole program set: they have no five minutes to wait for an alert. */
+/** Set only by tests of the whole program, which cannot wait five minutes for an alert. */
 export type TestOverrides = Pick<DaemonDeps, 'alertForMultiplier'>
 
-const run = async (
-  args: readonly string[],
+/** Runs the daemon until SIGTERM. Returns 0, 78 for an invalid configuration, 1 if it cannot start. */
+export const runCommand = async (
+  options: RunOptions,
   io: Io,
-  demo: boolean,
-  overrides: TestOverrides,
+  overrides: TestOverrides = {},
 ): Promise<number> => {
-  const { values, lists } = parseArguments(args, {
-    config: { type: 'string' },
-    listen: { type: 'string' },
-    'log-format': { type: 'string' },
-    'web.config.file': { type: 'string' },
-    'log-level': { type: 'string' },
-    'or-demo': { type: 'boolean' },
-    'demo-builders': { type: 'string' },
-  })
-  const level = parseChoice('--log-level', values['log-level'], logLevels)
-  const format = parseChoice('--log-format', values['log-format'], logFormats)
-  const listen = lists['listen']
+  const { listen } = options
   for (const address of listen ?? [])
     if (!parseListen(address))
       throw new UsageError(`--listen ${address} is neither host:port nor unix:/path`)
-  const { path, isExplicit } = resolveConfigPath(values['config'], io.env)
+  const { path, isExplicit } = resolveConfigPath(options.config, io.env)
   // The newest good one
   let effective: Config | null = null
   const load = async () => {
@@ -90,14 +82,14 @@ const run = async (
   }
   const runLocal = createRun()
   const loaded = await load()
-  const web = await loadWeb(resolveWebConfigPath(values['web.config.file'], io.env))
+  const web = await loadWeb(resolveWebConfigPath(options.webConfigFile, io.env))
   if (!loaded.ok || web?.first.ok === false)
     return failToStart(configErrorExitCode, collectErrors(loaded, web?.first), {
       io,
       runLocal,
     })
-  const log = createLog(level ?? loaded.config.logLevel, {
-    format: format ?? loaded.config.logFormat,
+  const log = createLog(options.logLevel ?? loaded.config.logLevel, {
+    format: options.logFormat ?? loaded.config.logFormat,
     isTerminal: io.isTerminal,
     withColour: wantsColor(io.isTerminal, io.env),
     journalStream: io.env['JOURNAL_STREAM'],
@@ -113,10 +105,8 @@ const run = async (
     return credentials.attachCredentials(active)
   }
   const wantsDemo =
-    demo || (values['or-demo'] === true && (await hasNoBuilders(readLocal, io.signal)))
-  const fleet = wantsDemo
-    ? await startDemoFleet(demoOptions(values['demo-builders']))
-    : null
+    options.demo || (options.orDemo && (await hasNoBuilders(readLocal, io.signal)))
+  const fleet = wantsDemo ? await startDemoFleet(demoOptions(options.demoBuilders)) : null
   const traces = createTraces({ clock: systemClock, maxChars: maxTraceChars })
   const stateDirectory = io.env['STATE_DIRECTORY']?.split(':')[0]
   const stateFile =
@@ -150,7 +140,7 @@ const run = async (
     monotonic: systemClock.monotonic,
   })
   const config =
-    fleet && values['demo-builders'] === undefined
+    fleet && options.demoBuilders === undefined
       ? withDemoSchedule(loaded.config)
       : loaded.config
   effective = config
@@ -237,17 +227,6 @@ const keepRunning = async (
   return 0
 }
 
-const parseChoice = <T extends string>(
-  name: string,
-  option: string | boolean | undefined,
-  choices: readonly T[],
-): T | null => {
-  if (option === undefined) return null
-  const choice = choices.find(one => one === option)
-  if (!choice) throw new UsageError(`${name} is one of ${choices.join(', ')}`)
-  return choice
-}
-
 const hasNoBuilders = async (
   read: (signal: AbortSignal) => Promise<ActiveBuilders>,
   signal: AbortSignal,
@@ -275,7 +254,7 @@ const demoBuilders = (fleet: DemoFleet): ActiveBuilders => ({
   nix: fleet.nix,
 })
 
-const demoOptions = (count: string | boolean | undefined): { count?: number } => {
+const demoOptions = (count: string | undefined): { count?: number } => {
   if (count === undefined) return {}
   const builderCount = Number(count)
   if (!Number.isInteger(builderCount) || builderCount < 1 || builderCount > 1000)

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import type { LogFormat, LogLevel } from '../log/log.ts'
+import type { LogFormat, LogLevel } from '../log/options.ts'
 import { closestMatch } from '../text/closest-match.ts'
 import { validateAlerting, type AlertingConfig } from './alerting.ts'
 import { createSchemaValidator, type SchemaError } from './schema-validator.ts'

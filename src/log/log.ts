@@ -1,5 +1,6 @@
 import { fstatSync } from 'node:fs'
 import { pino } from 'pino'
+import type { LogFormat, LogLevel } from './options.ts'
 import { prettyLine } from './pretty.ts'
 
 /** The part of pino's logger that rooms use: an object of fields first, then a constant lower-case message. */
@@ -10,12 +11,6 @@ export interface Log {
   error(fields: object, message: string): void
   child(bindings: object): Log
 }
-
-export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
-export type LogLevel = (typeof logLevels)[number]
-
-export const logFormats = ['auto', 'json', 'pretty'] as const
-export type LogFormat = (typeof logFormats)[number]
 
 export interface LogOptions {
   /** `auto` is pretty on a terminal and JSON elsewhere, as in a service. */

@@ -9,7 +9,7 @@ import t, { type Test } from 'tap'
 import { certificate, certificatePath } from '../support/certificates.ts'
 import { conf, run, scratch, start } from './support.ts'
 
-// Most of it is waiting for processes
+// Mostly waits for processes
 t.jobs = 4
 
 const authorization = `Basic ${Buffer.from('alice:wonderland').toString('base64')}`
@@ -72,7 +72,7 @@ const begin = async (t: Test, web: string) => {
   t.teardown(() => daemon.child.kill('SIGKILL'))
   await daemon.saw(/"msg":"started"/)
   const socketPath = at('control.sock')
-  /** As the command does, which is too slow to be run often. */
+  /** Same request as the reload command, which is too slow to run often. */
   const reloadNow = () =>
     new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
       plainRequest({ socketPath, path: '/-/reload', method: 'POST' }, answer => {
@@ -129,7 +129,7 @@ t.test('no scrape fails during 20 reloads of everything', async t => {
   t.same(failures, [], `${counts.kept} and ${counts.fresh} scrapes`)
 })
 
-t.test('a changed certificate and a changed password need no reload', async t => {
+t.test('changed certificates and passwords apply without a reload', async t => {
   const { at, put, port, daemon } = await begin(t, web)
   t.equal((await ask(port)).status, 200)
   t.equal((await ask(port, { headers: {} })).status, 401)
@@ -146,7 +146,7 @@ t.test('a changed certificate and a changed password need no reload', async t =>
   t.equal((await ask(port, { headers: bob })).status, 200)
 })
 
-t.test('a bad reload is told, counted, and changes nothing', async t => {
+t.test('a failed reload is reported, counted and changes nothing', async t => {
   const { at, listen, port, reload, daemon } = await begin(t, web)
   const success = async () =>
     /^builder_monitor_config_last_reload_successful (\d)$/m.exec(
@@ -188,7 +188,7 @@ t.test('a bad reload is told, counted, and changes nothing', async t => {
   t.match(await daemon.ended, { code: 0 })
 })
 
-t.test('TLS is taken away and given back', async t => {
+t.test('a reload turns TLS off and on', async t => {
   const { at, port, reload } = await begin(t, web)
   await writeFile(at('web.yml'), '')
   t.match(await reload(), { code: 0 })
@@ -198,7 +198,7 @@ t.test('TLS is taken away and given back', async t => {
   t.equal((await ask(port)).status, 200)
 })
 
-t.test('several addresses by option, and a unix socket', async t => {
+t.test('run serves several addresses and a unix socket', async t => {
   const directory = await scratch(t)
   const socketPath = join(directory, 'web.sock')
   const args = ['run', '--listen', '127.0.0.1:0', '--listen', `unix:${socketPath}`]
@@ -224,7 +224,7 @@ t.test('several addresses by option, and a unix socket', async t => {
   t.match(await daemon.ended, { code: 0 })
 })
 
-t.test('what is wrong at start is a sentence and an exit code', async t => {
+t.test('run prints errors at start and exits with 78, 1 or 3', async t => {
   const env = await conf(t, '')
   const directory = env['NIX_CONF_DIR']!
   const file = join(directory, 'web.yml')
@@ -250,7 +250,7 @@ t.test('what is wrong at start is a sentence and an exit code', async t => {
   })
 })
 
-t.test('the unit is told why it cannot start', async t => {
+t.test('run sends the reason to systemd when it cannot start', async t => {
   const env = await conf(t, '')
   const directory = env['NIX_CONF_DIR']!
   // Stands in for systemd-notify, which is not everywhere
@@ -284,13 +284,13 @@ t.test('the unit is told why it cannot start', async t => {
   t.match(status, `STATUS=cannot listen on ${address}: the address is in use`)
 })
 
-t.test('config check tells all of a web configuration file', async t => {
+t.test('config check prints all errors of a web configuration file', async t => {
   const file = join(await scratch(t), 'web.yml')
   await writeFile(file, 'http_server_config: { http2: true }\n')
   const check = () => run(['config', 'check', '--web.config.file', file])
   t.match(await check(), {
     code: 0,
-    stdout: `${file}: good\n`,
+    stdout: `${file}: OK\n`,
     stderr: `${file}:1: http2 is accepted but not offered: HTTP/1.1 is served (warning)\n`,
   })
   await writeFile(file, 'basic_auth_users: { a: b }\nrate_limit: { brust: 1 }\n')

@@ -20,16 +20,18 @@ const rulesFile = fileURLToPath(new URL('../../prometheus/alerts.yml', import.me
 /** Five minutes are three seconds here; nothing that a user could set. */
 const patience = 0.01
 const driver = `
-import { runCommand } from '/lab/project/dist/cli/run.js'
+import { runCli } from '/lab/project/dist/cli/command.js'
+import { createRunCommand } from '/lab/project/dist/cli/commands/run.js'
 const stop = new AbortController()
 process.once('SIGTERM', () => stop.abort(new Error('SIGTERM')))
-process.exitCode = await runCommand(process.argv.slice(2), {
+const command = createRunCommand({ alertForMultiplier: ${patience} })
+process.exitCode = await runCli([command], ['run', ...process.argv.slice(2)], {
   out: text => void process.stdout.write(text),
   err: text => void process.stderr.write(text),
   env: process.env,
   isTerminal: false,
   signal: stop.signal,
-}, { alertPatience: ${patience} })
+})
 `
 
 const freePort = () =>
