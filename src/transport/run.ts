@@ -1,22 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { StringDecoder } from 'node:string_decoder'
 import type { Run, RunRequest, RunResult } from '../model/index.ts'
+import { killGroup, terminateGroup } from './process-group.ts'
 
 const defaultMaxBytes = 256 * 1024
-/** How long a group may take to obey SIGTERM. Nix removes its temporary files in that time. */
-const graceMs = 1500
-
-/** Kills a process group that may be gone already. */
-const killGroup = (child: ChildProcess, signal: NodeJS.Signals): void => {
-  if (child.pid === undefined) return
-  try {
-    process.kill(-child.pid, signal)
-  } catch {
-    // ESRCH: it is gone, which is what we want
-  }
-}
-
-/** Collects text up to a cap, then only counts on. */
+/** Collects output up to a limit and drops the rest. */
 const outputCollector = (maxBytes: number) => {
   const chunks: Buffer[] = []
   let size = 0
@@ -33,7 +21,7 @@ const outputCollector = (maxBytes: number) => {
   }
 }
 
-/** Splits a stream into lines of at most `maxLine` characters, with no memory beyond one line. */
+/** Splits a stream into lines, cut at `maxLine` characters. Buffers at most one line. */
 const lineSplitter = (onLine: (line: string) => void, maxLine = 16_384) => {
   let rest = ''
   return {
@@ -54,8 +42,8 @@ const lineSplitter = (onLine: (line: string) => void, maxLine = 16_384) => {
 }
 
 /**
- * Starts programs, each in its own process group, so that a deadline ends all of its children too (ssh, hooks).
- * Standard input is /dev/null unless text is given. Never rejects: what went wrong is in the result.
+ * Creates a function that runs programs, each in its own process group, so that an abort also ends its children (ssh,
+ * hooks). Standard input is /dev/null unless given. Never rejects: errors are in the result.
  */
 export const createRun = (): Run => request =>
   new Promise<RunResult>(resolve => {
@@ -76,7 +64,7 @@ export const createRun = (): Run => request =>
     try {
       child = start(request)
     } catch (error) {
-      // A NUL in a word is thrown, not told by an event
+      // spawn throws for a NUL in an argument instead of emitting an error
       const { code, message } = error as NodeJS.ErrnoException
       return finish({ code: null, signal: null, spawnError: code ?? message })
     }
@@ -84,8 +72,7 @@ export const createRun = (): Run => request =>
     const decoder = new StringDecoder('utf8')
     let killTimer: NodeJS.Timeout | undefined
     const abort = () => {
-      killGroup(child, 'SIGTERM')
-      killTimer = setTimeout(() => killGroup(child, 'SIGKILL'), graceMs)
+      killTimer = terminateGroup(child)
     }
     signal.addEventListener('abort', abort, { once: true })
 
@@ -99,7 +86,7 @@ export const createRun = (): Run => request =>
       err.add(chunk)
       lines?.add(decoder.write(chunk))
     })
-    child.stdin?.on('error', () => undefined) // EPIPE: the child did not want its input
+    child.stdin?.on('error', () => undefined) // EPIPE: the child did not read its input
     if (request.stdin !== undefined) child.stdin?.end(request.stdin)
 
     let settled = false
@@ -108,14 +95,14 @@ export const createRun = (): Run => request =>
       settled = true
       signal.removeEventListener('abort', abort)
       if (killTimer) clearTimeout(killTimer)
-      // A child that outlived its leader would keep slots, or hold the pipe open for ever
+      // Surviving children would keep build slots or the pipes open
       killGroup(child, 'SIGKILL')
       lines?.end()
       finish({ code, signal: name, spawnError })
     }
     child.on('exit', (code, name) => {
-      // Wait for the pipes a moment: 'close' comes at once unless a grandchild holds them
-      // A starved loop rings the timer before it reads the pipes: one more turn of the poll phase first
+      // 'close' follows at once unless a grandchild keeps the pipes open. setImmediate lets a starved event loop read
+      // the pipes once more before the timer's result counts
       const closeTimer = setTimeout(() => setImmediate(() => done(code, name)), 1000)
       child.on('close', () => {
         clearTimeout(closeTimer)

@@ -35,7 +35,7 @@ const pidIn = async (file: string): Promise<number> => {
   return Number(readFileSync(file, 'utf8'))
 }
 
-t.test('a program: output, code, signal, input', async t => {
+t.test('returns output, code and signal, and passes input', async t => {
   t.match(await sh('echo out; echo err >&2; exit 3'), {
     code: 3,
     signal: null,
@@ -52,7 +52,7 @@ t.test('a program: output, code, signal, input', async t => {
   t.match(await sh('echo "$A-$B"', { env: { A: '1', B: undefined } }), { stdout: '1-\n' })
 })
 
-t.test('a program that cannot be started is a result', async t => {
+t.test('returns a result for a program that cannot be started', async t => {
   const start = (more: Partial<RunRequest>) =>
     run({ file: '/bin/true', args: [], signal: never, ...more })
   t.match(await start({ file: '/nonexistent/x' }), { code: null, spawnError: 'ENOENT' })
@@ -64,7 +64,7 @@ t.test('a program that cannot be started is a result', async t => {
   t.match(await start({ signal: aborted }), { code: null, aborted: true })
 })
 
-t.test('output is capped, and what is beyond is told', async t => {
+t.test('limits output and reports truncation', async t => {
   const { stdout, stderr, truncated } = await sh(
     'yes | head -c 1000000; echo short >&2',
     {
@@ -77,7 +77,7 @@ t.test('output is capped, and what is beyond is told', async t => {
   t.equal((await sh('printf 12345', { maxBytes: 5 })).truncated, false)
 })
 
-t.test('lines of stderr as they come', async t => {
+t.test('reports lines of stderr immediately', async t => {
   const lines: string[] = []
   await sh(`printf 'one\\ntw\\303' >&2; sleep 0.1; printf '\\274\\nlast' >&2`, {
     onStderrLine: line => lines.push(line),
@@ -93,7 +93,7 @@ t.test('lines of stderr as they come', async t => {
   )
 })
 
-t.test('an abort ends the whole group', async t => {
+t.test('an abort terminates the whole process group', async t => {
   const directory = directoryOf(t)
   const abort = new AbortController()
   const [child, stubborn] = [join(directory, 'child'), join(directory, 'stubborn')]
@@ -111,7 +111,7 @@ t.test('an abort ends the whole group', async t => {
   await until(() => !pids.some(lives))
 })
 
-t.test('one that ignores SIGTERM is killed', async t => {
+t.test('kills a program that ignores SIGTERM', async t => {
   const abort = new AbortController()
   const file = join(directoryOf(t), 'pid')
   const running = sh(`trap '' TERM; echo $$ > ${file}; while :; do sleep 0.1; done`, {
@@ -123,7 +123,7 @@ t.test('one that ignores SIGTERM is killed', async t => {
   t.notOk(lives(pid))
 })
 
-t.test('what a program leaves behind goes with it', async t => {
+t.test('kills children that a program leaves behind', async t => {
   const file = join(directoryOf(t), 'pid')
   const started = performance.now()
   const { code, stdout } = await sh(`sleep 60 & echo $! > ${file}; echo done`)
@@ -133,7 +133,7 @@ t.test('what a program leaves behind goes with it', async t => {
   await until(() => !lives(pid))
 })
 
-t.test('the gate', async t => {
+t.test('the semaphore limits concurrency', async t => {
   const gate = createSemaphore(2)
   const [a, b] = [await gate.acquire(never), await gate.acquire(never)]
   const order: string[] = []
@@ -155,7 +155,7 @@ t.test('the gate', async t => {
   await t.rejects(gate.acquire(AbortSignal.abort(new Error('no'))), { message: 'no' })
 })
 
-t.test('a login through a proxy, which ends with the connection', async t => {
+t.test('logs in through a proxy that ends with the connection', async t => {
   const { port } = await sshServer(t)
   const file = join(directoryOf(t), 'pid')
   const relay = `const s=require("net").connect(+process.argv[1],"127.0.0.1");process.stdin.pipe(s).pipe(process.stdout)`
@@ -172,7 +172,7 @@ t.test('a login through a proxy, which ends with the connection', async t => {
   t.equal(await connection?.closed, 'closed')
 })
 
-t.test('a proxy that ends takes the connection with it', async t => {
+t.test('the connection ends with its proxy', async t => {
   const { port } = await sshServer(t, { exec: () => undefined })
   const file = join(directoryOf(t), 'pid')
   const relay = `const s=require("net").connect(+process.argv[1],"127.0.0.1");process.stdin.pipe(s).pipe(process.stdout)`
@@ -182,7 +182,7 @@ t.test('a proxy that ends takes the connection with it', async t => {
   t.ok(await connection?.closed)
 })
 
-t.test('a proxy that only closes its output is over too', async t => {
+t.test('the connection ends when the proxy closes its output', async t => {
   const { port } = await sshServer(t, { exec: () => undefined })
   const file = join(directoryOf(t), 'pid')
   const relay = `const s=require("net").connect(+process.argv[1],"127.0.0.1");process.stdin.pipe(s);s.on("data",d=>process.stdout.write(d));process.on("SIGUSR2",()=>{s.removeAllListeners("data");require("fs").closeSync(1)})`
@@ -194,7 +194,7 @@ t.test('a proxy that only closes its output is over too', async t => {
   await until(() => !lives(pid))
 })
 
-t.test('a proxy that fails says why, and is ended when the login fails', async t => {
+t.test('reports the error of a proxy and terminates it when the login fails', async t => {
   const through = async (proxyCommand: string) =>
     (await dialTo(t, 22, { target: { proxyCommand } })()).outcome
   t.match(
@@ -204,13 +204,13 @@ t.test('a proxy that fails says why, and is ended when the login fails', async t
     {
       status: 'failed',
       kind: 'tcp_refused',
-      params: { detail: /the proxy says: .*Connection refused/ },
+      params: { detail: /proxy: .*Connection refused/ },
     },
   )
   t.match(await through('/nonexistent/proxy %h %p'), {
     status: 'failed',
     kind: 'connection_lost',
-    params: { detail: /the proxy says: .*not found/ },
+    params: { detail: /proxy: .*not found/ },
   })
   t.match(await through('echo hello'), { kind: 'not_ssh' })
   // It is gone before we write, and what it said has not been read yet
@@ -234,7 +234,7 @@ t.test('a proxy that fails says why, and is ended when the login fails', async t
   await until(() => !lives(pid))
 })
 
-t.test('a stubborn proxy is killed', async t => {
+t.test('kills a proxy that ignores SIGTERM', async t => {
   const file = join(directoryOf(t), 'pid')
   const proxy = openProxy(
     `trap '' TERM; echo $$ > ${file}; while :; do sleep 0.1; done`,
@@ -249,7 +249,7 @@ t.test('a stubborn proxy is killed', async t => {
   await until(() => !lives(pid))
 })
 
-t.test('after it all a process ends by itself', async t => {
+t.test('a process exits after all connections are closed', async t => {
   const { port } = await sshServer(t)
   const program = `
     import { connect } from 'node:net'

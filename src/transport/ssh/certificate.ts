@@ -1,20 +1,20 @@
-/** What of an OpenSSH certificate tells when it ends (OpenSSH, PROTOCOL.certkeys). */
+/** Identity and validity of an OpenSSH certificate (OpenSSH, PROTOCOL.certkeys). */
 export interface Certificate {
   readonly role: 'user' | 'host'
-  /** What its authority calls it; untrusted text. */
+  /** Key id set by the CA; untrusted text. */
   readonly keyId: string
-  /** Unix seconds; null where it is valid from the beginning. */
+  /** Unix seconds; null if there is no lower limit. */
   readonly validFrom: number | null
-  /** Unix seconds; null where it is valid for ever. */
+  /** Unix seconds; null if it never expires. */
   readonly validUntil: number | null
 }
 
-/** More does not fit into a packet of OpenSSH (packet.c PACKET_MAX_SIZE). */
+/** Limit of an OpenSSH packet (packet.c PACKET_MAX_SIZE). */
 const maxBytes = 256 * 1024
 const maxKeyIdBytes = 1024
 const forever = 0xffff_ffff_ffff_ffffn
 
-/** The fields between the nonce and the serial number: those of the plain public key, all of them strings or mpints. */
+/** Number of fields between nonce and serial number: those of the plain public key, all strings or mpints. */
 const keyFields: Readonly<Record<string, number>> = {
   'ssh-rsa': 2,
   'ssh-dss': 4,
@@ -26,7 +26,7 @@ const keyFields: Readonly<Record<string, number>> = {
   'sk-ecdsa-sha2-nistp256': 3,
 }
 
-/** Reads a line `TYPE BASE64 COMMENT` as ssh-keygen and `ssh-add -L` write it. Null where it is no certificate. */
+/** Parses a line `TYPE BASE64 COMMENT` of ssh-keygen or `ssh-add -L`; null if it is not a certificate. */
 export const parseCertificateLine = (line: string): Certificate | null => {
   const [type = '', blob = ''] = line.trim().split(/\s+/, 2)
   if (!isCertificateType(type) || blob.length > 2 * maxBytes) return null
@@ -34,11 +34,10 @@ export const parseCertificateLine = (line: string): Certificate | null => {
   return parseCertificate(Buffer.from(blob, 'base64'))
 }
 
-/** Certificate types are those of keys with `-cert-v01@openssh.com` behind them. */
 const isCertificateType = (type: string): boolean =>
   type.endsWith('-cert-v01@openssh.com')
 
-/** Reads the fields up to the validity; what stands behind them is not looked at. Null where the bytes are no certificate. */
+/** Parses the fields up to the validity and ignores the rest; null if the bytes are not a certificate. */
 export const parseCertificate = (blob: Buffer): Certificate | null => {
   if (blob.length > maxBytes) return null
   let at = 0
@@ -74,13 +73,13 @@ export const parseCertificate = (blob: Buffer): Certificate | null => {
   }
 }
 
-/** The largest date of JavaScript stands for all that is later, so that it can be printed. */
+/** Limits a time to the largest date of JavaScript, so that it can be printed. */
 const seconds = (value: bigint): number =>
   value > 8_640_000_000_000n ? 8_640_000_000_000 : Number(value)
 
 /**
- * The host certificates that were presented (the builder's, and those of jump hosts), out of what `ssh -v` says
- * (sshconnect.c check_host_key, sshkey.c sshkey_format_cert_validity). It prints local time: run it with TZ=UTC.
+ * Parses the presented host certificates (of the builder and of jump hosts) from the output of `ssh -v` (sshconnect.c
+ * check_host_key, sshkey.c sshkey_format_cert_validity). ssh prints local time: run it with TZ=UTC.
  */
 export const parsePresentedCertificates = (verbose: string): Certificate[] =>
   verbose.split('\n').flatMap(line => {

@@ -16,17 +16,17 @@ import {
 } from './prepare-login.ts'
 import { resolveTarget } from './ssh-config.ts'
 
-/** Why a login ended. */
+/** Why a login failed. */
 export interface LoginFailure {
   readonly status: 'failed' | 'busy'
   readonly kind: Kind
   readonly params: Params
   readonly evidence?: string
-  /** True where only the real ssh may say so. */
+  /** True if only OpenSSH can confirm this failure. */
   readonly confirmWithOpenssh: boolean
 }
 
-/** Asks the real ssh; where it logs in, the builder is watched through it. `red` is what ssh2 saw. */
+/** Retries a login with OpenSSH. If that succeeds, the builder is monitored through OpenSSH. `failure` is the result of ssh2. */
 export const confirmWithOpenssh = async (
   login: PreparedLogin,
   context: DialContext,
@@ -40,10 +40,7 @@ export const confirmWithOpenssh = async (
     deps.env,
     signal,
   )
-  trace(
-    attempt.loggedIn ? 'the real ssh logs in' : 'the real ssh cannot log in',
-    attempt.stderr,
-  )
+  trace(attempt.loggedIn ? 'OpenSSH logs in' : 'OpenSSH cannot log in', attempt.stderr)
   const knownValue: LoginValue = failure.value ?? buildLoginValue(login)
   const value = {
     ...knownValue,
@@ -75,7 +72,7 @@ export const confirmWithOpenssh = async (
   }
   const status = kind === 'sshd_throttled' ? 'busy' : 'failed'
   const outcome = { status, kind, params, ...(evidence ? { evidence } : {}) } as const
-  // Nothing came out of the proxy, so that ssh does not even know whom it speaks with
+  // The proxy sent nothing: ssh does not even know the peer's address
   const endedEarly = /UNKNOWN port 65535/.test(attempt.stderr)
   const finalFailure =
     endedEarly && isJumpHostFailure(login.target, attempt.stderr)
@@ -84,7 +81,7 @@ export const confirmWithOpenssh = async (
   return { outcome: withValue(finalFailure, value), connection: null }
 }
 
-/** Finds out what is wrong with the jump host, and tells those who wait for it. */
+/** Attributes a failure to the jump host and reports it to other logins that wait for the jump host. */
 export const reportJumpHostFailure = async (
   { target, command }: PreparedLogin,
   { deps: { run, env }, signal, reportJumpHost }: DialContext,
@@ -98,7 +95,7 @@ export const reportJumpHostFailure = async (
   return attributed
 }
 
-/** A busy sshd leaves nothing to show but that. */
+/** Adds the value to a failure; a busy outcome has no value. */
 export const withValue = (
   finalFailure: JumpHostFailure,
   value: LoginValue,
@@ -107,18 +104,18 @@ export const withValue = (
     ? { ...finalFailure, status: 'failed', value }
     : { ...finalFailure, status: 'busy' }
 
-/** Where there is no other key, nobody can be asked to touch this one. */
+/** Explains a failure if the only key is a security key, which must be touched. */
 const securityKeyParams = ({ identities }: PreparedLogin): Params => {
   const [key] = identities.opensshOnly
   return key === undefined || identities.usable.length > 0
     ? {}
     : {
         key,
-        detail: `${key} is a security key: somebody has to plug it in and touch it, and nobody does for nix-daemon`,
+        detail: `${key} is a security key: it must be plugged in and touched at each login, which is impossible for nix-daemon`,
       }
 }
 
-/** sshd only says no to a certificate that is not valid any more; the certificate itself tells. */
+/** Replaces auth_denied by certificate_expired if a certificate has expired: sshd does not report the reason. */
 const explainExpiredCertificate = (
   { certificates }: PreparedLogin,
   clock: Clock,
@@ -137,7 +134,7 @@ const explainExpiredCertificate = (
   }
 }
 
-/** What we looked at ourselves (key files, known_hosts lines) is finer than ssh's words, where they do not contradict. */
+/** Prefers our own kind (from key files, known_hosts lines) if it refines that of ssh's messages without contradicting it. */
 const mostSpecificKind = (ours: Kind | undefined, theirs: Kind | undefined): Kind => {
   if (!ours) return theirs ?? 'unclassified'
   if (!theirs || theirs === ours) return ours

@@ -30,14 +30,14 @@ import type { SshTarget } from './ssh-config.ts'
 import { loginWithSsh2, type Ssh2Login } from './ssh2.ts'
 import { formatConnect, formatHostKeyCheck } from './format-trace.ts'
 
-/** Seconds; OpenSSH would wait for the kernel, about two minutes. */
+/** Without this limit OpenSSH waits for the kernel, about two minutes. */
 const connectTimeoutSeconds = 5
 const bannerMs = 5000
 const totalMs = 10_000
-/** A dead address that costs less than this hurts nobody (an IPv6 address without a route fails at once). */
+/** Unreachable addresses are reported if they cost at least this (an IPv6 address without a route fails at once). */
 const slowAddressSeconds = 1
 
-/** Reaches the host and logs in with ssh2; what only the real ssh may call red is asked of it. */
+/** Connects and logs in with ssh2. Confirms failures with OpenSSH where ssh2 is not authoritative. */
 export const dialWithSsh2 = async (
   login: PreparedLogin,
   context: DialContext,
@@ -99,7 +99,7 @@ export const dialWithSsh2 = async (
     timeouts: { bannerMs: proxy ? bannerMs + 3000 : bannerMs, totalMs },
     signal,
   })
-  // Who heard anything came through
+  // Any received byte proves that the jump host works
   if (result.stage !== 'banner') reportJumpHost(null)
   addPhases(phases, result)
   const value: LoginValue = {
@@ -109,8 +109,8 @@ export const dialWithSsh2 = async (
   }
   if (result.error !== null)
     trace(
-      'the login ended',
-      `${result.error}, in stage ${result.stage}; the server said ${JSON.stringify(result.firstBytes)}`,
+      'login failed',
+      `${result.error}, in stage ${result.stage}; the server sent ${JSON.stringify(result.firstBytes)}`,
     )
   if (result.connection) {
     const opened = await firstChannel(login.builder, result.connection, phases, signal)
@@ -122,7 +122,7 @@ export const dialWithSsh2 = async (
     return { outcome: toOutcome(login, value), connection: opened.connection }
   }
   const proxyStderr = (await proxy?.stderrTail()) ?? ''
-  if (proxyStderr) trace('the proxy says', proxyStderr)
+  if (proxyStderr) trace('proxy stderr', proxyStderr)
   proxy?.close()
   const failure = classifyFailure(login, result, proxyStderr)
   if (isJumpHostFailure(target, proxyStderr)) {
@@ -157,7 +157,7 @@ const addPhases = (phases: Phases, { stageSeconds }: Ssh2Login): void => {
     phases.auth = stageSeconds.auth - (stageSeconds.kex ?? 0)
 }
 
-/** A login that works may still be less than it should be. */
+/** Returns ok, or degraded for a login with a problem. */
 const toOutcome = (login: PreparedLogin, value: LoginValue): Outcome<LoginValue> => {
   if (value.unreachableAddresses.length > 0)
     return {
@@ -176,7 +176,7 @@ const toOutcome = (login: PreparedLogin, value: LoginValue): Outcome<LoginValue>
   return { status: 'ok', value }
 }
 
-/** Names why a login ended, from how far it came and what was said. */
+/** Classifies a failed login by its stage and the received messages. */
 const classifyFailure = (
   login: PreparedLogin,
   result: Ssh2Login,
@@ -204,14 +204,14 @@ const classifyFailure = (
       return {
         ...failure(classifiedProxy?.kind ?? 'connection_lost', {
           ...classifiedProxy?.params,
-          detail: `the proxy says: ${oneLine(classifiedProxy?.line ?? proxyStderr)}`,
+          detail: `proxy: ${oneLine(classifiedProxy?.line ?? proxyStderr)}`,
         }),
         evidence: truncateEvidence(proxyStderr),
       }
     }
     if (firstBytes)
       return failure('not_ssh', {
-        detail: `it says ${JSON.stringify(oneLine(firstBytes, 60))}`,
+        detail: `it sends ${JSON.stringify(oneLine(firstBytes, 60))}`,
       })
     return error === 'timeout' ? failure('banner_timeout') : failure('sshd_closed')
   }
@@ -243,8 +243,8 @@ const withoutConfirmation = <T extends LoginFailure>({
 }: T): Omit<T, 'confirmWithOpenssh'> => outcome
 
 /**
- * Opens the channel that Nix opens next and times it: a login that ends before it proves nothing. The channel is
- * handed to whoever opens that command first.
+ * Opens the channel that Nix opens next and measures it; a login without a working channel is not a success. The first
+ * caller of `open` with that command gets this channel.
  */
 const firstChannel = async (
   builder: Builder,

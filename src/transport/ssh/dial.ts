@@ -20,12 +20,12 @@ import { sshCommand } from './ssh-command.ts'
 import { resolveTarget, type SshTarget } from './ssh-config.ts'
 import { formatPreparedLogin, formatTarget } from './format-trace.ts'
 
-/** How often a builder that needed OpenSSH is tried with ssh2 again. */
+/** Time after which a builder that needed OpenSSH is tried with ssh2 again. */
 const opensshRetryMs = 3_600_000
 
 /**
- * Logs in the way Nix's ssh would: `ssh -G` says where and with what, ssh2 does it with a time for each phase, and what
- * is red in key exchange, host key or authentication is asked once of the real ssh before it is believed.
+ * Creates a function that logs in as Nix's ssh would. `ssh -G` provides the target and its options, ssh2 logs in and
+ * measures each phase. Failures of key exchange, host key or authentication are confirmed once with OpenSSH.
  */
 export const createDial = (deps: DialDeps): Dial => {
   const opensshUntil = new Map<string, number>()
@@ -56,13 +56,13 @@ export const createDial = (deps: DialDeps): Dial => {
     const target = resolved.value
     trace('ssh -G', formatTarget(command, target))
     const login = await prepareLogin(builder, command, target, deps, signal)
-    trace('what may be offered and trusted', formatPreparedLogin(login))
+    trace('keys and known hosts', formatPreparedLogin(login))
     const viaOpenssh =
       !deps.resolve && (opensshUntil.get(builder.line) ?? 0) > deps.clock.now()
     const onlyOpenssh = !deps.resolve && needsOpenssh(login)
     const turn = await acquireJumpHost(jumpHosts, target)
     if (typeof turn !== 'function') {
-      trace('not tried', `another builder has just found that the jump host is at fault`)
+      trace('skipped', 'another login has just failed at the jump host')
       return {
         outcome: withValue(turn.failure, buildLoginValue(login)),
         connection: null,
@@ -71,7 +71,7 @@ export const createDial = (deps: DialDeps): Dial => {
     const context = { deps, signal, trace, reportJumpHost: turn }
     try {
       if (viaOpenssh || onlyOpenssh) {
-        trace('the real ssh is asked first', opensshReason(onlyOpenssh))
+        trace('OpenSSH first', opensshReason(onlyOpenssh))
         const attempt = await confirmWithOpenssh(login, context, {})
         if (attempt.connection || onlyOpenssh) return attempt
         opensshUntil.delete(builder.line)
@@ -85,8 +85,8 @@ export const createDial = (deps: DialDeps): Dial => {
 
 const opensshReason = (onlyOpenssh: boolean): string =>
   onlyOpenssh
-    ? 'only it knows certificates and security keys'
-    : 'only it could log in within the last hour'
+    ? 'only OpenSSH supports certificates and security keys'
+    : 'only OpenSSH could log in within the last hour'
 
 type JumpHostTurn = Awaited<ReturnType<JumpHostCache<JumpHostFailure>['acquire']>>
 

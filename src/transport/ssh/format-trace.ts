@@ -5,22 +5,22 @@ import type { SshCommand } from './ssh-command.ts'
 import type { SshTarget } from './ssh-config.ts'
 
 /**
- * What ssh would do, without what may be secret: of NIX_SSHOPTS only the names of the options, of a ProxyCommand only that
- * there is one.
+ * Formats what ssh would do, without possible secrets: only the option names of NIX_SSHOPTS, only the existence of a
+ * ProxyCommand.
  */
 export const formatTarget = (command: SshCommand, target: SshTarget): string =>
   [
     `ssh ${[...optionNames(command.options), '--', command.destination].join(' ')}`,
     `connects to ${target.hostname} port ${target.port} as ${target.user}`,
-    ...(target.proxyJump ? [`jumps by ${target.proxyJump}`] : []),
-    ...(target.proxyCommand ? ['goes through a ProxyCommand'] : []),
+    ...(target.proxyJump ? [`jumps through ${target.proxyJump}`] : []),
+    ...(target.proxyCommand ? ['uses a ProxyCommand'] : []),
     `identity files ${joinOrNone(target.identityFiles)}`,
     `agent ${target.agent ?? 'none'}`,
     `known hosts ${joinOrNone([...target.userKnownHosts, ...target.globalKnownHosts])}`,
-    `looks for ${target.hostKeyAlias ?? target.hostname}, StrictHostKeyChecking ${target.strict}`,
+    `host key name ${target.hostKeyAlias ?? target.hostname}, StrictHostKeyChecking ${target.strict}`,
   ].join('\n')
 
-/** The words that Nix itself adds have harmless values. */
+/** Options that Nix itself adds; their values are not secret. */
 const plainOptions = new Set(['-i', '-p', '-F', '-l'])
 
 const optionNames = (options: readonly string[]): string[] => {
@@ -41,7 +41,7 @@ const optionNames = (options: readonly string[]): string[] => {
 
 const joinOrNone = (words: readonly string[]): string => words.join(', ') || 'none'
 
-/** Keys by their paths, host keys by their number. */
+/** Formats paths of keys and numbers of host keys. */
 export const formatPreparedLogin = ({
   identities,
   certificates,
@@ -54,7 +54,7 @@ export const formatPreparedLogin = ({
         `${params['key'] ?? ''}: ${[kind, params['detail']].filter(Boolean).join(', ')}`,
     ),
     ...(identities.opensshOnly.length > 0
-      ? [`for the real ssh only ${joinOrNone(identities.opensshOnly)}`]
+      ? [`only for OpenSSH ${joinOrNone(identities.opensshOnly)}`]
       : []),
     ...(certificates.length > 0
       ? [`certificates ${joinOrNone(certificates.map(({ source }) => source))}`]
@@ -65,7 +65,7 @@ export const formatPreparedLogin = ({
 export const formatConnect = (target: SshTarget, result: ConnectResult): string => {
   const { dnsSeconds, tcpSeconds } = result
   return [
-    `${target.hostname} looked up in ${ms(dnsSeconds)}`,
+    `${target.hostname} resolved in ${ms(dnsSeconds)}`,
     ...(result.ok
       ? [
           ...result.failedAddresses.map(

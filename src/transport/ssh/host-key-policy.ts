@@ -5,7 +5,7 @@ import { parseKnownHosts, type KnownHost } from './known-hosts.ts'
 import type { SshCommand } from './ssh-command.ts'
 import type { SshTarget } from './ssh-config.ts'
 
-/** What the files and the machine line say about the host keys of a target; files that cannot be read say nothing. */
+/** Reads known_hosts files and the pinned key of the machine line for a target. Unreadable files are ignored. */
 export const readHostKeyPolicy = async (
   builder: Builder,
   command: Pick<SshCommand, 'pinnedHostName'>,

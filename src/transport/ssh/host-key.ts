@@ -8,14 +8,14 @@ import {
 } from './known-hosts.ts'
 import type { SshTarget } from './ssh-config.ts'
 
-/** What we hold about the host keys of one target. */
+/** Known and pinned host keys of one target. */
 export interface HostKeyPolicy {
-  /** Lines that may speak of this host, the pinned ones apart. */
+  /** Lines that match this host, without the pinned ones. */
   readonly known: readonly KnownHost[]
   readonly pinned: readonly KnownHost[]
   readonly names: readonly string[]
   readonly strict: SshTarget['strict']
-  /** What the machine line pins and for which name, to explain a name that ssh does not look for. */
+  /** Name for which the machine line pins a key, to explain a name that ssh does not look up. */
   readonly pinnedHostName: string | null
 }
 
@@ -28,7 +28,7 @@ export type HostKeyCheck =
       readonly params: Params
     }
 
-/** Gathers the lines that ssh would look at: with a pinned key Nix replaces the user's files, never the global ones. */
+/** Collects the lines that ssh reads. With a pinned key Nix replaces the user's files, never the global ones. */
 export const hostKeyPolicy = (
   target: SshTarget,
   pinned: { readonly lines: readonly KnownHost[]; readonly hostName: string } | null,
@@ -39,7 +39,7 @@ export const hostKeyPolicy = (
   const matching = (pinned ? files.global : [...files.user, ...files.global]).filter(
     matchesTarget,
   )
-  // ssh asks for the bare name only where [host]:port has no key at all (sshconnect.c check_host_key)
+  // ssh looks up the bare name only if [host]:port has no key at all (sshconnect.c check_host_key)
   const exact = matching.filter(entry => matchesHost(entry, names[0] ?? ''))
   const hasExact = exact.some(entry => entry.marker === null)
   return {
@@ -53,31 +53,31 @@ export const hostKeyPolicy = (
   }
 }
 
-/** Host key types we hold, so that the server is asked for one that we can compare. */
+/** Returns the types of known host keys, so that the server is asked for a comparable one. */
 export const knownTypes = (policy: HostKeyPolicy): string[] => [
   ...new Set(
     [...policy.pinned, ...policy.known].filter(k => k.marker === null).map(k => k.type),
   ),
 ]
 
-/** True where only a host certificate could vouch: ssh2 knows none, OpenSSH does. */
+/** Whether the host can be verified only by a host certificate, which OpenSSH supports and ssh2 does not. */
 export const needsCertificate = (policy: HostKeyPolicy): boolean =>
   policy.known.some(entry => entry.marker === 'cert-authority') &&
   !policy.known.some(entry => entry.marker === null) &&
   policy.pinned.length === 0
 
-/** Judges the key that the server showed, as ssh does before it asks anybody (sshconnect.c check_host_key). */
+/** Verifies the server's host key as ssh does before it prompts (sshconnect.c check_host_key). */
 export const verifyHostKey = (policy: HostKeyPolicy, blob: string): HostKeyCheck => {
   const type = keyTypeOf(blob) ?? 'unknown'
   const hostKey: HostKeyInfo = {
     type,
     blob,
     fingerprint: fingerprintOf(blob),
-    // The last one is without the port
+    // The last name is without the port
     hostKeyName: policy.names.at(-1) ?? '',
     verifiedBy: 'none',
   }
-  const shownText = `it shows ${type} ${hostKey.fingerprint}`
+  const shownText = `the server has ${type} ${hostKey.fingerprint}`
   const all = [...policy.pinned, ...policy.known]
   const knownAs = policy.names[0] ?? ''
   const revoked = all.find(k => k.marker === 'revoked' && k.blob === blob)
@@ -95,7 +95,7 @@ export const verifyHostKey = (policy: HostKeyPolicy, blob: string): HostKeyCheck
     return reject(hostKey, 'host_key_mismatch', {
       detail: `pinned ${other.type} ${fingerprintOf(other.blob)}, ${shownText}`,
     })
-  // A known key of another type is judged by the real ssh, which alone knows what it negotiated
+  // A known key of another type is left to OpenSSH, which knows the negotiated type
   const same = plain(policy.known).find(k => k.type === type)
   if (same)
     return reject(hostKey, 'host_key_changed', {
@@ -105,7 +105,7 @@ export const verifyHostKey = (policy: HostKeyPolicy, blob: string): HostKeyCheck
     })
   if (policy.pinnedHostName !== null)
     return reject(hostKey, 'host_key_unknown', {
-      detail: `field 8 pins a key for ${policy.pinnedHostName}, but ssh looks for ${knownAs}: set HostKeyAlias ${policy.pinnedHostName} in ssh_config; ${shownText}`,
+      detail: `field 8 pins a key for ${policy.pinnedHostName}, but ssh looks up ${knownAs}: set HostKeyAlias ${policy.pinnedHostName} in ssh_config; ${shownText}`,
       knownAs,
     })
   if (policy.strict === 'no' || policy.strict === 'accept-new')

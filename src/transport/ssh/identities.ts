@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Kind, Params } from '../../model/index.ts'
 
-/** A private key that can be offered. The key itself never leaves the transport room. */
+/** A private key that can be offered. The key itself never leaves src/transport. */
 export interface Identity {
   readonly path: string
   readonly key: Buffer
@@ -15,20 +15,20 @@ export interface IdentityProblem {
 
 export interface Identities {
   readonly usable: readonly Identity[]
-  /** In the order of the files; the machine line's own key first. */
+  /** In the order of the files; that of the machine line's key first. */
   readonly problems: readonly IdentityProblem[]
-  /** Keys that only OpenSSH can use: security keys. */
+  /** Keys that only OpenSSH can use, such as security keys. */
   readonly opensshOnly: readonly string[]
 }
 
-/** Tells whether ssh2 can use a key: null when it can, else why not. */
+/** Returns why ssh2 cannot use a key; null if it can. */
 export type CheckKey = (key: Buffer) => 'encrypted' | 'unsupported' | 'invalid' | null
 
 const maxKeyBytes = 64 * 1024
 
 /**
- * Reads the identity files as ssh would, with its checks (authfile.c sshkey_perm_ok). `lineKey` is the key of the
- * machine line: that one missing is a problem, a missing default is not.
+ * Reads the identity files with the checks of ssh (authfile.c sshkey_perm_ok). `lineKey` is the key of the machine line:
+ * its absence is a problem, that of a default key is not.
  */
 export const readIdentities = async (
   files: readonly string[],
@@ -38,7 +38,7 @@ export const readIdentities = async (
   const usable: Identity[] = []
   const problems: IdentityProblem[] = []
   const opensshOnly: string[] = []
-  // ssh drops a missing -i file and goes on to its defaults, so it is not in the list that ssh -G printed
+  // ssh drops a missing -i file and uses its defaults, so ssh -G does not list it
   const all = lineKey && !files.includes(lineKey) ? [lineKey, ...files] : files
   for (const path of all) {
     const problem = (kind: Kind, detail?: string) =>
@@ -67,18 +67,18 @@ export const readIdentities = async (
   return { usable, problems, opensshOnly }
 }
 
-/** The public half stands for a security key whose handle an agent holds; it may be read by others. */
+/** The public key file of a security key whose handle is in an agent; others may read it. */
 const isSecurityKey = (key: Buffer): boolean =>
   /^sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com [A-Za-z0-9+/]/.test(
     key.toString('latin1', 0, 60),
   )
 
-/** Reads a small file that ought to be a key or a certificate; a code where that cannot be. */
+/** Reads a small key or certificate file; returns an error code or message if it cannot. */
 export const readKeyFile = async (
   path: string,
 ): Promise<{ key: Buffer; mode: number; uid: number } | { error: string }> => {
   try {
-    // O_NONBLOCK: a FIFO in the place of a key must not hang us
+    // O_NONBLOCK: opening a FIFO must not block
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const { mode, uid, size } = await file.stat()

@@ -1,24 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What the way over a jump host turned out to be: null where it can be gone. */
+/** Shares the result of one login per jump host, so that a dead jump host is tried once for all builders behind it. */
 export interface JumpHostCache<Failure> {
   /**
-   * Asks for the way. One goes first and tells (`null` or the fault, once; later calls are ignored); who comes meanwhile
-   * waits for that, and gets the fault where there is one, so that a dead jump host is tried once for all behind it.
+   * The first caller gets a function that it must call with the failure or null; later calls of it are ignored. Callers
+   * until then wait for that result; they receive the failure, or a function without effect.
    */
   acquire(
     jumpHost: string,
   ): Promise<{ readonly failure: Failure } | ((failure: Failure | null) => void)>
 }
 
-/** Longer than a connect timeout, shorter than a builder behind the jump host may hang. */
+/** Longer than a connect timeout, shorter than the limit of a login. */
 const timeoutMs = 6000
-/** How long a fault is believed: less than the verdict wants between two failures, so that each of them was seen. */
+/** How long a failure is reused: less than the minimum gap between two failures that health requires, so both are real. */
 const failureTtlMs = 4000
 
 interface JumpHostProbe<Failure> {
   readonly result: Promise<Failure | null>
-  /** Monotonic milliseconds of the fault; null while the first is on its way. */
+  /** Monotonic milliseconds of the failure; null while the first caller is connecting. */
   readonly failedAt: number | null
 }
 

@@ -6,7 +6,7 @@ import { findConfigFile, parseLastHop } from './proxy.ts'
 import type { resolveTarget, SshTarget } from './ssh-config.ts'
 import type { SshCommand } from './ssh-command.ts'
 
-/** What is wrong with a jump host; the same for all builders behind it. */
+/** A failure of a jump host; the same for all builders behind it. */
 export interface JumpHostFailure {
   readonly status: 'failed' | 'busy'
   readonly kind: Kind
@@ -15,8 +15,8 @@ export interface JumpHostFailure {
 }
 
 /**
- * True where ssh's words tell that the way to the jump host is broken, and not the way from there to the builder, of
- * which it says `channel 0: open failed` and `stdio forwarding failed` (channels.c, clientloop.c).
+ * Whether ssh's stderr shows a failure of the jump host itself. A failure between jump host and builder is reported as
+ * `channel 0: open failed` and `stdio forwarding failed` (channels.c, clientloop.c).
  */
 export const isJumpHostFailure = (
   { proxyJump }: Pick<SshTarget, 'proxyJump'>,
@@ -27,15 +27,15 @@ export const isJumpHostFailure = (
   !/open failed:|stdio forwarding failed/.test(stderr)
 
 export interface JumpHostConfig {
-  /** Options of the ssh whose jump it is: the jump reads the same configuration file. */
+  /** Options of the outer ssh: the jump reads the same configuration file. */
   readonly sshOptions: readonly string[]
-  /** `ssh -G` of the jump host. */
+  /** Runs `ssh -G` for the jump host. */
   readonly resolve: (
     jump: Pick<SshCommand, 'destination' | 'options'>,
   ) => ReturnType<typeof resolveTarget>
 }
 
-/** Makes a fault speak of the (last) jump host: its name, port, user and key take the place of the builder's. */
+/** Replaces name, port, user and key of the builder in a failure by those of the (last) jump host. */
 export const attributeToJumpHost = async (
   failure: JumpHostFailure,
   proxyJump: string,

@@ -36,7 +36,7 @@ export const parseKnownHosts = (text: string, file: string): KnownHost[] => {
   return found
 }
 
-/** The key type that a blob carries in its first field (RFC 4253 6.6), or null. */
+/** Returns the key type in the first field of a blob (RFC 4253 6.6), or null. */
 export const keyTypeOf = (blob: string): string | null => {
   const bytes = Buffer.from(blob, 'base64')
   if (bytes.length < 8) return null
@@ -46,7 +46,7 @@ export const keyTypeOf = (blob: string): string | null => {
     : bytes.toString('latin1', 4, 4 + length)
 }
 
-/** `SHA256:...` as ssh prints it. */
+/** Returns the fingerprint as ssh prints it: `SHA256:...`. */
 export const fingerprintOf = (blob: string): string =>
   'SHA256:' +
   createHash('sha256')
@@ -54,13 +54,13 @@ export const fingerprintOf = (blob: string): string =>
     .digest('base64')
     .replace(/=+$/, '')
 
-/** The names ssh looks a host up by: `[host]:port` first and then the bare host when the port is not 22. */
+/** Returns the names that ssh looks up: `[host]:port` and then the bare host, or only the host for port 22. */
 export const lookupNames = (host: string, port: number): string[] => {
   const name = host.toLowerCase()
   return port === 22 ? [name] : [`[${name}]:${port}`, name]
 }
 
-/** True when a line speaks of this name: hashed, negated and wildcard patterns included. */
+/** Whether a line matches this name, including hashed, negated and wildcard patterns. */
 export const matchesHost = (entry: KnownHost, name: string): boolean => {
   let matched = false
   for (const pattern of entry.hosts) {
@@ -81,7 +81,7 @@ const hashedMatches = (pattern: string, name: string): boolean => {
   )
 }
 
-/** `*` and `?` in time linear in pattern times name, since both may be long. */
+/** Matches `*` and `?` in time proportional to pattern times name, because both can be long. */
 const wildcardMatches = (pattern: string, name: string): boolean => {
   let p = 0
   let n = 0

@@ -4,20 +4,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Channel, Connection, Run } from '../../model/index.ts'
 import { parsePresentedCertificates, type Certificate } from './certificate.ts'
+import { killGroup, terminateGroup } from '../process-group.ts'
 import { createSemaphore } from './semaphore.ts'
 import type { SshCommand } from './ssh-command.ts'
 
 export interface OpensshResult {
-  /** True when the real ssh logged in. */
+  /** True if OpenSSH logged in. */
   readonly loggedIn: boolean
-  /** Without what only `-v` says. */
+  /** Without the output of `-v`. */
   readonly stderr: string
-  /** Certificates that hosts presented. */
+  /** Certificates presented by hosts. */
   readonly hostCertificates: readonly Certificate[]
 }
-
-/** How long ssh may take to obey SIGTERM. */
-const graceMs = 1500
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -32,7 +30,7 @@ const safeOptions = (connectTimeout: number): string[] => [
   '-oForwardAgent=no',
 ]
 
-/** Runs `use` with the options that carry a pinned key, in a known_hosts file like Nix's own, removed afterwards. */
+/** Calls `callback` with options for a pinned key in a temporary known_hosts file, as Nix does. */
 const withPinnedKey = async <T>(
   pinnedLine: string | null,
   callback: (options: readonly string[]) => Promise<T>,
@@ -49,8 +47,8 @@ const withPinnedKey = async <T>(
 }
 
 /**
- * Asks the real ssh whether it can log in, since ssh2 is not ssh: it knows no certificates, security keys or
- * post-quantum key exchange. LocalCommand speaks right after authentication, as in Nix's own start (libstore/ssh.cc).
+ * Tries a login with OpenSSH, because ssh2 lacks certificates, security keys and post-quantum key exchange. LocalCommand
+ * prints right after authentication, as in Nix's own start (libstore/ssh.cc).
  */
 export const tryOpenssh = (
   command: SshCommand,
@@ -68,7 +66,7 @@ export const tryOpenssh = (
         ...safeOptions(8),
         '-oPermitLocalCommand=yes',
         '-oLocalCommand=echo started',
-        // Only so does ssh tell which certificate the host presented
+        // ssh prints the host certificate only with -v
         '-v',
         '--',
         command.destination,
@@ -96,7 +94,7 @@ const stripVerboseOutput = (stderr: string): string =>
     )
     .join('\n')
 
-/** A connection whose every channel is an ssh of its own. Slower and dearer, for builders that ssh2 cannot reach. */
+/** Creates a connection that starts one ssh process per channel. Slower and more expensive; for builders that ssh2 cannot log in to. */
 export const opensshConnection = (
   command: SshCommand,
   pinnedLine: string | null,
@@ -139,7 +137,7 @@ export const opensshConnection = (
   }
 }
 
-/** The pinned key in a file that lives as long as a channel. */
+/** Writes the pinned key to a file that lives as long as a channel. */
 const writePinnedKeyFile = async (
   pinnedLine: string | null,
 ): Promise<{ options: readonly string[]; remove: () => void }> => {
@@ -164,13 +162,6 @@ const startSsh = (args: readonly string[], env: Env): Channel => {
     env: { ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
-  const kill = (signal: NodeJS.Signals) => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, signal)
-    } catch {
-      // ESRCH: already gone
-    }
-  }
   child.stdin.on('error', () => undefined)
   let killTimer: NodeJS.Timeout | undefined
   const exit = new Promise<{ code: number | null; signal: string | null }>(resolve => {
@@ -181,20 +172,19 @@ const startSsh = (args: readonly string[], env: Env): Channel => {
     child.on('error', () => resolveExit(null, null))
     child.on('close', resolveExit)
   })
-  // A proxy of ssh that outlives it
-  child.once('exit', () => kill('SIGKILL'))
+  // A proxy can outlive ssh
+  child.once('exit', () => killGroup(child, 'SIGKILL'))
   return {
     stdin: child.stdin,
     stdout: child.stdout,
     stderr: child.stderr,
     exit,
     close: () => {
-      // What nobody reads would keep the child from being over
+      // Unread output would delay the child's close event
       child.stdout.destroy()
       child.stderr.destroy()
       if (killTimer || child.exitCode !== null || child.signalCode !== null) return
-      kill('SIGTERM')
-      killTimer = setTimeout(() => kill('SIGKILL'), graceMs)
+      killTimer = terminateGroup(child)
     },
   }
 }

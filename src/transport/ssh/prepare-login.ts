@@ -23,36 +23,35 @@ export interface DialDeps {
   readonly clock: Clock
   readonly env: Readonly<Record<string, string | undefined>>
   readonly nix: () => LocalNix
-  /** How the target is found; the demo fleet has its own, so that it needs no ssh program. */
+  /** Resolves the target without an ssh program; for the demo. */
   readonly resolve?: (builder: Builder) => SshTarget
 }
 
 export type DialResult = Awaited<ReturnType<Dial>>
 export type Phases = Partial<Record<LoginPhase, number>>
 
-/** One dial on its way. */
 export interface DialContext {
   readonly deps: DialDeps
   readonly signal: AbortSignal
   readonly trace: Trace
-  /** Tells those who wait whether the jump host is at fault. */
+  /** Reports the failure of the jump host, or null, to waiting logins. */
   readonly reportJumpHost: (fault: JumpHostFailure | null) => void
 }
 
-/** All that is known before the first packet. */
+/** Everything known before the first packet. */
 export interface PreparedLogin {
   readonly builder: Builder
   readonly command: SshCommand
   readonly target: SshTarget
   readonly policy: HostKeyPolicy
   readonly identities: Identities
-  /** Ours, as ssh would offer them. */
+  /** Our certificates that ssh would offer. */
   readonly certificates: readonly CertificateInfo[]
   /** Nix's temporary known_hosts file for a pinned key. */
   readonly pinnedLine: string | null
 }
 
-/** Reads the keys, certificates and known hosts that ssh would use. Never rejects for what it cannot read. */
+/** Reads the keys, certificates and known hosts that ssh would use. Ignores unreadable files. */
 export const prepareLogin = async (
   builder: Builder,
   command: SshCommand,
@@ -69,7 +68,7 @@ export const prepareLogin = async (
   return { builder, command, target, policy, identities, certificates, pinnedLine }
 }
 
-/** Certificates and security keys: a try of ssh2 would only be one more failed login. */
+/** Whether only OpenSSH can log in (certificates, security keys); an attempt with ssh2 would only be a failed login. */
 export const needsOpenssh = ({
   policy,
   identities,
@@ -79,7 +78,7 @@ export const needsOpenssh = ({
   identities.opensshOnly.length > 0 ||
   certificates.some(({ source }) => source !== 'agent')
 
-/** What can be told of a login that came this far. */
+/** Creates the value of a login from the data so far. */
 export const buildLoginValue = (
   { target, certificates }: PreparedLogin,
   phases: Phases = {},

@@ -2,26 +2,25 @@ import { spawn } from 'node:child_process'
 import { Duplex, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { shellQuote } from '../../nix/protocol/store-command.ts'
+import { killGroup, terminateGroup } from '../process-group.ts'
 import type { SshTarget } from './ssh-config.ts'
 
-/** A stream through a proxy, and what the proxy said on stderr. */
+/** A stream through a proxy, with the proxy's stderr. */
 export interface ProxyStream {
   readonly stream: Duplex
-  /** What it said, capped, once it is over or a moment has passed; for classification when the stream ends early. */
+  /** Returns the proxy's stderr, limited in size, after its exit or a short wait; explains a stream that ended early. */
   readonly stderrTail: () => Promise<string>
   readonly name: string
   close(): void
 }
 
 const maxStderr = 8 * 1024
-/** How long a proxy may take to obey SIGTERM. */
-const graceMs = 1500
-/** How long its stderr may come after its stdout. */
+/** Wait for stderr after the end of stdout. */
 const stderrDrainMs = 1500
 
 /**
- * The shell command of ProxyJump or ProxyCommand with ssh's tokens expanded, or null where there is no proxy. `options`
- * are those of the ssh whose proxy it is: a jump reads the same configuration file (ssh.c).
+ * Returns the shell command of ProxyJump or ProxyCommand with ssh's tokens expanded; null without a proxy. `sshOptions` are
+ * the options of the outer ssh: a jump reads the same configuration file (ssh.c).
  */
 export const proxyShellCommand = (
   target: SshTarget,
@@ -64,7 +63,7 @@ export const proxyShellCommand = (
     .join(' ')
 }
 
-/** The words of ProxyJump: `[user@]host[:port]`, several with commas between them (ssh_config(5)). */
+/** Parses the last hop of ProxyJump: `[user@]host[:port]`, comma-separated (ssh_config(5)). */
 export const parseLastHop = (
   proxyJump: string,
 ): {
@@ -86,12 +85,13 @@ export const parseLastHop = (
   }
 }
 
+/** Returns the file of the first `-F` option. */
 export const findConfigFile = (options: readonly string[]): string | null => {
   const at = options.findIndex(option => option.startsWith('-F'))
   return at < 0 ? null : options[at]!.slice(2) || (options[at + 1] ?? null)
 }
 
-/** Starts the proxy in its own process group; closing the stream ends it. */
+/** Starts the proxy in its own process group; closing the stream terminates it. */
 export const openProxy = (
   shellCommand: string,
   name: string,
@@ -110,29 +110,21 @@ export const openProxy = (
     stderr += `${error.message}\n`
     stream.destroy()
   })
-  child.stdin.on('error', () => undefined) // EPIPE: the proxy went first
+  child.stdin.on('error', () => undefined) // EPIPE: the proxy exited first
   const stream = Duplex.from({
     readable: child.stdout,
     writable: ignoreWriteErrors(child.stdin),
   })
-  const kill = (signal: NodeJS.Signals) => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, signal)
-    } catch {
-      // ESRCH: already gone
-    }
-  }
   let killTimer: NodeJS.Timeout | undefined
   const close = () => {
     stream.destroy()
     if (killTimer || child.exitCode !== null || child.signalCode !== null) return
-    kill('SIGTERM')
-    killTimer = setTimeout(() => kill('SIGKILL'), graceMs)
+    killTimer = terminateGroup(child)
   }
   child.once('exit', () => {
     clearTimeout(killTimer)
-    // What it started and left behind
-    kill('SIGKILL')
+    // Children that it left behind
+    killGroup(child, 'SIGKILL')
   })
   stream.on('error', () => undefined)
   stream.on('close', close)
@@ -146,7 +138,7 @@ export const openProxy = (
   return { stream, stderrTail, name, close }
 }
 
-/** Writes on whether or not it arrives: what a proxy said before it went is still to be read, and its end is told there. */
+/** Ignores write errors: the proxy may exit first, and its stdout must still be read; the exit is reported there. */
 const ignoreWriteErrors = (to: Writable): Writable =>
   new Writable({
     write: (chunk: Buffer, _encoding, done) => void to.write(chunk, () => done()),

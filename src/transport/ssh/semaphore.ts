@@ -1,6 +1,6 @@
-/** Lets at most `limit` holders through at a time, in order of arrival. */
+/** Limits concurrency, first come first served. */
 export interface Semaphore {
-  /** Resolves with the function that gives the place back (idempotent), or rejects with the signal's reason. */
+  /** Resolves with an idempotent release function, or rejects with the signal's reason. */
   acquire(signal: AbortSignal): Promise<() => void>
 }
 

@@ -2,17 +2,17 @@ import type { Builder, LocalNix } from '../../model/index.ts'
 import { atLeast, dialectOf } from '../../nix/dialect.ts'
 import { sshDestination } from '../../nix/machines/store-uri.ts'
 
-/** What Nix would put on ssh's command line for a builder (libstore/ssh.cc addCommonSSHOpts). */
+/** The ssh command line that Nix uses for a builder (libstore/ssh.cc addCommonSSHOpts). */
 export interface SshCommand {
-  /** Destination word: `user@host`, before 2.31 with a literal `:port`. */
+  /** `user@host`, before 2.31 with a literal `:port`. */
   readonly destination: string
-  /** Words of NIX_SSHOPTS, `-i`, `-C`, `-p`. Without the known_hosts file of a pinned key. */
+  /** Options of NIX_SSHOPTS, `-i`, `-C`, `-p`. Without the known_hosts file of a pinned key. */
   readonly options: readonly string[]
-  /** The name under which Nix writes the pinned key into its temporary known_hosts file. */
+  /** Host name of the pinned key in Nix's temporary known_hosts file. */
   readonly pinnedHostName: string
 }
 
-/** Splits NIX_SSHOPTS: on blanks up to 2.25, with shell-like quotes from 2.26 on. */
+/** Splits NIX_SSHOPTS: at whitespace up to 2.25, with shell-like quoting since 2.26. */
 export const splitSshOpts = (text: string, quoting: boolean): string[] => {
   if (!quoting) return text.split(/[ \t\n\r]+/).filter(Boolean)
   const words: string[] = []
@@ -37,14 +37,14 @@ export const splitSshOpts = (text: string, quoting: boolean): string[] => {
   return words
 }
 
-/** The private key that a machine line names, or our copy of it; null where it names none. */
+/** Returns our copy of the private key of a machine line, or its path; null if the line has none. */
 export const configuredKeyFile = ({
   credential,
   sshKey,
   params,
 }: Builder): string | null => credential ?? sshKey ?? params['ssh-key'] ?? null
 
-/** Null where this Nix does not reach the store by ssh. */
+/** Returns the ssh command of a builder; null if this Nix does not use ssh for it. */
 export const sshCommand = (
   builder: Builder,
   nix: LocalNix,

@@ -2,7 +2,7 @@ import { userInfo } from 'node:os'
 import type { Outcome, Run } from '../../model/index.ts'
 import type { SshCommand } from './ssh-command.ts'
 
-/** What ssh would do for a destination, from `ssh -G` (ssh_config(5)). Lists are in ssh's own order. */
+/** ssh's configuration for a destination, from `ssh -G` (ssh_config(5)). Lists are in ssh's order. */
 export interface SshTarget {
   readonly user: string
   /** The name or address that ssh connects to. */
@@ -10,7 +10,7 @@ export interface SshTarget {
   readonly port: number
   readonly identityFiles: readonly string[]
   readonly certificateFiles: readonly string[]
-  /** True where of an agent only the keys of the identity files count. */
+  /** True if ssh uses only those agent keys that are also identity files. */
   readonly identitiesOnly: boolean
   /** Path of an agent socket, or null for none. */
   readonly agent: string | null
@@ -19,7 +19,7 @@ export interface SshTarget {
   readonly hostKeyAlias: string | null
   readonly strict: 'yes' | 'ask' | 'accept-new' | 'no'
   readonly proxyJump: string | null
-  /** With ssh's tokens not yet expanded. */
+  /** With unexpanded ssh tokens. */
   readonly proxyCommand: string | null
   /** 4, 6 or 0 for both. */
   readonly family: 0 | 4 | 6
@@ -27,7 +27,7 @@ export interface SshTarget {
   readonly connectTimeout: number | null
 }
 
-/** Asks the real ssh, so that aliases, Include, Match and every default mean what they mean to Nix. */
+/** Runs `ssh -G`, so that aliases, Include, Match and all defaults apply as for Nix. */
 export const resolveTarget = async (
   command: Pick<SshCommand, 'destination' | 'options'>,
   run: Run,
@@ -64,7 +64,7 @@ export const resolveTarget = async (
 
 const firstLine = (text: string): string => text.trim().split('\n')[0] ?? ''
 
-/** Reads the output of `ssh -G`. Unknown lines are ignored. */
+/** Parses the output of `ssh -G`. Ignores unknown lines. */
 export const parseTarget = (
   text: string,
   env: Readonly<Record<string, string | undefined>>,
@@ -119,6 +119,6 @@ const agentSocket = (
   return option.startsWith('$') ? env[option.slice(1)] || null : expandHome(option)
 }
 
-/** ssh takes `~` from the passwd database, not from HOME. */
+/** Expands `~` as ssh does: from the passwd database, not from HOME. */
 const expandHome = (path: string): string =>
   path === '~' || path.startsWith('~/') ? userInfo().homedir + path.slice(1) : path

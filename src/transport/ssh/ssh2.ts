@@ -11,16 +11,16 @@ import type { HostKeyCheck } from './host-key.ts'
 import type { CheckKey, Identity } from './identities.ts'
 import { fingerprintOf } from './known-hosts.ts'
 
-/** How far a login came before it ended. */
+/** Stage that a login reached. */
 export type LoginStage = 'banner' | 'kex' | 'host_key' | 'auth' | 'ready'
 
 export interface Ssh2Request {
-  /** A connected stream; the login owns it from now on. */
+  /** A connected stream; the login takes ownership. */
   readonly stream: Duplex
   readonly user: string
   readonly identities: readonly Identity[]
   readonly agent: string | null
-  /** Key types to ask the server for first. */
+  /** Preferred host key types. */
   readonly preferredTypes: readonly string[]
   readonly verifyHostKey: (blob: string) => HostKeyCheck
   readonly timeouts: { readonly bannerMs: number; readonly totalMs: number }
@@ -32,11 +32,11 @@ export interface Ssh2Login {
   readonly stage: LoginStage
   readonly connection: Connection | null
   readonly hostKeyCheck: HostKeyCheck | null
-  /** What the server sent first, at most 512 bytes, for telling what it is. */
+  /** The first bytes of the server, at most 512; identify other protocols. */
   readonly firstBytes: string
-  /** ssh2's words, or `timeout`, `closed`. */
+  /** ssh2's error message, or `timeout`, `closed`. */
   readonly error: string | null
-  /** Seconds from the start to the end of each stage that was reached. */
+  /** Seconds from the start to the end of each completed stage. */
   readonly stageSeconds: Readonly<Partial<Record<'banner' | 'kex' | 'auth', number>>>
 }
 
@@ -49,7 +49,7 @@ const keyTypes: readonly ServerHostKeyAlgorithm[] = [
   'rsa-sha2-256',
 ]
 
-/** Known types first: ssh2 would take ed25519 even where only the RSA key is known, and call a good host changed. */
+/** Puts known types first: ssh2 would negotiate ed25519 even if only the RSA key is known, and report a changed key. */
 const orderKeyTypes = (preferred: readonly string[]): ServerHostKeyAlgorithm[] => {
   const isPreferred = (type: string) =>
     preferred.includes(type) ||
@@ -60,7 +60,7 @@ const orderKeyTypes = (preferred: readonly string[]): ServerHostKeyAlgorithm[] =
 export const checkKey: CheckKey = key => {
   const parsed = ssh2.utils.parseKey(key)
   if (!(parsed instanceof Error)) {
-    // A file of public keys is a list, whatever the types say
+    // For a file of public keys the result is a list, despite its type
     const one = (Array.isArray(parsed) ? parsed[0] : parsed) as ParsedKey | undefined
     return one?.isPrivateKey() ? null : 'invalid'
   }
@@ -70,7 +70,7 @@ export const checkKey: CheckKey = key => {
     : 'invalid'
 }
 
-/** One fresh login. Never rejects and never throws; the connection is there when the stage is `ready`. */
+/** Performs one login. Never rejects; the connection is set if the stage is `ready`. */
 export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
   new Promise(resolve => {
     const { stream, signal } = request
@@ -110,14 +110,14 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
       })
     }
     const onAbort = () => settle('timeout')
-    // Words before the identification are allowed, but not for ever
+    // Text before the identification is allowed, but only for a limited time
     const bannerTimer = setTimeout(() => {
       if (stage === 'banner') settle('timeout')
     }, request.timeouts.bannerMs)
     const totalTimer = setTimeout(onAbort, request.timeouts.totalMs)
     signal.addEventListener('abort', onAbort, { once: true })
 
-    // Listens beside ssh2, which reports throttling and strangers as one and the same protocol error
+    // Listens in parallel to ssh2, which reports throttling and other protocols as the same error
     let tail = '\n'
     const tap = (chunk: Buffer) => {
       const text = chunk.toString('latin1')
@@ -132,8 +132,8 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
     }
     stream.on('data', tap)
 
-    // For the whole life of the client: ssh2 may report an error twice and then close. It does not close by itself
-    // after an error or where only the remote's direction of a proxy has ended
+    // For the whole life of the client: ssh2 can report an error twice and then close. It does not close after an error
+    // or when only the remote's direction of a proxy has ended
     const onClosed = (reason: string) => {
       settle(reason)
       notifyClosed(reason)
@@ -147,7 +147,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
       stage = 'auth'
       stageSeconds.kex ??= seconds()
     })
-    client.on('banner', text => request.trace('the server says before login', text))
+    client.on('banner', text => request.trace('server banner', text))
     client.on('ready', () => {
       request.trace('logged in')
       stage = 'ready'
@@ -174,7 +174,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
     }
   })
 
-/** ssh2 writes each packet in two parts, each a system call and a segment; what one turn writes leaves as one. */
+/** Combines the writes of one tick: ssh2 writes each packet in two parts, each a system call and a TCP segment. */
 const corkWrites = (stream: Duplex): void => {
   const write = stream.write.bind(stream) as (...args: unknown[]) => boolean
   let isCorked = false
@@ -197,7 +197,7 @@ interface AuthMethod {
   readonly method: object
 }
 
-/** The keys in ssh's order: agent first unless told otherwise, then the files. */
+/** Returns the authentication methods: identity files, then the agent. */
 const authMethods = (request: Ssh2Request): AuthMethod[] => [
   ...request.identities.map(({ path, key }) => ({
     name: `${path} ${fingerprintOfKey(key)}`,
@@ -217,11 +217,12 @@ const authMethods = (request: Ssh2Request): AuthMethod[] => [
     : []),
 ]
 
-/** One after the other, as ssh2 does with a list; this way each is noted, and what the server still takes. */
+/** Offers methods one after the other, as ssh2 does with a list, and traces each of them and the server's answer. */
 const sequentialAuth = (offers: readonly AuthMethod[], trace: Trace) => {
   const remaining = [...offers]
   return (methods: readonly string[] | null): object | false => {
-    if (methods) trace('refused', `the server takes ${methods.join(', ') || 'nothing'}`)
+    if (methods)
+      trace('rejected', `the server accepts ${methods.join(', ') || 'nothing'}`)
     const next = remaining.shift()
     if (!next) return false
     trace('offer', next.name)
@@ -257,7 +258,7 @@ const createConnection = ({
     close: () => {
       notifyClosed('closed')
       client.destroy()
-      // ssh2 leaves a stream alone that cannot be written to any more
+      // ssh2 does not destroy a stream that is no longer writable
       stream.destroy()
     },
     open: async (command, signal) => {
@@ -269,7 +270,7 @@ const createConnection = ({
 
 interface ExecOptions {
   readonly signal: AbortSignal
-  /** Gives the place of the channel back. */
+  /** Releases the slot of the channel. */
   readonly release: () => void
 }
 
@@ -279,7 +280,7 @@ const exec = (
   { signal, release }: ExecOptions,
 ): Promise<Channel> =>
   new Promise((resolve, reject) => {
-    // An abandoned channel keeps its place until the remote has answered: it may be open over there
+    // An abandoned channel keeps its slot until the remote answers, because it can be open there
     const onAbort = () => reject(signal.reason as Error)
     const finish = () => {
       signal.removeEventListener('abort', onAbort)
@@ -295,11 +296,11 @@ const exec = (
     signal.addEventListener('abort', onAbort, { once: true })
     client.once('close', lost)
     try {
-      // throws where the client is closed already
+      // throws if the client is closed
       client.exec(command, (error, stream) => {
         if (error) return fail(error)
         finish()
-        // Here and not later: exit and close may stand in the same packet as the answer
+        // Must happen now: exit and close can be in the same packet as the answer
         const channel = createChannel(stream, release)
         if (signal.aborted) channel.close()
         else resolve(channel)
@@ -333,7 +334,7 @@ const createChannel = (stream: ClientChannel, release: () => void): Channel => {
     exit,
     close: () => {
       stream.destroy()
-      // Whoever goes on sending fills a window that nobody opens again
+      // A remote that continues to send fills its window and stops
       for (const output of [stream, stream.stderr])
         output.removeAllListeners('data').pause()
       onClosed()

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Kind, Params } from '../../model/index.ts'
 
-/** An address of the host that did not answer. */
+/** An address of the host that could not be connected. */
 export interface FailedAddress {
   readonly address: string
   readonly kind: Kind
@@ -27,7 +27,7 @@ export type ConnectResult =
       readonly tcpSeconds: number | null
     }
 
-/** More addresses than this are a mistake; each may cost a time-out. */
+/** Limits the number of timeouts. */
 const maxAddresses = 8
 
 const kindByErrorCode: Readonly<Record<string, Kind>> = {
@@ -43,8 +43,8 @@ const kindByErrorCode: Readonly<Record<string, Kind>> = {
 }
 
 /**
- * Connects as OpenSSH does: the addresses of getaddrinfo one after another, each with its own time-out. Node would race
- * them and hide a dead first address, which costs every build of Nix the time-out.
+ * Connects as OpenSSH does: tries the addresses of getaddrinfo one after another, each with its own timeout. Node would
+ * race them and hide an unreachable first address, which delays every build of Nix by the timeout.
  */
 export const connectTcp = async (
   host: string,
@@ -105,7 +105,7 @@ export const connectTcp = async (
   }
 }
 
-/** getaddrinfo cannot be stopped, and a dead name server keeps it for half a minute. */
+/** Rejects on abort: getaddrinfo cannot be cancelled, and a dead name server blocks it for half a minute. */
 const raceAbort = async <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> => {
   let onAbort = (): void => undefined
   const onTimeout = new Promise<never>((_, reject) => {
@@ -120,13 +120,13 @@ const raceAbort = async <T>(promise: Promise<T>, signal: AbortSignal): Promise<T
   }
 }
 
-/** Once more after a failure: a dropped packet, or /etc/hosts in the middle of being replaced, is no missing name. */
+/** Retries once: the cause can be a lost packet or an /etc/hosts that is being replaced. */
 const lookupWithRetry = async (host: string, family: 0 | 4 | 6) => {
   const ask = () => lookup(host, { all: true, verbatim: true, family })
   return ask().catch(() => delay(250).then(ask))
 }
 
-/** A connected socket, or the error code. */
+/** Returns a connected socket or the error code. */
 const connectTo = (
   address: string,
   port: number,
@@ -146,6 +146,6 @@ const connectTo = (
     signal.addEventListener('abort', onTimeout, { once: true })
     if (signal.aborted) onTimeout()
     socket.once('connect', () => settle(socket))
-    // Stays for the socket's whole life: an error after connecting belongs to whoever uses it then
+    // Stays for the socket's whole life: later errors are handled by its user
     socket.on('error', (error: NodeJS.ErrnoException) => settle(error.code ?? 'EIO'))
   })

@@ -5,7 +5,7 @@ import type { SshTarget } from './ssh-config.ts'
 
 export interface CertificateSources {
   readonly target: SshTarget
-  /** Key of the machine line, which ssh drops from its list where the file is missing. */
+  /** Key of the machine line, which ssh drops from its list if the file is missing. */
   readonly lineKey: string | null
   readonly run: Run
   readonly env: Readonly<Record<string, string | undefined>>
@@ -13,9 +13,8 @@ export interface CertificateSources {
 }
 
 /**
- * The user certificates that ssh would offer (sshconnect2.c, ssh.c load_public_identity_files): those of CertificateFile,
- * where there is none those beside the identity files, and those of an agent. What cannot be read is not there for ssh
- * either.
+ * Reads the user certificates that ssh would offer (sshconnect2.c, ssh.c load_public_identity_files): those of
+ * CertificateFile, or else those next to the identity files, and those of an agent. Ignores unreadable files, as ssh does.
  */
 export const readUserCertificates = async (
   sources: CertificateSources,
@@ -46,7 +45,7 @@ const readFileCertificates = async ({
   return certificates.flat()
 }
 
-/** More keys than any sshd would listen to. */
+/** More keys than any sshd accepts. */
 const maxAgentKeys = 100
 
 const readAgentCertificates = async ({
@@ -60,7 +59,7 @@ const readAgentCertificates = async ({
     file: 'ssh-add',
     args: ['-L'],
     env: { ...env, SSH_AUTH_SOCK: agent },
-    // An agent that hangs would hang ssh too, but that is for the login to find out
+    // A hanging agent would block ssh, too, but the login reports that
     signal: AbortSignal.any([signal, AbortSignal.timeout(1000)]),
   })
   const lines = listed.stdout.split('\n').slice(0, maxAgentKeys)

@@ -1,4 +1,4 @@
-/** Root's ssh as the real `ssh -G` plays it, with the files of a home that is not ours. */
+/** The ssh configuration of another user, resolved by `ssh -G`. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -26,25 +26,32 @@ const ask = (home: string | null, env: Record<string, string> = {}, one = builde
     nix: () => ({ version: '2.31.0', system: 'x86_64-linux' }),
   })(one, { env, home, hostKey: blob, signal: never })
 
-testWith(has('ssh'), "another home's ssh_config, and its defaults", async t => {
-  const home = homeOf(t, 'Host b1\n  HostName 10.1.2.3\n  IdentityFile ~/.ssh/builder\n')
-  const side = await ask(home)
-  t.match(side?.target, {
-    hostname: '10.1.2.3',
-    user: 'root',
-    identityFiles: [join(home, '.ssh/builder')],
-    userKnownHosts: [join(home, '.ssh/known_hosts'), join(home, '.ssh/known_hosts2')],
-  })
-  t.equal(side?.hostKeyRejection, 'host_key_unknown')
-  const ours = await ask(null)
-  t.match(ours?.target, { hostname: 'b1', user: userInfo().username })
-  const named = await ask(homeOf(t, 'Host *\n  User somebody\n'))
-  t.equal(named?.target.user, 'somebody', 'who sets a user means it')
-  const line = await ask(home, {}, aBuilder({ user: 'nix', sshKey: null }))
-  t.equal(line?.target.user, 'nix', 'the machine line wins')
-})
+testWith(
+  has('ssh'),
+  'reads the ssh_config of another home, with its defaults',
+  async t => {
+    const home = homeOf(
+      t,
+      'Host b1\n  HostName 10.1.2.3\n  IdentityFile ~/.ssh/builder\n',
+    )
+    const side = await ask(home)
+    t.match(side?.target, {
+      hostname: '10.1.2.3',
+      user: 'root',
+      identityFiles: [join(home, '.ssh/builder')],
+      userKnownHosts: [join(home, '.ssh/known_hosts'), join(home, '.ssh/known_hosts2')],
+    })
+    t.equal(side?.hostKeyRejection, 'host_key_unknown')
+    const ours = await ask(null)
+    t.match(ours?.target, { hostname: 'b1', user: userInfo().username })
+    const named = await ask(homeOf(t, 'Host *\n  User somebody\n'))
+    t.equal(named?.target.user, 'somebody', 'who sets a user means it')
+    const line = await ask(home, {}, aBuilder({ user: 'nix', sshKey: null }))
+    t.equal(line?.target.user, 'nix', 'the machine line wins')
+  },
+)
 
-testWith(has('ssh'), 'the host key in known_hosts of another home', async t => {
+testWith(has('ssh'), 'looks up the host key in known_hosts of another home', async t => {
   const refuses = async (knownHosts: string, config = '') =>
     (await ask(homeOf(t, config, knownHosts)))?.hostKeyRejection
   t.equal(await refuses(`b1 ${hostKey.public}\n`), null)
@@ -54,7 +61,7 @@ testWith(has('ssh'), 'the host key in known_hosts of another home', async t => {
   t.equal(await refuses(`b1 ${clientKey.public}\n`), 'host_key_changed')
 })
 
-testWith(has('ssh'), 'another environment', async t => {
+testWith(has('ssh'), 'resolves in another environment', async t => {
   t.equal((await ask(null, { NIX_SSHOPTS: '-p 2200' }))?.target.port, 2200)
   t.equal(await ask(null, { NIX_SSHOPTS: '-o NoSuch=1' }), null, 'ssh says nothing')
   t.equal(await ask(null, { PATH: '/nowhere' }), null, 'no ssh there')

@@ -1,4 +1,4 @@
-/** Certificates that the real ssh-keygen made, and bytes that nobody should make. */
+/** Certificates from ssh-keygen, and malformed bytes. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -17,7 +17,7 @@ import { aTarget } from './target.ts'
 
 const keygen = has('ssh-keygen')
 
-/** An authority in a directory of its own, and certificates that it signs. */
+/** A CA in a temporary directory, and certificates that it signs. */
 const authority = (t: Test) => {
   const directory = mkdtempSync(join(tmpdir(), 'certificate-test-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
@@ -41,7 +41,7 @@ const authority = (t: Test) => {
 const day = 86_400
 const inDays = (days: number) => Math.floor(Date.now() / 1000) + days * day
 
-testWith(keygen, 'certificates of every kind of key', t => {
+testWith(keygen, 'parses certificates of every key type', t => {
   const { key, sign } = authority(t)
   const types = [
     ['ed25519'],
@@ -60,7 +60,7 @@ testWith(keygen, 'certificates of every kind of key', t => {
   return Promise.resolve()
 })
 
-testWith(keygen, 'for ever, expired, and of hosts', t => {
+testWith(keygen, 'parses unlimited, expired and host certificates', t => {
   const { key, sign } = authority(t)
   const path = key('id', 'ed25519')
   t.match(parseCertificateLine(sign(path, '-n', 'x')), {
@@ -80,7 +80,7 @@ testWith(keygen, 'for ever, expired, and of hosts', t => {
   return Promise.resolve()
 })
 
-testWith(keygen, 'every shorter certificate is none', t => {
+testWith(keygen, 'rejects truncated certificates', t => {
   const { key, sign } = authority(t)
   const line = sign(key('id', 'ed25519'), '-n', 'x')
   const blob = Buffer.from(line.split(' ')[1] ?? '', 'base64')
@@ -93,7 +93,7 @@ testWith(keygen, 'every shorter certificate is none', t => {
   return Promise.resolve()
 })
 
-t.test('bytes of strangers', async t => {
+t.test('rejects malformed bytes', async t => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), bytes => {
       parseCertificate(Buffer.from(bytes))
@@ -115,7 +115,7 @@ t.test('bytes of strangers', async t => {
   t.equal(parseCertificateLine('ssh-ed25519 AAAAC3NzaC1lZDI1NTE5'), null, 'a plain key')
 })
 
-t.test('what ssh -v says of host certificates', async t => {
+t.test('parses host certificates from ssh -v', async t => {
   const said = (validity: string) =>
     parsePresentedCertificates(
       [
@@ -138,7 +138,7 @@ t.test('what ssh -v says of host certificates', async t => {
   t.same(parsePresentedCertificates(''), [])
 })
 
-testWith(keygen, 'the certificates that ssh would offer', async t => {
+testWith(keygen, 'reads the certificates that ssh would offer', async t => {
   const { directory, key, sign } = authority(t)
   const id = key('id', 'ed25519')
   const other = key('other', 'ed25519')
@@ -172,7 +172,7 @@ testWith(keygen, 'the certificates that ssh would offer', async t => {
 
 testWith(
   keygen && has('ssh-agent') && has('ssh-add'),
-  'the certificates of an agent',
+  'reads the certificates of an agent',
   async t => {
     const { directory, key, sign } = authority(t)
     const id = key('id', 'ed25519')

@@ -21,7 +21,7 @@ const grownBy = async (work: () => Promise<unknown>): Promise<number> => {
 }
 
 t.test(
-  '100 MB on a channel: bounded memory, a quick end, a usable connection',
+  'reads 100 MB from a channel with bounded memory and keeps the connection usable',
   async t => {
     let sent = 0
     const { port, sessions } = await sshServer(t, {

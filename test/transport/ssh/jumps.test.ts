@@ -1,4 +1,4 @@
-/** The way over a jump host: tried once for all who come at the same time. */
+/** Jump hosts: one attempt for simultaneous logins. */
 import t from 'tap'
 import { isJumpHostFailure } from '../../../src/transport/ssh/jump-host-failure.ts'
 import { createJumpHostCache } from '../../../src/transport/ssh/jump-host-cache.ts'
@@ -14,7 +14,7 @@ const underWatch = () => {
 }
 const isFree = (way: unknown) => typeof way === 'function'
 
-t.test('one goes first, and its fault is that of all who wait', async t => {
+t.test('the failure of the first login is that of all waiting logins', async t => {
   const { go, after, jumps } = underWatch()
   const first = await go()
   const others = [go(), go()]
@@ -28,7 +28,7 @@ t.test('one goes first, and its fault is that of all who wait', async t => {
   t.ok(isFree(await go()), 'the second failure, 5 s later, is a look of its own')
 })
 
-t.test('where the way is free, all go', async t => {
+t.test('all logins proceed if the jump host works', async t => {
   const { go } = underWatch()
   const first = await go()
   const others = [go(), go()]
@@ -39,7 +39,7 @@ t.test('where the way is free, all go', async t => {
   t.ok(isFree(await go()))
 })
 
-t.test('the jump host is to blame only where it was not reached', async t => {
+t.test('attributes a failure to the jump host only if it was not reached', async t => {
   const jump = { proxyJump: 'gate' }
   const refused = 'ssh: connect to host gate port 22: Connection refused\n'
   t.ok(isJumpHostFailure(jump, refused))

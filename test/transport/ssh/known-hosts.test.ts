@@ -40,7 +40,7 @@ const matching = (line: string, name: string) => {
   return matchesHost(entry, name)
 }
 
-t.test('reads key lines and nothing else', async t => {
+t.test('parses only key lines', async t => {
   const found = parse(
     '# a comment',
     '',
@@ -67,7 +67,7 @@ t.test('reads key lines and nothing else', async t => {
   t.equal(found.length, 5)
 })
 
-t.test('names of a line', async t => {
+t.test('matches names', async t => {
   const table: [string, string, boolean][] = [
     ['one', 'one', true],
     ['ONE', 'one', true],
@@ -97,7 +97,7 @@ t.test('names of a line', async t => {
   t.same(lookupNames('Host', 2222), ['[host]:2222', 'host'])
 })
 
-t.test('no text breaks the reader, no pattern the matcher', async t => {
+t.test('never throws for any text or pattern', async t => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 300 }), text => {
       for (const entry of parseKnownHosts(text, '/k')) matchesHost(entry, 'host')
@@ -139,7 +139,7 @@ t.test('no text breaks the reader, no pattern the matcher', async t => {
   t.ok(performance.now() - started < 15_000)
 })
 
-t.test('a fingerprint as ssh-keygen prints it', async t => {
+t.test('computes the fingerprint of ssh-keygen', async t => {
   // ssh-keygen -lf of GitHub's published key
   const github = 'AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl'
   t.equal(fingerprintOf(github), 'SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU')
@@ -160,7 +160,7 @@ const policyOf = ({ user = [], global = [], pinned, target }: Held) =>
     { user: parse(...user), global: parse(...global) },
   )
 
-t.test('judges the shown key', async t => {
+t.test('verifies the host key', async t => {
   const table: [what: string, held: Held, shown: string, verdict: string][] = [
     ['known', { user: [`one ${a}`] }, a, 'known_hosts'],
     ['known globally', { global: [`one ${a}`] }, a, 'known_hosts'],
@@ -251,7 +251,7 @@ t.test('judges the shown key', async t => {
   }
 })
 
-t.test('says where the other key stands, and what a pin is called', async t => {
+t.test('reports the origin of the other key and the name of the pin', async t => {
   const changed = verifyHostKey(policyOf({ user: ['# x', `one ${b}`] }), blob(a))
   if (changed.accepted) throw new Error('accepted')
   t.match(changed.params['detail'], `/k:2 has ssh-ed25519 ${fingerprintOf(blob(b))}`)
@@ -260,7 +260,7 @@ t.test('says where the other key stands, and what a pin is called', async t => {
   t.match(named, { params: { detail: /HostKeyAlias alias/, knownAs: 'one' } })
 })
 
-t.test('which types are held, and when only a certificate helps', async t => {
+t.test('returns known key types and whether a certificate is needed', async t => {
   t.same(knownTypes(policyOf({ user: [`one ssh-rsa ${rsaBlob}`, `two ${a}`] })), [
     'ssh-rsa',
   ])
@@ -279,7 +279,7 @@ t.test('which types are held, and when only a certificate helps', async t => {
   )
 })
 
-t.test('any bytes for a key are judged', async () => {
+t.test('verifies any bytes of a key', async () => {
   const policy = policyOf({ user: [`one ${a}`] })
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), bytes => {

@@ -26,7 +26,7 @@ t.teardown(() => {
   if (rejections.length) throw new Error(`unhandled: ${String(rejections[0])}`)
 })
 
-t.test('logs in, times each phase and hands over the first channel', async t => {
+t.test('logs in, measures each phase and passes on the first channel', async t => {
   const commands: string[] = []
   const { port, sessions } = await sshServer(t, {
     exec: (channel, command) => {
@@ -68,7 +68,7 @@ t.test('logs in, times each phase and hands over the first channel', async t => 
   t.equal(await connection.closed, 'closed')
 })
 
-t.test('no exit status is lost, however fast the command', async t => {
+t.test('keeps the exit status of fast commands', async t => {
   const { port } = await sshServer(t, {
     exec: channel => {
       channel.exit(3)
@@ -87,7 +87,7 @@ t.test('no exit status is lost, however fast the command', async t => {
   t.pass()
 })
 
-t.test('two channels at a time, a third waits or is aborted', async t => {
+t.test('opens two channels at a time; a third waits or is aborted', async t => {
   const { port, sessions } = await sshServer(t, { exec: () => undefined })
   const { connection } = await dialTo(t, port)()
   const ever = new AbortController().signal
@@ -111,7 +111,7 @@ t.test('two channels at a time, a third waits or is aborted', async t => {
   await t.rejects(connection!.open('e', ever), /connect/i)
 })
 
-t.test('a connection that the server ends', async t => {
+t.test('reports a connection closed by the server', async t => {
   const { port, sockets } = await sshServer(t, { exec: () => undefined })
   const { connection } = await dialTo(t, port)()
   const channel = await connection!.open('x', new AbortController().signal)
@@ -122,7 +122,7 @@ t.test('a connection that the server ends', async t => {
   await t.rejects(connection!.open('y', new AbortController().signal))
 })
 
-t.test('a server that breaks the protocol later: the socket is gone too', async t => {
+t.test('closes the socket after a later protocol error', async t => {
   const { port, sockets } = await sshServer(t, { exec: () => undefined })
   let poison = false
   const between = await relay(t, port, chunk => (poison ? Buffer.alloc(64, 0xff) : chunk))
@@ -133,7 +133,7 @@ t.test('a server that breaks the protocol later: the socket is gone too', async 
   await until(() => sockets.size === 0)
 })
 
-t.test('what a stranger on the port says', async t => {
+t.test('quotes the output of another protocol', async t => {
   const meets = async (serve: Parameters<typeof rawServer>[1], ms?: number) => {
     const port = await rawServer(t, serve)
     const signal = ms === undefined ? undefined : AbortSignal.timeout(ms)
@@ -148,7 +148,7 @@ t.test('what a stranger on the port says', async t => {
   })
   t.match(await meets(s => void s.end('\u001b[31mred\u001b[0m \xff\xfe words\r\n')), {
     kind: 'not_ssh',
-    params: { detail: /^it says "red/ },
+    params: { detail: /^it sends "red/ },
   })
   t.match(await meets(s => void s.end('Exceeded MaxStartups\r\n')), {
     status: 'busy',
@@ -166,7 +166,7 @@ t.test('what a stranger on the port says', async t => {
   t.match(await meets(s => void s.write('SSH-1.5-old\r\n')), { status: 'failed' })
 })
 
-t.test('silence, and a banner that never ends', async t => {
+t.test('times out on silence and on an endless banner', async t => {
   const started = performance.now()
   const tarpit = await rawServer(t, () => undefined)
   const endless = await rawServer(t, socket => {
@@ -195,7 +195,7 @@ t.test('silence, and a banner that never ends', async t => {
   t.ok(performance.now() - started < 20_000)
 })
 
-t.test('words before the identification are allowed', async t => {
+t.test('accepts text before the identification', async t => {
   const greets = await rawServer(
     t,
     socket => void socket.end('Authorized use only\r\nSSH-2.0-OpenSSH_9.2\r\n'),
@@ -211,7 +211,7 @@ t.test('words before the identification are allowed', async t => {
   t.match(await dialTo(t, between)(), { outcome: { status: 'ok' } })
 })
 
-t.test('no common key exchange', async t => {
+t.test('reports the lack of a common key exchange', async t => {
   // ssh2 has no other to offer, so the server's words are ours
   const port = await rawServer(t, socket => {
     const name = (text: string) => {
@@ -244,7 +244,7 @@ t.test('no common key exchange', async t => {
   t.match((await dialTo(t, port)()).outcome, { status: 'failed', kind: 'kex_mismatch' })
 })
 
-t.test('keys that are not let in', async t => {
+t.test('reports rejected keys', async t => {
   const { port } = await sshServer(t)
   const other = keyFile(t, generateKey('other').private)
   const wrong = await dialTo(t, port, {
@@ -268,7 +268,7 @@ t.test('keys that are not let in', async t => {
   t.match(missing.outcome, { kind: 'key_missing', params: { key: '/nonexistent/key' } })
 })
 
-t.test('host keys: changed, unknown, and an alias', async t => {
+t.test('reports changed and unknown host keys, and uses an alias', async t => {
   const { port } = await sshServer(t)
   const other = generateKey('other')
   const changed = await dialTo(t, port, {
@@ -291,7 +291,7 @@ t.test('host keys: changed, unknown, and an alias', async t => {
   t.match(alias.outcome, { kind: 'host_key_unknown', params: { detail: /HostKeyAlias/ } })
 })
 
-testWith(has('ssh-keygen'), 'asks for the host key type that is known', async t => {
+testWith(has('ssh-keygen'), 'requests the known host key type', async t => {
   const dir = t.testdir()
   const rsa = join(dir, 'rsa')
   execFileSync('ssh-keygen', ['-q', '-t', 'rsa', '-b', '2048', '-N', '', '-f', rsa])
@@ -310,7 +310,7 @@ testWith(has('ssh-keygen'), 'asks for the host key type that is known', async t 
   })
 })
 
-t.test('a server that closes right after the login, or refuses channels', async t => {
+t.test('reports a server that closes after the login or rejects channels', async t => {
   const closing = await sshServer(t, { onReady: client => void client.end() })
   t.match((await dialTo(t, closing.port)()).outcome, {
     status: 'failed',
@@ -325,7 +325,7 @@ t.test('a server that closes right after the login, or refuses channels', async 
   await until(() => refusing.sockets.size === 0)
 })
 
-t.test('an abort in each phase ends it at once, with nothing left', async t => {
+t.test('an abort in each phase ends the login at once without leaks', async t => {
   const { port, sockets } = await sshServer(t)
   const lengths: number[] = []
   const whole = await relay(t, port, chunk => (lengths.push(chunk.length), chunk))
@@ -349,7 +349,7 @@ t.test('an abort in each phase ends it at once, with nothing left', async t => {
   await until(() => sockets.size <= 1)
 })
 
-t.test('a handshake cut at every byte is a kind, never a crash or a wait', async t => {
+t.test('classifies a handshake cut at any byte', async t => {
   const { port } = await sshServer(t)
   let total = 0
   const whole = await relay(t, port, chunk => ((total += chunk.length), chunk))
@@ -379,7 +379,7 @@ t.test('a handshake cut at every byte is a kind, never a crash or a wait', async
   )
 })
 
-t.test('a handshake with a wrong byte is a kind too', async t => {
+t.test('classifies a handshake with a wrong byte', async t => {
   const { port } = await sshServer(t)
   for (let at = 5; at < 1400; at += 37) {
     let sent = 0
@@ -418,7 +418,7 @@ t.test('memory stays flat over many logins', async t => {
   t.ok(grown < 3 * 1024 * 1024, `${Math.round(grown / 1024)} KiB more`)
 })
 
-/** Ends both directions after so many bytes of the server. */
+/** Closes both directions after a number of server bytes. */
 const rawServerCutting = async (
   t: Parameters<typeof relay>[0],
   port: number,

@@ -42,7 +42,7 @@ const directoryOf = (t: Test): string => {
   return directory
 }
 
-t.test('NIX_SSHOPTS is split as each generation splits it', async t => {
+t.test('splits NIX_SSHOPTS by version', async t => {
   const table: [text: string, plain: string[], quoting: string[]][] = [
     ['', [], []],
     ['-p 22', ['-p', '22'], ['-p', '22']],
@@ -61,7 +61,7 @@ t.test('NIX_SSHOPTS is split as each generation splits it', async t => {
   fc.assert(fc.property(fc.string(), text => splitSshOpts(text, true).length >= 0))
 })
 
-t.test('the words that Nix gives ssh', async t => {
+t.test('builds the ssh command line of Nix', async t => {
   const command = (builder: Partial<Builder>, version: string | null, opts?: string) =>
     sshCommand(aBuilder(builder), { ...nix, version }, opts)
   t.match(command({}, '2.31.0', '-F /f -o "A=b c"'), {
@@ -81,7 +81,7 @@ t.test('the words that Nix gives ssh', async t => {
   t.equal(command({ scheme: null, host: null, storeUri: 'daemon' } as never, null), null)
 })
 
-testWith(openssh, 'ssh -G says where and with what', async t => {
+testWith(openssh, 'resolves the target with ssh -G', async t => {
   const file = join(directoryOf(t), 'config')
   writeFileSync(
     file,
@@ -157,7 +157,7 @@ Host *
   t.match(await resolve('b1', 'nix'), { user: 'nix' }, 'the line wins')
 })
 
-testWith(openssh, 'what ssh itself refuses, and no ssh at all', async t => {
+testWith(openssh, 'reports an ssh error and a missing ssh', async t => {
   const file = join(directoryOf(t), 'config')
   writeFileSync(file, 'Host b1\n  NoSuchOption yes\n')
   const resolve = (opts: string, path = process.env['PATH']) => {
@@ -173,7 +173,7 @@ testWith(openssh, 'what ssh itself refuses, and no ssh at all', async t => {
   t.match(await resolve('', '/nonexistent'), { status: 'failed', kind: 'ssh_missing' })
 })
 
-t.test('any output of ssh -G is read', async t => {
+t.test('parses any output of ssh -G', async t => {
   fc.assert(
     fc.property(fc.string(), text => typeof parseTarget(text, {}).port === 'number'),
   )
@@ -202,7 +202,7 @@ const keys = (t: Test) => {
   return { directory, file, generate }
 }
 
-testWith(openssh, 'keys of every kind and format can be offered', async t => {
+testWith(openssh, 'offers keys of every type and format', async t => {
   const { generate } = keys(t)
   const paths = [
     generate('ed25519', '-t', 'ed25519', '-N', ''),
@@ -220,7 +220,7 @@ testWith(openssh, 'keys of every kind and format can be offered', async t => {
   t.same(found.opensshOnly, [])
 })
 
-testWith(openssh, 'keys that cannot be used, each its own reason', async t => {
+testWith(openssh, 'reports why each unusable key cannot be used', async t => {
   const { directory, file, generate } = keys(t)
   const good = clientKey.private
   const fifo = join(directory, 'fifo')
@@ -254,17 +254,14 @@ testWith(openssh, 'keys that cannot be used, each its own reason', async t => {
   }
 })
 
-t.test(
-  "a missing default is no problem, and the line's own key stands first",
-  async t => {
-    const { file } = keys(t)
-    const own = file('own', clientKey.private)
-    const found = await readIdentities(['/nonexistent/id_rsa'], own, checkKey)
-    t.match(found, { usable: [{ path: own }], problems: [] })
-  },
-)
+t.test("ignores a missing default key, and puts the line's key first", async t => {
+  const { file } = keys(t)
+  const own = file('own', clientKey.private)
+  const found = await readIdentities(['/nonexistent/id_rsa'], own, checkKey)
+  t.match(found, { usable: [{ path: own }], problems: [] })
+})
 
-t.test('any bytes for a key are judged', async () => {
+t.test('classifies any bytes of a key', async () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ maxLength: 300 }),
@@ -279,7 +276,7 @@ t.test('any bytes for a key are judged', async () => {
   )
 })
 
-t.test('the command of a proxy', async t => {
+t.test('builds the proxy command', async t => {
   const target = { hostname: '10.0.0.9', port: 2222, user: 'nix' }
   t.equal(proxyShellCommand(aTarget(target), 5), null)
   t.equal(
@@ -299,7 +296,7 @@ t.test('the command of a proxy', async t => {
   t.match(jump('gate', ['-F/f']), '-F /f')
 })
 
-t.test('the way to an address', async t => {
+t.test('connects to addresses in order', async t => {
   const port = await rawServer(t, () => undefined)
   const found = await connectTcp('127.0.0.1', port, 0, 1000, never)
   t.match(found, { ok: true, address: '127.0.0.1', failedAddresses: [] })
@@ -324,7 +321,7 @@ t.test('the way to an address', async t => {
   t.ok(performance.now() - started < 10_000)
 })
 
-/** A config file for the real ssh that knows nothing of this machine's user. */
+/** An ssh_config that is independent of this machine's user. */
 const sshSetup = (t: Test, port: number, more: readonly string[] = []) => {
   const { directory, file } = keys(t)
   const key = file('id', clientKey.private)
@@ -358,7 +355,7 @@ const sshSetup = (t: Test, port: number, more: readonly string[] = []) => {
   return { directory, known, key, dial, builder }
 }
 
-testWith(openssh, 'from an alias of ssh_config to a login', async t => {
+testWith(openssh, 'logs in by an alias of ssh_config', async t => {
   const { port } = await sshServer(t)
   const { dial, builder, known } = sshSetup(t, port)
   const { outcome, connection } = await dial(builder, never)
@@ -374,7 +371,7 @@ testWith(openssh, 'from an alias of ssh_config to a login', async t => {
   t.match(hashed.outcome, { status: 'ok' }, 'hashed by ssh-keygen')
 })
 
-testWith(openssh, 'a red is asked of the real ssh', async t => {
+testWith(openssh, 'confirms a failure with OpenSSH', async t => {
   const { port } = await sshServer(t)
   const { dial, builder, known } = sshSetup(t, port)
   writeFileSync(known, '')
@@ -394,7 +391,7 @@ testWith(openssh, 'a red is asked of the real ssh', async t => {
 
 testWith(
   openssh && has('sshd') && process.getuid?.() === 0,
-  'what only OpenSSH can do is done through it',
+  'logs in with OpenSSH where ssh2 cannot',
   async t => {
     // sshd offers a key exchange that ssh2 does not have
     const { directory, file, generate } = keys(t)
@@ -445,7 +442,7 @@ testWith(
   },
 )
 
-/** A security key of nobody: what `ssh-keygen -t ed25519-sk` writes, with a public key of sevens and no device behind. */
+/** A security key without a device, as `ssh-keygen -t ed25519-sk` writes it; the public key consists of sevens. */
 const securityKey =
   'sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHAAAABHNzaDo= me\n'
 const securityKeyHandle = `-----BEGIN OPENSSH PRIVATE KEY-----
@@ -458,7 +455,7 @@ kJCQkJCQkJCQkAAAAAAAAAAm1lAQIDBAUGBw==
 -----END OPENSSH PRIVATE KEY-----
 `
 
-testWith(openssh, 'a security key is a matter of the real ssh', async t => {
+testWith(openssh, 'leaves security keys to OpenSSH', async t => {
   const { file } = keys(t)
   const handle = file('id_sk', securityKeyHandle)
   const shown = execFileSync('ssh-keygen', ['-l', '-f', handle], { encoding: 'utf8' })
@@ -473,7 +470,7 @@ testWith(openssh, 'a security key is a matter of the real ssh', async t => {
 
 testWith(
   openssh,
-  'where the only key is a security key OpenSSH is asked at once, and told about',
+  'uses OpenSSH at once if the only key is a security key, and explains the failure',
   async t => {
     const { file } = keys(t)
     const half = file('id_sk.pub', securityKey, 0o644)
@@ -506,7 +503,7 @@ testWith(
       kind: 'auth_denied',
       params: {
         key: half,
-        detail: /is a security key: somebody has to plug it in and touch it/,
+        detail: /is a security key: it must be plugged in and touched/,
       },
     })
   },

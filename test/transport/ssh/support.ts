@@ -1,4 +1,4 @@
-/** Servers that are real, rude or broken, on 127.0.0.1, and the dial that meets them. */
+/** Real and misbehaving servers on 127.0.0.1, and a dial to them. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
@@ -21,7 +21,7 @@ export const blobOf = (publicLine: string): string => publicLine.split(' ')[1] ?
 
 export const never = new AbortController().signal
 
-/** True where a program is there. */
+/** Whether a program is installed. */
 export const has = (program: string): boolean => {
   try {
     execFileSync('sh', ['-c', `command -v ${program} || command -v /usr/sbin/${program}`])
@@ -31,7 +31,7 @@ export const has = (program: string): boolean => {
   }
 }
 
-/** A test that needs what not every machine has: left out, and said so, where it is not there. */
+/** A test that is skipped with a message if its requirement is missing. */
 export const testWith = (
   there: boolean,
   name: string,
@@ -47,7 +47,7 @@ export const clock: Clock = {
   sleep: (ms, signal) => sleep(ms, undefined, { signal }),
 }
 
-/** A TCP server that does with each socket what it likes. */
+/** A TCP server with a custom socket handler. */
 export const rawServer = async (
   t: Test,
   serve: (socket: Socket) => void,
@@ -83,7 +83,7 @@ export interface TestServer {
   readonly sockets: ReadonlySet<Socket>
 }
 
-/** A real SSH server in this process that lets `clientKey` in. */
+/** A real SSH server in this process that accepts `clientKey`. */
 export const sshServer = async (
   t: Test,
   options: ServerOptions = {},
@@ -131,7 +131,7 @@ export const sshServer = async (
   return { port, sessions, sockets }
 }
 
-/** A relay that may cut or change what the server says. `onBytes` gets each chunk and returns what goes on. */
+/** A relay that can cut or change the server's output. `onBytes` gets each chunk and returns the chunk to forward. */
 export const relay = (
   t: Test,
   to: number,
@@ -149,7 +149,7 @@ export const relay = (
     })
   })
 
-/** A private key in a file of its own; the client's by default. */
+/** A private key in its own file; default: the client's key. */
 export const keyFile = (t: Test, key = clientKey.private): string => {
   const directory = mkdtempSync(join(tmpdir(), 'builder-monitor-test-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
@@ -195,7 +195,7 @@ export const dialTo = (t: Test, port: number, { builder, target }: DialOptions =
   }
 }
 
-/** Until the condition holds; the limit of tap is the deadline. */
+/** Waits until the condition is true; tap's timeout is the limit. */
 export const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await sleep(10)
 }

@@ -1,6 +1,6 @@
 import type { SshTarget } from '../../../src/transport/ssh/ssh-config.ts'
 
-/** What `ssh -G` might have said; name what matters to the test. */
+/** An ssh target with defaults for values that do not matter to the test. */
 export const aTarget = (change: Partial<SshTarget> = {}): SshTarget => ({
   user: 'nix',
   hostname: '127.0.0.1',

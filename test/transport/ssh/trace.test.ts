@@ -1,4 +1,4 @@
-/** What a login notes for those who look for a fault. */
+/** The trace of a login. */
 import t from 'tap'
 import { generateKey } from '../../../src/demo/keys.ts'
 import type { Trace } from '../../../src/model/index.ts'
@@ -43,7 +43,7 @@ const login = async (port: number, keys: readonly string[], pin = hostKey.public
 }
 const fingerprint = (publicLine: string) => fingerprintOf(blobOf(publicLine))
 
-t.test('a good login: address, host key, each key that is offered, channel', async t => {
+t.test('traces a successful login', async t => {
   const { port } = await sshServer(t)
   const stranger = generateKey('stranger')
   const [wrong, right] = [keyFile(t, stranger.private), keyFile(t)]
@@ -53,13 +53,13 @@ t.test('a good login: address, host key, each key that is offered, channel', asy
     steps.map(step => step.split(':')[0]),
     [
       'ssh -G',
-      'what may be offered and trusted',
+      'keys and known hosts',
       'connect',
       'identification',
       'host key',
       'key exchange',
       'offer',
-      'refused',
+      'rejected',
       'offer',
       'logged in',
       'channel',
@@ -71,29 +71,29 @@ t.test('a good login: address, host key, each key that is offered, channel', asy
     `host key: ssh-ed25519 ${fingerprint(hostKey.public)}: verified by pinned`,
   )
   t.match(text, `offer: ${wrong} ssh-ed25519 ${fingerprint(stranger.public)}`)
-  t.match(text, 'refused: the server takes publickey')
+  t.match(text, 'rejected: the server accepts publickey')
   t.match(text, `offer: ${right} ssh-ed25519 ${fingerprint(clientKey.public)}`)
   t.notMatch(text, /PRIVATE|b3BlbnNzaC1rZXk/, 'and nothing of the keys themselves')
 })
 
-t.test('a login that fails: where, and what was seen', async t => {
+t.test('traces a failed login with its stage and the received text', async t => {
   const { port } = await sshServer(t)
   const other = await login(port, [keyFile(t)], generateKey('other').public)
   t.match(other.text, /host key: ssh-ed25519 SHA256:\S+: host_key_mismatch, pinned/)
-  t.match(other.text, /the login ended: .*in stage host_key/)
+  t.match(other.text, /login failed: .*in stage host_key/)
 
   const refused = await login(port, [keyFile(t, generateKey('stranger').private)])
-  t.match(refused.text, /refused: the server takes publickey\nthe login ended: /)
+  t.match(refused.text, /rejected: the server accepts publickey\nlogin failed: /)
 
   const stranger = await rawServer(t, socket => socket.end('HTTP/1.1 400 Bad\r\n'))
   const { text } = await login(stranger, [keyFile(t)])
-  t.match(text, 'in stage banner; the server said "HTTP/1.1 400 Bad')
+  t.match(text, 'in stage banner; the server sent "HTTP/1.1 400 Bad')
 
   const gone = await rawServer(t, socket => socket.destroy())
-  t.match((await login(gone, [keyFile(t)])).text, 'the login ended')
+  t.match((await login(gone, [keyFile(t)])).text, 'login failed')
 })
 
-t.test('of NIX_SSHOPTS only names are told, of a proxy only that there is one', t => {
+t.test('omits values of NIX_SSHOPTS and the proxy command', t => {
   const options = splitSshOpts(
     `-oSetEnv=TOKEN=planted -o "ProxyCommand=nc --password planted" -F /conf -vplanted -J planted`,
     true,
@@ -106,7 +106,7 @@ t.test('of NIX_SSHOPTS only names are told, of a proxy only that there is one', 
     text.split('\n')[0],
     'ssh -o SetEnv=... -o ProxyCommand=... -F /conf -v -J ... -i /key -- nix@b1',
   )
-  t.match(text, 'goes through a ProxyCommand')
+  t.match(text, 'uses a ProxyCommand')
   t.match(text, 'agent /run/agent')
   t.notMatch(text, 'planted')
   t.end()
