@@ -10,6 +10,7 @@ import {
 import { formatFix } from '../diagnosis/kinds/index.ts'
 import { earliestExpiry, formatIsoTime } from '../diagnosis/notices.ts'
 import type { BuilderReport, ProbeReport, Report } from '../diagnosis/report.ts'
+import { formatBytes } from '../text/bytes.ts'
 import { wantsColor, type Io } from './terminal.ts'
 
 /** Paints text, or leaves it as it is. */
@@ -267,8 +268,3 @@ const describeValidity = ({ certificates }: ProbeValues['login']): string => {
     ? `, certificate valid until ${formatIsoTime(representative.validUntil)}`
     : ''
 }
-
-const formatBytes = (bytes: number): string =>
-  bytes >= 2 ** 30
-    ? `${(bytes / 2 ** 30).toFixed(1)} GiB`
-    : `${Math.round(bytes / 2 ** 20)} MiB`

@@ -10,7 +10,7 @@ import type {
   Snapshot,
 } from '../model/index.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
-import { formatBytes } from '../probes/disk.ts'
+import { formatBytes } from '../text/bytes.ts'
 import { isFull } from '../probes/slots.ts'
 import type { Job } from '../schedule/scheduler.ts'
 

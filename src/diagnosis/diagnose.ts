@@ -6,9 +6,9 @@ import type {
   ProbeName,
   Problem,
   ProbeRecords,
-  Result,
   Kind,
 } from '../model/index.ts'
+import { resultValue } from './freshness.ts'
 import { formatClockOffset } from './notices.ts'
 
 /** From the first rung to the last: what stands earlier explains what stands later. */
@@ -94,9 +94,6 @@ const attributeToClockSkew = (
   const detail = `${formatClockOffset(offset)}, and by it ${invalidCertificate.source} is not valid`
   return { ...cause, kind: 'clock_skew', params: { ...cause.params, detail } }
 }
-
-const resultValue = <T>(result: Result<T> | null | undefined): T | undefined =>
-  result && 'value' in result.outcome ? result.outcome.value : undefined
 
 interface Candidate {
   readonly down: boolean

@@ -5,6 +5,7 @@ import type {
   Sample,
   TelemetryProbe,
 } from '../model/index.ts'
+import { formatBytes } from '../text/bytes.ts'
 import { oneLine } from '../text/truncate.ts'
 import { parseSections, parseNumber } from './telemetry/parse-output.ts'
 
@@ -192,16 +193,4 @@ const toOutcome = (value: DiskValue, readOnly: boolean): Outcome<DiskValue> => {
       value,
     }
   return { status: 'ok', value }
-}
-
-/** `1.5 GiB`. */
-export const formatBytes = (bytes: number): string => {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
-  let value = bytes
-  let unit = 0
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024
-    unit++
-  }
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
 }

@@ -10,7 +10,8 @@ import type {
   TelemetryContext,
   TelemetryProbe,
 } from '../../src/model/index.ts'
-import { diskProbe, formatBytes } from '../../src/probes/disk.ts'
+import { diskProbe } from '../../src/probes/disk.ts'
+import { formatBytes } from '../../src/text/bytes.ts'
 import { telemetryProbes } from '../../src/probes/index.ts'
 import { locksProbe } from '../../src/probes/locks.ts'
 import { memoryProbe } from '../../src/probes/memory.ts'

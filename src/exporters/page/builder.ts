@@ -1,17 +1,19 @@
-import { fixesText, formatMessage } from '../../diagnosis/kinds/index.ts'
-import { builderReport } from '../../diagnosis/report.ts'
+import { formatMessage } from '../../diagnosis/kinds/index.ts'
+import { builderReport, type NoticeReport } from '../../diagnosis/report.ts'
 import type {
   BuilderState,
   HistoryEntry,
   TrendName,
   Snapshot,
 } from '../../model/index.ts'
+import { fixList } from './fixes.ts'
 import { html, type Html } from './html.ts'
 import { probeList, outcomeLabels, evidenceBlock } from './probe-list.ts'
 import { builderPath, isBuilderStale } from './row.ts'
 import { sparkline, type Point } from './sparkline.ts'
 import { createBars, timeline, type Bar } from './timeline.ts'
 import type { PageView } from './view.ts'
+import { capitalize } from '../../text/capitalize.ts'
 import { formatBytes } from '../../text/bytes.ts'
 import { formatElapsed } from '../../text/duration.ts'
 import { relativeTime } from './relative-time.ts'
@@ -36,8 +38,8 @@ export const builderView = (
         <span class="${isStale ? 'unknown' : report.state}">${label}</span>,
         ${relativeTime(report.since, now, 'for {}')}
       </h1>
-      ${report.cause && html`<p class="note ${report.state === 'down' ? 'stops' : ''}">${report.cause.reason}. ${fixesText(report.cause.fixes)}.</p>`}
-      ${report.notices.map(({ reason, fixes }) => html`<p class="note">${reason}. ${fixesText(fixes)}.</p>`)}
+      ${report.cause && note(report.cause, report.name, report.state === 'down')}
+      ${report.notices.map(notice => note(notice, report.name, false))}
       <pre class="line">${state.builder.line}</pre>
       <h2>Probes</h2>
       ${probeList(state, report.probes, { now, intervals })}
@@ -62,6 +64,16 @@ export const builderView = (
       <main>${region.html}</main>`,
   }
 }
+
+const note = (
+  { reason, fixes }: Pick<NoticeReport, 'reason' | 'fixes'>,
+  builder: string,
+  isFatal: boolean,
+): Html =>
+  html`<div class="note ${isFatal ? 'stops' : ''}">
+    <p>${capitalize(reason)}.</p>
+    ${fixList(fixes, builder)}
+  </div>`
 
 const trends = ({ history }: BuilderState): Html => {
   const points = (

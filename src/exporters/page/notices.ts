@@ -1,6 +1,7 @@
-import { fixesText, kindFixes, formatMessage } from '../../diagnosis/kinds/index.ts'
+import { kindFixes, formatMessage } from '../../diagnosis/kinds/index.ts'
 import { clientOutcomes } from '../../diagnosis/report.ts'
 import type { ClientOutcome, Finding, Problem, Snapshot } from '../../model/index.ts'
+import { fixList } from './fixes.ts'
 import { html, type Html } from './html.ts'
 import { capitalize } from '../../text/capitalize.ts'
 
@@ -51,11 +52,13 @@ export const clientChecks = (snapshot: Snapshot): Html | null => {
 const checkNote = (name: string, outcome: ClientOutcome): Html | null =>
   outcome.status === 'ok'
     ? null
-    : html`<p class="note ${outcome.status === 'failed' ? 'stops' : ''}">
-        <b>${outcome.status === 'failed' ? '✘' : '▲'} ${name}</b>:
-        ${capitalize(formatMessage(outcome.kind, outcome.params))}.
-        ${fixesText(kindFixes(outcome.kind, outcome.params))}.
-      </p>`
+    : html`<div class="note ${outcome.status === 'failed' ? 'stops' : ''}">
+        <p>
+          <b>${outcome.status === 'failed' ? '✘' : '▲'} ${name}</b>:
+          ${capitalize(formatMessage(outcome.kind, outcome.params))}.
+        </p>
+        ${fixList(kindFixes(outcome.kind, outcome.params))}
+      </div>`
 
 /** Renders configuration findings. */
 export const findingList = (findings: readonly Finding[]): Html | null =>

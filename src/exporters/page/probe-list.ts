@@ -1,4 +1,3 @@
-import { fixesText } from '../../diagnosis/kinds/index.ts'
 import type { ProbeReport } from '../../diagnosis/report.ts'
 import { reproduceCommand } from '../../diagnosis/reproduce.ts'
 import { sanitize } from '../../text/sanitize.ts'
@@ -10,8 +9,10 @@ import {
   type ProbeName,
   type Snapshot,
 } from '../../model/index.ts'
+import { fixList } from './fixes.ts'
 import { html, type Html } from './html.ts'
 import { runbookLink } from './runbooks.ts'
+import { capitalize } from '../../text/capitalize.ts'
 import { formatElapsed } from '../../text/duration.ts'
 import { relativeTime } from './relative-time.ts'
 
@@ -95,7 +96,14 @@ const itemHtml = (
       ${shownReport && relativeTime(shownReport.at, now, '{} ago')}
       ${shownReport && formatElapsed(shownReport.durationSeconds)}
     </summary>
-    ${shownReport?.reason !== undefined && html`<p>${shownReport.reason}. ${shownReport.fixes && `${fixesText(shownReport.fixes)}.`} ${shownReport.kind !== undefined && runbookLink(shownReport.kind)}</p>`}
+    ${
+      shownReport?.reason !== undefined &&
+      html`<p>
+          ${capitalize(shownReport.reason)}.
+          ${shownReport.kind !== undefined && runbookLink(shownReport.kind)}
+        </p>
+        ${fixList(shownReport.fixes ?? [], builder.name)}`
+    }
     ${probe === 'login' && loginPhases(probes.login?.last.outcome)}
     <p class="label">Reproduce:</p>
     <pre data-copy>${reproduceCommand(builder, probe)}</pre>

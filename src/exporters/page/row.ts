@@ -1,6 +1,6 @@
-import { fixesText } from '../../diagnosis/kinds/index.ts'
 import type { BuilderReport, CauseReport } from '../../diagnosis/report.ts'
 import type { BuilderState, ProbeName, Result } from '../../model/index.ts'
+import { fixList } from './fixes.ts'
 import { html, type Html } from './html.ts'
 import { runbookLink } from './runbooks.ts'
 import { createBars, timeline } from './timeline.ts'
@@ -72,7 +72,8 @@ export const builderRow = (
       ({ reason, fixes }) =>
         html`<tr class="cause">
           <td colspan="${columns.length}">
-            <p class="quiet">${capitalize(reason)}. ${fixesText(fixes)}.</p>
+            <p class="quiet">${capitalize(reason)}.</p>
+            ${fixList(fixes, report.name)}
           </td>
         </tr>`,
     )}
@@ -152,8 +153,9 @@ const causeRow = (report: BuilderReport, cause: CauseReport): Html =>
   html`<tr class="cause">
     <td colspan="${columns.length}">
       <div class="why ${report.state}">
-        <p><strong>${capitalize(cause.reason)}.</strong></p>
-        <p class="fix">${fixesText(cause.fixes)}. ${runbookLink(cause.kind)}</p>
+        <p><strong>${capitalize(cause.reason)}.</strong> ${runbookLink(cause.kind)}</p>
+        <p class="label">Fix:</p>
+        ${fixList(cause.fixes, report.name)}
         <p class="label">Reproduce:</p>
         <pre data-copy>${cause.reproduce}</pre>
         ${

@@ -34,7 +34,8 @@ h2 { margin: 2rem 0 .5rem; font-size: 1.05rem; }
 .brand b { color: var(--text); font-weight: 600; }
 .note { border-left: 4px solid var(--degraded); background: var(--card); padding: .6rem .9rem; margin: 0 0 1rem; border-radius: 0 6px 6px 0; }
 .note.stops { border-color: var(--down); }
-.note code { overflow-wrap: anywhere; }
+.note code { overflow-wrap: anywhere; } .note p { margin: 0; }
+.fixes { margin: 0 0 .35rem; padding-left: 1.25rem; } .fixes li { overflow-wrap: anywhere; } pre code { font: inherit; }
 table { width: 100%; border-collapse: separate; border-spacing: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 th, td { text-align: left; vertical-align: baseline; padding: .6rem .75rem; font-weight: 400; }
 thead th { color: var(--quiet); font-size: .8125rem; white-space: nowrap; border-bottom: 1px solid var(--line); }
@@ -58,7 +59,6 @@ tr.cause td { padding-top: 0; }
 .why { border-left: 4px solid currentColor; padding-left: .9rem; margin-bottom: .3rem; }
 .why > * { color: var(--text); }
 .why p { margin: 0 0 .35rem; overflow-wrap: anywhere; }
-.why .fix { color: var(--quiet); }
 pre { margin: .2rem 0 .5rem; padding: .5rem .7rem; background: var(--code); border: 1px solid var(--line); border-radius: 6px; font: .8125rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, monospace; white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; }
 details { font-size: .875rem; } details pre { max-height: 18rem; overflow: auto; }
 summary { color: var(--quiet); cursor: pointer; width: fit-content; }

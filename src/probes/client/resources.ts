@@ -1,6 +1,6 @@
 import type { ClientOutcome } from '../../model/index.ts'
 import { isReachedBySsh } from '../../nix/machines/store-uri.ts'
-import { formatBytes } from '../disk.ts'
+import { formatBytes } from '../../text/bytes.ts'
 import { outcome, ok, type ClientContext } from './outcome.ts'
 
 /** Results come back here; with less no build can end. */

@@ -30,6 +30,7 @@ t.test('opens the failed probe and marks its dependents as skipped', async t => 
   t.match(body, /<details open data-key=.login.>\s*<summary>\s*<b>login<\/b>/)
   t.match(text, 'ConnectTimeout=5 nix@mac-1.example.org true')
   t.match(text, 'REMOTE HOST IDENTIFICATION HAS CHANGED')
+  t.match(text, /On this machine, as root: sudo ssh-keygen -R mac-1\.example\.org/)
   t.match(text, 'trust – skipped: login failed')
 })
 
