@@ -213,15 +213,15 @@ t.test('planted secrets come out nowhere', async t => {
 
   // That something else is found shows that something was looked at
   t.match(outputs.get('builders --json'), 'nix:***@127.0.0.1')
-  t.match(outputs.get('log'), /'many'.*problem in the builders list/)
+  t.match(outputs.get('log'), /'many'.*error in the builders list/)
   t.match(outputs.get('/api/v1/events'), 'event: ')
   t.match(outputs.get('log'), '"msg":"attempt"')
   t.match(outputs.get('state.json'), '"login"')
   if (has('ssh')) {
     const debug = outputs.get('check --debug --json --canary --features') ?? ''
     t.match(debug, '-o SetEnv=...')
-    t.match(debug, 'goes through a ProxyCommand')
-    t.match(debug, /with the environment:.* AWS_SECRET_ACCESS_KEY /)
+    t.match(debug, 'uses a ProxyCommand')
+    t.match(debug, /environment:.* AWS_SECRET_ACCESS_KEY /)
     t.match(debug, 'the marker of a failed build')
     t.match(debug, /offer: .*SHA256:/)
   }

@@ -1,7 +1,7 @@
 import type { ActiveBuilders, Builder, Problem } from '../model/index.ts'
 import { createRun } from '../transport/run.ts'
 import type { Io } from './terminal.ts'
-import { readLocalBuilders } from './read-builders.ts'
+import { readLocalBuilders } from '../engine/local-builders.ts'
 import { createPaint, type Paint } from './render.ts'
 
 /** The active builders as Nix would see them. Exit 0, or 1 where something about the list is wrong. */

@@ -1,21 +1,6 @@
 import { request } from 'node:http'
-import { join } from 'node:path'
+import { defaultControlSocket } from '../daemon/control-socket.ts'
 import { UsageError, type Io } from './terminal.ts'
-
-/**
- * Where the daemon can be asked: in RUNTIME_DIRECTORY of systemd, for root in /run, for others in their
- * XDG_RUNTIME_DIR; null where there is no such place.
- */
-export const defaultControlSocket = (env: Io['env'], uid: number): string | null => {
-  // systemd joins several directories with colons
-  const runtime = env['RUNTIME_DIRECTORY']?.split(':')[0]
-  const directory =
-    runtime ||
-    (uid === 0
-      ? '/run/builder-monitor'
-      : env['XDG_RUNTIME_DIR'] && join(env['XDG_RUNTIME_DIR'], 'builder-monitor'))
-  return directory ? join(directory, 'control.sock') : null
-}
 
 const maxResponseBytes = 64 * 1024 * 1024
 

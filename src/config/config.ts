@@ -107,6 +107,13 @@ export const loadConfig = async (
   }
 }
 
+/** Returns the configuration of an empty file. */
+export const defaultConfig = (context: ValidationContext): Config => {
+  const result = parseConfig('', context)
+  if (!result.ok) throw new Error(`invalid defaults: ${result.errors.join('; ')}`)
+  return result.config
+}
+
 /** Bytes of sockaddr_un's path without the terminating one (unix(7)). */
 const maxSocketPath = 107
 

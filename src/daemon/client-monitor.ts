@@ -1,81 +1,77 @@
-import type { Log } from '../log/log.ts'
-import type {
-  ActiveBuilders,
-  HostKeyInfo,
-  Snapshot,
-  CronScheduler,
-} from '../model/index.ts'
-import { fixesText, kindFixes, formatMessage } from '../diagnosis/kinds/index.ts'
+import { fixesText, formatMessage, kindFixes } from '../diagnosis/kinds/index.ts'
 import { clientOutcomes } from '../diagnosis/report.ts'
-import type { CheckClient } from '../probes/client/checks.ts'
-import { lastValue, type Store } from '../state/store.ts'
+import type { Monitor } from '../engine/monitor.ts'
+import type { Log } from '../log/log.ts'
+import type { CronScheduler, Snapshot } from '../model/index.ts'
 
 export interface ClientMonitorDeps {
-  readonly check: CheckClient
-  readonly store: Store
-  readonly active: () => ActiveBuilders
+  readonly monitor: Pick<Monitor, 'checkClient' | 'store'>
   readonly log: Log
   readonly signal: AbortSignal
 }
 
-/** The host keys that the newest good logins saw, by builder. */
-export const hostKeysByBuilder = ({
-  builders,
-}: Snapshot): ReadonlyMap<string, HostKeyInfo> =>
-  new Map(
-    [...builders].flatMap(([name, state]): [string, HostKeyInfo][] => {
-      const seen = lastValue(state, 'login')?.hostKey
-      return seen ? [[name, seen]] : []
-    }),
-  )
+export interface ClientMonitor {
+  /** Checks this machine. A request during a check causes one more, so that it sees the newest builders list. */
+  check(): void
+  /** Checks at the times of a cron expression until the returned function is called. */
+  schedule(cron: CronScheduler, expression: string): () => void
+}
 
-/** Looks at this machine itself: now and then by the timetable, and whenever it is asked to. Never two looks at once. */
-export const createClientMonitor = (deps: ClientMonitorDeps) => {
-  let running: Promise<void> | null = null
+/** Checks whether this machine can send builds, and logs when that changes. */
+export const createClientMonitor = (deps: ClientMonitorDeps): ClientMonitor => {
+  const { monitor, log, signal } = deps
+  let isRunning = false
+  let isRequested = false
   let wasReady = true
   const checkOnce = async () => {
     try {
-      const client = await deps.check(
-        deps.active(),
-        deps.signal,
-        Promise.resolve(hostKeysByBuilder(deps.store.read())),
-      )
-      if (deps.signal.aborted) return
-      deps.store.setClient(client)
-      const failed = Object.entries(clientOutcomes(deps.store.read())).find(
-        ([, outcome]) => outcome.status === 'failed',
-      )
-      if (failed && wasReady) {
-        const [check, outcome] = failed
-        if (outcome.status === 'failed')
-          deps.log.warn(
-            {
-              check,
-              kind: outcome.kind,
-              reason: formatMessage(outcome.kind, outcome.params),
-              fix: fixesText(kindFixes(outcome.kind, outcome.params)),
-            },
-            'this machine cannot send builds',
-          )
-      } else if (!failed && !wasReady)
-        deps.log.info({}, 'this machine can send builds again')
-      wasReady = !failed
+      await monitor.checkClient(signal)
+      if (!signal.aborted) wasReady = logReadiness(monitor.store.read(), wasReady, log)
     } catch (error) {
-      deps.log.error({ err: error }, 'cannot look at this machine')
+      log.error({ err: error }, 'client check failed')
     }
   }
+  const run = async () => {
+    isRunning = true
+    while (isRequested && !signal.aborted) {
+      isRequested = false
+      await checkOnce()
+    }
+    isRunning = false
+  }
   const check = () => {
-    running ??= checkOnce().finally(() => (running = null))
+    isRequested = true
+    if (!isRunning) void run()
   }
   return {
-    look: check,
-    /** The returned function ends it. */
-    schedule: (timetable: CronScheduler, cron: string): (() => void) => {
-      const end = timetable.every(cron, 'client', check)
+    check,
+    schedule: (cron, expression) => {
+      const stop = cron.every(expression, 'client', check)
       return () => {
-        end()
-        void timetable.stop()
+        stop()
+        void cron.stop()
       }
     },
   }
+}
+
+/** Logs a change of readiness. Returns whether this machine can send builds. */
+const logReadiness = (snapshot: Snapshot, wasReady: boolean, log: Log): boolean => {
+  for (const [check, outcome] of Object.entries(clientOutcomes(snapshot))) {
+    if (outcome.status !== 'failed') continue
+    const { kind, params } = outcome
+    if (wasReady)
+      log.warn(
+        {
+          check,
+          kind,
+          reason: formatMessage(kind, params),
+          fix: fixesText(kindFixes(kind, params)),
+        },
+        'this machine cannot send builds',
+      )
+    return false
+  }
+  if (!wasReady) log.info({}, 'this machine can send builds again')
+  return true
 }

@@ -2,36 +2,39 @@ import type { Route } from '../exporters/http/route.ts'
 import { describeListenError } from '../exporters/http/listen-error.ts'
 import { listenAll } from '../exporters/http/listen.ts'
 import { createRequestHandler } from '../exporters/http/request-handler.ts'
-import { watchWebConfig, type WebConfigWatchDeps } from './watch-web-config.ts'
 import type { Log } from '../log/log.ts'
+import { watchWebConfig, type WebConfigWatchDeps } from './watch-web-config.ts'
 
 type Addresses = Parameters<typeof listenAll>[0]
 
 export interface HttpServersDeps {
   readonly addresses: Addresses
-  /** Null for none. */
+  /** Path of the control socket, null for none. */
   readonly controlSocket: string | null
   readonly routes: readonly Route[]
-  /** The web configuration file; without one, everybody may read. */
+  /** The web configuration file. Without one, reading requires no login. */
   readonly web?: Pick<WebConfigWatchDeps, 'first' | 'load' | 'intervalMs'>
-  /** Called after each reading of the web configuration, with what was wrong. */
+  /** Called after each load of the web configuration with its errors. */
   readonly onWebConfig: (errors: readonly string[]) => void
   readonly log: Log
 }
 
-/** The routes at their addresses, behind what the web configuration file says. */
+/** Serves the routes at all addresses, subject to the web configuration. */
 export interface HttpServers {
   addresses(): readonly string[]
-  /** Serves at these addresses; those that stay keep their connections. With a fault the old ones stay. */
+  /**
+   * Listens at these addresses. Unchanged ones keep their connections. Resolves with the errors; with errors, the previous
+   * addresses stay.
+   */
   rebind(addresses: Addresses): Promise<readonly string[]>
-  /** Reads the web configuration again; resolves with what is wrong, and then the old one stays. */
+  /** Loads the web configuration again. Resolves with its errors; with errors, the previous one stays active. */
   reloadWeb(): Promise<readonly string[]>
-  /** From now on nothing changes any more. */
+  /** Stops watching the web configuration. */
   stopReloading(): void
   close(): Promise<void>
 }
 
-/** Rejects with the system's error where an address cannot be had. */
+/** Starts listening. Rejects with the system's error when an address cannot be bound. */
 export const startHttpServers = async (deps: HttpServersDeps): Promise<HttpServers> => {
   const { routes, log, controlSocket, onWebConfig } = deps
   const web = deps.web
@@ -44,12 +47,12 @@ export const startHttpServers = async (deps: HttpServersDeps): Promise<HttpServe
         },
       })
     : null
-  const site = createRequestHandler({
+  const handler = createRequestHandler({
     routes,
     log,
     ...(web ? { access: web.access } : {}),
   })
-  const listeners = await listenAll(deps.addresses, controlSocket, site).catch(
+  const listeners = await listenAll(deps.addresses, controlSocket, handler).catch(
     (error: unknown) => {
       web?.stop()
       throw error
@@ -62,10 +65,9 @@ export const startHttpServers = async (deps: HttpServersDeps): Promise<HttpServe
         await listeners.rebind(addresses)
         return []
       } catch (error) {
-        const fault = describeListenError(error)
-        if (fault === null) throw error
-        log.error({ error: fault }, 'cannot listen, the old addresses stay')
-        return [fault]
+        const message = describeListenError(error) ?? `cannot listen: ${String(error)}`
+        log.error({ error: message }, 'cannot listen, the previous addresses stay')
+        return [message]
       }
     },
     reloadWeb: async () => (await web?.reload()) ?? [],

@@ -1,236 +1,154 @@
 import type { Config } from '../config/config.ts'
-import type { Engine } from '../engine/engine.ts'
-import type {
-  Kind,
-  Params,
-  AskLocalDaemon,
-  Builder,
-  BuilderState,
-  ProbeName,
-  Snapshot,
-} from '../model/index.ts'
+import type { Monitor } from '../engine/monitor.ts'
+import type { Builder, ProbeName } from '../model/index.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
-import { formatBytes } from '../text/bytes.ts'
 import { isFull } from '../probes/slots.ts'
 import type { Job } from '../schedule/scheduler.ts'
+import {
+  canaryBlocker,
+  canaryRetryDelayMs,
+  keepsConnection,
+  mayLogIn,
+  needsCanary,
+  nextLoginDelayMs,
+} from './job-policy.ts'
 
 export interface JobDeps {
-  readonly engine: Engine
-  readonly read: () => Snapshot
+  readonly monitor: Monitor
   readonly config: () => Config
   /** Unix seconds. */
   readonly now: () => number
-  /** Asks for a job out of its turn. */
+  /** Requests a run outside the schedule. */
   readonly runOnce: (job: JobName, builder: Builder, delayMs: number) => void
   readonly random: () => number
-  readonly askLocalDaemon: AskLocalDaemon
 }
 
-export type JobName = 'login' | 'telemetry' | 'canary'
+export type JobName = 'login' | 'telemetry' | 'canary' | 'slots' | 'daemonCanary'
 
-/** Failures by which every further try is held against us (OpenSSH 9.8 PerSourcePenalties). */
-const authKinds: ReadonlySet<Kind> = new Set<Kind>([
-  'auth_denied',
-  'key_missing',
-  'key_unreadable',
-  'key_encrypted',
-  'key_permissions',
-])
-/** Seconds to wait after the first, second and every later auth failure in a row. */
-const authBackoffSeconds = [60, 300, 900] as const
-/** A second sight after a surprise: late enough for the verdict (5 s), early enough to be news. */
-const confirmationDelayMs = 6000
-const canaryRetryMs = 60_000
-/** With less than this above min-free the canary itself would start a garbage collection. */
-const canaryHeadroomBytes = 64 * 1024 * 1024
-const daySeconds = 86_400
-const telemetryProbes: readonly ProbeName[] = ['system', 'disk', 'memory', 'locks']
+const telemetry: readonly ProbeName[] = ['system', 'disk', 'memory', 'locks']
 
-/** The work of the daemon: what is done for a builder when its turn comes, and what follows from what was found. */
+/** Returns the jobs of the daemon: what is done for each builder on schedule. Decisions are in job-policy.ts. */
 export const createJobs = (deps: JobDeps): readonly Job[] => {
   const { schedule, jitter, concurrency } = deps.config()
+  const job = (name: JobName, rest: Omit<Job, 'name'>): Job => ({ name, ...rest })
   return [
-    {
-      name: 'login',
+    job('login', {
       times: { login: schedule.login },
       jitter,
       concurrency: concurrency.logins,
-      // MaxStartups of a host counts all of its logins
+      // sshd's MaxStartups counts all logins to a host
       exclusiveKey: hostAndPort,
-      run: (builder, _, signal) => loginJob(deps, builder, signal),
-    },
-    {
-      name: 'telemetry',
+      run: (builder, _, signal) => runLogin(deps, builder, signal),
+    }),
+    job('telemetry', {
       times: { system: schedule.system, disk: schedule.disk, memory: schedule.memory },
       jitter: 0,
       concurrency: 2 * concurrency.logins,
       exclusiveKey: builder => builder.name,
-      run: async (builder, due, signal) => {
-        if (builderOverrides(deps, builder)?.drained) return
-        // What is locked has no schedule of its own
-        const names = telemetryProbes.filter(name =>
-          due.has(name === 'locks' ? 'disk' : name),
-        )
-        await deps.engine.checkTelemetry(builder, names, signal)
-      },
-    },
-    {
-      name: 'canary',
+      run: (builder, due, signal) => runTelemetry(deps, builder, due, signal),
+    }),
+    job('canary', {
       times: { canary: schedule.canary },
       jitter,
       concurrency: concurrency.canaries,
       exclusiveKey: hostAndPort,
       run: (builder, _, signal) =>
-        canaryJob(deps, builder, deps.config().canary.mode, signal),
-    },
-    {
-      name: 'slots',
+        runCanary(deps, builder, deps.config().canary.mode, signal),
+    }),
+    job('slots', {
       times: { slots: schedule.slots },
       jitter: 0,
       concurrency: 4 * concurrency.logins,
       exclusiveKey: builder => builder.name,
-      run: (builder, _, signal) => deps.engine.checkSlots(builder, signal),
-    },
-    {
-      name: 'daemonCanary',
+      run: (builder, _, signal) => deps.monitor.checkSlots(builder, signal),
+    }),
+    job('daemonCanary', {
       times: { daemonCanary: schedule.daemonCanary },
       jitter,
       concurrency: 1,
       exclusiveKey: hostAndPort,
-      run: async (builder, _, signal) => {
-        // Where the daemon does not let us aim it, the private canary has to do
-        const daemon = await deps.askLocalDaemon(signal)
-        if (daemon.answers && daemon.trusted)
-          await canaryJob(deps, builder, 'daemon', signal)
-      },
-    },
+      run: (builder, _, signal) => runDaemonCanary(deps, builder, signal),
+    }),
   ]
 }
 
-/** Demo builders and tunnels share a host and differ in port. */
+/** Builders of the demo, and tunnels, share a host and differ in their port. */
 const hostAndPort = (builder: Builder): string =>
   builder.host === null ? builder.name : `${builder.host}:${builder.port ?? 22}`
 
-const builderOverrides = (deps: JobDeps, builder: Builder) =>
-  deps.config().builders[builder.name]
+const stateOf = ({ monitor }: JobDeps, builder: Builder) =>
+  monitor.store.read().builders.get(builder.name)
 
-const loginJob = async (
+const runLogin = async (
   deps: JobDeps,
   builder: Builder,
   signal: AbortSignal,
 ): Promise<void> => {
-  const { engine, runOnce, random } = deps
-  const overrides = builderOverrides(deps, builder)
-  if (overrides?.drained) return engine.disconnect(builder)
-  const before = deps.read().builders.get(builder.name)
-  if (before && authBackoffUntil(before) > deps.now()) return
-  const answers = await engine.checkLogin(builder, signal)
-  if (signal.aborted) return
-  const keeps = deps.config().keepConnections && overrides?.expect !== 'asleep'
-  if (engine.isConnected(builder) && (!keeps || !before?.probes.disk))
-    await engine.checkTelemetry(builder, telemetryProbes, signal)
-  if (!keeps) engine.disconnect(builder)
-
-  const after = deps.read().builders.get(builder.name)
+  const { monitor, runOnce, random, now } = deps
+  const config = deps.config()
+  const overrides = config.builders[builder.name]
+  if (overrides?.drained) return monitor.disconnect(builder)
+  const before = stateOf(deps, builder)
+  if (!mayLogIn(before, overrides, now())) return
+  const login = await monitor.checkLogin(builder, signal)
+  if (!login) return
+  const keeps = keepsConnection(config, overrides)
+  if (monitor.isConnected(builder) && (!keeps || !before?.probes.disk))
+    await monitor.checkTelemetry(builder, telemetry, signal)
+  if (!keeps) monitor.disconnect(builder)
+  const after = stateOf(deps, builder)
   if (!after || signal.aborted) return
-  const waitUntil = authBackoffUntil(after)
-  const { state } = after.health
-  if (waitUntil > deps.now())
-    runOnce('login', builder, (waitUntil - deps.now() + 1) * 1000)
-  // A store that is not reached by ssh has no login to see again
-  else if (after.probes.login?.last.outcome.status === 'skipped') return
-  // The verdict wants to see a change twice
-  else if (answers ? state === 'down' : state !== 'down' && state !== 'asleep')
-    runOnce('login', builder, confirmationDelayMs + random() * 2000)
-  if (answers && needsCanary(after)) runOnce('canary', builder, 0)
+  const delayMs = nextLoginDelayMs(after, login.isUsable, now(), random)
+  if (delayMs !== null) runOnce('login', builder, delayMs)
+  if (login.isUsable && needsCanary(after)) runOnce('canary', builder, 0)
 }
 
-/** Unix time before which no login may be tried again; 0 where nothing forbids it. */
-const authBackoffUntil = ({ probes }: BuilderState): number => {
-  const record = probes.login
-  const outcome = record?.conclusive?.outcome
-  if (!record || outcome?.status !== 'failed' || !authKinds.has(outcome.kind)) return 0
-  const wait =
-    authBackoffSeconds[Math.min(record.streak.count, authBackoffSeconds.length) - 1] ??
-    authBackoffSeconds[2]
-  return record.last.at + wait
+const runTelemetry = async (
+  deps: JobDeps,
+  builder: Builder,
+  due: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<void> => {
+  if (deps.config().builders[builder.name]?.drained) return
+  // locks has no schedule of its own
+  const names = telemetry.filter(name => due.has(name === 'locks' ? 'disk' : name))
+  await deps.monitor.checkTelemetry(builder, names, signal)
 }
 
-/** The first canary, one that had to wait for this login, or one whose failure may be over now. */
-const needsCanary = ({ probes }: BuilderState): boolean => {
-  const { canary, login } = probes
-  if (!canary) return true
-  const { outcome } = canary.last
-  if (outcome.status === 'skipped') return outcome.kind === 'dependency_failed'
-  return outcome.status === 'failed' && login?.streak.count === 1
+const runDaemonCanary = async (
+  deps: JobDeps,
+  builder: Builder,
+  signal: AbortSignal,
+): Promise<void> => {
+  const daemon = await deps.monitor.askLocalDaemon(signal)
+  // A daemon that does not trust us ignores --builders
+  if (daemon.answers && daemon.trusted) await runCanary(deps, builder, 'daemon', signal)
 }
 
-const canaryJob = async (
+const runCanary = async (
   deps: JobDeps,
   builder: Builder,
   mode: CanaryMode,
   signal: AbortSignal,
 ): Promise<void> => {
-  const { engine } = deps
-  const { canary } = deps.config()
-  const overrides = builderOverrides(deps, builder)
-  if (overrides?.drained) return
-  const skip = (kind: Kind, params: Params) =>
-    engine.recordSkipped(builder, ['canary'], kind, params)
-  if (!canary.enabled || overrides?.canary === false)
-    return skip('not_requested', { detail: 'turned off by the configuration' })
-  const before = deps.read().builders.get(builder.name)
-  const waitsFor = before && failedPrerequisite(before, mode)
-  if (waitsFor) return skip('dependency_failed', { waitsFor })
-  const space = before && lowSpace(before, deps.now())
-  if (space) return skip('below_min_free', space)
-  // A private canary takes no slot of Nix's; the daemon would wait for one
+  const { monitor, now, runOnce } = deps
+  const { canary, builders } = deps.config()
+  const overrides = builders[builder.name]
+  const state = stateOf(deps, builder)
+  if (overrides?.drained || !state) return
+  const isEnabled = canary.enabled && overrides?.canary !== false
+  const blocker = canaryBlocker(state, mode, isEnabled, now())
+  if (blocker)
+    return monitor.recordSkipped(builder, ['canary'], blocker.kind, blocker.params)
+  // A canary through the daemon takes one of Nix's slots, a private one does not
   if (mode === 'daemon') {
-    await engine.checkSlots(builder, signal)
-    const slots = lastSlots(deps.read().builders.get(builder.name))
-    if (slots && isFull(slots)) return engine.recordBusy(builder, 'canary', 'slots_full')
+    await monitor.checkSlots(builder, signal)
+    const slots = stateOf(deps, builder)?.probes.slots?.last.outcome
+    if (slots && 'value' in slots && slots.value && isFull(slots.value))
+      return monitor.recordBusy(builder, 'canary', 'slots_full')
   }
-  await engine.runCanary(builder, mode, signal)
-  const record = deps.read().builders.get(builder.name)?.probes.canary
-  if (record?.last.outcome.status === 'failed' && record.streak.count < 3)
-    deps.runOnce('canary', builder, canaryRetryMs)
-}
-
-/** The rung that a canary needs and that is broken now. Stores that are not reached over SSH need none. */
-const failedPrerequisite = (
-  { probes }: BuilderState,
-  mode: CanaryMode,
-): 'login' | 'trust' | null => {
-  const login = probes.login?.last.outcome
-  if (!login) return 'login'
-  if (login.status === 'skipped') return null
-  if (login.status === 'failed' || login.status === 'busy')
-    // The daemon may have a key that we have not: where its canary works we have a finding, not a fault
-    return mode === 'daemon' && /^(?:auth|key|host_key)_/.test(login.kind)
-      ? null
-      : 'login'
-  return probes.trust?.last.outcome.status === 'failed' ? 'trust' : null
-}
-
-const lastSlots = (state: BuilderState | undefined) => {
-  const outcome = state?.probes.slots?.last.outcome
-  return outcome && 'value' in outcome ? outcome.value : undefined
-}
-
-const lowSpace = ({ probes }: BuilderState, now: number): Params | null => {
-  const disk = probes.disk?.lastSuccess?.outcome
-  const value = disk && 'value' in disk ? disk.value : undefined
-  if (
-    !value?.minFree ||
-    value.store.availableBytes >= value.minFree + canaryHeadroomBytes
-  )
-    return null
-  // One a day all the same: only a build proves a builder
-  const last = probes.canary?.conclusive?.at
-  if (last === undefined || now - last > daySeconds) return null
-  return {
-    available: formatBytes(value.store.availableBytes),
-    minFree: formatBytes(value.minFree),
-    path: value.store.path,
-  }
+  await monitor.runCanary(builder, mode, signal)
+  const after = stateOf(deps, builder)
+  const delayMs = after && canaryRetryDelayMs(after)
+  if (delayMs != null) runOnce('canary', builder, delayMs)
 }

@@ -1,46 +1,79 @@
+import { isDeepStrictEqual } from 'node:util'
 import { digestFiles } from '../config/digest-files.ts'
 import type { Log } from '../log/log.ts'
 import type { ActiveBuilders } from '../model/index.ts'
 
 export interface BuildersWatchDeps {
-  /** The list as it is in force, with the files that it was read from. */
-  readonly active: () => ActiveBuilders
   readonly read: () => Promise<ActiveBuilders>
-  readonly apply: (next: ActiveBuilders) => void
+  /** Puts a list into effect. */
+  readonly apply: (active: ActiveBuilders) => void
   readonly log: Log
+  /** Milliseconds between two checks of the files. */
+  readonly intervalMs?: number
 }
 
-/** How often the files are looked at for a change. */
-const intervalMs = 5000
+export interface BuildersWatch {
+  /** Reads the list and puts it into effect. Rejects when it cannot be read; the previous list stays active then. */
+  reload(): Promise<ActiveBuilders>
+  /** Reloads the list whenever one of its files has changed, until `stop`. */
+  start(): void
+  stop(): void
+}
 
-/** Adopts the builders list anew when a file that it was read from has changed. Runs until the returned function is called. */
-export const watchBuilders = async ({
-  active,
+/** Creates the watch of the active builders list. */
+export const createBuildersWatch = ({
   read,
   apply,
   log,
-}: BuildersWatchDeps): Promise<() => void> => {
-  let digest = await digestFiles(active().files)
-  let isChecking = false
-  let isStopped = false
-  const check = async () => {
-    if (isChecking) return
-    isChecking = true
-    try {
-      if ((await digestFiles(active().files)) === digest || isStopped) return
-      apply(await read())
-      // The new list may name other files
-      digest = await digestFiles(active().files)
-      log.info({ builders: active().builders.length }, 'the builders list changed')
-    } catch (error) {
-      log.error({ err: error }, 'cannot read the builders list')
-    } finally {
-      isChecking = false
-    }
+  intervalMs = 5000,
+}: BuildersWatchDeps): BuildersWatch => {
+  let files: readonly string[] = []
+  /** Of the files before they were read, so that a change during the reading is noticed. */
+  let digest: string | null = null
+  let last: Promise<unknown> = Promise.resolve()
+  let timer: NodeJS.Timeout | undefined
+
+  let current: ActiveBuilders | null = null
+
+  const load = async (): Promise<ActiveBuilders> => {
+    const before = await digestFiles(files)
+    const active = await read()
+    const isSameFiles = active.files.join('\0') === files.join('\0')
+    files = active.files
+    // The digest of other files was not taken before they were read: the next check reads once more
+    digest = isSameFiles ? before : null
+    return active
   }
-  const timer = setInterval(() => void check(), intervalMs)
-  return () => {
-    isStopped = true
-    clearInterval(timer)
+  const reload = async (): Promise<ActiveBuilders> => {
+    current = await load()
+    apply(current)
+    return current
+  }
+  /** Runs `work` after all earlier work has finished. */
+  const serially = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = last.then(work)
+    last = done.catch(() => undefined)
+    return done
+  }
+  const check = async () => {
+    if ((await digestFiles(files)) === digest) return
+    const next = await load()
+    if (isDeepStrictEqual(next, current)) return
+    current = next
+    apply(next)
+    log.info({ builders: next.builders.length }, 'builders list changed')
+  }
+  return {
+    reload: () => serially(reload),
+    start: () => {
+      timer = setInterval(
+        () =>
+          void serially(check).catch((error: unknown) =>
+            log.error({ err: error }, 'cannot read the builders list'),
+          ),
+        intervalMs,
+      )
+    },
+    stop: () => clearInterval(timer),
   }
 }

@@ -7,27 +7,27 @@ import type { WebAccess } from '../model/index.ts'
 export type ValidWebConfig = Extract<WebConfig, { readonly ok: true }>
 
 export interface WebConfigWatchDeps {
-  /** What was read at start. */
+  /** The configuration that was loaded at start. */
   readonly first: ValidWebConfig
   readonly load: () => Promise<WebConfig>
   readonly log: Log
-  /** Called after each reading with what was wrong; empty where it is taken over. */
+  /** Called after each load with its errors. Empty when it was applied. */
   readonly onRead: (errors: readonly string[]) => void
-  /** Milliseconds between two looks at the files. */
+  /** Milliseconds between two checks of the files. */
   readonly intervalMs?: number
 }
 
 export interface WebConfigWatch {
-  /** What holds now. The same object as long as nothing has changed. */
+  /** Returns the effective configuration. The same object until it changes. */
   access(): WebAccess
-  /** Reads again; resolves with what is wrong, and then the old one stays. */
+  /** Loads the configuration again. Resolves with the errors; with errors, the previous configuration stays active. */
   reload(): Promise<readonly string[]>
   stop(): void
 }
 
 /**
- * Follows a web configuration file and the certificates that it names. A change is taken over once two looks agree on it:
- * who writes a certificate and then its key is left the time to do so.
+ * Watches a web configuration file and its certificates. A change is applied when two consecutive checks find the same
+ * content, so that a certificate and its key can be replaced one after the other.
  */
 export const watchWebConfig = (deps: WebConfigWatchDeps): WebConfigWatch => {
   const { first, load, log, onRead, intervalMs = 2000 } = deps
@@ -41,20 +41,21 @@ export const watchWebConfig = (deps: WebConfigWatchDeps): WebConfigWatch => {
     loadedDigest = digest
     if (config.files.join('\0') !== files.join('\0')) {
       files = config.files
-      loadedDigest = await digestFiles(files)
+      // The digest of the new files is unknown before this load, so the next check loads once more
+      loadedDigest = null
     }
     for (const error of config.ok ? [] : config.errors)
-      log.error({ error }, 'the new web configuration is bad, the old one stays')
+      log.error({ error }, 'invalid web configuration, the previous one stays active')
     if (config.ok && !isDeepStrictEqual(config.access, access)) {
       access = config.access
-      log.info({}, 'the web configuration changed')
-      warn(config, log)
+      log.info({}, 'web configuration changed')
+      logWarnings(config, log)
     }
     const errors = config.ok ? [] : config.errors
     onRead(errors)
     return errors
   }
-  /** One after the other. */
+  /** Runs `work` after all earlier work has finished. */
   const serially = <T>(work: () => Promise<T>): Promise<T> => {
     const done = last.then(work)
     last = done.catch(() => undefined)
@@ -67,11 +68,11 @@ export const watchWebConfig = (deps: WebConfigWatchDeps): WebConfigWatch => {
     if (isSettled && digest !== loadedDigest) await read(digest)
   }
 
-  warn(first, log)
+  logWarnings(first, log)
   const timer = setInterval(
     () =>
       void serially(check).catch((error: unknown) =>
-        log.error({ err: error }, 'cannot look at the web configuration'),
+        log.error({ err: error }, 'cannot read the web configuration'),
       ),
     intervalMs,
   )
@@ -82,6 +83,6 @@ export const watchWebConfig = (deps: WebConfigWatchDeps): WebConfigWatch => {
   }
 }
 
-const warn = ({ warnings }: ValidWebConfig, log: Log): void => {
+const logWarnings = ({ warnings }: ValidWebConfig, log: Log): void => {
   for (const warning of warnings) log.warn({ warning }, 'web configuration')
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { dirname, extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Builder, LocalNix } from '../model/index.ts'
+import type { ActiveBuilders, Builder, LocalNix } from '../model/index.ts'
 import { demoSystem, demoUser } from './demo-builder.ts'
 import type { FlakyTimes, ServedBuilder } from './serve-fleet.ts'
 
@@ -67,6 +67,30 @@ const firstMessage = (child: ChildProcess): Promise<FleetMessage> =>
       resolve({ error: `its process ended with ${code ?? signal}` }),
     )
   })
+
+/** Returns the builders list of the demo fleet. */
+export const demoBuilders = (fleet: DemoFleet): ActiveBuilders => ({
+  source: 'demo',
+  builders: fleet.builders,
+  problems: [],
+  files: [],
+  nix: fleet.nix,
+})
+
+const every5Seconds = '*/5 * * * * *'
+
+/** Returns a configuration with short intervals, so that the demo shows changes quickly. */
+export const withDemoSchedule = <C extends { readonly schedule: object }>(
+  config: C,
+): C => ({
+  ...config,
+  schedule: {
+    ...config.schedule,
+    login: every5Seconds,
+    disk: every5Seconds,
+    memory: every5Seconds,
+  },
+})
 
 const stop = async (child: ChildProcess, keyFile: string): Promise<void> => {
   if (child.exitCode === null && child.signalCode === null) {

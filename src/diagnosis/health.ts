@@ -9,6 +9,7 @@ import type {
   Kind,
 } from '../model/index.ts'
 import { diagnose, isVerified } from './diagnose.ts'
+import { loginBackoffUntil } from './login-backoff.ts'
 
 /** What the verdict needs to know beside the results. */
 export interface HealthContext {
@@ -25,20 +26,29 @@ export interface HealthContext {
   readonly belowMinFreeSeconds: number
 }
 
-/** The verdict of one sight, for `check`: one failed attempt of a rung is the answer. */
+/** Returns the health without debouncing, for `check`: one failed attempt is the answer. */
 export const currentHealth = (
   state: BuilderState,
   now: number,
   problems: readonly Problem[],
-): Health => {
-  const diagnosis = diagnose(state.probes, problems)
-  return {
-    ...diagnosis,
-    since: now,
-    changes: 0,
-    flapping: false,
-    verified: isVerified(state.probes, 0),
-  }
+  expect: HealthContext['expect'] = 'awake',
+): Health => ({
+  ...withExpectation(diagnose(state.probes, problems), expect),
+  since: now,
+  changes: 0,
+  flapping: false,
+  verified: isVerified(state.probes, 0),
+})
+
+/** A drained builder has no cause. One that may sleep is asleep when it looks offline. */
+const withExpectation = (
+  diagnosis: Diagnosis,
+  expect: HealthContext['expect'],
+): Diagnosis => {
+  if (expect === 'drained') return { state: 'drained', cause: null }
+  return expect === 'asleep' && diagnosis.cause && looksOffline(diagnosis.cause)
+    ? { state: 'asleep', cause: null }
+    : diagnosis
 }
 
 /** A time-out may be a moment's congestion: three of them, not two. */
@@ -120,13 +130,15 @@ const looksOffline = ({ probe, kind }: Cause): boolean =>
   probe === 'login' &&
   (kind === 'tcp_timeout' || kind === 'tcp_unreachable' || kind === 'dns')
 
-/** No login for three of its intervals: what we knew is no knowledge any more. */
-const isStale = (
-  { probes }: BuilderState,
-  { now, intervals }: HealthContext,
-): boolean => {
-  const login = probes.login
-  return login !== undefined && now - login.last.at > 3 * intervals.login + 60
+/**
+ * True when the newest login is older than three intervals. While a back-off delays logins on purpose, the intervals
+ * count from its end.
+ */
+const isStale = (state: BuilderState, { now, intervals }: HealthContext): boolean => {
+  const login = state.probes.login
+  if (!login) return false
+  const expectedSince = Math.max(login.last.at, loginBackoffUntil(state))
+  return now - expectedSince > 3 * intervals.login + 60
 }
 
 const debounceState = (state: BuilderState, context: HealthContext): Diagnosis => {

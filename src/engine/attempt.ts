@@ -4,20 +4,20 @@ import { truncateEvidence, oneLine } from '../text/truncate.ts'
 export interface Attempt<T> {
   readonly probe: ProbeName
   readonly timeoutMs: number
-  /** Parameters of the builder; those of the outcome win. */
+  /** Parameters of the builder. Those of the outcome take precedence. */
   readonly params: Params
   readonly clock: Clock
-  /** Ends the attempt early: the monitor stops. */
+  /** Ends the attempt early, when the monitor stops. */
   readonly signal: AbortSignal
   readonly run: (signal: AbortSignal) => Promise<Outcome<T>>
 }
 
-/** How long a probe may take to notice its deadline. */
+/** How long a probe may continue after its deadline. */
 const graceMs = 5000
 
 /**
- * Runs one probe: its deadline, its time, and the border where an exception becomes the kind `internal`. Whatever the
- * probe does, this resolves.
+ * Runs one probe with a deadline and measures its duration. An exception becomes the kind `internal`. Never rejects,
+ * and resolves even when the probe ignores its deadline.
  */
 export const attempt = async <T>({
   probe,
@@ -52,7 +52,7 @@ export const attempt = async <T>({
     clearTimeout(timer)
     clearTimeout(stuck)
     signal.removeEventListener('abort', end)
-    // Whatever a probe left running ends with its attempt
+    // Ends whatever the probe left running
     deadline.abort(new Error('the attempt is over'))
   }
   const durationSeconds = (clock.monotonic() - started) / 1000
@@ -73,7 +73,7 @@ const internal = (error: unknown): Outcome<never> => ({
   ),
 })
 
-/** Completes the parameters of a sentence with what is true of every sentence about this builder. */
+/** Adds the parameters of the builder to those of an outcome. */
 export const withParams = <T>(outcome: Outcome<T>, params: Params): Outcome<T> =>
   outcome.status === 'ok'
     ? outcome

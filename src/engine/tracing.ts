@@ -2,27 +2,27 @@ import type { Remote, Run, Trace } from '../model/index.ts'
 import { parseNixEvent } from '../nix/internal-json.ts'
 import { shellQuote } from '../nix/protocol/store-command.ts'
 
-/** The same remote, whose commands and their ends are noted. */
+/** Wraps a remote so that commands and their exits are traced. */
 export const traceRemote = (remote: Remote, trace: Trace): Remote => ({
   open: async (command, signal) => {
-    trace('open a channel', command)
+    trace('open channel', command)
     try {
       const channel = await remote.open(command, signal)
-      trace('the channel is open')
+      trace('channel open')
       void channel.exit.then(({ code, signal: name }) =>
-        trace('the channel is over', code === null ? (name ?? 'closed') : `exit ${code}`),
+        trace('channel closed', code === null ? (name ?? 'closed') : `exit ${code}`),
       )
       return channel
     } catch (error) {
-      trace('no channel', error instanceof Error ? error.message : String(error))
+      trace('cannot open channel', error instanceof Error ? error.message : String(error))
       throw error
     }
   },
 })
 
 /**
- * The same way to run programs, with each program noted: its words, the names of its environment without their values, what
- * it says on stderr (Nix's internal-json as people would read it), and its end.
+ * Wraps `run` so that each program is traced: its command line, the names of its environment variables without their
+ * values, its stderr (the text of Nix's internal-json), and its exit.
  */
 export const traceRun =
   (run: Run, trace: Trace): Run =>
@@ -31,7 +31,7 @@ export const traceRun =
     const names = Object.entries(request.env ?? {}).flatMap(([name, value]) =>
       value === undefined ? [] : [name],
     )
-    trace('with the environment', names.sort().join(' '))
+    trace('environment', names.sort().join(' '))
     const result = await run({
       ...request,
       onStderrLine: line => {
@@ -42,9 +42,8 @@ export const traceRun =
     })
     const { code, signal, spawnError, aborted } = result
     trace(
-      'it ended',
-      spawnError ??
-        (aborted ? 'killed, for its time was over' : `exit ${code ?? signal}`),
+      'exit',
+      spawnError ?? (aborted ? 'killed at the deadline' : String(code ?? signal)),
     )
     return result
   }

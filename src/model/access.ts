@@ -1,18 +1,18 @@
 import type { SecureContextOptions } from 'node:tls'
 
-/** Who may reach our HTTP server, and how: a web configuration file of Prometheus' exporters, read and checked. */
+/** The web configuration (the file format of Prometheus' exporter-toolkit), validated. */
 export interface WebAccess {
   /** Null for plain HTTP. */
   readonly tls: WebTls | null
-  /** Bcrypt hashes by user; empty where nobody has to log in. */
+  /** Bcrypt hashes by user name. Empty when no login is required. */
   readonly users: ReadonlyMap<string, string>
-  /** Headers of every answer, which win over ours; an empty value takes ours away. */
+  /** Headers added to every response. They override ours; an empty value removes ours. */
   readonly headers: Readonly<Record<string, string>>
-  /** A token bucket: a request each `intervalMs`, and `burst` at once. Null for none. */
+  /** Token bucket: one request per `intervalMs`, at most `burst` at once. Null for no limit. */
   readonly rateLimit: { readonly intervalMs: number; readonly burst: number } | null
 }
 
-/** Go's names for what is asked of clients (crypto/tls, ClientAuthType). */
+/** Client certificate policy, with the names of Go's crypto/tls ClientAuthType. */
 export type ClientAuth =
   | 'NoClientCert'
   | 'RequestClientCert'
@@ -21,9 +21,9 @@ export type ClientAuth =
   | 'RequireAndVerifyClientCert'
 
 export interface WebTls {
-  /** The certificates with their keys, and what of TLS is allowed: as tls.createSecureContext takes it. */
+  /** Certificates, keys and TLS parameters, for tls.createSecureContext. */
   readonly context: SecureContextOptions
   readonly clientAuth: ClientAuth
-  /** A client certificate must have one of these names (DNS, IP, e-mail, URI); null where any will do. */
+  /** Names (DNS, IP, e-mail or URI) of which a client certificate must carry one. Null accepts any. */
   readonly allowedSans: readonly string[] | null
 }

@@ -1,28 +1,28 @@
-/** An alert of ours: its condition holds, or did so a short while ago. Times are Unix seconds. */
+/** An alert that is pending, firing, or resolved a few minutes ago. Times are Unix seconds. */
 export interface Alert {
   readonly name: string
-  /** All of them, `alertname` and `severity` included; clean, none empty, none over 1 KiB. They are what it is known by. */
+  /** All labels, `alertname` and `severity` included. Sanitized, never empty, at most 1 KiB each. They identify the alert. */
   readonly labels: Readonly<Record<string, string>>
   /** `summary`, `description`, `runbook_url`. */
   readonly annotations: Readonly<Record<string, string>>
-  /** `pending` is not yet anybody's concern. */
+  /** `pending`: the condition is true, but not yet for as long as the rule's `for`. */
   readonly state: 'pending' | 'firing' | 'resolved'
   readonly value: number
-  /** Since when its condition holds. */
+  /** When its condition became true. */
   readonly activeAt: number
-  /** Since when it fires; null while pending. */
+  /** When it started firing. Null while pending. */
   readonly startsAt: number | null
-  /** When it ended; null before that. */
+  /** When it was resolved. Null before that. */
   readonly endsAt: number | null
-  /** Of the labels, as Alertmanager computes it: 16 hex digits. */
+  /** Hash of the labels as Alertmanager computes it, 16 hex digits. */
   readonly fingerprint: string
-  /** The page that shows what is wrong. */
+  /** URL of the page that shows the problem. */
   readonly generatorUrl: string
 }
 
 export interface AlertsState {
-  /** Where our page is read, without a slash at the end. */
+  /** Base URL of the status page, without a trailing slash. */
   readonly externalUrl: string
-  /** Pending and firing ones, and those that ended within five minutes. */
+  /** Pending and firing alerts, and those resolved within the last five minutes. */
   readonly list: readonly Alert[]
 }

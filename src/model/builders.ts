@@ -1,10 +1,10 @@
 /** One machine line of the active `builders`, with the defaults that Nix applies (machines.cc parseBuilderLine). */
 export interface Builder {
-  /** Unique and stable: the host, with more of the URI only where two lines collide. */
+  /** Unique and stable: the host, with more of the URI only when two lines would have the same name. */
   readonly name: string
-  /** As written, with the scheme added where the line has none. */
+  /** As written, with the scheme added when the line has none. */
   readonly storeUri: string
-  /** `ssh`, `ssh-ng`, `local`, `unix`, ...: what stands before `://`. */
+  /** `ssh`, `ssh-ng`, `local`, `unix`, ...: the part before `://`. */
   readonly scheme: string
   readonly user: string | null
   /** Without brackets for IPv6; null for local stores. */
@@ -14,9 +14,9 @@ export interface Builder {
   readonly params: Readonly<Record<string, string>>
   readonly systems: readonly string[]
   readonly sshKey: string | null
-  /** The copy of that key which systemd gave us; absent where the key itself is read. */
+  /** Path of the copy of that key passed by systemd (LoadCredential=). Absent when the key itself is readable. */
   readonly credential?: string
-  /** Slots; an unsigned 32-bit number, 0 means never free. */
+  /** Number of slots, an unsigned 32-bit integer. 0 means never free. */
   readonly maxJobs: number
   readonly speedFactor: number
   readonly supportedFeatures: readonly string[]
@@ -24,69 +24,72 @@ export interface Builder {
   /** Base64 of the public host key line, as written. */
   readonly publicHostKey: string | null
   readonly origin: Origin
-  /** The machine line itself, one line, ready for `--builders`. */
+  /** The machine line, ready to be passed to `--builders`. */
   readonly line: string
-  /** The key of the machine in a TOML list of Lix; absent where it is written as a line. */
+  /** The key of the machine in a TOML list of Lix. Absent when it is written as a line. */
   readonly tomlName?: string
 }
 
-/** Where something was read: a file (or `NIX_CONFIG`, `builders` setting ...) and a 1-based line. */
+/** Where something was read: a file (or `NIX_CONFIG`, the `builders` setting, ...) and a 1-based line. */
 export interface Origin {
   readonly file: string
   readonly line: number
 }
 
-/** Something wrong with what we read; `message` says what, and what Nix does about it. */
+/** An error in a file that was read. `message` states the error and its effect in Nix. */
 export interface Problem extends Origin {
   readonly message: string
-  /** True where Nix itself fails every build (or every command) for it; absent where only a part is lost. */
+  /** True when Nix fails every build (or every command) because of it. Absent when only a part is ignored. */
   readonly isFatal?: boolean
 }
 
-/** The answer to "which builders does this Nix use". */
+/** The builders that this Nix uses. */
 export interface ActiveBuilders {
-  /** `nix` when Nix told us, `files` when we read its files ourselves, `demo` for the embedded fleet. */
+  /** `nix`: reported by Nix. `files`: read from its configuration files. `demo`: the embedded fleet. */
   readonly source: 'nix' | 'files' | 'demo'
   readonly builders: readonly Builder[]
   readonly problems: readonly Problem[]
-  /** Every file that was read or looked for: a change of one means reading again. */
+  /** Every file that was read or searched for. A change of one requires a reload. */
   readonly files: readonly string[]
-  /** What else of the local Nix the probes need. */
+  /** What the probes need to know about the local Nix. */
   readonly nix: LocalNix
 }
 
 /** The Nix of this machine. */
 export interface LocalNix {
-  /** `2.26.3`, or null where there is no nix. */
+  /** For example `2.26.3`. Null when Nix is not installed. */
   readonly version: string | null
   /** The `system` setting, for example `x86_64-linux`. */
   readonly system: string
-  /** Settings by name, as text; those that nobody told are absent. Only what findings and checks need. */
+  /** Settings by name, as text. Only those that findings and checks need; unknown ones are absent. */
   readonly settings?: Readonly<Record<string, LocalSetting>>
-  /** nix.conf of the system, and what it includes. */
+  /** The system's nix.conf and the files that it includes. */
   readonly configFiles?: readonly string[]
-  /** Places of the builders list that this Nix reads otherwise than people do. */
+  /** Places of the builders list that this Nix reads differently than they look. */
   readonly syntaxPitfalls?: readonly SyntaxPitfall[]
 }
 
 export interface LocalSetting {
   readonly value: string
-  /** null where Nix told the value and we do not know from where. */
+  /** Null when Nix reported the value but not its source. */
   readonly origin: Origin | null
 }
 
-/** `blank`: a line of blanks is a broken machine. `comment`: what follows `;` in a comment is a machine. */
+/**
+ * Text that Nix parses differently than it looks. `blank`: a line of white space is a malformed machine.
+ * `comment`: what follows a `;` in a comment is a machine.
+ */
 export interface SyntaxPitfall extends Origin {
   readonly kind: 'blank' | 'comment'
-  /** What Nix takes for a machine line. */
+  /** The text that Nix parses as a machine line. */
   readonly text: string
 }
 
-/** Advice about the configuration: nothing is broken by it now. */
+/** Advice about the configuration. It breaks nothing at present. */
 export interface Finding {
-  /** Absent where it is about this machine. */
+  /** Absent when it concerns this machine. */
   readonly builder?: string
-  /** Closed set of diagnosis/lint.ts. */
+  /** One of the rules in diagnosis/lint/. */
   readonly rule: string
   readonly message: string
   /** The exact line to write. */

@@ -13,7 +13,7 @@ export const clientChecks = [
 ] as const
 export type ClientCheck = (typeof clientChecks)[number]
 
-/** What a look at this machine found. `failed` means that it cannot send builds; `skipped` tells nothing. */
+/** The result of one client check. `failed`: this machine cannot send builds. `skipped`: not checked. */
 export type ClientOutcome =
   | { readonly status: 'ok' }
   | {
@@ -22,7 +22,7 @@ export type ClientOutcome =
       readonly params: Params
     }
 
-/** Is this machine fit to send builds? */
+/** Whether this machine can send builds. */
 export interface ClientState {
   /** Unix seconds. */
   readonly at: number

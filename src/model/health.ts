@@ -11,25 +11,25 @@ export const states = [
 ] as const
 export type State = (typeof states)[number]
 
-/** The one thing that is wrong. */
+/** The one problem that explains the state. */
 export interface Cause {
-  /** `config` where the builders list itself is at fault. */
+  /** `config` when the builders list itself is invalid. */
   readonly probe: ProbeName | 'config'
   readonly kind: Kind
   readonly params: Params
   readonly evidence?: string
 }
 
-/** Damped state of a builder. Times are Unix seconds. */
+/** Debounced state of a builder. Times are Unix seconds. */
 export interface Health {
   readonly state: State
   readonly cause: Cause | null
   readonly since: number
   readonly changes: number
   readonly flapping: boolean
-  /** True once a canary succeeded since the last change. */
+  /** True when a canary (or a direct build) succeeded since the last change of state. */
   readonly verified: boolean
 }
 
-/** A state and its one cause, before damping. */
+/** A state and its cause, before debouncing. */
 export type Diagnosis = Pick<Health, 'state' | 'cause'>

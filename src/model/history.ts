@@ -2,17 +2,17 @@ import type { Kind } from './kind.ts'
 import type { Outcome, ProbeName, Result } from './outcomes.ts'
 import type { ProbeValues } from './values.ts'
 
-/** What is counted and remembered of one probe of one builder. */
+/** Counters and recent results of one probe of one builder. */
 export interface ProbeRecord<T = unknown> {
   readonly last: Result<T>
-  /** The newest attempt that told something: ok, degraded or failed. busy and skipped only age the proof. */
+  /** The newest ok, degraded or failed attempt. busy and skipped attempts decide nothing. */
   readonly conclusive: Result<T> | null
-  /** The newest ok or degraded attempt; its value is the newest measurement. */
+  /** The newest ok or degraded attempt. Its value is the newest measurement. */
   readonly lastSuccess: Result<T> | null
-  /** busy and skipped attempts do not count. */
+  /** Attempts so far, without busy and skipped ones. */
   readonly attempts: number
   readonly failures: number
-  /** Conclusive attempts of the same luck in a row, the newest included, and the time of the first of them. */
+  /** Consecutive conclusive attempts with the same result, the newest included. `since`: time of the first one. */
   readonly streak: {
     readonly ok: boolean
     readonly count: number
@@ -22,36 +22,36 @@ export interface ProbeRecord<T = unknown> {
 
 export type ProbeRecords = { readonly [P in ProbeName]?: ProbeRecord<ProbeValues[P]> }
 
-/** An attempt as the past keeps it: what came of it, without what it told. */
+/** An attempt in the history: its status without its value. */
 export interface HistoryEntry {
   readonly status: Outcome['status']
   readonly kind: Kind | null
   /** Unix seconds. */
   readonly at: number
   readonly durationSeconds: number
-  /** The numbers of what it told that are worth following, as the probe's `levels` has them. */
+  /** Values shown as sparklines, from the probe's `trends`. */
   readonly trends: Trends
 }
 
-/** Free bytes of the store and of memory, seconds stalled for memory since boot, the load of the last minute. */
+/** Free bytes of the store and of memory, seconds stalled on memory since boot, load average of the last minute. */
 export type TrendName =
   'storeFreeBytes' | 'memoryFreeBytes' | 'memoryStallSeconds' | 'load'
 export type Trends = Readonly<Partial<Record<TrendName, number | null>>>
 
-/** The newest checks of each probe, newest last; bounded. */
+/** The most recent attempts of each probe, newest last. Bounded. */
 export type History = { readonly [P in ProbeName]?: readonly HistoryEntry[] }
 
-/** The course of one attempt, as text for people. */
+/** The steps of one attempt, as text for people. */
 export interface AttemptTrace {
-  /** Unix seconds at its end. */
+  /** End of the attempt, Unix seconds. */
   readonly at: number
   readonly status: Outcome['status']
   readonly kind: Kind | null
-  /** `+12 ms step: detail`, more lines of a detail indented: clean and bounded. */
+  /** Lines `+12 ms step: detail`, further lines of a detail indented. Sanitized and bounded. */
   readonly lines: string
 }
 
-/** The newest attempt of a probe, and the newest that failed; the same object where it is the newest. */
+/** The newest attempt of a probe and the newest failed one. The same object when the newest one failed. */
 export interface ProbeTraces {
   readonly last: AttemptTrace
   readonly lastFailed: AttemptTrace | null

@@ -14,8 +14,8 @@ export const probeNames = [
 export type ProbeName = (typeof probeNames)[number]
 
 /**
- * What an attempt found. Expected failures are values. `degraded` and `failed` carry the kind and its parameters; the
- * sentence and the hint belong to the kind. `evidence` is raw remote text: cleaned and capped, still untrusted.
+ * What an attempt found. Expected failures are values. All but `ok` carry a kind and its parameters; the message and
+ * the fixes belong to the kind. `evidence` is remote text, sanitized and capped, but still untrusted.
  */
 export type Outcome<T = unknown> =
   | { readonly status: 'ok'; readonly value: T }
@@ -31,7 +31,7 @@ export type Outcome<T = unknown> =
       readonly kind: Kind
       readonly params: Params
       readonly evidence?: string
-      /** What was learned before the failure (phases of a login, runs of a canary). */
+      /** What was measured before the failure (phases of a login, runs of a canary). */
       readonly value?: T
     }
   | { readonly status: 'busy'; readonly kind: Kind; readonly params: Params }

@@ -4,20 +4,21 @@ import type { Builder } from './builders.ts'
 import type { Outcome } from './outcomes.ts'
 import type { LoginValue } from './values.ts'
 
-/** Time, so that tests can hold it. */
+/** The clock. Tests replace it. */
 export interface Clock {
   /** Unix time in milliseconds. */
   now(): number
-  /** Milliseconds that never jump. */
+  /** Milliseconds of a clock that never jumps. */
   monotonic(): number
   /** Resolves after `ms`, or rejects with the signal's reason. */
   sleep(ms: number, signal: AbortSignal): Promise<void>
 }
 
-/** Calls `task` at each time of the cron expression until stopped. */
+/** Runs tasks at the times of cron expressions. */
 export interface CronScheduler {
+  /** Calls `task` at each time of the expression until the returned function is called. */
   every(cron: string, name: string, task: () => void): () => void
-  /** Seconds between two runs of the expression, and a sentence when it is not one. */
+  /** Seconds between the next two runs of the expression. */
   intervalSeconds(cron: string): number
   stop(): Promise<void>
 }
@@ -29,7 +30,7 @@ export interface Channel {
   readonly stderr: Readable
   /** Resolves when the remote command ended or the connection was lost (code null). Never rejects. */
   readonly exit: Promise<{ readonly code: number | null; readonly signal: string | null }>
-  /** Ends the channel at once. Idempotent. */
+  /** Closes the channel immediately. Idempotent. */
   close(): void
 }
 
@@ -38,23 +39,23 @@ export interface Remote {
   open(command: string, signal: AbortSignal): Promise<Channel>
 }
 
-/** A connection of our own making. */
+/** A connection that this process opened. */
 export interface Connection extends Remote {
-  /** Resolves with a reason when the connection is gone, however that came. */
+  /** Resolves with the reason when the connection is closed by either side. */
   readonly closed: Promise<string>
   close(): void
 }
 
 /**
- * Notes a step of an attempt for people who look for a fault: what was asked, what was answered. `detail` may be remote
- * text of many lines; whoever keeps it cleans and cuts it. Never a key, a password or a value of the environment.
+ * Records a step of an attempt for people who debug it: the request, the response. `detail` may be remote text of many
+ * lines; the receiver sanitizes and caps it. Never pass a key, a password or a value of the environment.
  */
 export type Trace = (step: string, detail?: string) => void
 
-/** A trace that nobody reads. */
+/** A trace that discards its steps. */
 export const noTrace: Trace = () => undefined
 
-/** Logs in afresh to a builder the way Nix's ssh would. */
+/** Opens a new login to a builder, as Nix's ssh would. */
 export type Dial = (
   builder: Builder,
   signal: AbortSignal,
@@ -69,12 +70,12 @@ export interface RunRequest {
   readonly args: readonly string[]
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly cwd?: string
-  /** For standard input; without it the child reads from /dev/null. */
+  /** Standard input. Without it the child reads from /dev/null. */
   readonly stdin?: string | Uint8Array
   readonly signal: AbortSignal
-  /** Cap for each of stdout and stderr, bytes; what is beyond is dropped and `truncated` is set. */
+  /** Limit for each of stdout and stderr, bytes. The rest is dropped and `truncated` is set. */
   readonly maxBytes?: number
-  /** Each whole line of stderr as it comes. */
+  /** Called with each complete line of stderr. */
   readonly onStderrLine?: (line: string) => void
 }
 
@@ -86,11 +87,11 @@ export interface RunResult {
   readonly truncated: boolean
   /** `ENOENT`, ... when the program could not be started. */
   readonly spawnError: string | null
-  /** True when the signal ended it; the whole process group is gone. */
+  /** True when the signal ended it. The whole process group was killed. */
   readonly aborted: boolean
 }
 
-/** Runs a local program to its end, or kills its whole process group when the signal fires. Never rejects. */
+/** Runs a local program to its end, or kills its process group when the signal fires. Never rejects. */
 export type Run = (request: RunRequest) => Promise<RunResult>
 
 /** The answer of this machine's nix-daemon. `reason` is an error code or message. */

@@ -5,7 +5,7 @@ import type { Clock, Remote, Run, Trace } from './ports.ts'
 import type { Sample } from './snapshot.ts'
 import type { ProbeValues } from './values.ts'
 
-/** What a probe is handed. */
+/** What a probe has access to. */
 export interface ProbeContext {
   readonly builder: Builder
   /** The connection of the newest login. */
@@ -15,41 +15,41 @@ export interface ProbeContext {
   /** Fires at the attempt's deadline. */
   readonly signal: AbortSignal
   readonly nix: LocalNix
-  /** What other probes of this builder found last. */
+  /** The newest value of another probe of this builder, null when there is none. */
   readonly last: <P extends ProbeName>(probe: P) => ProbeValues[P] | null
-  /** Channels that are opened and programs that are run are noted already. */
+  /** Channels and programs are traced already. */
   readonly trace: Trace
 }
 
-/** A probe of its own. */
+/** A probe that opens its own channel or program. */
 export interface Probe<P extends ProbeName> {
   readonly name: P
   readonly summary: string
-  /** Milliseconds that one attempt may take. */
+  /** Deadline of one attempt, milliseconds. */
   readonly timeoutMs: number
   run(context: ProbeContext): Promise<Outcome<ProbeValues[P]>>
   samples(value: ProbeValues[P], builder: Builder): readonly Sample[]
-  /** The numbers whose course is worth a line on the builder's page. */
+  /** Values shown as sparklines on the builder's page. */
   trends?(value: ProbeValues[P]): Trends
 }
 
-/** A probe whose POSIX sh fragment goes out together with the others that are due, as one command. */
+/** A probe whose POSIX sh fragment is sent together with the other due fragments, as one command. */
 export interface TelemetryProbe<P extends ProbeName> {
   readonly name: P
   readonly summary: string
-  /** Prints facts as `key<TAB>value` lines or raw file contents; must end by itself. */
+  /** Prints `key<TAB>value` lines or raw file contents. Must end by itself. */
   readonly script: string
-  /** `output` is what the fragment printed, untrusted. */
+  /** `output`: what the fragment printed, untrusted. */
   parse(output: string, context: TelemetryContext): Outcome<ProbeValues[P]>
   samples(value: ProbeValues[P], builder: Builder): readonly Sample[]
-  /** The numbers whose course is worth a line on the builder's page. */
+  /** Values shown as sparklines on the builder's page. */
   trends?(value: ProbeValues[P]): Trends
 }
 
 export interface TelemetryContext {
   readonly builder: Builder
   readonly last: ProbeContext['last']
-  /** Unix seconds, local, before the command went out and after its answer came. */
+  /** Local Unix seconds before the command was sent and after its output was received. */
   readonly sentAt: number
   readonly receivedAt: number
 }

@@ -6,17 +6,17 @@ import type { ProbeName, Result } from './outcomes.ts'
 import type { History, ProbeRecords } from './history.ts'
 import type { State, Health } from './health.ts'
 
-/** Everything known of one builder. A new object whenever anything changed, so identity says "unchanged". */
+/** Everything known about one builder. A new object after each change, so identity means unchanged. */
 export interface BuilderState {
   readonly builder: Builder
   readonly probes: ProbeRecords
   readonly health: Health
-  /** Times of the newest changes of the verdict, for flapping; bounded. */
+  /** Times of the most recent changes of state, for flapping. Bounded. */
   readonly changedAt: readonly number[]
   readonly history: History
-  /** Newest last; bounded. Kept apart from the rest of the past, evidence and all, so that successes do not push them out. */
+  /** The most recent failures with their evidence, newest last. Bounded, and separate from `history` so that successes do not push them out. */
   readonly failures: readonly Result[]
-  /** What the verdict was when the monitor was last stopped; absent where it was not known then. */
+  /** The state when the monitor was last stopped. Absent when the builder was not known then. */
   readonly previousRun?: {
     readonly state: State
     readonly kind: string | null
@@ -24,7 +24,7 @@ export interface BuilderState {
   }
 }
 
-/** An immutable view of the whole. */
+/** An immutable view of all state. */
 export interface Snapshot {
   readonly version: number
   /** Unix seconds. */
@@ -32,40 +32,50 @@ export interface Snapshot {
   readonly source: ActiveBuilders['source']
   readonly builders: ReadonlyMap<string, BuilderState>
   readonly problems: readonly Problem[]
-  /** The local Nix, as it was when the builders were read; absent before that. */
+  /** The local Nix when the builders were read. Absent before that. */
   readonly nix?: LocalNix
-  /** The newest look at this machine itself; absent before the first. */
+  /** The newest check of this machine. Absent before the first one. */
   readonly client?: ClientState
-  /** Absent where alerting is off. */
+  /** Absent when alerting is off. */
   readonly alerts?: AlertsState
   readonly monitor: MonitorState
 }
 
-/** What the monitor knows of itself. */
+/** State of the monitor itself. */
 export interface MonitorState {
   readonly startedAt: number
+  /** True while changes of health are paused (suspend, clock jump, event-loop lag, many failures at once). */
   readonly selfCheckFailed: boolean
   readonly lastReloadOk: boolean
-  /** True while the configuration is being read anew. */
+  /** True during a reload. */
   readonly reloading?: boolean
-  /** False while the state file cannot be read or written; absent where there is none. */
+  /** False while the state file cannot be read or written. Absent when there is none. */
   readonly stateFileOk?: boolean
-  /** Failed attempts by kind, all builders, since start. */
+  /** Failed attempts by kind, all builders, since the start. */
   readonly failuresByKind: Readonly<Partial<Record<Kind, number>>>
   /** Interval of each probe in seconds. */
   readonly intervals: Readonly<Record<ProbeName, number>>
-  /** True once every builder has had a first verdict. */
+  /** True when every builder that is probed had a first login attempt. */
   readonly ready: boolean
 }
 
-/** How exporters see the state. */
-export interface View {
-  read(): Snapshot
-  /** Calls the listener after each new snapshot; the returned function ends it. */
-  subscribe(listener: (snapshot: Snapshot) => void): () => void
+/** What changed between two snapshots. */
+export interface SnapshotChange {
+  /** Names of builders that were added, changed or removed. */
+  readonly builders: ReadonlySet<string>
 }
 
-/** One sample of a metric family; names and labels are those of docs/metrics.md. */
+/** Called after each new snapshot. */
+export type SnapshotListener = (snapshot: Snapshot, change: SnapshotChange) => void
+
+/** How exporters read the state. */
+export interface View {
+  read(): Snapshot
+  /** Calls the listener after each new snapshot, until the returned function is called. */
+  subscribe(listener: SnapshotListener): () => void
+}
+
+/** One sample of a metric family, with the names and labels of docs/metrics.md. */
 export interface Sample {
   readonly family: string
   readonly labels: Readonly<Record<string, string>>

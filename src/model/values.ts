@@ -1,30 +1,31 @@
 import type { Kind } from './kind.ts'
 import type { ProbeName, Result } from './outcomes.ts'
 
-/** Seconds spent in each phase of a fresh login, as far as it came. */
+/** Phases of a login. */
 export type LoginPhase = 'dns' | 'tcp' | 'banner' | 'kex' | 'auth' | 'channel'
 
 export interface LoginValue {
+  /** Seconds spent in each phase that was reached. */
   readonly phases: Readonly<Partial<Record<LoginPhase, number>>>
-  /** `address:port` that answered, or the proxy that was used. */
+  /** `address:port` of the connection, or the proxy that was used. */
   readonly via: string | null
-  /** How the host key was verified; null when it was not reached. */
+  /** The host key and how it was verified. Null when the key exchange was not reached. */
   readonly hostKey: HostKeyInfo | null
-  /** `ssh2`, or `openssh` where only the real ssh can log in. */
+  /** `ssh2`, or `openssh` when only OpenSSH can log in. */
   readonly transport: 'ssh2' | 'openssh'
-  /** Addresses that did not answer before the one that did. */
+  /** Addresses that were tried before the one that answered. */
   readonly unreachableAddresses: readonly string[]
-  /** `host:port` that ssh connects to, with the jump host behind which it is: the same for lines of one host. */
+  /** `host:port` that ssh connects to, with its jump host. Equal for machine lines of the same host. */
   readonly endpoint: string
-  /** SSH certificates: ours that ssh would offer, and those of hosts as far as they were presented to the real ssh. */
+  /** User certificates that ssh would offer, and host certificates as far as OpenSSH reported them. */
   readonly certificates: readonly CertificateInfo[]
 }
 
 export interface CertificateInfo {
   readonly role: 'user' | 'host'
-  /** The file, `agent`, or `sshd` for what a host presented. */
+  /** The file, `agent`, or `sshd` for a host certificate. */
   readonly source: string
-  /** Unix seconds; null where it is valid from the beginning, or for ever. */
+  /** Unix seconds. Null for no limit. */
   readonly validFrom: number | null
   readonly validUntil: number | null
 }
@@ -34,9 +35,9 @@ export interface HostKeyInfo {
   readonly type: string
   /** `SHA256:...` as ssh prints it. */
   readonly fingerprint: string
-  /** The key blob, base64: what a known_hosts line carries. */
+  /** The key blob in base64, as in a known_hosts line. */
   readonly blob: string
-  /** The host name under which ssh looks for the key, lower case and without a port. */
+  /** The name under which ssh searches for the key: lower case, without a port. */
   readonly hostKeyName?: string
   readonly verifiedBy: 'pinned' | 'known_hosts' | 'ca' | 'none'
 }
@@ -45,33 +46,33 @@ export interface TrustValue {
   readonly protocol: 'worker' | 'serve'
   /** Negotiated version, `1.35`. */
   readonly protocolVersion: string
-  /** Nix version of the remote, null where the protocol does not tell. */
+  /** Nix version of the remote. Null when the protocol does not report it. */
   readonly nixVersion: string | null
   readonly trusted: boolean | null
-  /** How trust was learned: the handshake flag, the empty-repair question, or not at all. */
+  /** How trust was determined: the flag of the handshake, a repair of no paths, or not at all. */
   readonly trustSource: 'handshake' | 'repair_query' | null
 }
 
 export interface SystemValue {
   readonly nixVersion: string | null
-  /** `system` and `extra-platforms` of the remote Nix; empty when it would not tell. */
+  /** `system` and `extra-platforms` of the remote Nix. Empty when not reported. */
   readonly systems: readonly string[]
   readonly features: readonly string[]
   readonly maxJobs: number | null
   readonly buildUsers: number | null
   readonly sandbox: string | null
   readonly cores: number | null
-  /** Bytes; null when not told. Above 2^53 they are rounded. */
+  /** Bytes. Null when not reported. Rounded above 2^53. */
   readonly minFree: number | null
   readonly maxFree: number | null
-  /** Remote minus local clock, seconds; the error is at most the round trip. */
+  /** Remote minus local clock, seconds. The error is at most the round trip. */
   readonly clockOffsetSeconds: number | null
   /** Unix time. */
   readonly bootedAt: number | null
-  /** Unix time at which we noticed that it had been restarted; null while that never was. */
+  /** Unix time at which a reboot was detected. Null when there was none. */
   readonly rebootDetectedAt: number | null
   readonly kernel: string | null
-  /** False where allowed-users and trusted-users both leave our user out; null when not told. */
+  /** False when neither allowed-users nor trusted-users include our user. Null when not reported. */
   readonly isAllowedUser: boolean | null
   readonly missingSystems: readonly string[]
   readonly missingFeatures: readonly string[]
@@ -83,49 +84,49 @@ export interface FilesystemValue {
   readonly path: string
   readonly availableBytes: number
   readonly sizeBytes: number
-  /** null where the filesystem has no limit. */
+  /** Null when the filesystem has no limit. */
   readonly availableInodes: number | null
 }
 
 export interface DiskValue {
   readonly store: FilesystemValue
-  /** Build directory and state directory, where they are other filesystems than could be asked. */
+  /** Build directory and state directory. Null when they are on the same filesystem as the store. */
   readonly build: FilesystemValue | null
   readonly state: FilesystemValue | null
-  /** 0 is auto-GC off, null is unknown. */
+  /** 0: automatic garbage collection is off. Null: unknown. */
   readonly minFree: number | null
   readonly maxFree: number | null
-  /** Unix time since when the store is below min-free, null while it is not. */
+  /** Unix time since when the store is below min-free. Null while it is not. */
   readonly belowMinFreeSince: number | null
 }
 
 export interface MemoryValue {
   readonly availableBytes: number | null
   readonly sizeBytes: number | null
-  /** PSI `full total` in seconds, null without PSI. */
+  /** PSI `full total` in seconds. Null without PSI. */
   readonly stalledSeconds: number | null
-  /** Mean number of tasks that ran or waited to, over the last minute. */
+  /** Load average of the last minute. */
   readonly load: number | null
   readonly daemonBytes: number | null
   readonly daemonLimitBytes: number | null
   readonly daemonOomKills: number | null
 }
 
-/** What builds wait for on the builder itself, whoever sends them. */
+/** Locks on the builder that builds of any client wait for. */
 export interface LocksValue {
-  /** Unix time of the look. */
+  /** Unix time of the reading. */
   readonly at: number
-  /** Who holds the garbage collector's lock for itself alone; null while nobody does, as far as we may see. */
+  /** The process that holds the garbage collector's lock exclusively. Null when none does, as far as we can see. */
   readonly gcLockHolder: null | {
     readonly pid: number
-    /** Its command line; null where we may not read it. */
+    /** Its command line. Null when it is not readable. */
     readonly program: string | null
     readonly runtimeSeconds: number | null
-    /** Unix time of the first of our looks, in a row, that saw it. */
+    /** Unix time of the first of the consecutive readings that saw it. */
     readonly since: number
   }
   readonly buildUsersInUse: number
-  /** null where they are made when needed, or their number is not known. */
+  /** Null when they are allocated on demand, or their number is unknown. */
   readonly buildUsers: number | null
 }
 
@@ -133,13 +134,13 @@ export interface CanaryRun {
   readonly system: string
   readonly feature?: string
   readonly mode: 'private' | 'daemon' | 'direct'
-  /** Host name that the build wrote into its output, or null when it could not say. */
+  /** Host name that the build wrote into its output. Null when it could not. */
   readonly builtBy: string | null
   readonly durationSeconds: number
   readonly phases: Readonly<
     Partial<Record<'connect' | 'copy' | 'build' | 'copy_back', number>>
   >
-  /** False where `builtin:buildenv` had to stand in for /bin/sh: system and features were not proven. */
+  /** False when `builtin:buildenv` was built instead of /bin/sh: system and features are not verified. */
   readonly systemVerified: boolean
   readonly outcome: 'ok' | 'failed' | 'busy'
   readonly kind?: Kind
@@ -149,7 +150,7 @@ export interface CanaryValue {
   readonly runs: readonly CanaryRun[]
 }
 
-/** What this client holds of a builder, as its lock files tell. */
+/** Slots of a builder that this client holds, from Nix's lock files. */
 export interface SlotsValue {
   /** maxJobs of the machine line. */
   readonly configured: number
@@ -159,18 +160,18 @@ export interface SlotsValue {
     readonly pid: number
     /** Unix time. */
     readonly since: number
-    /** Whether it still has an ssh, and the processor time of both; looked at where a slot is held for long. */
+    /** Whether the hook still has an ssh process, and the CPU time of both. Read only for slots held for long. */
     readonly hasSsh?: boolean
     readonly cpuSeconds?: number
   }[]
   readonly oldestAcquiredAt: number | null
-  /** Who copies inputs to the builder, and who waits to. */
+  /** PIDs of the process that holds the upload lock and of those that wait for it. */
   readonly upload: { readonly holder: number | null; readonly queue: readonly number[] }
-  /** False in a container: what processes outside of it hold is not shown. */
+  /** False in a container, where locks of processes outside of it are not visible. */
   readonly seesAllNamespaces: boolean
 }
 
-/** The value that each probe yields. */
+/** The value type of each probe. */
 export interface ProbeValues {
   readonly login: LoginValue
   readonly trust: TrustValue

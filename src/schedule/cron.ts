@@ -1,7 +1,7 @@
 import { createTask, validateDetailed, type ScheduledTask } from 'node-cron'
 import type { CronScheduler } from '../model/index.ts'
 
-/** What node-cron would print in colours on stderr is not for anybody: overlaps are our own business. */
+/** node-cron prints colored warnings to stderr. The scheduler handles overlaps itself. */
 const silentLogger = {
   info: () => undefined,
   warn: () => undefined,
@@ -9,20 +9,15 @@ const silentLogger = {
   debug: () => undefined,
 }
 
-/** Why an expression cannot be used, or null. */
+/** Returns why an expression is invalid, or null. */
 export const cronError = (expression: string): string | null => {
   const { valid, errors } = validateDetailed(expression)
-  if (!valid)
-    return (
-      errors
-        .map(error => error.message)
-        .join('; ')
-        .slice(0, 300) || 'not five or six fields'
-    )
-  return null
+  if (valid) return null
+  const messages = errors.map(error => error.message).join('; ')
+  return messages.slice(0, 300) || 'not five or six fields'
 }
 
-/** node-cron behind our port. Missed runs (suspend, a busy loop) are skipped, never caught up. */
+/** Wraps node-cron. Missed runs (suspend, blocked event loop) are skipped, never repeated. */
 export const createCronScheduler = (timeZone: string): CronScheduler => {
   const tasks = new Set<ScheduledTask>()
   const create = (cron: string, name: string, task: () => void) =>
@@ -43,9 +38,9 @@ export const createCronScheduler = (timeZone: string): CronScheduler => {
       }
     },
     intervalSeconds: cron => {
-      const probe = create(cron, 'interval', () => undefined)
-      const [first, second] = probe.getNextRuns(2)
-      void probe.destroy()
+      const task = create(cron, 'interval', () => undefined)
+      const [first, second] = task.getNextRuns(2)
+      void task.destroy()
       return first && second ? (second.getTime() - first.getTime()) / 1000 : 3600
     },
     stop: async () => {

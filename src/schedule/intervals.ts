@@ -1,33 +1,27 @@
-import type { Config } from '../config/config.ts'
-import type { ProbeName, CronScheduler } from '../model/index.ts'
+import type { CronScheduler, ProbeName } from '../model/index.ts'
 
-/** Seconds between two attempts of each probe, as the schedule has them. */
+/** The cron expressions that decide how often each probe runs. */
+export type ProbeSchedule = Readonly<
+  Record<'login' | 'system' | 'disk' | 'memory' | 'canary' | 'slots', string>
+>
+
+/** Returns the seconds between two attempts of each probe. */
 export const probeIntervals = (
-  { schedule }: Pick<Config, 'schedule'>,
+  schedule: ProbeSchedule,
   { intervalSeconds }: Pick<CronScheduler, 'intervalSeconds'>,
-): Record<ProbeName, number> => {
-  const of = (name: keyof Config['schedule']) => intervalSeconds(schedule[name])
-  const [login, disk, canary] = [of('login'), of('disk'), of('canary')]
+): Readonly<Record<ProbeName, number>> => {
+  const login = intervalSeconds(schedule.login)
+  const disk = intervalSeconds(schedule.disk)
+  const canary = intervalSeconds(schedule.canary)
   return {
     login,
     trust: login,
-    system: of('system'),
+    system: intervalSeconds(schedule.system),
     disk,
-    memory: of('memory'),
+    memory: intervalSeconds(schedule.memory),
     locks: disk,
     canary,
     direct: canary,
-    slots: of('slots'),
+    slots: intervalSeconds(schedule.slots),
   }
 }
-
-/** Does another plan follow from it? */
-export const scheduleChanged = (a: Config, b: Config): boolean =>
-  JSON.stringify(scheduleSettings(a)) !== JSON.stringify(scheduleSettings(b))
-
-const scheduleSettings = ({ schedule, timeZone, jitter, concurrency }: Config) => ({
-  schedule,
-  timeZone,
-  jitter,
-  concurrency,
-})

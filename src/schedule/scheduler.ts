@@ -5,14 +5,15 @@ import type { Builder, CronScheduler } from '../model/index.ts'
 /** Work that is done for each builder at the times of cron expressions. */
 export interface Job {
   readonly name: string
-  /** Cron expressions by what they make due; what is due at the same time is done in one run. */
+  /** Cron expressions by task. Tasks that are due at the same time are done in one run. */
   readonly times: Readonly<Record<string, string>>
-  /** Logins and canaries are shifted by a phase of the builder's own and a random part, telemetry only by the phase. */
+  /** Share of the delay that is random (0 to 1). The rest is fixed per builder, a hash of its name. */
   readonly jitter: number
-  /** At most this many side by side, over all builders. */
+  /** Maximum number of concurrent runs, over all builders. */
   readonly concurrency: number
-  /** Never two at once with this key; the builder's name, or its host for what hurts a host. */
+  /** Runs with the same key never overlap: the builder's name, or its host for work that loads the host. */
   readonly exclusiveKey: (builder: Builder) => string
+  /** `due`: the tasks of `times` that are due. Rejections are reported to `onError`. */
   readonly run: (
     builder: Builder,
     due: ReadonlySet<string>,
@@ -22,153 +23,163 @@ export interface Job {
 
 export interface SchedulerDeps {
   readonly cron: CronScheduler
-  /** 0 to 1. */
+  /** Returns a number from 0 to 1. */
   readonly random: () => number
+  /** Called at the start of each run with the seconds since it was due. */
   readonly onDelay: (job: string, seconds: number) => void
-  /** A job that throws is a bug of ours; it must not end the planner. */
+  /** Called when a run rejects, which is a bug. */
   readonly onError: (job: string, builder: Builder, error: unknown) => void
 }
 
 export interface Scheduler {
+  /** Replaces the builders. Pending runs of a removed builder are cancelled; a changed one runs with its new line. */
   setBuilders(builders: readonly Builder[]): void
-  /** Runs a job once for a builder after a delay, besides its times. An earlier request for the same wins. */
+  /** Runs a job once for a builder after a delay, outside its schedule. A run that is due earlier takes precedence. */
   runOnce(job: string, builder: Builder, delayMs: number): void
-  /** Stops everything and resolves when nothing runs any more. */
+  /** Aborts all runs. Resolves when none is left. */
   stop(): Promise<void>
 }
 
-/** A builder's own place in the interval, 0 to 1, the same after every restart. */
+/** Returns the builder's fixed position within an interval, 0 to 1, the same after every restart. */
 export const splayFraction = (name: string): number =>
   createHash('sha256').update(name).digest().readUInt32BE(0) / 2 ** 32
 
-/** A phase is no longer than this, so that a long interval does not delay the look by hours. */
+/** Upper limit of the splay, so that a long interval does not delay the first check by hours. */
 const maxSplaySeconds = 300
 
-/** Runs jobs over builders: spread out, never overlapping itself, never more than `width` side by side. */
+/** Creates a scheduler that spreads jobs over builders within the limits of each job. */
 export const createScheduler = (jobs: readonly Job[], deps: SchedulerDeps): Scheduler => {
   const stopped = new AbortController()
-  // Each job that runs listens to it
+  // Every run listens to it
   setMaxListeners(0, stopped.signal)
+  let builders: ReadonlyMap<string, Builder> = new Map()
   const queues = new Map(
-    jobs.map(job => [job.name, createJobQueue(job, deps, stopped.signal)]),
+    jobs.map(job => [
+      job.name,
+      createJobQueue(job, name => builders.get(name), deps, stopped.signal),
+    ]),
   )
-  let builders: readonly Builder[] = []
   for (const job of jobs) {
     const intervals = Object.values(job.times).map(cron =>
       deps.cron.intervalSeconds(cron),
     )
-    // One phase for all times of a job, so that what falls together goes out together
-    const spread = Math.min(...intervals, maxSplaySeconds) * 1000
-    for (const [what, cron] of Object.entries(job.times))
-      deps.cron.every(cron, what, () => {
-        for (const builder of builders) {
-          const shift =
-            splayFraction(builder.name) * (1 - job.jitter) + deps.random() * job.jitter
-          queues.get(job.name)?.add(builder, what, shift * spread, 'scheduled')
+    // One splay for all tasks of a job, so that tasks due together run together
+    const splayMs = Math.min(...intervals, maxSplaySeconds) * 1000
+    for (const [task, cron] of Object.entries(job.times))
+      deps.cron.every(cron, task, () => {
+        for (const name of builders.keys()) {
+          const fraction =
+            splayFraction(name) * (1 - job.jitter) + deps.random() * job.jitter
+          queues.get(job.name)?.add(name, task, fraction * splayMs, 'scheduled')
         }
       })
   }
   return {
     setBuilders: next => {
-      const names = new Set(next.map(builder => builder.name))
-      for (const builder of builders)
-        if (!names.has(builder.name))
-          for (const jobQueue of queues.values()) jobQueue.drop(builder)
-      builders = next
+      const nextByName = new Map(next.map(builder => [builder.name, builder]))
+      for (const name of builders.keys())
+        if (!nextByName.has(name)) for (const queue of queues.values()) queue.drop(name)
+      builders = nextByName
     },
-    runOnce: (job, builder, delayMs) => {
-      if (builders.some(known => known.name === builder.name))
-        queues.get(job)?.add(builder, job, delayMs, 'soon')
+    runOnce: (job, { name }, delayMs) => {
+      if (builders.has(name)) queues.get(job)?.add(name, job, delayMs, 'requested')
     },
     stop: async () => {
-      stopped.abort(new Error('the monitor stops'))
+      stopped.abort(new Error('the monitor is stopping'))
       await deps.cron.stop()
-      await Promise.all([...queues.values()].map(jobQueue => jobQueue.idle()))
+      await Promise.all([...queues.values()].map(queue => queue.stop()))
     },
   }
 }
 
 interface JobQueue {
-  add(builder: Builder, what: string, delayMs: number, origin: 'scheduled' | 'soon'): void
-  drop(builder: Builder): void
-  idle(): Promise<void>
+  add(
+    builder: string,
+    task: string,
+    delayMs: number,
+    origin: 'scheduled' | 'requested',
+  ): void
+  drop(builder: string): void
+  stop(): Promise<void>
 }
 
-interface QueuedRun {
-  readonly builder: Builder
-  readonly dueAt: number
-}
-
-/** One job's queue: timers for what is not due yet, a queue for what is due, a set for what runs. */
-const createJobQueue = (job: Job, deps: SchedulerDeps, signal: AbortSignal): JobQueue => {
+/**
+ * The runs of one job: a timer for each run that is not due yet, a queue of due ones, and those in progress. Builders
+ * are referred to by name, so that a run uses the machine line of the moment at which it starts.
+ */
+const createJobQueue = (
+  job: Job,
+  findBuilder: (name: string) => Builder | undefined,
+  deps: SchedulerDeps,
+  signal: AbortSignal,
+): JobQueue => {
   const timers = new Map<
     string,
     { readonly timer: NodeJS.Timeout; readonly at: number }
   >()
-  const queue: QueuedRun[] = []
+  const queue: { readonly builder: Builder['name']; readonly dueAt: number }[] = []
   const running = new Map<string, Promise<void>>()
-  const busyNames = new Set<string>()
-  const due = new Map<string, Set<string>>()
+  const runningNames = new Set<string>()
+  const dueTasks = new Map<string, Set<string>>()
 
   const runNext = () => {
     while (running.size < job.concurrency && !signal.aborted) {
-      const next = queue.findIndex(w => !running.has(job.exclusiveKey(w.builder)))
-      if (next < 0) return
-      const [{ builder, dueAt }] = queue.splice(next, 1) as [QueuedRun]
+      const index = queue.findIndex(({ builder }) => {
+        const current = findBuilder(builder)
+        return current && !running.has(job.exclusiveKey(current))
+      })
+      const [next] = index < 0 ? [] : queue.splice(index, 1)
+      const builder = next && findBuilder(next.builder)
+      if (!next || !builder) return
+      const { name } = builder
+      deps.onDelay(job.name, Math.max(0, (performance.now() - next.dueAt) / 1000))
+      const tasks = dueTasks.get(name) ?? new Set<string>()
+      dueTasks.delete(name)
       const key = job.exclusiveKey(builder)
-      deps.onDelay(job.name, Math.max(0, (performance.now() - dueAt) / 1000))
-      busyNames.add(builder.name)
-      const what = due.get(builder.name) ?? new Set<string>()
-      due.delete(builder.name)
+      runningNames.add(name)
       const done = job
-        .run(builder, what, signal)
+        .run(builder, tasks, signal)
         .catch((error: unknown) => deps.onError(job.name, builder, error))
         .finally(() => {
           running.delete(key)
-          busyNames.delete(builder.name)
+          runningNames.delete(name)
           runNext()
         })
       running.set(key, done)
     }
   }
-  const clear = (name: string) => {
+  const clearTimer = (name: string) => {
     clearTimeout(timers.get(name)?.timer)
     timers.delete(name)
   }
   return {
-    add: (builder, what, delayMs, origin) => {
+    add: (name, task, delayMs, origin) => {
       if (signal.aborted) return
-      if (origin === 'scheduled' && busyNames.has(builder.name)) return
-      due.set(builder.name, (due.get(builder.name) ?? new Set()).add(what))
-
+      if (origin === 'scheduled' && runningNames.has(name)) return
+      dueTasks.set(name, (dueTasks.get(name) ?? new Set()).add(task))
       const at = performance.now() + delayMs
-      const before = timers.get(builder.name)
-      // The times of the schedule never push back what was asked for sooner, and never pile up
-      if (before && before.at <= at) return
-
-      if (isQueued(queue, builder)) return
-      clear(builder.name)
+      const pending = timers.get(name)
+      // A scheduled run neither postpones a requested one nor adds a second one
+      if (pending && pending.at <= at) return
+      if (queue.some(({ builder }) => builder === name)) return
+      clearTimer(name)
       const timer = setTimeout(() => {
-        timers.delete(builder.name)
-        queue.push({ builder, dueAt: at })
+        timers.delete(name)
+        queue.push({ builder: name, dueAt: at })
         runNext()
       }, delayMs)
-      timers.set(builder.name, { timer, at })
+      timers.set(name, { timer, at })
     },
-    drop: builder => {
-      due.delete(builder.name)
-
-      clear(builder.name)
-      const at = queue.findIndex(w => w.builder.name === builder.name)
-      if (at >= 0) queue.splice(at, 1)
+    drop: name => {
+      dueTasks.delete(name)
+      clearTimer(name)
+      const index = queue.findIndex(({ builder }) => builder === name)
+      if (index >= 0) queue.splice(index, 1)
     },
-    idle: async () => {
-      for (const name of [...timers.keys()]) clear(name)
+    stop: async () => {
+      for (const name of [...timers.keys()]) clearTimer(name)
       queue.length = 0
       await Promise.all(running.values())
     },
   }
 }
-
-const isQueued = (queue: readonly QueuedRun[], builder: Builder): boolean =>
-  queue.some(waiting => waiting.builder.name === builder.name)

@@ -2,17 +2,17 @@ import { createHash } from 'node:crypto'
 import {
   states,
   type BuilderState,
-  type HistoryEntry,
   type History,
+  type HistoryEntry,
   type ProbeName,
   type Snapshot,
   type State,
   isKind,
 } from '../model/index.ts'
 
-/** What is known of a builder from before the monitor was started. */
+/** State of a builder from before the last restart. */
 export interface PersistedBuilder {
-  /** Of the machine line: another line is another builder. */
+  /** Hash of the machine line. A different line is a different builder. */
   readonly line: string
   readonly state: State
   readonly kind: string | null
@@ -20,69 +20,66 @@ export interface PersistedBuilder {
   readonly history: History
 }
 
-/** What says whether a builder takes work; readings begin anew with the monitor. */
+/** The probes that decide the state. Measurements start again with the monitor. */
 const persistedProbes: readonly ProbeName[] = ['login', 'trust', 'canary', 'direct']
 const maxEntries = 60
 
-/** What to keep of a snapshot, as JSON: verdicts with their age, and the course of the last checks. */
+/** Returns the part of a snapshot that survives a restart, as JSON: states with their age, and recent attempts. */
 export const serializeBuilders = ({ builders }: Snapshot): unknown =>
   [...builders.values()].map(({ builder, health, history }) => ({
     name: builder.name,
-    line: digestOf(builder.line),
+    line: hashLine(builder.line),
     state: health.state,
     kind: health.cause?.kind ?? null,
     since: health.since,
     history: Object.fromEntries(
       persistedProbes.flatMap(probe => {
-        const checks = history[probe]
-        return checks ? [[probe, checks.map(toTuple)]] : []
+        const entries = history[probe]
+        return entries ? [[probe, entries.map(toTuple)]] : []
       }),
     ),
   }))
 
-/** Reads what `remember` kept, whatever it is by now; what is not as it should be is left out. */
+/** Parses the output of `serializeBuilders`, by builder name. Invalid entries are dropped. */
 export const parseBuilders = (
   persisted: unknown,
 ): ReadonlyMap<string, PersistedBuilder> => {
-  const history = new Map<string, PersistedBuilder>()
-  for (const one of Array.isArray(persisted) ? persisted : []) {
-    const {
-      name,
+  const builders = new Map<string, PersistedBuilder>()
+  for (const entry of Array.isArray(persisted) ? persisted : []) {
+    const { name, line, kind, since, ...rest } = (entry ?? {}) as Record<string, unknown>
+    const state = states.find(known => known === rest['state'])
+    if (typeof name !== 'string' || typeof line !== 'string' || !state) continue
+    if (typeof since !== 'number' || !Number.isFinite(since)) continue
+    builders.set(name, {
       line,
       state,
-      kind,
-      since,
-      past: checks,
-    } = (one ?? {}) as Record<string, unknown>
-    const known = states.find(known => known === state)
-    if (typeof name !== 'string' || typeof line !== 'string' || !known) continue
-    if (typeof since !== 'number' || !Number.isFinite(since)) continue
-    history.set(name, {
-      line,
-      state: known,
       kind: typeof kind === 'string' ? kind : null,
       since,
-      history: parseHistory(checks),
+      history: parseHistory(rest['history']),
     })
   }
-  return history
+  return builders
 }
 
-/** The state with which a builder begins when it was known before; as it is where it was not, or is another now. */
+/** Adds the persisted state to a new builder. Unchanged when there is none, or when its line is another. */
 export const restoreBuilder = (
   state: BuilderState,
-  history: PersistedBuilder | undefined,
+  persisted: PersistedBuilder | undefined,
   now: number,
 ): BuilderState =>
-  !history || history.line !== digestOf(state.builder.line) || history.since > now
+  !persisted || persisted.line !== hashLine(state.builder.line) || persisted.since > now
     ? state
     : {
         ...state,
-        previousRun: { state: history.state, kind: history.kind, since: history.since },
-        history: history.history,
+        previousRun: {
+          state: persisted.state,
+          kind: persisted.kind,
+          since: persisted.since,
+        },
+        history: persisted.history,
       }
 
-const digestOf = (line: string): string =>
+const hashLine = (line: string): string =>
   createHash('sha256').update(line).digest('base64url').slice(0, 22)
 
 const toTuple = ({ status, kind, at, durationSeconds }: HistoryEntry) => [
@@ -115,11 +112,9 @@ const statuses: readonly HistoryEntry['status'][] = [
 
 const parseEntry = (entry: unknown): HistoryEntry[] => {
   if (!Array.isArray(entry)) return []
-  const [rawStatus, kind, at, durationSeconds] = entry as unknown[]
-  const status = statuses.find(one => one === rawStatus)
+  const [rawStatus, rawKind, at, durationSeconds] = entry as unknown[]
+  const status = statuses.find(known => known === rawStatus)
   if (!status || typeof at !== 'number' || typeof durationSeconds !== 'number') return []
-  const known = isKind(kind) ? kind : 'no_data'
-  return [
-    { status, kind: status === 'ok' ? null : known, at, durationSeconds, trends: {} },
-  ]
+  const kind = status === 'ok' ? null : isKind(rawKind) ? rawKind : 'no_data'
+  return [{ status, kind, at, durationSeconds, trends: {} }]
 }

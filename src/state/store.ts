@@ -3,73 +3,112 @@ import type {
   AlertsState,
   Builder,
   BuilderState,
-  HistoryEntry,
   ClientState,
-  Trends,
+  HistoryEntry,
   MonitorState,
   ProbeName,
   ProbeRecord,
   ProbeValues,
   Result,
   Snapshot,
+  SnapshotListener,
+  Trends,
   View,
 } from '../model/index.ts'
 import { restoreBuilder, type PersistedBuilder } from './persisted-builders.ts'
 
-/** Checks kept for each probe of a builder, and failures kept apart so that successes do not push the evidence out. */
+/** Entries kept per probe of a builder. Failures are kept separately, so that successes do not push them out. */
 const historyLength = 60
 const failuresLength = 20
 
-/** Judges a builder after each change; the damped way for the daemon, the instant way for `check`. */
+const noBuilders: ReadonlySet<string> = new Set()
+
+/** Computes the health of a builder after each change: debounced for the daemon, immediate for `check`. */
 export type EvaluateHealth = (
   state: BuilderState,
-  whole: Pick<Snapshot, 'monitor' | 'problems'>,
+  snapshot: Pick<Snapshot, 'monitor' | 'problems'>,
 ) => Pick<BuilderState, 'health' | 'changedAt'>
 
-export interface Store extends View {
-  /** Takes over a new list: known builders keep their past as long as their line is the same. */
-  setBuilders(active: ActiveBuilders): void
-  /** Adds results of one builder; those of a builder that left in the meantime are dropped. */
-  record(builder: Builder, results: readonly Result[]): void
-  /** Judges everybody again, since time passed. */
-  tick(): void
-  updateMonitor(change: Partial<MonitorState>): void
-  /** Takes over what a look at this machine itself found. */
-  setClient(setClient: ClientState): void
-  /** Takes over the alerts; null where alerting is off. */
-  setAlerts(setAlerts: AlertsState | null): void
-}
-
-/** The numbers of a result that are worth following: the probes' own `levels`. */
+/** Extracts the values of a result that are shown as sparklines. */
 export type ReadTrends = (result: Result) => Trends
 
-/** The one place where state changes: each change makes a new immutable snapshot. */
-export const createStore = (
-  evaluateHealth: EvaluateHealth,
-  now: () => number,
-  initial: MonitorState,
-  persisted: ReadonlyMap<string, PersistedBuilder> = new Map(),
-  readTrends: ReadTrends = () => ({}),
-): Store => {
-  const listeners = new Set<(snapshot: Snapshot) => void>()
+/** A builder before and after its results were recorded. */
+export interface Recorded {
+  readonly before: BuilderState
+  readonly after: BuilderState
+}
+
+export interface Store extends View {
+  /** Replaces the builders list. A builder whose line is unchanged keeps its state. */
+  setBuilders(active: ActiveBuilders): void
+  /** Adds results of one builder. Returns null when the builder is not in the list any more. */
+  record(builder: Builder, results: readonly Result[]): Recorded | null
+  /** Evaluates the health of all builders again, because time has passed. */
+  tick(): void
+  updateMonitor(change: Partial<MonitorState>): void
+  setClient(client: ClientState): void
+  /** Null when alerting is off. */
+  setAlerts(alerts: AlertsState | null): void
+}
+
+export interface StoreDeps {
+  readonly evaluateHealth: EvaluateHealth
+  /** Unix seconds. */
+  readonly now: () => number
+  /** Interval of each probe, seconds. */
+  readonly intervals: MonitorState['intervals']
+  /** State from before the last restart. */
+  readonly persisted?: ReadonlyMap<string, PersistedBuilder>
+  readonly readTrends?: ReadTrends
+  /** Called with the exception of a listener. The other listeners are called all the same. */
+  readonly onListenerError?: (error: unknown) => void
+}
+
+/** The only place where state changes. Each change creates a new immutable snapshot. */
+export const createStore = ({
+  evaluateHealth,
+  now,
+  intervals,
+  persisted = new Map(),
+  readTrends = () => ({}),
+  onListenerError = () => undefined,
+}: StoreDeps): Store => {
+  const listeners = new Set<SnapshotListener>()
   let snapshot: Snapshot = {
     version: 0,
     at: now(),
     source: 'files',
     builders: new Map(),
     problems: [],
-    monitor: initial,
+    monitor: {
+      startedAt: now(),
+      selfCheckFailed: false,
+      lastReloadOk: true,
+      failuresByKind: {},
+      intervals,
+      ready: false,
+    },
   }
-  const publish = (change: Partial<Snapshot>) => {
+  const publish = (
+    change: Partial<Snapshot>,
+    builders: ReadonlySet<string> = noBuilders,
+  ) => {
     snapshot = { ...snapshot, ...change, version: snapshot.version + 1, at: now() }
-    for (const listener of listeners) listener(snapshot)
+    const published = snapshot
+    for (const listener of listeners)
+      try {
+        listener(published, { builders })
+      } catch (error) {
+        onListenerError(error)
+      }
   }
-  const withHealth = (state: BuilderState): BuilderState => ({
-    ...state,
-    ...evaluateHealth(state, snapshot),
+  const withHealth = (
+    state: BuilderState,
+    context: Pick<Snapshot, 'monitor' | 'problems'> = snapshot,
+  ): BuilderState => ({ ...state, ...evaluateHealth(state, context) })
+  const withReady = (builders: Snapshot['builders']): Pick<MonitorState, 'ready'> => ({
+    ready: snapshot.monitor.ready || [...builders.values()].every(isChecked),
   })
-  const isReady = (builders: ReadonlyMap<string, BuilderState>) =>
-    [...builders.values()].every(state => state.probes.login !== undefined)
 
   return {
     read: () => snapshot,
@@ -78,66 +117,71 @@ export const createStore = (
       return () => listeners.delete(listener)
     },
     setBuilders: active => {
-      const whole = { ...snapshot, problems: active.problems }
+      const { problems, source, nix } = active
+      const changed = new Set(snapshot.builders.keys())
       const builders = new Map(
         active.builders.map((builder): [string, BuilderState] => {
           const current = snapshot.builders.get(builder.name)
-          const keep = current?.builder.line === builder.line
-          const state = keep
+          const isSame = current?.builder.line === builder.line
+          const state = isSame
             ? { ...current, builder }
             : restoreBuilder(newState(builder, now()), persisted.get(builder.name), now())
-          return [builder.name, { ...state, ...evaluateHealth(state, whole) }]
+          changed.add(builder.name)
+          return [builder.name, withHealth(state, { ...snapshot, problems })]
         }),
       )
-      publish({
-        builders,
-        problems: active.problems,
-        source: active.source,
-        nix: active.nix,
-        // Where nobody is to be looked at, the first round is over
-        monitor: {
-          ...snapshot.monitor,
-          ready: snapshot.monitor.ready || builders.size === 0,
-        },
-      })
+      const monitor = { ...snapshot.monitor, ...withReady(builders) }
+      publish({ builders, problems, source, nix, monitor }, changed)
     },
     record: (builder, results) => {
-      const current = snapshot.builders.get(builder.name)
-      if (!current || current.builder.line !== builder.line || results.length === 0)
-        return
-      const state = withHealth(
-        results.reduce((state, one) => withResult(state, one, readTrends(one)), current),
+      const before = snapshot.builders.get(builder.name)
+      if (before?.builder.line !== builder.line) return null
+      if (results.length === 0) return { before, after: before }
+      const after = withHealth(
+        results.reduce(
+          (state, result) => withResult(state, result, readTrends(result)),
+          before,
+        ),
       )
-      const builders = new Map(snapshot.builders).set(builder.name, state)
-      const updateMonitor = {
+      const builders = new Map(snapshot.builders).set(builder.name, after)
+      const monitor = {
         ...snapshot.monitor,
         failuresByKind: countKinds(snapshot.monitor.failuresByKind, results),
-        ready: snapshot.monitor.ready || isReady(builders),
+        ...withReady(builders),
       }
-      publish({ builders, monitor: updateMonitor })
+      publish({ builders, monitor }, new Set([builder.name]))
+      return { before, after }
     },
     tick: () => {
       const builders = new Map<string, BuilderState>()
-      let changed = false
+      const changed = new Set<string>()
       for (const [name, state] of snapshot.builders) {
         const next = withHealth(state)
-        const differs =
+        const isChanged =
           next.health.state !== state.health.state ||
           next.health.flapping !== state.health.flapping
-        changed ||= differs
-        builders.set(name, differs ? next : state)
+        if (isChanged) changed.add(name)
+        builders.set(name, isChanged ? next : state)
       }
-      if (changed) publish({ builders })
+      if (changed.size === 0) return
+      publish(
+        { builders, monitor: { ...snapshot.monitor, ...withReady(builders) } },
+        changed,
+      )
     },
-    setClient: setClient => publish({ client: setClient }),
-    setAlerts: setAlerts => {
+    setClient: client => publish({ client }),
+    setAlerts: alerts => {
       const { alerts: _, ...rest } = snapshot
       snapshot = rest
-      publish(setAlerts ? { alerts: setAlerts } : {})
+      publish(alerts ? { alerts } : {})
     },
     updateMonitor: change => publish({ monitor: { ...snapshot.monitor, ...change } }),
   }
 }
+
+/** A drained builder is not probed, so nothing has to be waited for. */
+const isChecked = ({ probes, health }: BuilderState): boolean =>
+  probes.login !== undefined || health.state === 'drained'
 
 const newState = (builder: Builder, now: number): BuilderState => ({
   builder,
@@ -161,19 +205,14 @@ const isSuccess = (result: Result): boolean =>
 const withResult = (
   state: BuilderState,
   result: Result,
-  levels: Trends,
+  trends: Trends,
 ): BuilderState => {
   const { probe, outcome } = result
-  const before: ProbeRecord | undefined = state.probes[probe]
+  const entries = [...(state.history[probe] ?? []), toHistoryEntry(result, trends)]
   return {
     ...state,
-    probes: { ...state.probes, [probe]: nextRecord(before, result) },
-    history: {
-      ...state.history,
-      [probe]: [...(state.history[probe] ?? []), toHistoryEntry(result, levels)].slice(
-        -historyLength,
-      ),
-    },
+    probes: { ...state.probes, [probe]: nextRecord(state.probes[probe], result) },
+    history: { ...state.history, [probe]: entries.slice(-historyLength) },
     failures:
       outcome.status === 'failed'
         ? [...state.failures, result].slice(-failuresLength)
@@ -194,17 +233,18 @@ const toHistoryEntry = (
 
 const nextRecord = (before: ProbeRecord | undefined, result: Result): ProbeRecord => {
   const ok = isSuccess(result)
-  const counts = ok || result.outcome.status === 'failed'
-  const same = before !== undefined && before.streak.ok === ok && before.streak.count > 0
+  const isConclusive = ok || result.outcome.status === 'failed'
+  const continuesStreak =
+    before !== undefined && before.streak.ok === ok && before.streak.count > 0
   return {
     last: result,
-    conclusive: counts ? result : (before?.conclusive ?? null),
+    conclusive: isConclusive ? result : (before?.conclusive ?? null),
     lastSuccess: ok ? result : (before?.lastSuccess ?? null),
-    attempts: (before?.attempts ?? 0) + (counts ? 1 : 0),
-    failures: (before?.failures ?? 0) + (counts && !ok ? 1 : 0),
-    streak: !counts
+    attempts: (before?.attempts ?? 0) + (isConclusive ? 1 : 0),
+    failures: (before?.failures ?? 0) + (isConclusive && !ok ? 1 : 0),
+    streak: !isConclusive
       ? (before?.streak ?? { ok: false, count: 0, since: result.at })
-      : same
+      : continuesStreak
         ? { ...before.streak, count: before.streak.count + 1 }
         : { ok, count: 1, since: result.at },
   }
@@ -220,7 +260,7 @@ const countKinds = (
   return next
 }
 
-/** The value of the newest good result of a probe, null where there is none. */
+/** Returns the value of the newest success of a probe, null when there is none. */
 export const lastValue = <P extends ProbeName>(
   state: BuilderState | undefined,
   probe: P,

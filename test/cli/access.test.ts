@@ -134,7 +134,7 @@ t.test('changed certificates and passwords apply without a reload', async t => {
   t.equal((await ask(port)).status, 200)
   t.equal((await ask(port, { headers: {} })).status, 401)
   await put('renewed')
-  await daemon.saw(/the web configuration changed/)
+  await daemon.saw(/web configuration changed/)
   t.equal((await ask(port)).status, 200)
   await writeFile(at('web.yml'), web.replace('alice', 'bob'))
   while ((await ask(port)).status !== 401)

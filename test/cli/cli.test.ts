@@ -161,7 +161,7 @@ t.test('demo shows every state, replies to status and stops on SIGTERM', async t
   const env = { XDG_RUNTIME_DIR: directory, RUNTIME_DIRECTORY: directory }
   const demo = start(['demo', '--listen', '127.0.0.1:0'], env)
   t.teardown(() => demo.child.kill('SIGKILL'))
-  const [, address] = await demo.saw(/Look at http:\/\/([\d.:]+)\//)
+  const [, address] = await demo.saw(/sample data at http:\/\/([\d.:]+)\//)
   const began = Date.now()
   const wanted = {
     'demo-healthy': 'healthy',
@@ -215,7 +215,7 @@ t.test(
 
     await writeFile(file, '{"jitter": "wild"}')
     daemon.child.kill('SIGHUP')
-    await daemon.saw(/the old one stays/)
+    await daemon.saw(/the previous one stays/)
     t.same(await names(), ['one', 'two'])
     const metrics = await (await fetch(`http://${address}/metrics`)).text()
     t.match(metrics, /^builder_monitor_config_last_reload_successful 0$/m)

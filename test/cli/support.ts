@@ -29,11 +29,13 @@ export const start = (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
     child.on('close', code => resolve({ code, stdout, stderr })),
   )
   const saw = async (pattern: RegExp): Promise<RegExpExecArray> => {
-    for (;;) {
+    for (const started = Date.now(); ;) {
       const found = pattern.exec(stdout) ?? pattern.exec(stderr)
       if (found) return found
       if (child.exitCode !== null)
         throw new Error(`ended with ${child.exitCode}: ${stderr}`)
+      if (Date.now() - started > 60_000)
+        throw new Error(`${String(pattern)} was not printed: ${stdout}${stderr}`)
       await new Promise(resolve => setTimeout(resolve, 20))
     }
   }

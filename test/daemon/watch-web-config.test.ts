@@ -46,11 +46,11 @@ t.test('a renewed certificate is taken once its key fits', async t => {
   await until(() => faults.at(-1)!.length > 0)
   t.match(faults.at(-1), [/:1: the key does not belong to the certificate$/])
   t.equal(watch.access(), before, 'the old one stays')
-  t.equal(said.filter(one => /the old one stays/.test(one)).length, 1, 'said once')
+  t.equal(said.filter(one => /the previous one stays/.test(one)).length, 1, 'said once')
   await put('renewed.key', 'server.key')
   await until(() => faults.at(-1)!.length === 0)
   t.equal(cert(), certificate('renewed.pem'))
-  t.ok(said.some(one => one.startsWith('the web configuration changed')))
+  t.ok(said.some(one => one.startsWith('web configuration changed')))
   t.notMatch(said.join(), /PRIVATE KEY/)
 })
 

@@ -4,13 +4,7 @@ import {
   nextHealth,
   type HealthContext,
 } from '../../src/diagnosis/health.ts'
-import type {
-  MonitorState,
-  Outcome,
-  ProbeName,
-  State,
-  Kind,
-} from '../../src/model/index.ts'
+import type { Kind, Outcome, ProbeName, State } from '../../src/model/index.ts'
 import { createStore } from '../../src/state/store.ts'
 import { aBuilder, aResult, ok } from '../support/builders.ts'
 
@@ -24,14 +18,6 @@ const intervals = {
   canary: 1800,
   slots: 15,
   direct: 1800,
-}
-const monitor: MonitorState = {
-  startedAt: 0,
-  selfCheckFailed: false,
-  lastReloadOk: true,
-  failuresByKind: {},
-  intervals,
-  ready: false,
 }
 
 const failed = (kind: Kind): Outcome<never> => ({ status: 'failed', kind, params: {} })
@@ -54,11 +40,11 @@ const underWatch = (change: Partial<HealthContext> = {}) => {
     belowMinFreeSeconds: 3600,
     ...change,
   })
-  const store = createStore(
-    state => nextHealth(state, context()),
-    () => now,
-    monitor,
-  )
+  const store = createStore({
+    evaluateHealth: state => nextHealth(state, context()),
+    now: () => now,
+    intervals,
+  })
   const builder = aBuilder()
   store.setBuilders({
     source: 'nix',
@@ -262,11 +248,11 @@ t.test('a full disk explains a daemon that seems to crash', async t => {
 })
 
 t.test('check takes one sight for the answer', async t => {
-  const store = createStore(
-    state => ({ health: currentHealth(state, 1000, []), changedAt: [] }),
-    () => 1000,
-    monitor,
-  )
+  const store = createStore({
+    evaluateHealth: state => ({ health: currentHealth(state, 1000, []), changedAt: [] }),
+    now: () => 1000,
+    intervals,
+  })
   const builder = aBuilder()
   store.setBuilders({
     source: 'nix',

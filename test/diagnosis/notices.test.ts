@@ -18,7 +18,7 @@ import type {
 import { createHealthLog } from '../../src/exporters/health-log.ts'
 import { createStore } from '../../src/state/store.ts'
 import type { Log } from '../../src/log/log.ts'
-import { aBuilder, aResult, ok } from '../support/builders.ts'
+import { aBuilder, aResult, intervals, ok } from '../support/builders.ts'
 
 const now = 1_800_000_000
 const certificate = (change: Partial<CertificateInfo> = {}): CertificateInfo => ({
@@ -30,21 +30,14 @@ const certificate = (change: Partial<CertificateInfo> = {}): CertificateInfo => 
 })
 
 const storeOf = () =>
-  createStore(
-    (state, { problems }) => ({
+  createStore({
+    evaluateHealth: (state, { problems }) => ({
       health: currentHealth(state, now, problems),
       changedAt: [],
     }),
-    () => now,
-    {
-      startedAt: 0,
-      selfCheckFailed: false,
-      lastReloadOk: true,
-      failuresByKind: {},
-      intervals: {} as never,
-      ready: false,
-    },
-  )
+    now: () => now,
+    intervals,
+  })
 
 interface Seen {
   readonly builder?: Parameters<typeof aBuilder>[0]

@@ -22,6 +22,7 @@ import {
   type ProbeValues,
   type SlotsValue,
   type Snapshot,
+  type SnapshotListener,
   type SystemValue,
   type TrustValue,
   type Health,
@@ -303,7 +304,7 @@ export const snapshotOf = (
 /** A view that the test can move on. */
 export const viewOf = (first: Snapshot): View & { set(next: Snapshot): void } => {
   let snapshot = first
-  const listeners = new Set<(snapshot: Snapshot) => void>()
+  const listeners = new Set<SnapshotListener>()
   return {
     read: () => snapshot,
     subscribe: listener => {
@@ -311,8 +312,13 @@ export const viewOf = (first: Snapshot): View & { set(next: Snapshot): void } =>
       return () => listeners.delete(listener)
     },
     set: next => {
+      const before = snapshot
       snapshot = next
-      for (const listener of listeners) listener(next)
+      const names = new Set([...before.builders.keys(), ...next.builders.keys()])
+      const builders = new Set(
+        [...names].filter(name => before.builders.get(name) !== next.builders.get(name)),
+      )
+      for (const listener of listeners) listener(next, { builders })
     },
   }
 }

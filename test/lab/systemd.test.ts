@@ -119,7 +119,7 @@ for (const [machine, version] of Object.entries(machines))
       /./,
     )
 
-    // Reload: says so, keeps the process; a bad configuration is told and the old one stays
+    // Reload: says so, keeps the process; a bad configuration is told and the previous one stays
     await must('systemctl reload builder-monitor')
     t.match(await journal(), /"msg":"reloaded"/)
     await must(
@@ -128,7 +128,7 @@ for (const [machine, version] of Object.entries(machines))
     t.not((await run('systemctl reload builder-monitor')).exit, 0, 'a bad one is refused')
     t.equal(await show('ActiveState'), 'active')
     t.equal(await show('MainPID'), pid, 'and the service goes on')
-    t.match(await journal(), /the new configuration is bad, the old one stays/)
+    t.match(await journal(), /invalid configuration, the previous one stays active/)
 
     // journald takes the priority off each line, and the line is JSON
     const journalLine = async (words: string): Promise<Line> => {
@@ -142,7 +142,7 @@ for (const [machine, version] of Object.entries(machines))
       return { PRIORITY, ...(JSON.parse(MESSAGE) as object) }
     }
     t.match(await inJournal('started'), { PRIORITY: '6', level: 'info', msg: 'started' })
-    t.match(await inJournal('the old one stays'), { PRIORITY: '3', level: 'error' })
+    t.match(await inJournal('the previous one stays'), { PRIORITY: '3', level: 'error' })
 
     // The same at start is for a person to mend: no restart
     await run('systemctl restart builder-monitor')
@@ -249,9 +249,7 @@ for (const [machine, version] of Object.entries(machines))
       (node -e "require('net').createServer().listen(10922,'127.0.0.1')" & echo $! >/tmp/squatter) >/dev/null 2>&1`)
     await run('systemctl start builder-monitor')
     await until('the sentence', async () =>
-      /cannot listen on 127\.0\.0\.1:10922: the address is in use/.test(
-        await journal(),
-      ),
+      /cannot listen on 127\.0\.0\.1:10922: the address is in use/.test(await journal()),
     )
     t.match(await journal(), /status=1\/FAILURE/)
     await until('the sentence in the status', async () =>

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { nextHealth, type HealthContext } from '../../src/diagnosis/health.ts'
 import { silentLog, type Log } from '../../src/log/log.ts'
-import { probeNames, type MonitorState, type ProbeName } from '../../src/model/index.ts'
+import { probeNames, type ProbeName } from '../../src/model/index.ts'
 import { parseBuilders, serializeBuilders } from '../../src/state/persisted-builders.ts'
 import { openStateFile } from '../../src/state/state-file.ts'
 import { createStore, type EvaluateHealth } from '../../src/state/store.ts'
@@ -84,14 +84,6 @@ const intervals = Object.fromEntries(probeNames.map(name => [name, 60])) as Reco
   ProbeName,
   number
 >
-const monitor: MonitorState = {
-  startedAt: 0,
-  selfCheckFailed: false,
-  lastReloadOk: true,
-  failuresByKind: {},
-  intervals,
-  ready: false,
-}
 const context: HealthContext = {
   now: 0,
   selfCheckFailed: false,
@@ -103,7 +95,7 @@ const context: HealthContext = {
 
 t.test('a builder that stays down is down since before the restart', async t => {
   let now = 1000
-  const judge: EvaluateHealth = state => nextHealth(state, { ...context, now })
+  const evaluateHealth: EvaluateHealth = state => nextHealth(state, { ...context, now })
   const refused = { status: 'failed', kind: 'tcp_refused', params: {} } as const
   const builder = aBuilder()
   const active = {
@@ -121,14 +113,23 @@ t.test('a builder that stays down is down since before the restart', async t => 
     store.record(builder, [aResult('login', outcome, now)])
     return store.read().builders.get(builder.name)!
   }
-  const before = createStore(judge, () => now, monitor)
+  const before = createStore({
+    evaluateHealth,
+    now: () => now,
+    intervals: context.intervals,
+  })
   before.setBuilders(active)
   see(before, refused)
   const { since } = see(before, refused).health
   const kept: unknown = JSON.parse(JSON.stringify(serializeBuilders(before.read())))
 
   const started = (past: unknown, line = builder.line) => {
-    const store = createStore(judge, () => now, monitor, parseBuilders(past))
+    const store = createStore({
+      evaluateHealth,
+      now: () => now,
+      intervals: context.intervals,
+      persisted: parseBuilders(past),
+    })
     store.setBuilders({ ...active, builders: [{ ...builder, line }] })
     return store
   }

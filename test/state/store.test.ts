@@ -1,42 +1,15 @@
 import t from 'tap'
-import type { MonitorState, Outcome } from '../../src/model/index.ts'
-import { attempt } from '../../src/engine/attempt.ts'
+import type { Outcome, SnapshotChange } from '../../src/model/index.ts'
 import { createStore } from '../../src/state/store.ts'
-import { createSelfCheck } from '../../src/daemon/self-check-conditions.ts'
-import { systemClock } from '../../src/schedule/clock.ts'
-import { aBuilder, aResult, ok } from '../support/builders.ts'
+import { aBuilder, aResult, intervals, listOf, ok } from '../support/builders.ts'
 
-const monitor: MonitorState = {
-  startedAt: 0,
-  selfCheckFailed: false,
-  lastReloadOk: true,
-  failuresByKind: {},
-  intervals: {
-    login: 1,
-    trust: 1,
-    system: 1,
-    disk: 1,
-    memory: 1,
-    locks: 1,
-    canary: 1,
-    direct: 1,
-    slots: 1,
-  },
-  ready: false,
-}
-const newStore = () =>
-  createStore(
-    ({ health, changedAt }) => ({ health, changedAt }),
-    () => 1000,
-    monitor,
-  )
-const listOf = (...builders: ReturnType<typeof aBuilder>[]) => ({
-  source: 'nix' as const,
-  builders,
-  problems: [],
-  files: [],
-  nix: { version: null, system: 'x86_64-linux' },
-})
+const newStore = (onListenerError?: (error: unknown) => void) =>
+  createStore({
+    evaluateHealth: ({ health, changedAt }) => ({ health, changedAt }),
+    now: () => 1000,
+    intervals,
+    ...(onListenerError ? { onListenerError } : {}),
+  })
 const refused: Outcome = { status: 'failed', kind: 'tcp_refused', params: {} }
 
 t.test('a snapshot never changes once it was read', async t => {
@@ -58,7 +31,7 @@ t.test('builders that did not change keep their identity', async t => {
   t.not(store.read().builders.get('a'), before.builders.get('a'))
 })
 
-t.test('with nobody to look at, the first round is over', async t => {
+t.test('is ready at once without builders', async t => {
   const store = newStore()
   store.setBuilders(listOf(aBuilder()))
   t.equal(store.read().monitor.ready, false)
@@ -93,7 +66,7 @@ t.test('attempts and failures count neither busy nor skipped', async t => {
 })
 
 t.test(
-  'a reload keeps the past of a line that is the same, and forgets one that changed',
+  'a reload keeps the state of an unchanged line and drops that of a changed one',
   async t => {
     const store = newStore()
     const builder = aBuilder()
@@ -113,53 +86,61 @@ t.test(
   },
 )
 
-const anAttempt = (run: (signal: AbortSignal) => Promise<Outcome>, timeoutMs = 1000) =>
-  attempt({
-    probe: 'trust',
-    timeoutMs,
-    params: { host: 'b1' },
-    clock: systemClock,
-    signal: new AbortController().signal,
-    run,
+t.test('is ready when every builder is checked or drained', async t => {
+  const store = createStore({
+    evaluateHealth: ({ builder, health }) => ({
+      health: { ...health, state: builder.name === 'b' ? 'drained' : 'unknown' },
+      changedAt: [],
+    }),
+    now: () => 1000,
+    intervals,
   })
-
-t.test('an exception in a probe is an internal failure, not a crash', async t => {
-  const { outcome } = await anAttempt(() => Promise.reject(new Error('boom')))
-  t.match(outcome, {
-    status: 'failed',
-    kind: 'internal',
-    params: { detail: 'boom', host: 'b1' },
-  })
+  const [a, b] = [aBuilder({ name: 'a', line: 'a' }), aBuilder({ name: 'b', line: 'b' })]
+  store.setBuilders(listOf(a, b))
+  t.equal(store.read().monitor.ready, false)
+  store.record(a, [aResult('login', refused)])
+  t.equal(store.read().monitor.ready, true)
 })
 
-t.test('the signal fires at the deadline and at the end', async t => {
-  let seen: AbortSignal | undefined
-  const { outcome } = await anAttempt(
-    signal =>
-      new Promise(resolve =>
-        signal.addEventListener('abort', () =>
-          resolve({ status: 'failed', kind: 'daemon_frozen', params: {} }),
-        ),
-      ),
-    30,
+t.test('reports which builders changed', async t => {
+  const store = newStore()
+  const changes: SnapshotChange[] = []
+  const stop = store.subscribe((_, change) => changes.push(change))
+  const [a, b] = [aBuilder({ name: 'a', line: 'a' }), aBuilder({ name: 'b', line: 'b' })]
+  store.setBuilders(listOf(a, b))
+  store.record(a, [aResult('login', ok())])
+  store.updateMonitor({ selfCheckFailed: true })
+  store.setBuilders(listOf(b))
+  stop()
+  store.record(b, [aResult('login', ok())])
+  t.same(
+    changes.map(({ builders }) => [...builders].sort()),
+    [['a', 'b'], ['a'], [], ['a', 'b']],
   )
-  t.match(outcome, { kind: 'daemon_frozen' })
-  await anAttempt(signal => {
-    seen = signal
-    return Promise.resolve(ok())
-  })
-  t.equal(seen?.aborted, true)
 })
 
-t.test('notices a clock jump, a starved loop and many failures at once', async t => {
-  const suspicion = createSelfCheck()
-  t.equal(suspicion.tick(0, 0), null)
-  t.equal(suspicion.tick(1000, 1000), null)
-  t.equal(suspicion.tick(3_600_000, 2000), 'clock_jump', 'a resume')
-  t.equal(suspicion.tick(3_604_000, 6000), 'event_loop_lag')
-  t.equal(suspicion.loginFailed('a', 1000, 4), null)
-  t.equal(suspicion.loginFailed('b', 2000, 4), null)
-  t.equal(suspicion.loginFailed('b', 2500, 4), null, 'the same builder twice is one')
-  t.equal(suspicion.loginFailed('c', 3000, 4), 'many_failed_at_once')
-  t.equal(createSelfCheck().loginFailed('a', 0, 100), null)
+t.test('record returns the builder before and after', async t => {
+  const store = newStore()
+  const builder = aBuilder()
+  t.equal(store.record(builder, [aResult('login', ok())]), null, 'not in the list')
+  store.setBuilders(listOf(builder))
+  const recorded = store.record(builder, [aResult('login', ok())])
+  t.equal(recorded?.before.probes.login, undefined)
+  t.equal(recorded?.after, store.read().builders.get('b1'))
 })
+
+t.test(
+  'an exception of one listener reaches neither the others nor the caller',
+  async t => {
+    const errors: unknown[] = []
+    const store = newStore(error => errors.push(error))
+    let calls = 0
+    store.subscribe(() => {
+      throw new Error('page bug')
+    })
+    store.subscribe(() => calls++)
+    store.setBuilders(listOf(aBuilder()))
+    t.equal(calls, 1)
+    t.match(errors, [{ message: 'page bug' }])
+  },
+)

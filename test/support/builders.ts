@@ -1,4 +1,11 @@
-import type { Builder, Outcome, ProbeName, Result } from '../../src/model/index.ts'
+import {
+  probeNames,
+  type ActiveBuilders,
+  type Builder,
+  type Outcome,
+  type ProbeName,
+  type Result,
+} from '../../src/model/index.ts'
 
 /** A builder as a machine line would give it; name what matters to the test. */
 export const aBuilder = (change: Partial<Builder> = {}): Builder => ({
@@ -34,3 +41,17 @@ export const aResult = <T>(
 })
 
 export const ok = <T>(value: T = {} as T): Outcome<T> => ({ status: 'ok', value })
+
+/** Interval of each probe, seconds. */
+export const intervals = Object.fromEntries(
+  probeNames.map(name => [name, 100]),
+) as Record<ProbeName, number>
+
+/** A builders list that was reported by Nix. */
+export const listOf = (...builders: readonly Builder[]): ActiveBuilders => ({
+  source: 'nix',
+  builders,
+  problems: [],
+  files: [],
+  nix: { version: null, system: 'x86_64-linux' },
+})

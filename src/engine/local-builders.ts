@@ -1,12 +1,11 @@
 import { readActiveBuilders } from '../config/builders/active-builders.ts'
 import { readTextFile } from '../config/builders/text-source.ts'
 import type { ActiveBuilders, Run } from '../model/index.ts'
-import type { Io } from './terminal.ts'
 
-/** The builders of this machine's own Nix, as every command reads them. */
+/** Reads the active builders of this machine's Nix. */
 export const readLocalBuilders = (
   run: Run,
-  env: Io['env'],
+  env: Readonly<Record<string, string | undefined>>,
   signal: AbortSignal,
 ): Promise<ActiveBuilders> =>
   readActiveBuilders({

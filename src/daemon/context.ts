@@ -1,0 +1,48 @@
+import type { AlertSettings } from '../alerts/settings.ts'
+import { parseListen, type Config } from '../config/config.ts'
+import type { HealthContext } from '../diagnosis/health.ts'
+
+/** The configuration in effect. A reload replaces the whole value. */
+export interface EffectiveConfig {
+  read(): Config
+  replace(config: Config): void
+}
+
+export const createEffectiveConfig = (initial: Config): EffectiveConfig => {
+  let config = initial
+  return {
+    read: () => config,
+    replace: next => {
+      config = next
+    },
+  }
+}
+
+/** How this daemon identifies itself in alerts. Fixed at start: another `instance` label would create new alerts. */
+export interface DaemonIdentity {
+  readonly instance: string
+  readonly externalUrl: string
+}
+
+/** Returns what the configuration says about a builder's availability. */
+export const expectationFor = (
+  { builders }: Pick<Config, 'builders'>,
+  name: string,
+): HealthContext['expect'] => {
+  const overrides = builders[name]
+  return overrides?.drained ? 'drained' : (overrides?.expect ?? 'awake')
+}
+
+/** Returns the alert settings, completed with the identity of this daemon. */
+export const alertSettings = (
+  { alerting }: Pick<Config, 'alerting'>,
+  identity: DaemonIdentity,
+): AlertSettings => ({
+  ...alerting,
+  instance: alerting.instance || identity.instance,
+  externalUrl: (alerting.externalUrl || identity.externalUrl).replace(/\/+$/, ''),
+})
+
+/** Parses validated listen addresses. */
+export const parseAddresses = (listen: readonly string[]) =>
+  listen.flatMap(address => parseListen(address) ?? [])

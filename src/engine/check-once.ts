@@ -1,0 +1,61 @@
+import { isReachedBySsh } from '../nix/machines/store-uri.ts'
+import type { Builder, ProbeName } from '../model/index.ts'
+import type { CanaryMode } from '../probes/canary/sandbox.ts'
+import type { Monitor } from './monitor.ts'
+
+export interface CheckOnceOptions {
+  readonly builders: readonly Builder[]
+  /** How canaries are built, null for none. */
+  readonly canaryMode: CanaryMode | null
+  /** Builders that are not probed. */
+  readonly isDrained: (builder: Builder) => boolean
+  readonly signal: AbortSignal
+}
+
+/** Maximum number of builders that are checked concurrently. */
+const concurrency = 16
+
+const telemetry: readonly ProbeName[] = ['system', 'disk', 'memory', 'locks']
+
+/** Runs every probe of every builder once, and the check of this machine. Closes the monitor's connections. */
+export const checkOnce = async (
+  monitor: Monitor,
+  options: CheckOnceOptions,
+): Promise<void> => {
+  let markFinished: () => void = () => undefined
+  const loginsFinished = new Promise<void>(resolve => (markFinished = resolve))
+  const clientChecked = monitor.checkClient(options.signal, loginsFinished)
+  const queue = options.builders.filter(builder => !options.isDrained(builder))
+  const worker = async () => {
+    for (let next = queue.shift(); next; next = queue.shift())
+      await checkBuilder(monitor, next, options)
+  }
+  await Promise.all(Array.from({ length: concurrency }, worker)).finally(markFinished)
+  await clientChecked
+  monitor.close()
+}
+
+/** Runs the probes in order. A probe whose prerequisite failed is skipped, not failed. */
+const checkBuilder = async (
+  monitor: Monitor,
+  builder: Builder,
+  { canaryMode, signal }: CheckOnceOptions,
+): Promise<void> => {
+  const slots = monitor.checkSlots(builder, signal)
+  const login = await monitor.checkLogin(builder, signal)
+  await slots
+  const isRemote = isReachedBySsh(builder)
+  const isConnected = monitor.isConnected(builder)
+  if (isConnected) await monitor.checkTelemetry(builder, telemetry, signal)
+  else {
+    const kind = isRemote ? 'dependency_failed' : 'not_ssh_store'
+    monitor.recordSkipped(builder, telemetry, kind, { waitsFor: 'login' })
+  }
+  if (canaryMode === null) monitor.recordSkipped(builder, ['canary'], 'not_requested')
+  else if (login?.isUsable || !isRemote)
+    await monitor.runCanary(builder, canaryMode, signal)
+  else
+    monitor.recordSkipped(builder, ['canary'], 'dependency_failed', {
+      waitsFor: isConnected ? 'trust' : 'login',
+    })
+}

@@ -1,0 +1,358 @@
+import {
+  noTrace,
+  type ActiveBuilders,
+  type Builder,
+  type Connection,
+  type HostKeyInfo,
+  type Kind,
+  type LocalNix,
+  type Outcome,
+  type Params,
+  type Probe,
+  type ProbeContext,
+  type ProbeName,
+  type Remote,
+  type Result,
+  type Snapshot,
+  type Trace,
+} from '../model/index.ts'
+import { findBlockingLock } from '../diagnosis/blocking-lock.ts'
+import { formatMessage } from '../diagnosis/kinds/index.ts'
+import { builderParams } from '../diagnosis/params.ts'
+import { isReachedBySsh } from '../nix/machines/store-uri.ts'
+import { createCanaryProbe } from '../probes/canary.ts'
+import type { CanaryMode } from '../probes/canary/sandbox.ts'
+import { directProbe } from '../probes/direct.ts'
+import { extractTrends, loginProbes, telemetryProbes } from '../probes/index.ts'
+import { createSlotsProbe } from '../probes/slots.ts'
+import {
+  createStore,
+  lastValue,
+  type Recorded,
+  type Store,
+  type StoreDeps,
+} from '../state/store.ts'
+import { noTraces, type Traces } from '../state/traces.ts'
+import { attempt, withParams } from './attempt.ts'
+import { createConnections } from './connections.ts'
+import type { MonitorPorts } from './system-ports.ts'
+import { checkTelemetryBatch } from './telemetry-batch.ts'
+import { traceRemote, traceRun } from './tracing.ts'
+
+/** What differs between the daemon, which debounces, and `check`, which reports what it sees. */
+export type MonitorHealth = Pick<StoreDeps, 'evaluateHealth' | 'intervals' | 'persisted'>
+
+export interface MonitorDeps {
+  readonly health: MonitorHealth
+  readonly createPorts: (nix: () => LocalNix) => MonitorPorts
+  /** The environment of local programs that probes run. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Whether a canary also builds once per advertised feature. */
+  readonly testsFeatures: () => boolean
+  /** Seconds after which a slot that is held without a build is stuck. */
+  readonly stuckAfterSeconds: () => number
+  /** Where the steps of each attempt are recorded. Nowhere by default. */
+  readonly traces?: Traces
+  /** Called when a kept connection closes by itself. */
+  readonly onConnectionLost?: (builder: Builder, reason: string) => void
+  readonly onListenerError?: StoreDeps['onListenerError']
+}
+
+/** What a login attempt found. */
+export interface LoginCheck extends Recorded {
+  /** True when the login succeeded and the remote Nix answered. */
+  readonly isUsable: boolean
+}
+
+/** Runs probes against builders and records the results in the store. Shared by the daemon and `check`. */
+export interface Monitor {
+  readonly store: Store
+  /** The local Nix of the newest builders list. */
+  readonly nix: () => LocalNix
+  readonly askLocalDaemon: MonitorPorts['askLocalDaemon']
+  /** Replaces the builders list. Connections of removed and changed builders are closed. */
+  setBuilders(active: ActiveBuilders): void
+  /**
+   * Opens a new login and checks trust over it. The connection replaces the kept one. Returns null when `signal` fired
+   * or the builder is not in the list any more.
+   */
+  checkLogin(builder: Builder, signal: AbortSignal): Promise<LoginCheck | null>
+  /** Runs telemetry probes as one remote command over the kept connection. Does nothing without a connection. */
+  checkTelemetry(
+    builder: Builder,
+    probes: readonly ProbeName[],
+    signal: AbortSignal,
+  ): Promise<void>
+  /** Runs a canary build. When it fails, or when there is no local Nix, the direct build as well. */
+  runCanary(builder: Builder, mode: CanaryMode, signal: AbortSignal): Promise<void>
+  /** Reads which slots of the builder this machine holds. Needs no connection. */
+  checkSlots(builder: Builder, signal: AbortSignal): Promise<void>
+  /** Checks this machine. `hostKeysReady` delays the comparison of host keys until logins have finished. */
+  checkClient(signal: AbortSignal, hostKeysReady?: Promise<void>): Promise<void>
+  recordBusy(builder: Builder, probe: ProbeName, kind: Kind): void
+  recordSkipped(
+    builder: Builder,
+    probes: readonly ProbeName[],
+    kind: Kind,
+    params?: Params,
+  ): void
+  isConnected(builder: Builder): boolean
+  disconnect(builder: Builder): void
+  /** Closes all connections. */
+  close(): void
+}
+
+const loginTimeoutMs = 20_000
+
+export const createMonitor = (deps: MonitorDeps): Monitor => {
+  const { traces = noTraces } = deps
+  let active: ActiveBuilders | null = null
+  const nix = (): LocalNix => active?.nix ?? { version: null, system: '' }
+  const ports = deps.createPorts(nix)
+  const { clock } = ports
+  const now = () => clock.now() / 1000
+  const store = createStore({
+    ...deps.health,
+    now,
+    readTrends: extractTrends,
+    ...(deps.onListenerError ? { onListenerError: deps.onListenerError } : {}),
+  })
+  const connections = createConnections((builder, reason) =>
+    deps.onConnectionLost?.(builder, reason),
+  )
+  const slotsProbe = createSlotsProbe({
+    readLocks: ports.readSlotLocks,
+    stuckAfterSeconds: deps.stuckAfterSeconds,
+  })
+  const stateOf = (builder: Builder) => store.read().builders.get(builder.name)
+
+  const contextFor = (
+    builder: Builder,
+    remote: Remote,
+    signal: AbortSignal,
+    trace: Trace,
+  ): ProbeContext => ({
+    builder,
+    remote: trace === noTrace ? remote : traceRemote(remote, trace),
+    run: trace === noTrace ? ports.run : traceRun(ports.run, trace),
+    clock,
+    signal,
+    trace,
+    nix: nix(),
+    last: probe => lastValue(stateOf(builder), probe),
+  })
+
+  const runProbe = async <P extends ProbeName>(
+    builder: Builder,
+    probe: Probe<P>,
+    remote: Remote,
+    signal: AbortSignal,
+  ): Promise<Result> => {
+    const recording = traces.start()
+    const result = await attempt<unknown>({
+      probe: probe.name,
+      timeoutMs: probe.timeoutMs,
+      params: builderParams(builder),
+      clock,
+      signal,
+      run: deadline => probe.run(contextFor(builder, remote, deadline, recording.trace)),
+    })
+    traces.save(builder.name, [result], recording)
+    return result
+  }
+
+  const dial = async (
+    builder: Builder,
+    signal: AbortSignal,
+  ): Promise<{ readonly login: Result; readonly connection: Connection | null }> => {
+    let connection: Connection | null = null
+    let isFinished = false
+    const recording = traces.start()
+    const login = await attempt({
+      probe: 'login',
+      timeoutMs: loginTimeoutMs,
+      params: builderParams(builder),
+      clock,
+      signal,
+      run: async deadline => {
+        if (!isReachedBySsh(builder))
+          return { status: 'skipped', kind: 'not_ssh_store', params: {} }
+        const dialResult = await ports.dial(builder, deadline, recording.trace)
+        // A dial that ignores its deadline must not leave an open connection
+        if (isFinished) dialResult.connection?.close()
+        else connection = dialResult.connection
+        return dialResult.outcome
+      },
+    })
+    isFinished = true
+    traces.save(builder.name, [login], recording)
+    return { login, connection }
+  }
+
+  const notAttempted = (
+    status: 'skipped' | 'busy',
+    builder: Builder,
+    probe: ProbeName,
+    kind: Kind,
+    params: Params = {},
+  ): Result => ({
+    probe,
+    outcome: { status, kind, params: { ...builderParams(builder), ...params } },
+    at: now(),
+    durationSeconds: 0,
+  })
+
+  /** A build that timed out may have waited for a lock on the builder. Returns the result with that cause. */
+  const explainTimeout = async (
+    builder: Builder,
+    result: Result,
+    signal: AbortSignal,
+  ): Promise<Result> => {
+    const { outcome } = result
+    if (outcome.status !== 'failed' || !outcome.params['hangs']) return result
+    const startedAt = now()
+    await monitor.checkTelemetry(builder, ['locks'], signal)
+    const locks = stateOf(builder)?.probes.locks?.last
+    if (!locks || locks.at < startedAt || locks.outcome.status !== 'ok') return result
+    const blocked = findBlockingLock(locks.outcome.value, now())
+    return blocked === null
+      ? result
+      : { ...result, outcome: withParams(blocked, builderParams(builder)) }
+  }
+
+  const monitor: Monitor = {
+    store,
+    nix,
+    askLocalDaemon: ports.askLocalDaemon,
+    setBuilders: next => {
+      active = next
+      connections.setBuilders(next.builders)
+      store.setBuilders(next)
+      traces.retain(new Set(next.builders.map(({ name }) => name)))
+    },
+
+    checkLogin: async (builder, signal) => {
+      const { login, connection } = await dial(builder, signal)
+      connections.replace(builder, connection)
+      const remote = connections.get(builder)
+      const overLogin = remote
+        ? await Promise.all(
+            loginProbes.map(probe => runProbe(builder, probe, remote, signal)),
+          )
+        : loginProbes.map(({ name }) =>
+            notAttempted('skipped', builder, name, ...skipReason(login.outcome)),
+          )
+      if (signal.aborted) return null
+      const recorded = store.record(builder, [login, ...overLogin])
+      if (!recorded) return null
+      const isUsable = overLogin.every(
+        ({ outcome }) => outcome.status === 'ok' || outcome.status === 'degraded',
+      )
+      return { ...recorded, isUsable }
+    },
+
+    checkTelemetry: async (builder, names, signal) => {
+      const due = telemetryProbes.filter(({ name }) => names.includes(name))
+      const remote = connections.get(builder)
+      if (!remote || due.length === 0) return
+      const recording = traces.start()
+      const context = contextFor(builder, remote, signal, recording.trace)
+      const results = await checkTelemetryBatch(builder, due, context)
+      traces.save(builder.name, results, recording)
+      if (!signal.aborted) store.record(builder, results)
+    },
+
+    runCanary: async (builder, mode, signal) => {
+      const probe = createCanaryProbe(mode, {
+        env: deps.env,
+        askLocalDaemon: ports.askLocalDaemon,
+        testsFeatures: deps.testsFeatures,
+      })
+      const canary = await explainTimeout(
+        builder,
+        await runProbe(builder, probe, noRemote, signal),
+        signal,
+      )
+      if (signal.aborted) return
+      const worksPrivately =
+        mode === 'daemon' && stateOf(builder)?.probes.canary?.streak.ok
+      const result = worksPrivately ? asClientMismatch(canary) : canary
+      store.record(builder, [result])
+      const { outcome } = result
+      const needsDirect =
+        outcome.status === 'failed' ||
+        (outcome.status === 'skipped' && outcome.kind === 'no_local_nix')
+      const remote = connections.get(builder)
+      if (!needsDirect || !remote) return
+      const direct = await explainTimeout(
+        builder,
+        await runProbe(builder, directProbe, remote, signal),
+        signal,
+      )
+      if (!signal.aborted) store.record(builder, [direct])
+    },
+
+    checkSlots: async (builder, signal) => {
+      const result = await runProbe(builder, slotsProbe, noRemote, signal)
+      if (!signal.aborted) store.record(builder, [result])
+    },
+
+    checkClient: async (signal, hostKeysReady = Promise.resolve()) => {
+      if (!active) return
+      const hostKeys = hostKeysReady.then(() => hostKeysByBuilder(store.read()))
+      const client = await ports.checkClient(active, signal, hostKeys)
+      if (!signal.aborted) store.setClient(client)
+    },
+
+    recordBusy: (builder, probe, kind) => {
+      store.record(builder, [notAttempted('busy', builder, probe, kind)])
+    },
+    recordSkipped: (builder, probes, kind, params) => {
+      store.record(
+        builder,
+        probes.map(probe => notAttempted('skipped', builder, probe, kind, params)),
+      )
+    },
+    isConnected: builder => connections.get(builder) !== undefined,
+    disconnect: builder => connections.replace(builder, null),
+    close: () => connections.closeAll(),
+  }
+  return monitor
+}
+
+/** Returns the host keys of the newest successful logins, by builder. */
+const hostKeysByBuilder = ({ builders }: Snapshot): ReadonlyMap<string, HostKeyInfo> =>
+  new Map(
+    [...builders].flatMap(([name, state]): [string, HostKeyInfo][] => {
+      const hostKey = lastValue(state, 'login')?.hostKey
+      return hostKey ? [[name, hostKey]] : []
+    }),
+  )
+
+/** When our own canary works and the daemon's fails, the builder is healthy and this machine's settings differ. */
+const asClientMismatch = (result: Result): Result =>
+  result.outcome.status !== 'failed'
+    ? result
+    : {
+        ...result,
+        outcome: {
+          ...result.outcome,
+          status: 'degraded',
+          kind: 'client_mismatch',
+          value: result.outcome.value,
+          params: {
+            ...result.outcome.params,
+            detail: `through nix-daemon: ${formatMessage(result.outcome.kind, result.outcome.params)}`,
+          },
+        },
+      }
+
+/** For probes that use the local Nix or this machine's files only. */
+const noRemote: Remote = {
+  open: () => Promise.reject(new Error('this probe opens no channel')),
+}
+
+const skipReason = (login: Outcome): [Kind, Params?] =>
+  login.status === 'skipped'
+    ? ['not_ssh_store']
+    : ['dependency_failed', { waitsFor: 'login' }]

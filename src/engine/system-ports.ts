@@ -1,0 +1,50 @@
+import type { AskLocalDaemon, Clock, Dial, LocalNix, Run } from '../model/index.ts'
+import { createCheckClient, type CheckClient } from '../probes/client/checks.ts'
+import { localSystem } from '../probes/client/local-system.ts'
+import { createReadSlotLocks, type ReadSlotLocks } from '../probes/slots/slot-locks.ts'
+import { createAskLocalDaemon } from '../transport/local-daemon.ts'
+import { createDial } from '../transport/ssh/dial.ts'
+import type { DialDeps } from '../transport/ssh/prepare-login.ts'
+import { createResolveSshConfigAs } from '../transport/ssh/resolve-ssh-config-as.ts'
+
+/** Everything outside of this process that probes reach. Tests replace it. */
+export interface MonitorPorts {
+  readonly run: Run
+  readonly clock: Clock
+  readonly dial: Dial
+  readonly askLocalDaemon: AskLocalDaemon
+  readonly readSlotLocks: ReadSlotLocks
+  readonly checkClient: CheckClient
+}
+
+export interface SystemPortsDeps {
+  readonly run: Run
+  readonly clock: Clock
+  /** The environment of this process. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The environment of our ssh, when credentials were passed by systemd. `env` by default. */
+  readonly sshEnv?: Readonly<Record<string, string | undefined>>
+  /** Replaces `ssh -G`, for the demo. */
+  readonly resolve?: DialDeps['resolve']
+  readonly nix: () => LocalNix
+}
+
+/** Returns the ports to the real system: ssh, the local nix-daemon, lock files, this machine. */
+export const createSystemPorts = (deps: SystemPortsDeps): MonitorPorts => {
+  const { run, clock, env, sshEnv = env, resolve, nix } = deps
+  const askLocalDaemon = createAskLocalDaemon(env)
+  return {
+    run,
+    clock,
+    askLocalDaemon,
+    dial: createDial({ run, clock, env: sshEnv, nix, ...(resolve ? { resolve } : {}) }),
+    readSlotLocks: createReadSlotLocks({ env, monotonic: clock.monotonic }),
+    checkClient: createCheckClient({
+      localSystem,
+      env: sshEnv,
+      askLocalDaemon,
+      clock,
+      resolveSshConfigAs: createResolveSshConfigAs({ run, env, nix }),
+    }),
+  }
+}

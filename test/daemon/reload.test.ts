@@ -1,0 +1,101 @@
+import t from 'tap'
+import {
+  createReload,
+  trackReloadStatus,
+  type ReloadDeps,
+} from '../../src/daemon/reload.ts'
+import { defaultConfig, type Config } from '../../src/config/config.ts'
+import { silentLog } from '../../src/log/log.ts'
+import type { MonitorState } from '../../src/model/index.ts'
+
+const config = defaultConfig({ validateCron: () => null, alertNames: [] })
+
+const setUp = (change: Partial<ReloadDeps> = {}) => {
+  const monitor: Partial<MonitorState>[] = []
+  const applied: Config[] = []
+  const calls: string[] = []
+  const store = {
+    updateMonitor: (part: Partial<MonitorState>) => void monitor.push(part),
+  }
+  const reload = createReload({
+    loadConfig: () => Promise.resolve({ ok: true, config }),
+    http: {
+      rebind: () => Promise.resolve([]),
+      reloadWeb: () => Promise.resolve([]),
+    },
+    applyConfig: next => {
+      applied.push(next)
+      return Promise.resolve()
+    },
+    reloadBuilders: () => {
+      calls.push('builders')
+      return Promise.resolve()
+    },
+    setStatus: trackReloadStatus(store).set,
+    store,
+    log: silentLog,
+    ...change,
+  })
+  const isOk = () => monitor.findLast(part => 'lastReloadOk' in part)?.lastReloadOk
+  return { reload, applied, calls, monitor, isOk }
+}
+
+t.test('applies a valid configuration', async t => {
+  const { reload, applied, calls, isOk } = setUp()
+  t.same(await reload(), [])
+  t.same(applied, [config])
+  t.same(calls, ['builders'])
+  t.equal(isOk(), true)
+})
+
+t.test(
+  'keeps everything of an invalid configuration, and reloads the builders',
+  async t => {
+    const { reload, applied, calls, isOk } = setUp({
+      loadConfig: () => Promise.resolve({ ok: false, errors: ['/jitter: too large'] }),
+    })
+    t.same(await reload(), ['/jitter: too large'])
+    t.same(applied, [])
+    t.same(calls, ['builders'])
+    t.equal(isOk(), false)
+  },
+)
+
+t.test('applies nothing when an address cannot be bound', async t => {
+  const { reload, applied, isOk } = setUp({
+    http: {
+      rebind: () => Promise.resolve(['port in use']),
+      reloadWeb: () => Promise.resolve([]),
+    },
+  })
+  t.same(await reload(), ['port in use'])
+  t.same(applied, [], 'neither the other settings')
+  t.equal(isOk(), false)
+})
+
+t.test('an exception is reported, and the other parts are reloaded', async t => {
+  const { reload, calls, isOk, monitor } = setUp({
+    http: {
+      rebind: () => Promise.reject(new Error('EINVAL')),
+      reloadWeb: () => Promise.resolve(['bad certificate']),
+    },
+  })
+  t.same(await reload(), ['config: EINVAL', 'bad certificate'])
+  t.same(calls, ['builders'])
+  t.equal(isOk(), false)
+  t.match(monitor.at(-1), { reloading: false })
+})
+
+t.test('concurrent reloads run one after the other', async t => {
+  let running = 0
+  let most = 0
+  const { reload } = setUp({
+    reloadBuilders: async () => {
+      most = Math.max(most, ++running)
+      await new Promise(resolve => setImmediate(resolve))
+      running--
+    },
+  })
+  await Promise.all([reload(), reload(), reload()])
+  t.equal(most, 1)
+})
