@@ -1,11 +1,11 @@
 import type { LocksValue, Outcome } from '../model/index.ts'
 
-/** A garbage collection that holds its lock longer than this is stuck: builds do not wait for a healthy one. */
+/** A garbage collection that holds its lock longer than this is stuck. */
 const stuckAfterSeconds = 3600
 
 /**
- * What a build that did not end waited for, by the builder's locks as they were right afterwards. Waiting is busy, not
- * broken; a lock that we saw held for an hour is broken. Null where the locks explain nothing. Pure.
+ * Returns what blocked a build that did not finish, from the builder's locks right after it: `busy` while it waits,
+ * `failed` for a lock that was held for an hour. Null if no lock explains it. Pure.
  */
 export const findBlockingLock = (
   { gcLockHolder, buildUsers, buildUsersInUse }: LocksValue,
@@ -15,7 +15,7 @@ export const findBlockingLock = (
     const { pid, program, runtimeSeconds, since } = gcLockHolder
     const holder = `process ${pid}${program ? `, ${program}` : ''}`
     const age =
-      runtimeSeconds === null ? '' : `, which runs for ${formatAge(runtimeSeconds)}`
+      runtimeSeconds === null ? '' : `, running for ${formatAge(runtimeSeconds)}`
     const seconds = now - since
     return seconds < stuckAfterSeconds
       ? {
@@ -27,7 +27,7 @@ export const findBlockingLock = (
           status: 'failed',
           kind: 'build_timeout',
           params: {
-            detail: `the garbage collector's lock is held for ${formatAge(seconds)} by ${holder}`,
+            detail: `the garbage collector lock has been held for ${formatAge(seconds)} by ${holder}`,
             pid: String(pid),
           },
         }

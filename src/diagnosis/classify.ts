@@ -2,7 +2,7 @@ import type { Kind, Params } from '../model/index.ts'
 import { sanitize } from '../text/sanitize.ts'
 import { oneLine } from '../text/truncate.ts'
 
-/** What a message means. `line` is the line that told. */
+/** The kind of an error message, with the line it was found in. */
 export interface Classified {
   readonly kind: Kind
   readonly params: Params
@@ -18,7 +18,7 @@ type Rule = readonly [
 const detail = (m: RegExpExecArray): Params => ({ detail: oneLine(m[0]) })
 
 /**
- * What names a cause by itself. Sources: OpenSSH sshconnect.c, sshconnect2.c, kex.c, authfile.c; Nix
+ * Messages that name a definite cause. Sources: OpenSSH sshconnect.c, sshconnect2.c, kex.c, authfile.c; Nix
  * build-remote.cc, remote-store.cc, legacy-ssh-store.cc, daemon.cc, local-store.cc, derivation-goal.cc in all versions.
  */
 const definite: readonly Rule[] = [
@@ -43,7 +43,7 @@ const definite: readonly Rule[] = [
     'control_master',
     detail,
   ],
-  // --- the way there
+  // --- the path to the builder
   [
     /Could not resolve hostname ([^:\s]+): ?(.*)/,
     'dns',
@@ -56,7 +56,7 @@ const definite: readonly Rule[] = [
     'tcp_unreachable',
     m => ({ address: m[1] ?? '', detail: m[3] ?? '' }),
   ],
-  // The same, said by a jump host (ssh -W)
+  // The same from a jump host (ssh -W)
   [/open failed: connect failed: Connection refused/, 'tcp_refused', detail],
   [
     /open failed: connect failed: (?:Connection|Operation) timed out/,
@@ -195,7 +195,7 @@ const definite: readonly Rule[] = [
   ],
 ]
 
-/** What shows a cause only when nothing better is there: 2.8 adds `unexpected end-of-file` to nearly everything. */
+/** Generic messages, used if there is no definite one: Nix 2.8 adds `unexpected end-of-file` to nearly every error. */
 const generic: readonly Rule[] = [
   [
     /Nix crashed\. This is a bug.*|Nix daemon disconnected unexpectedly.*|splicing data from daemon socket.*/,
@@ -224,7 +224,7 @@ const generic: readonly Rule[] = [
   ],
 ]
 
-/** Messages that follow from another one. They name a cause only if they stand alone. */
+/** Messages that follow from another error, used only if there is no other. */
 const consequential: readonly Rule[] = [
   [
     /Failed to find a machine for remote build|platform mismatch|missing system features|remote machines may not have all required system features|local builds are disabled|[uU]nable to start any build/,
@@ -233,7 +233,7 @@ const consequential: readonly Rule[] = [
   ],
 ]
 
-/** Warnings about keys that matter only when the login was denied in the end (ssh then tried other keys). */
+/** Warnings about keys. They matter only if the login was denied in the end, because ssh goes on with other keys. */
 const keyWarnings: readonly Rule[] = [
   [/UNPROTECTED PRIVATE KEY FILE/, 'key_permissions'],
   [/Load key "([^"]+)": bad permissions/, 'key_permissions', m => ({ key: m[1] ?? '' })],
@@ -263,9 +263,9 @@ const maxTextChars = 256 * 1024
 const maxLineChars = 2000
 
 /**
- * Names what ssh's and Nix's words mean: the first line that says something definite wins over what follows, and
- * definite words win over vague ones. Exit codes are not asked, they decide nothing. Null where no line says anything.
- * `speaker` is `remote` where no word is of the Nix of this machine, which says some things of itself.
+ * Classifies the output of ssh and Nix: definite messages before generic ones, and the first line of each tier. Exit
+ * codes are not used, because they are ambiguous. Null if no line is known. `source` is `remote` if the output contains
+ * nothing from the local Nix, some of whose messages describe itself.
  */
 export const classify = (
   text: string,
@@ -303,7 +303,7 @@ const firstMatch = (
   return null
 }
 
-/** The words of one line that only its neighbours decide. */
+/** Completes a result with information from other lines. */
 const refine = (result: Classified, lines: readonly string[]): Classified => {
   if (result.kind === 'feature_missing' && result.params['missingSystem'])
     return {
@@ -316,7 +316,7 @@ const refine = (result: Classified, lines: readonly string[]): Classified => {
     }
   if (result.kind === 'host_key_changed') {
     const offending = lines.find(line => /Offending \S+ key in/.test(line))
-    // Nix writes the pinned key into a file of this name
+    // Nix writes a pinned key to a file of this name
     const pinned =
       offending !== undefined &&
       /\/(?:nix|builder-monitor)-[^/]+\/host-key:\d+/.test(offending)
@@ -344,7 +344,7 @@ const featureMismatch = (
   }
 }
 
-/** max-jobs = 0 over there. Here it is what a canary asks for, so that only words of the remote count. */
+/** max-jobs = 0 on the builder. A canary sets it locally, so only lines of the remote count. */
 const buildsDisabled = (remoteLines: readonly string[]): Classified | null => {
   const line = remoteLines
     .slice(0, 4)
@@ -352,7 +352,7 @@ const buildsDisabled = (remoteLines: readonly string[]): Classified | null => {
   return line === undefined ? null : { kind: 'builds_disabled', params: {}, line }
 }
 
-/** Nix from 2.30 on spreads the same over lines; only trusted where a remote said it (`build of ... on ... failed`). */
+/** Parses the same from several lines (Nix 2.30 and newer). Trusted only in output of the remote (`build of ... on ... failed`). */
 const parseMissingBlock = (lines: readonly string[]): Classified | null => {
   const value = (pattern: RegExp): string =>
     lines.map(line => pattern.exec(line)?.[1]).find(Boolean) ?? ''

@@ -1,17 +1,17 @@
 import type {
-  BuilderState,
   Cause,
   CertificateInfo,
   Diagnosis,
   ProbeName,
   Problem,
   ProbeRecords,
+  State,
   Kind,
 } from '../model/index.ts'
 import { resultValue } from './freshness.ts'
 import { formatClockOffset } from './notices.ts'
 
-/** From the first rung to the last: what stands earlier explains what stands later. */
+/** Order of probes: a failure of an earlier one explains failures of later ones. */
 const probeOrder: readonly ProbeName[] = [
   'login',
   'trust',
@@ -22,7 +22,7 @@ const probeOrder: readonly ProbeName[] = [
   'slots',
 ]
 
-/** Kinds by which a builder without disk space or with a read-only store shows itself elsewhere. */
+/** Kinds that a full disk or a read-only store causes in other probes. */
 const explainedByDisk: ReadonlySet<Kind> = new Set<Kind>([
   'daemon_crash',
   'daemon_frozen',
@@ -35,12 +35,12 @@ const explainedByDisk: ReadonlySet<Kind> = new Set<Kind>([
   'disk_full',
 ])
 
-/** State and one cause as the newest conclusive results say it, undamped. Pure. */
+/** Returns the raw (not debounced) state and its cause from the newest conclusive results. Pure. */
 export const diagnose = (
   probes: ProbeRecords,
   problems: readonly Problem[] = [],
 ): Diagnosis => {
-  // One bad line and Nix uses none of them
+  // Nix uses no builder if one line is malformed
   const fatal = problems.find(problem => problem.isFatal)
   if (fatal) return { state: 'down', cause: { probe: 'config', ...configCause(fatal) } }
   const { login } = probes
@@ -66,14 +66,13 @@ export const diagnose = (
   return { state: 'healthy', cause: null }
 }
 
-/** nix-daemon hangs up on a user whom its settings leave out, which looks like a crash. */
+/** Returns whether an apparent crash is a rejection: nix-daemon closes the connection of users not in allowed-users. */
 const isAccessDenied = ({ system }: ProbeRecords, { kind }: Cause): boolean => {
-  const outcome = system?.lastSuccess?.outcome
-  const value = outcome && 'value' in outcome ? outcome.value : undefined
+  const value = resultValue(system?.lastSuccess)
   return kind === 'daemon_crash' && value?.isAllowedUser === false
 }
 
-/** sshd judges certificates by its own clock, and says no more than no. */
+/** Returns the cause `clock_skew` if a user certificate is valid by the local clock but not by the builder's. sshd reports no reason. */
 const attributeToClockSkew = (
   { login, system }: ProbeRecords,
   cause: Cause,
@@ -91,7 +90,7 @@ const attributeToClockSkew = (
       !isValid(certificate, at + offset),
   )
   if (!invalidCertificate) return null
-  const detail = `${formatClockOffset(offset)}, and by it ${invalidCertificate.source} is not valid`
+  const detail = `${formatClockOffset(offset)}, so ${invalidCertificate.source} is not valid there`
   return { ...cause, kind: 'clock_skew', params: { ...cause.params, detail } }
 }
 
@@ -100,18 +99,18 @@ interface Candidate {
   readonly cause: Cause
 }
 
-/** What a probe has against the builder, if its newest conclusive result still speaks. */
+/** Returns the failure of a probe, if its newest conclusive result still applies. */
 const evaluateProbe = (probes: ProbeRecords, probe: ProbeName): Candidate[] => {
   const record = probes[probe]
   const outcome = record?.conclusive?.outcome
   if (!outcome || (outcome.status !== 'failed' && outcome.status !== 'degraded'))
     return []
-  // A probe that now waits for a failed rung, or has no shell any more, says nothing against anybody
+  // A probe that is skipped now (a dependency failed, or no shell) shows no failure
   if (probe !== 'canary' && record.last.outcome.status === 'skipped') return []
   return [{ down: outcome.status === 'failed', cause: { probe, ...toCause(outcome) } }]
 }
 
-/** The kind of a malformed builders list, with where it is. */
+/** Returns the cause for a malformed builders list. */
 export const configCause = (problem: Problem): Omit<Cause, 'probe'> => ({
   kind: 'config_invalid',
   params: { detail: problem.message, where: `${problem.file}:${problem.line}` },
@@ -127,16 +126,22 @@ const toCause = (outcome: {
   ...(outcome.evidence ? { evidence: outcome.evidence } : {}),
 })
 
-/** True once a canary (without a local Nix, a direct build) succeeded after the last change of the verdict. */
+/** Returns whether a canary build, or a direct build without a local Nix, has succeeded since `since` (Unix seconds). */
 export const isVerified = (probes: ProbeRecords, since: number): boolean => {
   const record = probes.canary?.conclusive ? probes.canary : probes.direct
   return record?.streak.ok === true && (record.lastSuccess?.at ?? 0) >= since
 }
 
-/** The worst of several states; nothing to judge is unknown. */
-export const worstState = (
-  states: readonly BuilderState['health']['state'][],
-): BuilderState['health']['state'] => {
-  const order = ['down', 'degraded', 'unknown', 'asleep', 'drained', 'healthy'] as const
-  return order.find(state => states.includes(state)) ?? 'unknown'
-}
+/** States, most urgent first. */
+export const urgency: readonly State[] = [
+  'down',
+  'degraded',
+  'unknown',
+  'asleep',
+  'drained',
+  'healthy',
+]
+
+/** Returns the most urgent of several states; unknown for none. */
+export const worstState = (states: readonly State[]): State =>
+  urgency.find(state => states.includes(state)) ?? 'unknown'

@@ -1,6 +1,6 @@
 import type { Snapshot, State } from '../model/index.ts'
 import { formatDuration } from '../text/duration.ts'
-import { worstState } from './diagnose.ts'
+import { urgency, worstState } from './diagnose.ts'
 import type { BuilderReport, Report } from './report.ts'
 
 /** Returns the worst state of all builders; unknown without builders. */
@@ -8,16 +8,6 @@ export const fleetState = ({ builders }: Snapshot): State => {
   const states = [...builders.values()].map(({ health }) => health.state)
   return states.length > 0 ? worstState(states) : 'unknown'
 }
-
-/** States, most urgent first. */
-export const urgency: readonly State[] = [
-  'down',
-  'degraded',
-  'unknown',
-  'asleep',
-  'drained',
-  'healthy',
-]
 
 /** Compares builders by urgency, then by name. */
 export const byUrgency = (a: BuilderReport, b: BuilderReport): number =>

@@ -11,18 +11,18 @@ import type {
 import { diagnose, isVerified } from './diagnose.ts'
 import { loginBackoffUntil } from './login-backoff.ts'
 
-/** What the verdict needs to know beside the results. */
+/** Everything except probe results that decides health. */
 export interface HealthContext {
   /** Unix seconds. */
   readonly now: number
-  /** While the monitor suspects itself, nobody becomes worse. */
+  /** While true, no builder's health gets worse. */
   readonly selfCheckFailed: boolean
   readonly intervals: Readonly<Record<ProbeName, number>>
-  /** What is wrong with the builders list. */
+  /** Errors in the builders list. */
   readonly problems: readonly Problem[]
-  /** What the user told us to expect of this builder. */
+  /** Configured for this builder. */
   readonly expect: 'awake' | 'asleep' | 'drained'
-  /** How long a builder may be short of space before that is news; garbage is collected in the meantime. */
+  /** A builder below its min-free is degraded only after this time, because Nix collects garbage in the meantime. */
   readonly belowMinFreeSeconds: number
 }
 
@@ -51,7 +51,7 @@ const withExpectation = (
     : diagnosis
 }
 
-/** A time-out may be a moment's congestion: three of them, not two. */
+/** Kinds that need three failures, not two, because short congestion causes timeouts. */
 const timeoutKinds: ReadonlySet<Kind> = new Set<Kind>([
   'tcp_timeout',
   'banner_timeout',
@@ -59,20 +59,20 @@ const timeoutKinds: ReadonlySet<Kind> = new Set<Kind>([
   'daemon_frozen',
   'build_timeout',
 ])
-/** What nobody may build on for a second longer. */
+/** Kinds that need only one failure, because builds must not continue. */
 const immediateKinds: ReadonlySet<Kind> = new Set<Kind>([
   'host_key_changed',
   'host_key_mismatch',
   'host_key_revoked',
   'config_invalid',
 ])
-/** Two failures within this time are one. */
+/** Failures closer together than this count as one. */
 const minFailureGapSeconds = 5
 const flapWindowSeconds = 30 * 60
 const flapChanges = 4
 const flapQuietSeconds = 15 * 60
 
-/** The damped verdict after a new result or the passing of time. Pure. */
+/** Returns the debounced health after a new result or a second has passed. Pure. */
 export const nextHealth = (
   state: BuilderState,
   context: HealthContext,
@@ -80,7 +80,7 @@ export const nextHealth = (
   const { health } = state
   const diagnosis = evaluateState(state, context)
   const changed = diagnosis.state !== health.state
-  // The first verdict after the start is news to nobody
+  // The first health after the start is not a change
   const countsAsChange = changed && health.state !== 'unknown'
   const since = changed
     ? (sinceBeforeRestart(state, diagnosis) ?? context.now)
@@ -107,7 +107,7 @@ export const nextHealth = (
   }
 }
 
-/** The age of a state that a restart of ours interrupted; null where it is another one now. */
+/** Returns when the state began before the monitor's restart; null if the state or cause is different now. */
 const sinceBeforeRestart = (
   { health, previousRun }: BuilderState,
   { state, cause }: Diagnosis,
@@ -125,7 +125,7 @@ const evaluateState = (state: BuilderState, context: HealthContext): Diagnosis =
     : debounceState(state, context)
 }
 
-/** What a sleeping machine looks like from here. */
+/** Returns whether a machine that sleeps would fail this way. */
 const looksOffline = ({ probe, kind }: Cause): boolean =>
   probe === 'login' &&
   (kind === 'tcp_timeout' || kind === 'tcp_unreachable' || kind === 'dns')
@@ -156,7 +156,7 @@ const debounceState = (state: BuilderState, context: HealthContext): Diagnosis =
     const isApart = context.now - (streak?.since ?? context.now) >= minFailureGapSeconds
     const isConfirmed =
       (streak !== undefined && !streak.ok && streak.count >= neededFailures && isApart) ||
-      // Two ways to build, and neither does
+      // Both ways to build fail
       (cause.probe === 'canary' && isFailing(probes.direct))
     return isConfirmed && !context.selfCheckFailed ? { state: 'down', cause } : unchanged
   }
@@ -166,7 +166,7 @@ const debounceState = (state: BuilderState, context: HealthContext): Diagnosis =
       health.cause?.probe === 'config' || (login?.ok === true && login.count >= 2)
     return recovered ? applyGracePeriod(rawState, cause, context) : unchanged
   }
-  // A login turned away by a busy sshd says nothing new
+  // A login that a busy sshd rejects is inconclusive
   if (rawState === 'unknown' && health.state !== 'unknown') return unchanged
   return applyGracePeriod(rawState, cause, context)
 }
@@ -174,7 +174,7 @@ const debounceState = (state: BuilderState, context: HealthContext): Diagnosis =
 const isFailing = (record: ProbeRecord | undefined): boolean =>
   record !== undefined && !record.streak.ok && record.streak.count > 0
 
-/** Short of space for less than an hour is the ordinary life of a builder that collects its garbage. */
+/** Ignores `below_min_free` for `belowMinFreeSeconds`, because garbage collection makes it normal. */
 const applyGracePeriod = (
   rawState: Diagnosis['state'],
   cause: Diagnosis['cause'],

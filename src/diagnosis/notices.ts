@@ -1,26 +1,20 @@
-import type {
-  BuilderState,
-  CertificateInfo,
-  ProbeName,
-  ProbeValues,
-  Kind,
-  Params,
-} from '../model/index.ts'
+import type { BuilderState, CertificateInfo, Kind, Params } from '../model/index.ts'
+import { resultValue } from './freshness.ts'
 import { builderParams } from './params.ts'
 
-/** Worth knowing about a builder; it changes no state by itself. */
+/** A fact about a builder that does not change its state. */
 export interface Notice {
   readonly kind: Kind
   readonly params: Params
 }
 
-/** Certificates want a new signature when so many seconds are left; the alert has the same. */
+/** Remaining validity below which a certificate is noticed; equal to the alert's threshold. */
 const certificateNoticeSeconds = 3 * 86_400
-/** More than the clocks of machines without NTP drift apart in weeks. */
+/** More than clocks without NTP drift apart in weeks. */
 const clockSkewNoticeSeconds = 60
 const rebootNoticeSeconds = 3600
 
-/** What is worth knowing of a builder beside its cause, by the newest good results. `now` in Unix seconds. Pure. */
+/** Returns the notices of a builder from its newest successful results. `now` is in Unix seconds. Pure. */
 export const collectNotices = (
   { builder, probes }: BuilderState,
   now: number,
@@ -29,14 +23,13 @@ export const collectNotices = (
     kind,
     params: { ...builderParams(builder), ...params },
   })
-  const login = lastGoodValue(probes, 'login')
-  const system = lastGoodValue(probes, 'system')
+  const login = resultValue(probes.login?.lastSuccess)
+  const system = resultValue(probes.system?.lastSuccess)
   const notices: Notice[] = []
   if (login?.transport === 'openssh') notices.push(notice('needs_openssh', {}))
   const expiring = earliestExpiry(login?.certificates ?? [])
   if (expiring && expiring.validUntil - now < certificateNoticeSeconds) {
-    const subject =
-      expiring.source === 'sshd' ? 'the one that a host presented' : expiring.source
+    const subject = expiring.source === 'sshd' ? 'the host certificate' : expiring.source
     const detail = `${subject} is valid until ${formatIsoTime(expiring.validUntil)}`
     notices.push(notice('certificate_expires', { detail }))
   }
@@ -51,7 +44,7 @@ export const collectNotices = (
   return notices
 }
 
-/** The certificate that ends first, null where none does. */
+/** Returns the certificate that expires first; null if none expires. */
 export const earliestExpiry = (
   certificates: readonly CertificateInfo[],
 ): { readonly source: string; readonly validUntil: number } | null => {
@@ -62,19 +55,10 @@ export const earliestExpiry = (
   return first
 }
 
-/** `123 s ahead of ours`. */
+/** Formats an offset from the local clock: `123 s ahead`. */
 export const formatClockOffset = (seconds: number): string =>
-  `${Math.round(Math.abs(seconds))} s ${seconds > 0 ? 'ahead of' : 'behind'} ours`
+  `${Math.round(Math.abs(seconds))} s ${seconds > 0 ? 'ahead' : 'behind'}`
 
-/** To the second, in UTC. */
+/** Formats a time in UTC, to the second. */
 export const formatIsoTime = (unixSeconds: number): string =>
   new Date(unixSeconds * 1000).toISOString().replace('.000Z', 'Z')
-
-const lastGoodValue = <P extends ProbeName>(
-  probes: BuilderState['probes'],
-  probe: P,
-): ProbeValues[P] | null => {
-  // The record of P holds values of P; TypeScript loses that through the index
-  const outcome = probes[probe]?.lastSuccess?.outcome
-  return outcome && 'value' in outcome ? (outcome.value ?? null) : null
-}

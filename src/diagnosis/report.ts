@@ -1,10 +1,10 @@
 import type {
-  Fix,
   BuilderState,
   Cause,
   ClientCheck,
   ClientOutcome,
   Finding,
+  Fix,
   Outcome,
   Problem,
   ProbeName,
@@ -21,7 +21,7 @@ import { collectNotices } from './notices.ts'
 import { reproduceCommand } from './reproduce.ts'
 import { sharedCauses, type SharedCause } from './shared-cause.ts'
 
-/** What `check --json`, `status --json` and `/api/v1/builders` print. Text is clean, not escaped. */
+/** The output of `check --json`, `status --json` and `/api/v1/builders`. Text is sanitized, not escaped. */
 export interface Report {
   readonly state: State
   readonly builders: readonly BuilderReport[]
@@ -29,7 +29,6 @@ export interface Report {
     readonly ready: boolean
     readonly checks: Readonly<Record<string, CheckReport>>
   }
-  /** Causes that several builders have in common. */
   readonly sharedCauses: readonly SharedCause[]
   readonly findings: readonly Finding[]
   readonly problems: readonly Problem[]
@@ -44,7 +43,6 @@ export interface BuilderReport {
   readonly verified: boolean
   readonly flapping: boolean
   readonly cause: CauseReport | null
-  /** Worth knowing; changes no state. */
   readonly notices: readonly NoticeReport[]
   readonly probes: Readonly<Partial<Record<ProbeName, ProbeReport>>>
 }
@@ -78,16 +76,17 @@ export interface ProbeReport extends Omit<CheckReport, 'status'> {
   /** Unix seconds. */
   readonly at: number
   readonly value?: unknown
-  /** The course of the attempt, line by line; only with `check --debug`. */
+  /** The steps of the attempt, one a line; only with `check --debug`. */
   readonly trace?: readonly string[]
 }
 
+/** Creates the report of all builders, or of those in `names`. */
 export const createReport = (snapshot: Snapshot, names?: ReadonlySet<string>): Report => {
   const builders = [...snapshot.builders.values()].filter(
     state => !names || names.has(state.builder.name),
   )
   return {
-    // A list that Nix cannot read leaves no builder to be down
+    // Without a valid list there is no builder that could be down
     state: snapshot.problems.some(({ isFatal }) => isFatal)
       ? 'down'
       : worstState(builders.map(state => state.health.state)),
@@ -101,7 +100,7 @@ export const createReport = (snapshot: Snapshot, names?: ReadonlySet<string>): R
   }
 }
 
-/** Advice about the whole list, less what is about builders that were not asked for. */
+/** Returns the lint findings, without those about builders that are not in `names`. */
 export const collectFindings = (
   { builders, nix }: Snapshot,
   names?: ReadonlySet<string>,
@@ -112,7 +111,7 @@ export const collectFindings = (
       )
     : []
 
-/** The checks of the newest look, where there was one; the builders list is judged as it is now. */
+/** Returns the newest checks of this machine, if it was checked. The check of the builders list uses the current list. */
 export const clientOutcomes = ({
   problems,
   client,

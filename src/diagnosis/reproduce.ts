@@ -2,7 +2,7 @@ import type { Builder, Cause } from '../model/index.ts'
 import { shellQuote, storeCommand } from '../nix/protocol/store-command.ts'
 import { builderParams } from './params.ts'
 
-/** A command that a person can paste to see the same answer with the real tools. */
+/** Returns a shell command that shows the same result with standard tools. */
 export const reproduceCommand = (builder: Builder, probe: Cause['probe']): string => {
   const { ssh, dest } = builderParams(builder) as { ssh: string; dest: string }
   const login = `sudo ${ssh} -o BatchMode=yes -o ConnectTimeout=5 ${dest}`
@@ -12,7 +12,7 @@ export const reproduceCommand = (builder: Builder, probe: Cause['probe']): strin
     case 'login':
       return `${login} true`
     case 'trust':
-      // Closing standard input ends the program; what it prints before tells
+      // The program ends when standard input closes; its first output shows the protocol
       return `${login} ${shellQuote(storeCommand(builder))} </dev/null | head -c 200`
     case 'disk':
       return `${login} 'df -h /nix/store; df -i /nix/store'`

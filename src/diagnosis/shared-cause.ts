@@ -1,21 +1,21 @@
 import type { BuilderState, Cause, Snapshot } from '../model/index.ts'
 import { formatMessage } from './kinds/index.ts'
 
-/** One cause that several builders have in common. */
+/** A cause that several builders share. */
 export interface SharedCause {
   /** `the jump host gate`, `host b1:22`. */
   readonly scope: string
-  readonly message: string
-  /** Names of the builders that hang on it, two at least, in the order of the list. */
+  readonly reason: string
+  /** Names of the affected builders, at least two, in the order of the list. */
   readonly builders: readonly string[]
 }
 
 /**
- * The causes that builders share: those behind one jump host that is at fault itself, and machine lines of one host. A
- * cause that depends on the line (user, key, scheme) is shared only where these are the same. Pure.
+ * Groups builders by cause: those behind one failed jump host, and machine lines of one host. A cause that depends on
+ * the line (user, key, scheme) is shared only by lines that have the same. Pure.
  */
 export const sharedCauses = (builders: Snapshot['builders']): readonly SharedCause[] => {
-  const groups = new Map<string, { scope: string; message: string; builders: string[] }>()
+  const groups = new Map<string, { scope: string; reason: string; builders: string[] }>()
   for (const state of builders.values()) {
     const { cause } = state.health
     if (!cause || cause.probe === 'config') continue
@@ -27,7 +27,7 @@ export const sharedCauses = (builders: Snapshot['builders']): readonly SharedCau
     else
       groups.set(key, {
         scope,
-        message: formatMessage(cause.kind, cause.params),
+        reason: formatMessage(cause.kind, cause.params),
         builders: [state.builder.name],
       })
   }
@@ -43,7 +43,7 @@ const sharedScope = ({ builder, probes }: BuilderState, cause: Cause): string | 
   return builder.host === null ? null : `host ${builder.host}:${builder.port ?? 22}`
 }
 
-/** What else has to be the same: nothing for what the whole host is to blame for. */
+/** Returns what else must be equal: nothing for a cause that affects the whole host. */
 const extraKey = (
   { builder }: BuilderState,
   cause: Cause,

@@ -18,19 +18,19 @@ const collector = {
 
 const fixesOf = (...args: Parameters<typeof kindFixes>) => fixesText(kindFixes(...args))
 
-t.test('free locks explain nothing', async t => {
+t.test('returns null for free locks', async t => {
   t.equal(findBlockingLock(free, 1000), null)
   t.equal(findBlockingLock({ ...free, buildUsersInUse: 9 }, 1000), null)
   t.equal(findBlockingLock({ ...free, buildUsersInUse: 9, buildUsers: null }, 1000), null)
   t.equal(findBlockingLock({ ...free, buildUsers: 0 }, 1000), null)
 })
 
-t.test('who collects garbage is busy, until it was seen for an hour', async t => {
+t.test('a garbage collection is busy for an hour, then failed', async t => {
   const busy = findBlockingLock({ ...free, gcLockHolder: collector }, 1000)
   t.match(busy, { status: 'busy', kind: 'gc_wait' })
   t.match(
     formatMessage('gc_wait', { host: 'b1', ...busy?.params }),
-    /on b1 .*\(process 77, nix-store --gc, which runs for 2 hours\)$/,
+    /on b1 .*\(process 77, nix-store --gc, running for 2 hours\)$/,
   )
   t.match(findBlockingLock({ ...free, gcLockHolder: collector }, 4599), {
     status: 'busy',
@@ -39,12 +39,12 @@ t.test('who collects garbage is busy, until it was seen for an hour', async t =>
   t.match(stuck, { status: 'failed', kind: 'build_timeout' })
   t.match(
     formatMessage('build_timeout', { host: 'b1', ...stuck?.params }),
-    /garbage collector's lock is held for 3 hours by process 77/,
+    /garbage collector lock has been held for 3 hours by process 77/,
   )
   t.match(fixesOf('build_timeout', { host: 'b1', ...stuck?.params }), /sudo kill 77/)
 })
 
-t.test('all build users taken is busy', async t => {
+t.test('busy when all build users are in use', async t => {
   const full = findBlockingLock({ ...free, buildUsersInUse: 10 }, 1000)
   t.match(full, { status: 'busy', kind: 'slots_full' })
   t.match(

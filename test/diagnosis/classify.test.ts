@@ -2,7 +2,7 @@ import t from 'tap'
 import fc from 'fast-check'
 import { classify } from '../../src/diagnosis/classify.ts'
 
-/** What real Nix 2.8, 2.26, 2.34 and OpenSSH 9.2 and 10 printed for real faults, in the order of their lines. */
+/** Output of Nix 2.8, 2.26, 2.34 and OpenSSH 9.2 and 10 for injected faults, lines in order. */
 const printed: readonly [kind: string, text: string][] = [
   [
     'key_permissions',
@@ -187,12 +187,12 @@ const printed: readonly [kind: string, text: string][] = [
   ['unclassified', 'Failed to find a machine for remote build!'],
 ]
 
-t.test('names what real faults print', async t => {
+t.test('classifies recorded output', async t => {
   for (const [kind, text] of printed)
     t.equal(classify(text)?.kind, kind, text.slice(0, 90))
 })
 
-t.test('the first definite line wins over the flood that follows', async t => {
+t.test('the first definite line wins over later ones', async t => {
   const flood = 'error: Reason: platform mismatch\n'.repeat(5000)
   t.equal(
     classify(`ssh: connect to host b port 22: Connection refused\n${flood}`)?.kind,
@@ -200,21 +200,21 @@ t.test('the first definite line wins over the flood that follows', async t => {
   )
 })
 
-t.test('terminal escapes do not hide a message', async t => {
+t.test('ignores terminal escapes', async t => {
   const found = classify(
     '\u001b[31;1merror:\u001b[0m you are not privileged to build input-addressed derivations',
   )
   t.equal(found?.kind, 'not_trusted')
 })
 
-t.test('names the missing feature, not those that are there', async t => {
+t.test('names the missing features only', async t => {
   const found = classify(
     "build of 'x' on 'y' failed: error: a 's' with features {a, b} is required to build 'x', but I am a 's' with features {b, c}",
   )
   t.same(found?.params, { missing: 'a', offered: 'b, c' })
 })
 
-t.test('what this Nix says of itself is not said of the builder', async t => {
+t.test('ignores messages of the local Nix about itself', async t => {
   const own =
     "error: Cannot build 'x'.\n Reason: local builds are disabled (max-jobs = 0)\n Reason: missing system features\n Required features: {a}"
   t.equal(classify(own)?.kind, 'unclassified')
@@ -224,12 +224,12 @@ t.test('what this Nix says of itself is not said of the builder', async t => {
   t.equal(classify(late)?.kind, 'build_failed', 'another build, later')
 })
 
-t.test('text that says nothing has no kind', async t => {
+t.test('returns null for unknown text', async t => {
   t.equal(classify(''), null)
   t.equal(classify('these derivations will be built:\n  /nix/store/x.drv'), null)
 })
 
-t.test('any text is taken, quickly', async t => {
+t.test('accepts any text in bounded time', async t => {
   fc.assert(
     fc.property(fc.string({ maxLength: 3000 }), text => {
       const found = classify(text)
@@ -241,6 +241,6 @@ t.test('any text is taken, quickly', async t => {
   classify(`a '${'x'.repeat(100_000)}`)
   t.ok(
     process.cpuUsage().user - started < 2e6,
-    'a hostile text costs no more than two seconds of CPU',
+    'malicious text takes at most two seconds of CPU',
   )
 })

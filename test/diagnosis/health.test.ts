@@ -28,8 +28,8 @@ const degraded = (kind: Kind, params = {}): Outcome => ({
   value: {},
 })
 
-/** One builder under the damped judge, with a clock that the test moves. */
-const underWatch = (change: Partial<HealthContext> = {}) => {
+/** The health of one builder, with a clock that the test advances. */
+const createBuilder = (change: Partial<HealthContext> = {}) => {
   let now = 1000
   const context = () => ({
     now,
@@ -53,145 +53,151 @@ const underWatch = (change: Partial<HealthContext> = {}) => {
     files: [],
     nix: { version: null, system: 'x86_64-linux' },
   })
-  const verdict = () => store.read().builders.get('b1')!.health
+  const health = () => store.read().builders.get('b1')!.health
   return {
-    verdict,
-    state: (): State => verdict().state,
-    wait: (seconds: number) => {
+    verdict: health,
+    state: (): State => health().state,
+    advance: (seconds: number) => {
       now += seconds
       store.tick()
     },
-    see: (probe: ProbeName, outcome: Outcome) => {
+    record: (probe: ProbeName, outcome: Outcome) => {
       store.record(builder, [aResult(probe, outcome, now)])
-      return verdict().state
+      return health().state
     },
     change: (next: Partial<HealthContext>) => Object.assign(change, next),
   }
 }
 
-t.test('unknown until the first look, then healthy at once', async t => {
-  const b = underWatch()
+t.test('unknown before the first login, then healthy at once', async t => {
+  const b = createBuilder()
   t.equal(b.state(), 'unknown')
-  t.equal(b.see('login', ok()), 'healthy')
+  t.equal(b.record('login', ok()), 'healthy')
 })
 
-t.test('down takes two failed logins at least five seconds apart', async t => {
-  const b = underWatch()
-  b.see('login', ok())
-  b.wait(10)
-  t.equal(b.see('login', failed('tcp_refused')), 'healthy', 'one is an accident')
-  b.wait(3)
+t.test('down after two failed logins at least five seconds apart', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
+  b.advance(10)
+  t.equal(b.record('login', failed('tcp_refused')), 'healthy', 'one is an accident')
+  b.advance(3)
   t.equal(
-    b.see('login', failed('tcp_refused')),
+    b.record('login', failed('tcp_refused')),
     'healthy',
-    'two within five seconds are one',
+    'two within five seconds count as one',
   )
-  b.wait(3)
-  t.equal(b.see('login', failed('tcp_refused')), 'down')
+  b.advance(3)
+  t.equal(b.record('login', failed('tcp_refused')), 'down')
   t.match(b.verdict().cause, { probe: 'login', kind: 'tcp_refused' })
 })
 
-t.test('time-outs take three', async t => {
-  const b = underWatch()
-  b.see('login', ok())
+t.test('down after three timeouts', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
   for (const expected of ['healthy', 'healthy', 'down']) {
-    b.wait(10)
-    t.equal(b.see('login', failed('tcp_timeout')), expected)
+    b.advance(10)
+    t.equal(b.record('login', failed('tcp_timeout')), expected)
   }
 })
 
-t.test('a changed host key counts at once', async t => {
-  const b = underWatch()
-  b.see('login', ok())
-  t.equal(b.see('login', failed('host_key_changed')), 'down')
+t.test('down at once for a changed host key', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
+  t.equal(b.record('login', failed('host_key_changed')), 'down')
 })
 
-t.test('healthy again takes two good logins', async t => {
-  const b = underWatch()
-  b.see('login', failed('host_key_changed'))
-  b.wait(10)
-  t.equal(b.see('login', ok()), 'down')
-  b.wait(10)
-  t.equal(b.see('login', ok()), 'healthy')
+t.test('healthy again after two successful logins', async t => {
+  const b = createBuilder()
+  b.record('login', failed('host_key_changed'))
+  b.advance(10)
+  t.equal(b.record('login', ok()), 'down')
+  b.advance(10)
+  t.equal(b.record('login', ok()), 'healthy')
 })
 
-t.test('what a canary took down, a canary brings back', async t => {
-  const b = underWatch()
-  b.see('login', ok())
-  b.see('canary', failed('build_failed'))
-  b.wait(60)
-  t.equal(b.see('canary', failed('build_failed')), 'down')
-  b.wait(60)
-  b.see('login', ok())
-  b.wait(60)
-  t.equal(b.see('login', ok()), 'down', 'logins do not')
-  t.equal(b.see('canary', ok({ runs: [] })), 'healthy')
+t.test('a builder down by its canary recovers by its canary', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
+  b.record('canary', failed('build_failed'))
+  b.advance(60)
+  t.equal(b.record('canary', failed('build_failed')), 'down')
+  b.advance(60)
+  b.record('login', ok())
+  b.advance(60)
+  t.equal(b.record('login', ok()), 'down', 'logins do not')
+  t.equal(b.record('canary', ok({ runs: [] })), 'healthy')
   t.equal(b.verdict().verified, true)
 })
 
-t.test('healthy without a canary is not proven', async t => {
-  const b = underWatch()
-  b.see('login', ok())
+t.test('healthy without a canary is not verified', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
   t.equal(b.verdict().verified, false)
-  b.see('canary', ok({ runs: [] }))
+  b.record('canary', ok({ runs: [] }))
   t.equal(b.verdict().verified, true)
 })
 
-t.test('busy and skipped change nothing', async t => {
-  const b = underWatch()
-  b.see('login', ok())
-  t.equal(b.see('canary', { status: 'busy', kind: 'slots_full', params: {} }), 'healthy')
-  t.equal(b.see('disk', { status: 'skipped', kind: 'no_shell', params: {} }), 'healthy')
+t.test('busy and skipped results keep the health', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
   t.equal(
-    b.see('login', { status: 'busy', kind: 'sshd_throttled', params: {} }),
+    b.record('canary', { status: 'busy', kind: 'slots_full', params: {} }),
+    'healthy',
+  )
+  t.equal(
+    b.record('disk', { status: 'skipped', kind: 'no_shell', params: {} }),
+    'healthy',
+  )
+  t.equal(
+    b.record('login', { status: 'busy', kind: 'sshd_throttled', params: {} }),
     'healthy',
   )
 })
 
-t.test('short of space is news only after an hour', async t => {
-  const b = underWatch()
-  b.see('login', ok())
+t.test('degraded by low space only after an hour', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
   const short = degraded('below_min_free', { since: '1000' })
-  t.equal(b.see('disk', short), 'healthy')
-  b.wait(3601)
-  b.see('login', ok())
-  t.equal(b.see('disk', short), 'degraded')
+  t.equal(b.record('disk', short), 'healthy')
+  b.advance(3601)
+  b.record('login', ok())
+  t.equal(b.record('disk', short), 'degraded')
 })
 
-t.test('no login for three intervals makes it unknown', async t => {
-  const b = underWatch()
-  b.see('login', ok())
-  b.wait(3 * 120 + 30)
+t.test('unknown after three intervals without a login', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
+  b.advance(3 * 120 + 30)
   t.equal(b.state(), 'healthy')
-  b.wait(60)
+  b.advance(60)
   t.equal(b.state(), 'unknown')
 })
 
-t.test('a monitor that suspects itself condemns nobody', async t => {
-  const b = underWatch({ selfCheckFailed: true })
-  b.see('login', ok())
+t.test('no builder gets worse while the self-check fails', async t => {
+  const b = createBuilder({ selfCheckFailed: true })
+  b.record('login', ok())
   for (let i = 0; i < 5; i++) {
-    b.wait(10)
-    t.equal(b.see('login', failed('tcp_unreachable')), 'healthy')
+    b.advance(10)
+    t.equal(b.record('login', failed('tcp_unreachable')), 'healthy')
   }
 })
 
 t.test(
-  'more than four changes in half an hour are flapping, until a quiet quarter',
+  'flapping after more than four changes in 30 minutes, until 15 minutes without a change',
   async t => {
-    const b = underWatch()
-    b.see('login', ok())
+    const b = createBuilder()
+    b.record('login', ok())
     for (let i = 0; i < 3; i++) {
       for (const outcome of [failed('tcp_refused'), failed('tcp_refused'), ok(), ok()]) {
-        b.wait(20)
-        b.see('login', outcome)
+        b.advance(20)
+        b.record('login', outcome)
       }
     }
     t.equal(b.verdict().flapping, true)
     const quiet = (minutes: number) => {
       for (let i = 0; i < minutes; i++) {
-        b.wait(60)
-        b.see('login', ok())
+        b.advance(60)
+        b.record('login', ok())
       }
     }
     quiet(14)
@@ -201,53 +207,50 @@ t.test(
   },
 )
 
-t.test(
-  'a builder that may sleep is asleep, not down, when it does not answer',
-  async t => {
-    const b = underWatch({ expect: 'asleep' })
-    b.see('login', ok())
-    t.equal(b.see('login', failed('tcp_timeout')), 'asleep')
-    b.wait(60)
-    b.see('login', failed('auth_denied'))
-    b.wait(60)
-    t.equal(b.see('login', failed('auth_denied')), 'down', 'but a refusal is no sleep')
-  },
-)
-
-t.test('a drained builder is drained, whatever it does', async t => {
-  const b = underWatch({ expect: 'drained' })
-  t.equal(b.see('login', failed('host_key_changed')), 'drained')
+t.test('asleep, not down, if the builder may sleep and does not answer', async t => {
+  const b = createBuilder({ expect: 'asleep' })
+  b.record('login', ok())
+  t.equal(b.record('login', failed('tcp_timeout')), 'asleep')
+  b.advance(60)
+  b.record('login', failed('auth_denied'))
+  b.advance(60)
+  t.equal(b.record('login', failed('auth_denied')), 'down', 'a rejected key is not sleep')
 })
 
-t.test('a malformed list is down for everybody, and over when it is mended', async t => {
+t.test('a drained builder stays drained', async t => {
+  const b = createBuilder({ expect: 'drained' })
+  t.equal(b.record('login', failed('host_key_changed')), 'drained')
+})
+
+t.test('every builder is down while the list is malformed', async t => {
   const problem = {
     file: '/etc/nix/machines',
     line: 3,
     message: 'bad',
     isFatal: true,
   }
-  const b = underWatch({ problems: [problem] })
-  t.equal(b.see('login', ok()), 'down')
+  const b = createBuilder({ problems: [problem] })
+  t.equal(b.record('login', ok()), 'down')
   t.match(b.verdict().cause, {
     probe: 'config',
     params: { where: '/etc/nix/machines:3' },
   })
   b.change({ problems: [] })
-  t.equal(b.see('login', ok()), 'healthy')
+  t.equal(b.record('login', ok()), 'healthy')
 })
 
-t.test('a full disk explains a daemon that seems to crash', async t => {
-  const b = underWatch()
-  b.see('login', ok())
-  b.see('trust', failed('daemon_crash'))
-  b.see('disk', failed('disk_full'))
-  b.wait(30)
-  b.see('disk', failed('disk_full'))
-  b.see('trust', failed('daemon_crash'))
+t.test('a full disk explains an apparent daemon crash', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
+  b.record('trust', failed('daemon_crash'))
+  b.record('disk', failed('disk_full'))
+  b.advance(30)
+  b.record('disk', failed('disk_full'))
+  b.record('trust', failed('daemon_crash'))
   t.match(b.verdict(), { state: 'down', cause: { probe: 'disk', kind: 'disk_full' } })
 })
 
-t.test('check takes one sight for the answer', async t => {
+t.test('check needs one result only', async t => {
   const store = createStore({
     evaluateHealth: state => ({ health: currentHealth(state, 1000, []), changedAt: [] }),
     now: () => 1000,

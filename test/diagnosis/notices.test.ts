@@ -1,4 +1,4 @@
-/** What is worth knowing, causes that are shared, and the clock that a certificate depends on. */
+/** Notices, shared causes, and certificates that depend on the builder's clock. */
 import t from 'tap'
 import { diagnose } from '../../src/diagnosis/diagnose.ts'
 import { collectNotices } from '../../src/diagnosis/notices.ts'
@@ -39,13 +39,13 @@ const storeOf = () =>
     intervals,
   })
 
-interface Seen {
+interface Results {
   readonly builder?: Parameters<typeof aBuilder>[0]
   readonly login?: Outcome<Partial<LoginValue>>
   readonly system?: Partial<SystemValue>
 }
 
-const statesOf = (...all: readonly Seen[]): Snapshot['builders'] => {
+const statesOf = (...all: readonly Results[]): Snapshot['builders'] => {
   const builders = all.map(({ builder }, i) => aBuilder({ name: `b${i}`, ...builder }))
   const store = storeOf()
   store.setBuilders({
@@ -63,38 +63,38 @@ const statesOf = (...all: readonly Seen[]): Snapshot['builders'] => {
   })
   return store.read().builders
 }
-const stateOf = (seen: Seen): BuilderState => [...statesOf(seen).values()][0]!
-const notes = (seen: Seen, at = now) =>
-  collectNotices(stateOf(seen), at).map(({ kind, params }) => [kind, params['detail']])
+const stateOf = (results: Results): BuilderState => [...statesOf(results).values()][0]!
+const notices = (results: Results, at = now) =>
+  collectNotices(stateOf(results), at).map(({ kind, params }) => [kind, params['detail']])
 
-t.test('a certificate that ends within three days', async t => {
-  const ends = (...inDays: (number | null)[]) => ({
+t.test('notices a certificate that expires within three days', async t => {
+  const expiring = (...inDays: (number | null)[]) => ({
     login: ok({
       certificates: inDays.map(days =>
         certificate({ validUntil: days === null ? null : now + days * 86_400 }),
       ),
     }),
   })
-  t.same(notes(ends()), [])
-  t.same(notes(ends(null, 4)), [])
-  t.same(notes(ends(4, 1)), [
+  t.same(notices(expiring()), [])
+  t.same(notices(expiring(null, 4)), [])
+  t.same(notices(expiring(4, 1)), [
     ['certificate_expires', '/k-cert.pub is valid until 2027-01-16T08:00:00Z'],
   ])
 })
 
-t.test('a clock that is off changes no state', async t => {
-  t.same(notes({ system: { clockOffsetSeconds: -60 } }), [])
-  const seen = { login: ok({}), system: { clockOffsetSeconds: -61.4 } }
-  t.same(notes(seen), [['clock_skew', '61 s behind ours']])
-  t.equal(stateOf(seen).health.state, 'healthy')
+t.test('notices a wrong clock without a state change', async t => {
+  t.same(notices({ system: { clockOffsetSeconds: -60 } }), [])
+  const results = { login: ok({}), system: { clockOffsetSeconds: -61.4 } }
+  t.same(notices(results), [['clock_skew', '61 s behind']])
+  t.equal(stateOf(results).health.state, 'healthy')
 })
 
-t.test('a restart is news for an hour, and logged once', async t => {
+t.test('notices a reboot for an hour and logs it once', async t => {
   const system = { bootedAt: now - 200, rebootDetectedAt: now - 100 }
-  const seen = { login: ok({}), system }
-  t.same(notes(seen), [['rebooted', 'up since 2027-01-15T07:56:40Z']])
-  t.same(notes(seen, now + 3600), [])
-  t.equal(stateOf(seen).health.state, 'healthy')
+  const results = { login: ok({}), system }
+  t.same(notices(results), [['rebooted', 'up since 2027-01-15T07:56:40Z']])
+  t.same(notices(results, now + 3600), [])
+  t.equal(stateOf(results).health.state, 'healthy')
 
   const lines: unknown[] = []
   const push = (fields: object, message: string) => lines.push([message, fields])
@@ -123,16 +123,16 @@ t.test('a restart is news for an hour, and logged once', async t => {
   store.record(builder, [
     aResult('system', ok({ bootedAt: now - 10, rebootDetectedAt: now }), now),
   ])
-  t.equal(lines.length, 3, 'and the next restart too')
+  t.equal(lines.length, 3, 'logs the next reboot too')
   t.match(attempts[0], { builder: 'b1', probe: 'login', status: 'ok', durationMs: 100 })
-  t.equal(attempts.length, 5, 'and each attempt once, for level debug')
+  t.equal(attempts.length, 5, 'logs each attempt once at level debug')
 })
 
-t.test('a builder that only OpenSSH reaches is said to be so', async t => {
-  t.same(notes({ login: ok({ transport: 'openssh' }) }), [['needs_openssh', undefined]])
+t.test('notices a builder that only OpenSSH reaches', async t => {
+  t.same(notices({ login: ok({ transport: 'openssh' }) }), [['needs_openssh', undefined]])
 })
 
-t.test('a certificate that the clock of the builder does not accept', async t => {
+t.test('attributes a rejected certificate to clock skew', async t => {
   const denied = (certificates: readonly CertificateInfo[], clockOffsetSeconds: number) =>
     diagnose(
       stateOf({
@@ -150,7 +150,7 @@ t.test('a certificate that the clock of the builder does not accept', async t =>
     state: 'down',
     cause: {
       kind: 'clock_skew',
-      params: { detail: '7200 s ahead of ours, and by it /k-cert.pub is not valid' },
+      params: { detail: '7200 s ahead, so /k-cert.pub is not valid there' },
     },
   })
   t.match(denied([today], -7200), { cause: { kind: 'clock_skew' } })
@@ -161,7 +161,7 @@ t.test('a certificate that the clock of the builder does not accept', async t =>
   })
 })
 
-const red = (
+const failed = (
   kind: Kind,
   endpoint: string,
   params: Params = {},
@@ -172,30 +172,30 @@ const red = (
   value: { endpoint },
 })
 
-t.test('builders behind one dead jump host share the cause', async t => {
+t.test('builders behind one failed jump host share its cause', async t => {
   const params = { jump: 'gate', host: 'gate', port: '22' }
   const builders = statesOf(
-    { login: red('tcp_refused', 'a:22 behind gate', params) },
-    { login: red('tcp_refused', 'b:22 behind gate', params) },
-    { login: red('tcp_refused', 'c:22') },
+    { login: failed('tcp_refused', 'a:22 behind gate', params) },
+    { login: failed('tcp_refused', 'b:22 behind gate', params) },
+    { login: failed('tcp_refused', 'c:22') },
     { login: ok({ endpoint: 'd:22 behind gate' } as never) },
   )
   t.same(sharedCauses(builders), [
     {
       scope: 'the jump host gate',
-      message: 'jump host gate: cannot reach gate port 22: connection refused',
+      reason: 'jump host gate: cannot reach gate port 22: connection refused',
       builders: ['b0', 'b1'],
     },
   ])
-  t.equal(formatMessage('tcp_refused', params), sharedCauses(builders)[0]?.message)
+  t.equal(formatMessage('tcp_refused', params), sharedCauses(builders)[0]?.reason)
 })
 
-t.test('a host that is listed twice has one cause, a user has his own', async t => {
-  const twice = (kind: Kind, other: Seen['builder'] = {}) =>
+t.test('lines of one host share a cause, other users do not', async t => {
+  const twice = (kind: Kind, other: Results['builder'] = {}) =>
     sharedCauses(
       statesOf(
-        { login: red(kind, 'a:22') },
-        { builder: other, login: red(kind, 'a:22') },
+        { login: failed(kind, 'a:22') },
+        { builder: other, login: failed(kind, 'a:22') },
       ),
     ).map(({ scope }) => scope)
   t.same(twice('tcp_timeout', { user: 'other' }), ['host a:22'])
@@ -206,12 +206,12 @@ t.test('a host that is listed twice has one cause, a user has his own', async t 
   t.same(
     sharedCauses(
       statesOf(
-        { login: red('tcp_timeout', 'a:22') },
-        { login: red('tcp_refused', 'a:22') },
-        { login: red('tcp_timeout', 'a:23') },
+        { login: failed('tcp_timeout', 'a:22') },
+        { login: failed('tcp_refused', 'a:22') },
+        { login: failed('tcp_timeout', 'a:23') },
       ),
     ),
     [],
-    'another kind, another port',
+    'different kinds or ports',
   )
 })

@@ -104,7 +104,7 @@ export interface Answer {
   readonly problems: readonly unknown[]
   readonly sharedCauses: readonly {
     readonly scope: string
-    readonly message: string
+    readonly reason: string
     readonly builders: readonly string[]
   }[]
   readonly client: {

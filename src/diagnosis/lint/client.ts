@@ -3,7 +3,7 @@ import { dialectOf } from '../../nix/dialect.ts'
 import { parseBoolean, parseInteger } from '../../nix/settings.ts'
 import { quote } from '../../nix/text.ts'
 
-/** Rules about this machine's own nix.conf and the text of its builders list. */
+/** Checks nix.conf of this machine and the text of its builders list. */
 export const lintClient = (nix: LocalNix, hasBuilders: boolean): readonly Finding[] => [
   ...(hasBuilders ? substitutes(nix) : []),
   ...sizeSuffixes(nix),
@@ -19,13 +19,13 @@ const substitutes = ({ settings }: LocalNix): Finding[] => {
   return [
     {
       rule: 'builders_use_substitutes',
-      message: `builders may not fetch inputs from caches, so this machine uploads all of them${where}`,
+      message: `builders do not download inputs from caches, so this machine uploads all of them${where}`,
       fix: 'builders-use-substitutes = true',
     },
   ]
 }
 
-/** 2.23 learned them; before and in Lix every command fails (NIX: `setting 'min-free' has invalid value '1G'`). */
+/** Nix 2.23 supports suffixes; before, and in Lix, every command fails (NIX: `setting 'min-free' has invalid value '1G'`). */
 const sizeSuffixes = ({ version, settings }: LocalNix): Finding[] => {
   if (version === null) return []
   return ['min-free', 'max-free'].flatMap(name => {
@@ -37,7 +37,7 @@ const sizeSuffixes = ({ version, settings }: LocalNix): Finding[] => {
     return [
       {
         rule: 'size_suffix',
-        message: `Nix ${version} does not know the suffix in ${name} = ${setting.value}: every command fails (${setting.origin.file}:${setting.origin.line})`,
+        message: `Nix ${version} does not support the suffix in ${name} = ${setting.value}: every command fails (${setting.origin.file}:${setting.origin.line})`,
         fix: `${name} = ${bytes}`,
       },
     ]
@@ -49,12 +49,12 @@ const traps = ({ version, syntaxPitfalls = [] }: LocalNix): Finding[] =>
     kind === 'blank'
       ? {
           rule: 'blank_line',
-          message: `Nix ${version ?? ''} takes the blanks before the end of this line or its comment for a broken machine (${file}:${line})`,
+          message: `Nix ${version ?? ''} reads the spaces before the end of this line or its comment as a malformed machine (${file}:${line})`,
           fix: `sed -i '${line}s/^[ \\t]*//' ${file}`,
         }
       : {
           rule: 'comment_semicolon',
-          message: `Nix ${version ?? ''} takes what follows the ; in this comment for a machine: ${quote(text)} (${file}:${line})`,
+          message: `Nix ${version ?? ''} reads the text after the ; in this comment as a machine: ${quote(text)} (${file}:${line})`,
           fix: `sed -i '${line}s/#.*//' ${file}`,
         },
   )

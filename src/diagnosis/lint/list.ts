@@ -1,7 +1,8 @@
 import type { Builder, BuilderState, Finding, LocalNix } from '../../model/index.ts'
 import { editMachine } from '../../nix/machines/edit-machine-line.ts'
+import { formatOrigin } from './rule.ts'
 
-/** Rules that need the whole list: what one machine line means beside the others. */
+/** Checks the list as a whole. */
 export const lintList = (
   states: readonly BuilderState[],
   nix: LocalNix,
@@ -10,7 +11,7 @@ export const lintList = (
   return [...duplicates(builders), ...hiddenByMandatoryFeatures(states, nix)]
 }
 
-/** The same account of the same machine for the same builds. */
+/** Finds lines for the same user on the same host and the same builds. */
 const duplicates = (builders: readonly Builder[]): Finding[] => {
   const first = new Map<string, Builder>()
   return builders.flatMap(builder => {
@@ -30,20 +31,20 @@ const duplicates = (builders: readonly Builder[]): Finding[] => {
     if (!duplicate) return []
     const consequence =
       duplicate.storeUri === builder.storeUri
-        ? 'they share their slots'
-        : `together they take up to ${duplicate.maxJobs + builder.maxJobs} builds at once`
+        ? 'both share their slots'
+        : `both together run up to ${duplicate.maxJobs + builder.maxJobs} builds at once`
     return [
       {
         builder: builder.name,
         rule: 'duplicate_machine',
-        message: `${builder.host} is listed twice for the same builds, and ${consequence}; take this line out (${formatOrigin(builder)}; the other: ${formatOrigin(duplicate)})`,
+        message: `${builder.host} is listed twice for the same builds, and ${consequence}; remove this line (${formatOrigin(builder)}; the other: ${formatOrigin(duplicate)})`,
         fix: duplicate.line,
       },
     ]
   })
 }
 
-/** Mandatory features that no build can meet, or that leave a system without a builder for ordinary builds. */
+/** Finds mandatory features that the builder refuses, or that leave a system without a builder for ordinary builds. */
 const hiddenByMandatoryFeatures = (
   states: readonly BuilderState[],
   nix: LocalNix,
@@ -72,7 +73,7 @@ const hiddenByMandatoryFeatures = (
         : uncoveredSystems.length > 0
           ? `only builds that require ${names} go there, and no other builder takes ordinary builds for ${uncoveredSystems.join(', ')}`
           : isOnlyChoice(states, builder)
-            ? `only builds that require ${names} go there, so ordinary builds have no builder at all`
+            ? `only builds that require ${names} go there, so ordinary builds have no builder`
             : null
     return explanation === null
       ? []
@@ -101,7 +102,3 @@ const lineWithoutMandatory = (
   const features = [...all].filter(feature => !unsupported.includes(feature))
   return editMachine(builder, { 6: features.join(',') || '-', 7: '-' })
 }
-
-/** `file:line` of a machine line. */
-export const formatOrigin = ({ origin }: Builder): string =>
-  `${origin.file}:${origin.line}`

@@ -1,4 +1,4 @@
-/** Advice about the configuration: each rule where it holds, beside where it must be silent. */
+/** Every lint rule, with inputs that it reports and inputs that it must not report. */
 import t from 'tap'
 import { readActiveBuilders } from '../../../src/config/builders/active-builders.ts'
 import { lint } from '../../../src/diagnosis/lint/lint.ts'
@@ -17,13 +17,17 @@ import { aResult } from '../../support/builders.ts'
 
 const gib = 2 ** 30
 
-type Told = { readonly [P in ProbeName]?: Outcome<unknown> | object }
+type Outcomes = { readonly [P in ProbeName]?: Outcome<unknown> | object }
 
-/** Records whose newest attempt said this; a bare value is a good one. */
-const recordsOf = (told: Told): ProbeRecords =>
+/** Probe records with these newest outcomes; a plain value is a successful one. */
+const recordsOf = (outcomes: Outcomes): ProbeRecords =>
   Object.fromEntries(
-    Object.entries(told).map(([probe, said]) => {
-      const outcome = ('status' in said ? said : { status: 'ok', value: said }) as Outcome
+    Object.entries(outcomes).map(([probe, outcomeOrValue]) => {
+      const outcome = (
+        'status' in outcomeOrValue
+          ? outcomeOrValue
+          : { status: 'ok', value: outcomeOrValue }
+      ) as Outcome
       const result = aResult(probe as ProbeName, outcome)
       const good = outcome.status === 'ok'
       return [
@@ -40,8 +44,13 @@ const recordsOf = (told: Told): ProbeRecords =>
     }),
   )
 
-/** A builder read from its line by this Nix. */
-const read = (line: string, version: string, told: Told = {}, at = 1): BuilderState => {
+/** A builder parsed from its line by a version of Nix. */
+const read = (
+  line: string,
+  version: string,
+  outcomes: Outcomes = {},
+  at = 1,
+): BuilderState => {
   const { machine } = parseMachine(line, dialectOf(version), 'x86_64-linux')
   if (!machine) throw new Error(`no machine: ${line}`)
   const builder: Builder = {
@@ -49,7 +58,7 @@ const read = (line: string, version: string, told: Told = {}, at = 1): BuilderSt
     name: `m${at}`,
     origin: { file: '/etc/nix/machines', line: at },
   }
-  return { builder, probes: recordsOf(told) } as BuilderState
+  return { builder, probes: recordsOf(outcomes) } as BuilderState
 }
 
 const local = (change: Partial<LocalNix> = {}): LocalNix => ({
@@ -61,9 +70,9 @@ const local = (change: Partial<LocalNix> = {}): LocalNix => ({
 
 const good = 'ssh-ng://nix@b1 x86_64-linux /key 4 1 kvm - c3NoLWVkMjU1MTkgQUFBQQo='
 
-/** Findings of one line, without those about the rest. */
-const one = (line: string, told: Told = {}, nix: LocalNix = local()) =>
-  lint({ builders: [read(line, nix.version ?? '2.34.8', told)], nix })
+/** Findings of a list of one line. */
+const lintLine = (line: string, outcomes: Outcomes = {}, nix: LocalNix = local()) =>
+  lint({ builders: [read(line, nix.version ?? '2.34.8', outcomes)], nix })
 
 const rules = (findings: ReturnType<typeof lint>) => findings.map(({ rule }) => rule)
 
@@ -84,30 +93,37 @@ const system = {
 const disk = { store: { path: '/nix/store', sizeBytes: 100 * gib, availableBytes: gib } }
 const memory = { daemonBytes: 1e9, daemonLimitBytes: 8e9 }
 
-t.test('a good line and a good builder give no finding', async t => {
-  const told = { login: { hostKey }, system, disk, memory }
-  t.same(one(good, told), [])
-  t.same(one(good), [], 'and nothing that was not measured')
+t.test('no finding for a valid line and a healthy builder', async t => {
+  const outcomes = { login: { hostKey }, system, disk, memory }
+  t.same(lintLine(good, outcomes), [])
+  t.same(lintLine(good), [], 'nor without data')
 })
 
-t.test('offers the whole line with the host key that was seen and verified', async t => {
+t.test('suggests the line with the verified host key', async t => {
   const line = 'ssh-ng://nix@b1 x86_64-linux /key 4'
-  const [found] = one(line, { login: { hostKey } })
-  t.match(found, { builder: 'm1', rule: 'host_key_unpinned', message: /known_hosts/ })
+  const [finding] = lintLine(line, { login: { hostKey } })
+  t.match(finding, { builder: 'm1', rule: 'host_key_unpinned', message: /known_hosts/ })
   t.equal(
-    found?.fix,
+    finding?.fix,
     `ssh-ng://nix@b1 x86_64-linux /key 4 - - - ${Buffer.from('ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFxx\n').toString('base64')}`,
   )
-  const { machine } = parseMachine(found?.fix ?? '', dialectOf('2.34.8'), 'x86_64-linux')
+  const { machine } = parseMachine(
+    finding?.fix ?? '',
+    dialectOf('2.34.8'),
+    'x86_64-linux',
+  )
   t.match(machine, { maxJobs: 4, speedFactor: 1, sshKey: '/key' }, 'Nix reads it')
 
-  t.same(one(line, { login: { hostKey: { ...hostKey, verifiedBy: 'none' } } }), [])
-  t.same(one(line, { login: { hostKey: { ...hostKey, hostKeyName: 'b1.example' } } }), [])
-  t.same(one(line, { login: { hostKey: null } }), [], 'a key that only ssh saw')
-  t.same(one(line), [], 'no login yet')
+  t.same(lintLine(line, { login: { hostKey: { ...hostKey, verifiedBy: 'none' } } }), [])
+  t.same(
+    lintLine(line, { login: { hostKey: { ...hostKey, hostKeyName: 'b1.example' } } }),
+    [],
+  )
+  t.same(lintLine(line, { login: { hostKey: null } }), [], 'a key that only ssh saw')
+  t.same(lintLine(line), [], 'no login yet')
 })
 
-t.test('an alias with a pinned key wants a HostKeyAlias', async t => {
+t.test('suggests HostKeyAlias for an alias with a pinned key', async t => {
   const login = (detail: string) => ({
     login: {
       status: 'failed',
@@ -115,121 +131,133 @@ t.test('an alias with a pinned key wants a HostKeyAlias', async t => {
       params: { knownAs: '10.0.0.1', detail },
     },
   })
-  t.match(one(good, login('field 8 pins a key for b1, but ssh looks for 10.0.0.1')), [
-    { rule: 'host_key_alias', fix: 'Host b1\n  HostKeyAlias b1' },
-  ])
-  t.same(one(good, login('it shows ssh-ed25519 SHA256:abc')), [])
+  t.match(
+    lintLine(good, login('field 8 pins a key for b1, but ssh looks for 10.0.0.1')),
+    [{ rule: 'host_key_alias', fix: 'Host b1\n  HostKeyAlias b1' }],
+  )
+  t.same(lintLine(good, login('it shows ssh-ed25519 SHA256:abc')), [])
 })
 
-t.test('a port that this Nix ignores', async t => {
+t.test('reports a port that this Nix ignores', async t => {
   const line = good.replace('@b1', '@b1:2222')
-  const found = (version: string) => one(line, {}, local({ version }))
-  t.match(found('2.26.3'), [{ rule: 'port_ignored', fix: good }])
-  t.match(found('2.93.0'), [
+  const finding = (version: string) => lintLine(line, {}, local({ version }))
+  t.match(finding('2.26.3'), [{ rule: 'port_ignored', fix: good }])
+  t.match(finding('2.93.0'), [
     { rule: 'port_ignored', fix: good.replace('@b1', '@b1?port=2222') },
   ])
-  t.same(found('2.34.8'), [])
-  t.same(one(good.replace('@b1', '@[fe80::1]'), {}, local({ version: '2.26.3' })), [])
+  t.same(finding('2.34.8'), [])
+  t.same(
+    lintLine(good.replace('@b1', '@[fe80::1]'), {}, local({ version: '2.26.3' })),
+    [],
+  )
 })
 
-t.test('slots: none, and more than the builder has', async t => {
-  t.match(one(good.replace(' 4 ', ' 0 '), { system }), [
+t.test('reports zero slots and more slots than build users', async t => {
+  t.match(lintLine(good.replace(' 4 ', ' 0 '), { system }), [
     { rule: 'max_jobs_zero', fix: good },
   ])
   t.same(
-    one(good.replace(' 4 ', ' 8 '), { system: { ...system, maxJobs: 1 } }),
+    lintLine(good.replace(' 4 ', ' 8 '), { system: { ...system, maxJobs: 1 } }),
     [],
-    'max-jobs over there counts by connection and limits nothing',
+    'max-jobs of the builder applies per connection and limits nothing',
   )
-  t.match(one(good, { system: { ...system, buildUsers: 2 } }), [
+  t.match(lintLine(good, { system: { ...system, buildUsers: 2 } }), [
     {
       rule: 'max_jobs_above_build_users',
-      message: /it has 2 build users/,
+      message: /the builder has 2 build users/,
       fix: good.replace(' 4 ', ' 2 '),
     },
   ])
-  t.same(one(good, { system: { ...system, maxJobs: null, buildUsers: null } }), [])
-  t.same(one(good, { system: { ...system, maxJobs: 0 } }), [], 'never advises 0')
+  t.same(lintLine(good, { system: { ...system, maxJobs: null, buildUsers: null } }), [])
+  t.same(lintLine(good, { system: { ...system, maxJobs: 0 } }), [], 'never advises 0')
 })
 
-t.test('min-free and max-free of the builder', async t => {
-  const found = (change: object) => one(good, { system: { ...system, ...change }, disk })
-  t.match(found({ minFree: 0 }), [
+t.test('reports unsuitable min-free and max-free of the builder', async t => {
+  const finding = (change: object) =>
+    lintLine(good, { system: { ...system, ...change }, disk })
+  t.match(finding({ minFree: 0 }), [
     { rule: 'min_free_off', fix: 'min-free = 10737418240\nmax-free = 32212254720' },
   ])
-  t.match(found({ minFree: 10 * 2 ** 20, maxFree: 200 * 2 ** 20 }), [
+  t.match(finding({ minFree: 10 * 2 ** 20, maxFree: 200 * 2 ** 20 }), [
     { rule: 'min_free_tiny', message: /10 MiB/ },
   ])
-  t.match(found({ maxFree: 5 * gib }), [
+  t.match(finding({ maxFree: 5 * gib }), [
     { rule: 'max_free_below_min_free', fix: `max-free = ${15 * gib}` },
   ])
-  t.same(found({ minFree: null }), [], 'not told')
-  t.same(found({ minFree: gib, maxFree: 2 ** 63 }), [])
+  t.same(finding({ minFree: null }), [], 'not told')
+  t.same(finding({ minFree: gib, maxFree: 2 ** 63 }), [])
   const small = { store: { sizeBytes: gib / 4 } }
-  t.same(one(good, { system: { ...system, minFree: 32 * 2 ** 20 }, disk: small }), [])
-})
-
-t.test('memory limits of nix-daemon, and who escapes them', async t => {
-  const root = good.replace('nix@', 'root@')
-  const noLimit = { ...memory, daemonLimitBytes: null }
-  t.match(one(root, { memory }), [
-    { rule: 'root_login', fix: good.replace('nix@', 'remotebuild@') },
-  ])
-  t.match(one(good, { memory: noLimit }), [
-    { rule: 'memory_max_unset', fix: '[Service]\nMemoryMax=90%' },
-  ])
-  t.same(one(good, { memory: { daemonBytes: null, daemonLimitBytes: null } }), [])
-})
-
-t.test('a slash makes a directory of a host', async t => {
-  const rest = good.slice(good.indexOf(' '))
-  t.match(one(`b1/${rest}`), [{ rule: 'slash_in_host', fix: `ssh-ng://b1${rest}` }])
-  t.same(one(`/srv/store${rest}`), [], 'a path is meant')
-  t.same(one(`./store${rest}`), [])
-  t.match(one(good.replace('@b1', '@b1/x'), {}, local({ version: '2.26.3' })), [
-    { rule: 'slash_in_host', fix: good },
-  ])
   t.same(
-    one(good.replace('@b1', '@b1?remote-store=/srv/x'), {}, local({ version: '2.26.3' })),
+    lintLine(good, { system: { ...system, minFree: 32 * 2 ** 20 }, disk: small }),
     [],
   )
 })
 
-t.test('settings of this machine', async t => {
+t.test('reports missing memory limits of nix-daemon, and root logins', async t => {
+  const root = good.replace('nix@', 'root@')
+  const noLimit = { ...memory, daemonLimitBytes: null }
+  t.match(lintLine(root, { memory }), [
+    { rule: 'root_login', fix: good.replace('nix@', 'remotebuild@') },
+  ])
+  t.match(lintLine(good, { memory: noLimit }), [
+    { rule: 'memory_max_unset', fix: '[Service]\nMemoryMax=90%' },
+  ])
+  t.same(lintLine(good, { memory: { daemonBytes: null, daemonLimitBytes: null } }), [])
+})
+
+t.test('reports a slash that turns a host into a directory', async t => {
+  const rest = good.slice(good.indexOf(' '))
+  t.match(lintLine(`b1/${rest}`), [{ rule: 'slash_in_host', fix: `ssh-ng://b1${rest}` }])
+  t.same(lintLine(`/srv/store${rest}`), [], 'a path is meant')
+  t.same(lintLine(`./store${rest}`), [])
+  t.match(lintLine(good.replace('@b1', '@b1/x'), {}, local({ version: '2.26.3' })), [
+    { rule: 'slash_in_host', fix: good },
+  ])
+  t.same(
+    lintLine(
+      good.replace('@b1', '@b1?remote-store=/srv/x'),
+      {},
+      local({ version: '2.26.3' }),
+    ),
+    [],
+  )
+})
+
+t.test('reports settings of this machine', async t => {
   const set = (name: string, value: string, version = '2.34.8') =>
     local({
       version,
       settings: { [name]: { value, origin: { file: '/etc/nix/nix.conf', line: 3 } } },
     })
-  t.match(one(good, {}, set('builders-use-substitutes', 'false')), [
+  t.match(lintLine(good, {}, set('builders-use-substitutes', 'false')), [
     { rule: 'builders_use_substitutes', fix: 'builders-use-substitutes = true' },
   ])
-  t.same(one(good, {}, set('builders-use-substitutes', 'yes')), [])
+  t.same(lintLine(good, {}, set('builders-use-substitutes', 'yes')), [])
   t.same(
     lint({ builders: [], nix: set('builders-use-substitutes', 'false') }),
     [],
-    'without builders it does not matter',
+    'irrelevant without builders',
   )
-  t.match(one(good, {}, set('min-free', '1G', '2.8.0')), [
+  t.match(lintLine(good, {}, set('min-free', '1G', '2.8.0')), [
     { rule: 'size_suffix', message: /nix\.conf:3/, fix: 'min-free = 1073741824' },
   ])
-  t.same(one(good, {}, set('min-free', '1G')), [])
-  t.same(one(good, {}, set('min-free', '1000', '2.8.0')), [])
+  t.same(lintLine(good, {}, set('min-free', '1G')), [])
+  t.same(lintLine(good, {}, set('min-free', '1000', '2.8.0')), [])
 })
 
-t.test('what the old grammar makes of blanks and comments', async t => {
+t.test('reports spaces and comments that the old grammar misreads', async t => {
   const origin = { file: '/etc/nix/machines', line: 7 }
   const syntaxPitfalls = [
     { ...origin, kind: 'blank' as const, text: '' },
     { ...origin, kind: 'comment' as const, text: 'ssh://old' },
   ]
-  t.match(one(good, {}, local({ version: '2.26.3', syntaxPitfalls })), [
+  t.match(lintLine(good, {}, local({ version: '2.26.3', syntaxPitfalls })), [
     { rule: 'blank_line', message: /machines:7/, fix: /7s/ },
     { rule: 'comment_semicolon', message: /ssh:\/\/old/, fix: /7s/ },
   ])
 })
 
-t.test('traps and settings come out of the files', async t => {
+t.test('reads pitfalls and settings from files', async t => {
   const files: Readonly<Record<string, string>> = {
     '/etc/nix/nix.conf':
       'builders = @/etc/nix/machines\nbuilders-use-substitutes = false\n!include x.conf\n',
@@ -271,7 +299,7 @@ t.test('traps and settings come out of the files', async t => {
   t.same((await active('2.34.8')).nix.syntaxPitfalls, [], 'the new grammar has none')
 })
 
-t.test('the same machine twice', async t => {
+t.test('reports a machine that is listed twice', async t => {
   const two = (a: string, b: string) =>
     lint({
       builders: [read(a, '2.34.8', {}, 1), read(b, '2.34.8', {}, 2)],
@@ -286,17 +314,17 @@ t.test('the same machine twice', async t => {
   t.same(two(good, good.replace('nix@', 'other@')), [], 'another account')
 })
 
-t.test('mandatory features that hide a machine', async t => {
+t.test('reports mandatory features that exclude ordinary builds', async t => {
   const mandatory = good.replace(' kvm - ', ' kvm gpu ')
   const open = good.replace(' kvm gpu ', ' kvm,gpu - ')
-  t.match(one(mandatory), [
+  t.match(lintLine(mandatory), [
     { rule: 'mandatory_hides', fix: good.replace(' kvm - ', ' kvm,gpu - ') },
   ])
-  const beside = (told: Told) =>
+  const beside = (outcomes: Outcomes) =>
     lint({
       builders: [
         read(open.replaceAll('b1', 'b2'), '2.34.8', {}, 1),
-        read(mandatory, '2.34.8', told, 2),
+        read(mandatory, '2.34.8', outcomes, 2),
       ],
       nix: local(),
     })
@@ -310,15 +338,15 @@ t.test('mandatory features that hide a machine', async t => {
   ])
 })
 
-t.test('writes one field of a line', async t => {
+t.test('edits one field of a line', async t => {
   t.equal(editMachine({ line: 'ssh://a' }, { 4: '2' }), 'ssh://a - - 2')
   t.equal(editMachine({ line: 'ssh://a  x\t- 1' }, { 1: 'ssh://b' }), 'ssh://b x - 1')
 })
 
-t.test('a thousand builders take little time', async t => {
-  const told = { login: { hostKey }, system, disk, memory }
+t.test('lints a thousand builders quickly', async t => {
+  const outcomes = { login: { hostKey }, system, disk, memory }
   const builders = Array.from({ length: 1000 }, (_, i) =>
-    read(good.replace('b1', `h${i}`), '2.34.8', told, i),
+    read(good.replace('b1', `h${i}`), '2.34.8', outcomes, i),
   )
   const started = process.cpuUsage()
   t.same(rules(lint({ builders, nix: local() })), [])
