@@ -26,33 +26,33 @@ import {
 import { createBuildLogParser, type BuildLogParser } from './canary/build-log.ts'
 
 export interface CanaryDeps {
-  /** Whether each advertised feature is proven by a build of its own, too. */
+  /** Whether each advertised feature is also verified by its own build. */
   readonly testsFeatures: () => boolean
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Whether the nix-daemon of this machine lets us aim a build. */
+  /** Reports whether the local nix-daemon lets us select the builder. */
   readonly askLocalDaemon: AskLocalDaemon
 }
 
-/** Wall clock of all canary builds of one attempt: Nix's own time-outs do not reach remote builds (seen with 2.8, 2.26 and 2.34). */
+/** Limit of all canary builds of one attempt: Nix's own timeouts do not apply to remote builds (2.8, 2.26 and 2.34). */
 const timeoutMs = 60_000
 
 /**
- * Builds something that no cache has on this builder alone, once for each advertised system. `private` keeps to a store
- * of its own and works for any user; `daemon` goes through the local nix-daemon, with the identity of real builds.
+ * Creates the probe that builds a derivation that no cache has, only on this builder, once for each advertised system.
+ * `private` uses a temporary store and works for any user; `daemon` uses the local nix-daemon, as real builds do.
  */
 export const createCanaryProbe = (
   mode: CanaryMode,
   { env, askLocalDaemon, testsFeatures }: CanaryDeps,
 ): Probe<'canary'> => ({
   name: 'canary',
-  summary: 'a real build is done there, for each advertised system',
+  summary: 'a real build succeeds for each advertised system',
   timeoutMs,
   run: async context => {
     if (context.nix.version === null)
       return { status: 'skipped', kind: 'no_local_nix', params: {} }
     if (mode === 'daemon') {
       const daemon = await askLocalDaemon(context.signal)
-      // Without trust the daemon ignores --builders and chooses a machine by itself: that would prove nothing
+      // Without trust the daemon ignores --builders and chooses a machine itself, which verifies nothing
       if (!daemon.answers || !daemon.trusted)
         return {
           status: 'skipped',
@@ -74,7 +74,7 @@ export const createCanaryProbe = (
   samples: canarySamples,
 })
 
-/** Which advertised systems were built for. */
+/** Returns the result of each advertised system. */
 export const canarySamples = (value: CanaryValue, builder: Builder): readonly Sample[] =>
   value.runs
     .filter(run => run.feature === undefined && run.outcome !== 'busy')
@@ -98,7 +98,7 @@ const buildAll = async (
       status: context.signal.aborted ? 'skipped' : 'failed',
       kind: context.signal.aborted ? 'no_data' : 'hook_broken',
       params: {
-        detail: `the local Nix cannot make what the canary needs: ${oneLine(lastLine(plainText(stderr)))}`,
+        detail: `the local Nix cannot create the canary's input: ${oneLine(lastLine(plainText(stderr)))}`,
       },
       evidence: truncateEvidence(plainText(stderr)),
     }
@@ -118,10 +118,10 @@ const buildAll = async (
   return summarizeBuilds(builds)
 }
 
-/** What all builds of one canary have in common. */
+/** The common part of all builds of one canary. */
 type CommonRequest = Pick<CanaryRequest, 'nonce' | 'seed'>
 
-/** What one build is to prove: a system, or a feature on it. */
+/** The system, and optionally the feature, that one build verifies. */
 interface BuildTarget {
   readonly system: string
   readonly feature?: string
@@ -219,10 +219,10 @@ const classifyFailure = (
       params: { detail: 'Nix reports success, but the output is not from this builder' },
     }
   const classified = classify(observed.text) ?? classify(result.stderr)
-  // Our own login goes through the same sshd and decides whether it is closed; one ssh more is turned away by a crowd
+  // The login probe decides whether sshd is closed; an additional ssh can be rejected by sshd's limit
   if (classified?.kind === 'sshd_closed')
     return { kind: 'sshd_throttled', params: classified.params, busy: true }
-  // Turned away by a crowd at sshd, or held up: nobody's fault
+  // Rejected by sshd's limit, or waiting: not an error of the builder
   if (classified && kindState(classified.kind) === 'info')
     return { ...classified, busy: true }
   return (

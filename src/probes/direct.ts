@@ -11,16 +11,16 @@ import { summarizeBuilds, type BuildAttempt } from './canary/outcome.ts'
 import { withProtocol, type ProtocolFailure } from './protocol/with-protocol.ts'
 
 const timeoutMs = 30_000
-/** A build log may be longer than a handshake. */
+/** A build log can be longer than a handshake. */
 const wireLimits = { totalBytes: 4 * 1024 * 1024 }
 
 /**
- * The builder is asked to build over our own connection, without the local Nix (BuildDerivation). With the canary it
- * splits every failure: where this works and the canary does not, the fault is on our side.
+ * Builds over our own connection, without the local Nix (BuildDerivation). Locates failures of the canary: if this build
+ * succeeds and the canary fails, the cause is on this machine.
  */
 export const directProbe: Probe<'direct'> = {
   name: 'direct',
-  summary: 'the builder builds when it is asked without the local Nix',
+  summary: 'a build without the local Nix succeeds',
   timeoutMs,
   run: async context => {
     const builds: BuildAttempt[] = []
@@ -75,7 +75,7 @@ const attemptBuild = async (
   const run: CanaryRun = {
     system,
     mode: 'direct',
-    // It went over a connection whose other end we know
+    // The connection goes to this builder only
     builtBy: outcome.status === 'built' ? builder.host : null,
     durationSeconds: (clock.monotonic() - started) / 1000,
     phases: {},
@@ -91,7 +91,7 @@ const attemptBuild = async (
   }
 }
 
-/** A daemon that shook hands is not frozen: the build that it was asked for hangs. */
+/** Converts a timeout after the handshake: the daemon works, the requested build hangs. */
 const asBuildFailure = (failure: ProtocolFailure): ProtocolFailure =>
   failure.kind === 'daemon_frozen'
     ? {
@@ -104,7 +104,7 @@ const asBuildFailure = (failure: ProtocolFailure): ProtocolFailure =>
 const script =
   'case " $requiredSystemFeatures " in *" kvm "*) test -w /dev/kvm || exit 8;; esac; echo "$nonce" > $out'
 
-/** Input-addressed and without inputs: the one kind that both protocols build for a trusted user. */
+/** An input-addressed derivation without inputs: both protocols build only these for a trusted user. */
 const directDerivation = (
   system: string,
   features: readonly string[],
@@ -113,7 +113,7 @@ const directDerivation = (
   const nonce = randomBytes(16).toString('hex')
   const common = {
     nonce,
-    // Else the remote asks its substituters first, for seconds where its network is down
+    // Otherwise the remote queries its substituters first, which takes seconds if its network is down
     allowSubstitutes: '',
     preferLocalBuild: '',
     ...(features.length ? { requiredSystemFeatures: features.join(' ') } : {}),

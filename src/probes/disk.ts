@@ -9,15 +9,15 @@ import { formatBytes } from '../text/bytes.ts'
 import { oneLine } from '../text/truncate.ts'
 import { parseSections, parseNumber } from './telemetry/parse-output.ts'
 
-/** Less than this and no build can register its output: Nix's own reserve is 8 MiB. */
+/** With less, no build can register its output. Nix itself reserves 8 MiB. */
 const fullBytes = 1024 * 1024
 const fullInodes = 16
 
-/** Space as Nix itself counts it: what an unprivileged user may use on the store's filesystem (gc.cc autoGC). */
+/** Free space as Nix counts it: available to an unprivileged user on the store's filesystem (gc.cc autoGC). */
 export const diskProbe: TelemetryProbe<'disk'> = {
   name: 'disk',
   summary: 'free bytes and inodes of store, build directory and state, against min-free',
-  // GNU and busybox stat agree on -f -c; elsewhere df has to do
+  // GNU and busybox stat support -f -c; other systems use df
   script: `
 limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
 space() {
@@ -41,7 +41,7 @@ echo "== mounts"
       return {
         status: 'skipped',
         kind: 'no_data',
-        params: { detail: 'no /nix/store to look at' },
+        params: { detail: 'no /nix/store' },
       }
     const system = context.last('system')
     const before = context.last('disk')
@@ -105,7 +105,7 @@ const filesystem = (
   return null
 }
 
-/** A line of a remote is never this long, and its end is not worth the time of a regular expression. */
+/** Longer lines are cut: the input is untrusted and regular expressions take time. */
 const maxLine = 1000
 
 type Space = Omit<FilesystemValue, 'path'>
@@ -117,12 +117,12 @@ const parseStatfs = (line: string): Space | null => {
     .trim()
     .split(' ')
     .map(Number)
-  // A filesystem without a size tells nothing
+  // Some filesystems report no size
   if (total * size === 0) return null
   return {
     availableBytes: available * size,
     sizeBytes: total * size,
-    // btrfs and others count no inodes
+    // btrfs and others have no inode limit
     availableInodes: inodes === 0 ? null : freeInodes,
   }
 }
@@ -141,7 +141,7 @@ const parseDf = (line: string, lines: readonly string[]): Space | null => {
   }
 }
 
-/** Where /nix/var/nix lies on a read-only mount. NixOS mounts /nix/store itself so, which means nothing. */
+/** Whether /nix/var/nix is on a read-only mount. A read-only /nix/store is normal on NixOS. */
 const isReadOnly = (mounts: string): boolean => {
   let best = { length: 0, options: '' }
   for (const line of mounts.split('\n')) {

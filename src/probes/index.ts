@@ -17,10 +17,10 @@ import { slotsSamples } from './slots.ts'
 import { systemProbe } from './system.ts'
 import { trustProbe } from './trust.ts'
 
-/** What is asked over each fresh login, in a channel of its own. */
+/** Probes that run after each login, each in its own channel. */
 export const loginProbes: readonly Probe<'trust'>[] = [trustProbe]
 
-/** What goes out as one batched command. system stands first: disk is judged by the min-free that it tells. */
+/** Probes that run as one batched command. system is first: disk uses the min-free that it reports. */
 export const telemetryProbes: readonly TelemetryProbe<ProbeName>[] = [
   systemProbe,
   diskProbe,
@@ -30,7 +30,7 @@ export const telemetryProbes: readonly TelemetryProbe<ProbeName>[] = [
 
 type ToSamples = (value: unknown, builder: Builder) => readonly Sample[]
 
-/** Metric samples by probe; what a login measured is the exporter's own business. */
+/** Sample extractors by probe; the exporter itself handles logins. */
 const samplers = {
   trust: trustProbe.samples,
   system: systemProbe.samples,
@@ -42,7 +42,7 @@ const samplers = {
   slots: slotsSamples,
 } as Readonly<Partial<Record<ProbeName, ToSamples>>>
 
-/** The samples of a result's value, nothing where it has none. */
+/** Returns the samples of a result; none if it has no value. */
 export const extractSamples = (
   { probe, outcome }: Result,
   builder: Builder,
@@ -53,11 +53,11 @@ export const extractSamples = (
 
 const noTrends: Trends = {}
 
-/** The numbers of a result that are worth following. */
+/** Returns the numbers of a result that sparklines show. */
 export const extractTrends = ({ probe, outcome }: Result): Trends => {
   const one = telemetryProbes.find(({ name }) => name === probe)
   const value = 'value' in outcome ? outcome.value : undefined
-  // The record of a probe holds values of that probe; TypeScript loses that through the list
+  // A result of a probe has a value of that probe; TypeScript loses this relation in the list
   return one && value !== undefined && value !== null
     ? (one.trends?.(value as ProbeValues[ProbeName]) ?? noTrends)
     : noTrends

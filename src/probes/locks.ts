@@ -4,14 +4,14 @@ import { parseSections, parseNumber, parseKeyValues } from './telemetry/parse-ou
 import { formatDevice, findMountDevice, parseLocks } from './slots/file-locks.ts'
 
 /**
- * What builds of every client wait for over there: the garbage collector's lock and the build users, as /proc/locks
- * tells anybody who may log in. Takes no lock itself. Where there is no /proc/locks (Darwin), or the directory of the
- * state may not be looked at, it says nothing. Lock files: gc.cc, user-lock.cc (2.8, 2.26 and 2.34).
+ * Reads what builds of all clients wait for on the builder: the garbage collector's lock and the build users, from
+ * /proc/locks, which every user can read. Takes no lock itself. Skipped without /proc/locks (Darwin) or without access to
+ * the state directory. Lock files: gc.cc, user-lock.cc (2.8, 2.26 and 2.34).
  */
 export const locksProbe: TelemetryProbe<'locks'> = {
   name: 'locks',
   summary:
-    'whether the garbage collector holds builds up, and how many build users are taken',
+    'whether the garbage collector blocks builds, and how many build users are in use',
   script: `
 [ -r /proc/locks ] || return 0
 state=/nix/var/nix
@@ -68,7 +68,7 @@ true
               since: previous?.pid === pid ? previous.since : context.receivedAt,
             },
       buildUsersInUse: users.length,
-      // With auto-allocate-uids there are more than builds can ask for
+      // With auto-allocate-uids there are more build users than builds can need
       buildUsers: users.some(({ path }) => path.includes('/userpool2/'))
         ? null
         : (context.last('system')?.buildUsers ?? null),
@@ -101,7 +101,7 @@ const noData: Outcome<never> = {
 
 interface LockFile {
   readonly path: string
-  /** `major:minor:inode`, each way in which /proc/locks may write it. */
+  /** `major:minor:inode` in each form that /proc/locks can use. */
   readonly names: readonly string[]
 }
 
@@ -121,7 +121,7 @@ const ticksPerSecond = 100
 const parseProcess = (text: string | undefined, now: number, boot: number | null) => {
   const facts = parseKeyValues(text ?? '')
   const stat = facts.get('stat') ?? ''
-  // The name stands in brackets and may hold anything; field 22 is the start, in ticks since boot (proc(5))
+  // The program name is in parentheses and can contain anything; field 22 is the start, in ticks since boot (proc(5))
   const ticks = parseNumber(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
   return {
     program: oneLine(facts.get('args') ?? '', 80) || null,

@@ -1,7 +1,7 @@
 import type { MemoryValue, Sample, TelemetryProbe } from '../model/index.ts'
 import { parseSections, parseNumber } from './telemetry/parse-output.ts'
 
-/** Memory of the machine, its pressure, and what nix-daemon's cgroup uses, may use and lost to the OOM killer. */
+/** Memory and memory pressure of the machine; usage, limit and OOM kills of nix-daemon's cgroup. */
 export const memoryProbe: TelemetryProbe<'memory'> = {
   name: 'memory',
   summary: "available memory, pressure, load, nix-daemon's limit and OOM kills",
@@ -66,7 +66,7 @@ true
 
 type Sections = ReadonlyMap<string, string>
 
-/** Number after a name in `name value` or `Name: value kB` lines. */
+/** Parses the number after a name in `name value` or `Name: value kB` lines. */
 const lineValue = (text: string | undefined, name: string): number | null =>
   parseNumber(new RegExp(`^${name}:?\\s+(\\d+)`, 'm').exec(text ?? '')?.[1])
 
@@ -94,17 +94,17 @@ const machineMemory = (
   return [free * page, size]
 }
 
-/** Seconds for which all tasks waited for memory, since boot (PSI `full total`, microseconds). */
+/** Parses the seconds since boot in which all tasks waited for memory (PSI `full total`, microseconds). */
 const parseStall = (pressure: string | undefined): number | null => {
   const total = parseNumber(/^full .*total=(\d+)/m.exec(pressure ?? '')?.[1])
   return total === null ? null : total / 1e6
 }
 
-/** The load of the last minute: the first number, in braces on Darwin. */
+/** Parses the load of the last minute: the first number, in braces on Darwin. */
 const parseLoad = (text: string | undefined): number | null =>
   parseNumber(/^(?:\{ )?([\d.]+) /.exec(text ?? '')?.[1])
 
-/** Above this a cgroup v1 limit means none. */
+/** A cgroup v1 limit above this means no limit. */
 const noLimit = 2 ** 62
 
 const daemonMemory = (sections: Sections) => {
@@ -115,7 +115,7 @@ const daemonMemory = (sections: Sections) => {
   const limit = parseNumber(sections.get('limit')?.trim())
   const limit1 = parseNumber(sections.get('limit1')?.trim())
   return {
-    // What cannot be reclaimed: the page cache is no need
+    // Only unreclaimable memory, without the page cache
     daemonBytes: stat
       ? sum(stat, ['anon', 'shmem', 'slab_unreclaimable', 'kernel_stack', 'pagetables'])
       : stat1

@@ -11,14 +11,14 @@ import type { ReadSlotLocks, SlotLocks } from './slots/slot-locks.ts'
 
 export interface SlotsDeps {
   readonly readLocks: ReadSlotLocks
-  /** Seconds after which a slot that is held without a build is called stuck. */
+  /** Seconds after which a slot in use without a build is reported as stuck. */
   readonly stuckAfterSeconds: () => number
 }
 
-/** How many slots of the builder this client holds now, and who uploads or waits to. Takes no lock itself. */
+/** Creates the probe for slots of the builder that this client uses, and its upload lock. Takes no lock itself. */
 export const createSlotsProbe = (deps: SlotsDeps): Probe<'slots'> => ({
   name: 'slots',
-  summary: 'slots that this machine holds, since when, and the upload lock',
+  summary: 'slots in use by this machine, with their age, and the upload lock',
   timeoutMs: 3000,
   run: async ({ builder, clock, last }) => {
     const locks = await deps.readLocks()
@@ -61,7 +61,7 @@ export const slotsSamples = (
   },
 ]
 
-/** What the locks say about one machine. */
+/** Returns slots and upload lock of one machine. */
 export const readSlots = async (
   locks: SlotLocks,
   storeUri: string,
@@ -80,7 +80,7 @@ export const readSlots = async (
       return [
         (async () => {
           const started = await locks.getStartTime(holder.pid)
-          // A process that began later than the file was touched took it later
+          // A process that started after the file's mtime took the lock later
           const since = Math.max(files.get(file)?.mtime ?? 0, started ?? 0)
           return { slot, pid: holder.pid, since }
         })(),
@@ -100,7 +100,7 @@ export const readSlots = async (
   }
 }
 
-/** Older news of the builder say nothing about now. */
+/** Maximum age of the builder's own lock data. */
 const freshSeconds = 900
 
 interface SlotContext {
@@ -111,7 +111,7 @@ interface SlotContext {
 
 type SlotInUse = SlotsValue['inUse'][number]
 
-/** Age alone is no fault: a build may take days. Stuck is what is old and surely builds nothing. */
+/** Age alone is not an error: a build can take days. A slot is stuck if it is old and certainly has no build. */
 const toOutcome = (
   value: SlotsValue,
   stuckBefore: number,
@@ -140,16 +140,16 @@ const toOutcome = (
   }
 }
 
-/** How we know that a hook builds nothing; null where it may. */
+/** Returns why a hook certainly has no build; null if it can have one. */
 const explainIdle = (
   slot: SlotInUse,
   { upload }: SlotsValue,
   context: SlotContext,
 ): string | null => {
   if (slot.hasSsh === undefined) return null
-  if (!slot.hasSsh) return 'it has no ssh any more'
+  if (!slot.hasSsh) return 'its ssh process has exited'
   const { previous, remote, now } = context
-  // Whoever uploads, or waits to, has no build there yet
+  // A hook that uploads or waits to upload has no build yet
   if (upload.holder === slot.pid || upload.queue.includes(slot.pid)) return null
   const previousCpuSeconds = previous?.inUse.find(
     ({ pid, slot: number }) => pid === slot.pid && number === slot.slot,
@@ -158,10 +158,10 @@ const explainIdle = (
     previousCpuSeconds === undefined || previousCpuSeconds !== slot.cpuSeconds
   const isFresh = remote !== null && now - remote.at < freshSeconds
   return !isActive && isFresh && remote.buildUsers && remote.buildUsersInUse === 0
-    ? 'nothing builds over there'
+    ? 'no build runs on the builder'
     : null
 }
 
-/** Are all slots of the builder held, so that another build would have to wait? */
+/** Whether all slots of the builder are in use, so that another build would wait. */
 export const isFull = ({ inUse, configured }: SlotsValue): boolean =>
   configured > 0 && inUse.filter(({ slot }) => slot < configured).length >= configured

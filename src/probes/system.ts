@@ -7,7 +7,7 @@ import { parseNumber, parseKeyValues } from './telemetry/parse-output.ts'
 const settings =
   'system|extra-platforms|system-features|max-jobs|cores|sandbox|min-free|max-free|build-users-group|allowed-users|trusted-users'
 
-/** The plain form of the settings: the JSON form carries 100 KB of descriptions over a slow link. */
+/** Systems, features and settings of the remote Nix. Reads the plain settings: JSON adds 100 KB of descriptions. */
 export const systemProbe: TelemetryProbe<'system'> = {
   name: 'system',
   summary: 'advertised systems, features and slots match what the builder has',
@@ -34,7 +34,7 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
       : []
     const remoteTime = parseNumber(facts.get('time'))
     const nixVersion = parseNixVersion(facts.get('nix') ?? '')
-    // Words and bare numbers; any version's grammar will do once the remote Nix has printed them itself
+    // Settings printed by Nix are normalized, so the dialect does not matter
     const bytes = (name: string) => {
       const value = parseInteger(facts.get(`set.${name}`) ?? '', dialectOf(null))
       return value === null ? null : Number(value)
@@ -82,7 +82,7 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
   },
 }
 
-/** nix-daemon closes the socket without a word on users that neither setting names (daemon.cc matchUser). */
+/** nix-daemon closes the connection of users that neither setting contains (daemon.cc matchUser). */
 const isAllowedUser = (facts: ReadonlyMap<string, string>): boolean | null => {
   const [allowed, trusted] = [
     facts.get('set.allowed-users'),
@@ -105,17 +105,17 @@ const words = (text: string | undefined): string[] =>
     .slice(0, 200)
     .map(word => oneLine(word, 60))
 
-/** The remote read its clock, in whole seconds, somewhere between our two moments; inside that span is no offset. */
+/** Returns the clock offset. The remote reads its clock, in whole seconds, between `sentAt` and `receivedAt`; a time between them is no offset. */
 const clockOffset = (remote: number, sentAt: number, receivedAt: number): number => {
   if (remote + 1 < sentAt) return remote + 1 - sentAt
   if (remote > receivedAt) return remote - receivedAt
   return 0
 }
 
-/** Boot times are told in whole seconds, and drift with the clock. */
+/** Boot times are in whole seconds and drift with the clock. */
 const bootToleranceSeconds = 30
 
-/** A boot time moves with its clock too (proc(5) btime): what counts is when that was by ours. */
+/** Detects a reboot. The remote's boot time shifts with its clock (proc(5) btime), so it is corrected by the offset. */
 const rebootDetectedAt = (
   now: Pick<SystemValue, 'bootedAt' | 'clockOffsetSeconds'>,
   last: SystemValue | null,
@@ -153,7 +153,7 @@ const toOutcome = (value: SystemValue, builder: Builder): Outcome<SystemValue> =
     return {
       status: 'skipped',
       kind: 'no_data',
-      params: { detail: 'no nix command in its PATH' },
+      params: { detail: 'no nix command in the PATH of the builder' },
     }
   if (value.missingSystems.length > 0) {
     const params = {
@@ -164,7 +164,7 @@ const toOutcome = (value: SystemValue, builder: Builder): Outcome<SystemValue> =
       ? { status: 'failed', kind: 'system_missing', params, value }
       : { status: 'degraded', kind: 'system_missing', params, value }
   }
-  // Degraded: what nix.conf says now may not be what the running daemon has read; the canary knows
+  // Only degraded: the running daemon can have read another nix.conf; the canary shows the effect
   if (value.maxJobs === 0)
     return { status: 'degraded', kind: 'builds_disabled', params: {}, value }
   if (value.missingFeatures.length > 0)

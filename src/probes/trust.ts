@@ -12,12 +12,12 @@ import { NixError } from '../nix/protocol/errors.ts'
 import { openWorker } from '../nix/protocol/worker.ts'
 import { withProtocol, type ProtocolFailure } from './protocol/with-protocol.ts'
 
-/** A path that no store has: asking for it opens the store and changes nothing. */
+/** A path that exists in no store: querying it opens the store and changes nothing. */
 const nonexistentPath = '/nix/store/00000000000000000000000000000000-builder-monitor'
 
 /**
- * Which Nix answers, in which protocol, whether the store can be opened and whether our user is trusted: the worker
- * handshake for ssh-ng; for ssh the serve handshake, which says nothing by itself, followed by a real question.
+ * Determines version and protocol of the remote Nix, whether its store opens and whether our user is trusted: by the worker
+ * handshake for ssh-ng; for ssh by the serve handshake, which reports nothing itself, and a query.
  */
 export const trustProbe: Probe<'trust'> = {
   name: 'trust',
@@ -47,7 +47,7 @@ const probeWorker = async (context: ProbeContext): Promise<Outcome<TrustValue>> 
   return reply.kind === 'daemon_crash' ? retryOverServe(context, reply) : reply
 }
 
-/** From 2.20 on `nix-daemon --stdio` hides why its own daemon does not answer; nix-store says it. */
+/** Since 2.20 `nix-daemon --stdio` hides why its daemon does not answer; nix-store reports it. */
 const retryOverServe = async (
   context: ProbeContext,
   first: ProtocolFailure,
@@ -65,9 +65,9 @@ const retryOverServe = async (
 const readServeVersion =
   (trace: Trace) =>
   async (channel: Channel, signal: AbortSignal): Promise<string> => {
-    trace('greet', 'serve protocol')
+    trace('handshake', 'serve protocol')
     const serve = await openServe(channel, { signal })
-    trace('greeted', `serve protocol ${serve.version}`)
+    trace('connected', `serve protocol ${serve.version}`)
     const valid = await serve.queryValidPaths([nonexistentPath])
     trace(
       'QueryValidPaths',
@@ -84,7 +84,7 @@ const probeServe = async (context: ProbeContext): Promise<Outcome<TrustValue>> =
     readServeVersion(trace),
   )
   if ('status' in reply) return reply
-  // The serve protocol is silent about trust; where the account allows it, nix-daemon tells
+  // The serve protocol does not report trust; nix-daemon does, if the account can run it
   const worker = await withProtocol(context, 'nix-daemon --stdio', readWorkerTrust(trace))
   const workerTrustValue = 'status' in worker ? null : worker.value
   return toOutcome({
@@ -104,14 +104,14 @@ const toOutcome = (value: TrustValue): Outcome<TrustValue> =>
 const readWorkerTrust =
   (trace: Trace) =>
   async (channel: Channel, signal: AbortSignal): Promise<TrustValue> => {
-    trace('greet', 'worker protocol')
+    trace('handshake', 'worker protocol')
     const worker = await openWorker(channel, { signal })
     trace(
-      'greeted',
-      `worker protocol ${worker.version}, Nix ${worker.nixVersion ?? 'not told'}, trust flag ${worker.trusted ?? 'not told'}`,
+      'connected',
+      `worker protocol ${worker.version}, Nix ${worker.nixVersion ?? 'not reported'}, trust flag ${worker.trusted ?? 'not reported'}`,
     )
     const isValid = await worker.isValidPath(nonexistentPath).catch((error: unknown) => {
-      // Another store directory than /nix/store: it was opened all the same
+      // The store directory is not /nix/store, but the store was opened
       if (error instanceof NixError && /not in the Nix store/.test(error.message))
         return false
       throw error
@@ -120,7 +120,7 @@ const readWorkerTrust =
     const isFromHandshake = worker.trusted !== null
     const trusted = isFromHandshake ? worker.trusted : await worker.isTrusted()
     if (!isFromHandshake)
-      trace('BuildPaths', `repair nothing: ${trusted ? 'allowed' : 'refused'}`)
+      trace('BuildPaths', `repair of zero paths: ${trusted ? 'allowed' : 'rejected'}`)
     return {
       protocol: 'worker',
       protocolVersion: worker.version,

@@ -1,4 +1,4 @@
-/** What the fragments printed on real machines, or would by the texts that their commands are documented to print. */
+/** Output of the scripts on real machines, or assembled from the documentation of their commands. */
 
 /** Recorded from a Debian node with Nix 2.34.8. */
 export const debian = {

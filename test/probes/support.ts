@@ -1,4 +1,4 @@
-/** Remotes in memory: what a remote command says and how it ends, without any SSH. */
+/** In-memory remotes: output and exit of remote commands, without SSH. */
 import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -11,7 +11,7 @@ import {
 } from '../../src/model/index.ts'
 import { aBuilder } from '../support/builders.ts'
 
-/** The far side of a channel. */
+/** The remote side of a channel. */
 export interface FarSide {
   readonly command: string
   /** What we sent. */
@@ -72,7 +72,7 @@ export const memoryRemote = (play: (far: FarSide) => void): MemoryRemote => {
   }
 }
 
-/** A clock that keeps last words short. */
+/** A clock that shortens the wait for stderr. */
 export const clock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

@@ -91,7 +91,7 @@ stat 25 (nix) store) S 1 25 25 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 301600 0
 args nix-store --gc 
 `
 
-t.test('locks: who collects garbage, and the build users', async t => {
+t.test('locks: garbage collector and build users', async t => {
   const last = { system: { buildUsers: 10 } }
   t.same(parse(locksProbe, locked, { last }), {
     status: 'ok',
@@ -123,12 +123,12 @@ t.test('locks: who collects garbage, and the build users', async t => {
   t.match(parse(locksProbe, ''), { status: 'skipped', kind: 'no_data' }, 'Darwin')
 })
 
-t.test('system: max-jobs of 0 starts no build', async t => {
+t.test('system: max-jobs 0 is degraded', async t => {
   const off = debian.system.replace('max-jobs 2', 'max-jobs 0')
   t.match(parse(systemProbe, off), { status: 'degraded', kind: 'builds_disabled' })
 })
 
-t.test('system: what is advertised and not there', async t => {
+t.test('system: reports advertised systems and features that are missing', async t => {
   const missing = parse(systemProbe, debian.system, {
     builder: { systems: ['x86_64-linux', 'aarch64-linux'] },
   })
@@ -175,7 +175,7 @@ t.test('system of a Darwin builder', async t => {
   )
 })
 
-t.test('a clock that is off, to the round trip', async t => {
+t.test('measures the clock offset within the round trip', async t => {
   const off = (remote: string) => {
     const outcome = parse(systemProbe, `time ${remote}\nset.system x86_64-linux`, {
       at: 1000,
@@ -189,7 +189,7 @@ t.test('a clock that is off, to the round trip', async t => {
   t.equal(off('soon'), null)
 })
 
-t.test('a restart is noticed by our clock, and remembered', async t => {
+t.test('detects and remembers a reboot by the local clock', async t => {
   const read = (remote: number, boot: number, last: SystemValue | null, at: number) => {
     const outcome = parse(
       systemProbe,
@@ -273,7 +273,7 @@ t.test('disk against min-free', async t => {
   })
 })
 
-t.test('disk that is full, out of inodes or read-only', async t => {
+t.test('reports a full, inode-exhausted or read-only disk', async t => {
   t.match(parse(diskProbe, disk(0)), { status: 'failed', kind: 'disk_full' })
   t.match(parse(diskProbe, disk(9999, '== build /tmp\nstatfs 3 9 4096 9 99\n')), {
     status: 'failed',
@@ -350,91 +350,88 @@ t.test('memory', async t => {
   t.match(parse(memoryProbe, ''), { status: 'skipped', kind: 'no_data' })
 })
 
-t.test(
-  'hostile facts: numbers stay finite, nothing throws, nothing takes long',
-  async t => {
-    const nines = '9'.repeat(400)
-    t.match(parse(diskProbe, `== store /nix/store\nstatfs ${nines} 1 1 1 1`), {
-      status: 'skipped',
-    })
-    t.match(parse(diskProbe, '== store /nix/store\nstatfs 5 0 4096 1 1'), {
-      status: 'skipped',
-    })
-    t.match(parse(diskProbe, '== store /nix/store\nstatfs -5 9 4096 1 1'), {
-      status: 'skipped',
-    })
-    t.match(
-      parse(systemProbe, `set.system x\nset.max-jobs ${nines}\nset.min-free ${nines}`),
-      {
-        value: { maxJobs: null, minFree: null },
-      },
+t.test('malicious output gives finite numbers, no exception, no delay', async t => {
+  const nines = '9'.repeat(400)
+  t.match(parse(diskProbe, `== store /nix/store\nstatfs ${nines} 1 1 1 1`), {
+    status: 'skipped',
+  })
+  t.match(parse(diskProbe, '== store /nix/store\nstatfs 5 0 4096 1 1'), {
+    status: 'skipped',
+  })
+  t.match(parse(diskProbe, '== store /nix/store\nstatfs -5 9 4096 1 1'), {
+    status: 'skipped',
+  })
+  t.match(
+    parse(systemProbe, `set.system x\nset.max-jobs ${nines}\nset.min-free ${nines}`),
+    {
+      value: { maxJobs: null, minFree: null },
+    },
+  )
+  t.match(parse(memoryProbe, `== meminfo\nMemTotal: ${nines} kB`), {
+    status: 'skipped',
+  })
+  const long = [
+    `== store /nix/store\n${'inodes %'.repeat(32_000)}`,
+    `== store /nix/store\nx 1 1 1 1% x\n${'inodes %'.repeat(32_000)}`,
+    `== store /nix/store\n${' 1'.repeat(128_000)}`,
+    `== pressure\n${'full total='.repeat(24_000)}`,
+    '== '.repeat(80_000),
+    'a '.repeat(128_000),
+    '\n'.repeat(256_000),
+  ]
+  for (const output of long) {
+    const started = performance.now()
+    for (const probe of telemetryProbes) parse(probe, output)
+    const took = performance.now() - started
+    t.ok(
+      took < 5000,
+      `${JSON.stringify(output.slice(0, 30))} takes ${took.toFixed(0)} ms`,
     )
-    t.match(parse(memoryProbe, `== meminfo\nMemTotal: ${nines} kB`), {
-      status: 'skipped',
-    })
-    const long = [
-      `== store /nix/store\n${'inodes %'.repeat(32_000)}`,
-      `== store /nix/store\nx 1 1 1 1% x\n${'inodes %'.repeat(32_000)}`,
-      `== store /nix/store\n${' 1'.repeat(128_000)}`,
-      `== pressure\n${'full total='.repeat(24_000)}`,
-      '== '.repeat(80_000),
-      'a '.repeat(128_000),
-      '\n'.repeat(256_000),
-    ]
-    for (const output of long) {
-      const started = performance.now()
-      for (const probe of telemetryProbes) parse(probe, output)
-      const took = performance.now() - started
-      t.ok(
-        took < 5000,
-        `${JSON.stringify(output.slice(0, 30))} takes ${took.toFixed(0)} ms`,
-      )
-    }
-    const word = fc.constantFrom(
-      ...[
-        '== ',
-        'store /nix/store',
-        'statfs',
-        'inodes',
-        'set.',
-        'system',
-        ' ',
-        '\n',
-        '%',
-        '\t',
-      ],
-      ...[
-        'meminfo',
-        'MemTotal:',
-        'pressure',
-        'full total=',
-        'time',
-        '0',
-        '17',
-        '9'.repeat(30),
-      ],
-      ...['\u001b[31m', '\u202e', '\u0000', '-1', '1e999', 'NaN'],
-    )
-    const isFinite = (value: unknown): boolean =>
-      typeof value === 'number'
-        ? Number.isFinite(value)
-        : typeof value !== 'object' ||
-          value === null ||
-          Object.values(value).every(isFinite)
-    fc.assert(
-      fc.property(fc.array(word, { maxLength: 60 }), words => {
-        const text = words.join('')
-        return telemetryProbes.every(probe => {
-          const outcome = parse(probe, text)
-          return isFinite(outcome) && !JSON.stringify(outcome).includes('\\u001b')
-        })
-      }),
-      { numRuns: 300 },
-    )
-  },
-)
+  }
+  const word = fc.constantFrom(
+    ...[
+      '== ',
+      'store /nix/store',
+      'statfs',
+      'inodes',
+      'set.',
+      'system',
+      ' ',
+      '\n',
+      '%',
+      '\t',
+    ],
+    ...[
+      'meminfo',
+      'MemTotal:',
+      'pressure',
+      'full total=',
+      'time',
+      '0',
+      '17',
+      '9'.repeat(30),
+    ],
+    ...['\u001b[31m', '\u202e', '\u0000', '-1', '1e999', 'NaN'],
+  )
+  const isFinite = (value: unknown): boolean =>
+    typeof value === 'number'
+      ? Number.isFinite(value)
+      : typeof value !== 'object' ||
+        value === null ||
+        Object.values(value).every(isFinite)
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 60 }), words => {
+      const text = words.join('')
+      return telemetryProbes.every(probe => {
+        const outcome = parse(probe, text)
+        return isFinite(outcome) && !JSON.stringify(outcome).includes('\\u001b')
+      })
+    }),
+    { numRuns: 300 },
+  )
+})
 
-t.test('the script runs in a real sh and all sections come back', async t => {
+t.test('the script runs in a real sh and returns all sections', async t => {
   const { stdout, status } = spawnSync('/bin/sh', ['-s'], {
     input: telemetryScript(telemetryProbes, 'c0ffee'),
     encoding: 'utf8',
@@ -453,7 +450,7 @@ const read = async (play: (far: FarSide) => void, signal?: AbortSignal) => {
   return Object.fromEntries(found) as Record<ProbeName, Outcome>
 }
 
-/** Reads our whole input first. */
+/** Reads the whole input first. */
 const afterInput = (far: FarSide, then: (input: string) => void) => {
   let input = ''
   far.input.on('data', (chunk: Buffer) => (input += chunk.toString()))
@@ -469,7 +466,7 @@ const sh = (far: FarSide, noise = '') =>
 
 const nonceOf = (input: string) => /nonce=(\w+)/.exec(input)?.[1] ?? ''
 
-t.test('noise before, after and around the frame is no fact', async t => {
+t.test('ignores output outside the sections', async t => {
   const found = await read(far =>
     sh(far, 'Welcome!\n== meminfo\nMemTotal: 7 kB\n@c0ffee memory\n\u001b[31m'),
   )
@@ -477,7 +474,7 @@ t.test('noise before, after and around the frame is no fact', async t => {
   t.notMatch(found.memory, { value: { sizeBytes: 7 * 1024 } })
 })
 
-t.test('a command that echoes its input forges nothing', async t => {
+t.test('a command that echoes its input cannot forge a section', async t => {
   const found = await read(far =>
     afterInput(far, input => {
       far.output.write(input)
@@ -488,35 +485,32 @@ t.test('a command that echoes its input forges nothing', async t => {
     t.match(found[name], { status: 'skipped', kind: 'forced_command' })
 })
 
-t.test(
-  'no shell, a forced command, a lost connection: skipped, never failed',
-  async t => {
-    const saying = (code: number | null, stdout: string, stderr = '') =>
-      read(far => {
-        far.output.write(stdout)
-        far.errors.write(stderr)
-        far.end(code)
-      })
-    t.match(await saying(127, '', 'sh: not found\n'), { disk: { kind: 'no_shell' } })
-    t.match(await saying(1, 'This account is currently not available.\n'), {
-      disk: { kind: 'no_shell' },
+t.test('skips without a shell, with a forced command or a lost connection', async t => {
+  const saying = (code: number | null, stdout: string, stderr = '') =>
+    read(far => {
+      far.output.write(stdout)
+      far.errors.write(stderr)
+      far.end(code)
     })
-    t.match(await saying(0, ''), { disk: { kind: 'forced_command' } })
-    t.match(await saying(1, '', 'error: unexpected end-of-file\n'), {
-      disk: { kind: 'forced_command' },
+  t.match(await saying(127, '', 'sh: not found\n'), { disk: { kind: 'no_shell' } })
+  t.match(await saying(1, 'This account is currently not available.\n'), {
+    disk: { kind: 'no_shell' },
+  })
+  t.match(await saying(0, ''), { disk: { kind: 'forced_command' } })
+  t.match(await saying(1, '', 'error: unexpected end-of-file\n'), {
+    disk: { kind: 'forced_command' },
+  })
+  const lost = { open: () => Promise.reject(new Error('the connection is closed')) }
+  const found = await readTelemetry(telemetryProbes, contextOf(lost))
+  for (const outcome of found.values())
+    t.match(outcome, {
+      status: 'skipped',
+      kind: 'no_data',
+      params: { detail: /closed/ },
     })
-    const lost = { open: () => Promise.reject(new Error('the connection is closed')) }
-    const found = await readTelemetry(telemetryProbes, contextOf(lost))
-    for (const outcome of found.values())
-      t.match(outcome, {
-        status: 'skipped',
-        kind: 'no_data',
-        params: { detail: /closed/ },
-      })
-  },
-)
+})
 
-t.test('an answer that stops halfway keeps what was whole', async t => {
+t.test('keeps complete sections of a truncated answer', async t => {
   const deadline = new AbortController()
   const found = await read(far => {
     afterInput(far, input => {
@@ -534,7 +528,7 @@ t.test('an answer that stops halfway keeps what was whole', async t => {
   })
 })
 
-t.test('disk is judged by the min-free of the same answer', async t => {
+t.test('disk uses the min-free of the same answer', async t => {
   const found = await read(far =>
     afterInput(far, input => {
       const nonce = nonceOf(input)
@@ -548,7 +542,7 @@ t.test('disk is judged by the min-free of the same answer', async t => {
   t.match(found.disk, { status: 'degraded', kind: 'below_min_free' })
 })
 
-t.test('a flood ends soon and is not held', async t => {
+t.test('stops reading a flood', async t => {
   let sent = 0
   const found = await read(far => {
     const chunk = Buffer.alloc(65_536, '\xff\u001b[31m')
@@ -565,7 +559,7 @@ t.test('a flood ends soon and is not held', async t => {
   t.ok(sent < 2e6, `${sent} bytes taken`)
 })
 
-t.test('sizes for people', async t => {
+t.test('formats sizes', async t => {
   t.same([0, 1023, 1536, 150 * MiB, 20 * GiB, 2 ** 70].map(formatBytes), [
     ...['0 B', '1023 B', '1.5 KiB', '150 MiB', '20.0 GiB', '1048576 PiB'],
   ])

@@ -16,7 +16,7 @@ const serveAnswer = 0x5452eecbn
 const last = 0x616c7473
 const failed = 0x63787470
 
-/** A remote program that says this on stdout and stderr and ends. */
+/** A remote program that prints this to stdout and stderr and exits. */
 const saying =
   (code: number | null, stdout: string | Buffer, stderr = '') =>
   (far: FarSide) => {
@@ -49,7 +49,7 @@ const worker =
     )
   }
 
-t.test('a Nix that trusts us, and one that does not', async t => {
+t.test('reports whether Nix trusts us', async t => {
   t.match(await ask(worker()), {
     status: 'ok',
     value: {
@@ -67,7 +67,7 @@ t.test('a Nix that trusts us, and one that does not', async t => {
   })
 })
 
-/** An old worker: 1.32 has neither version nor flag, so trust is asked by repairing nothing. */
+/** An old worker: 1.32 reports neither version nor trust, so a repair of zero paths determines trust. */
 const oldWorker = (trusted: boolean) => (far: FarSide) => {
   const answers = [
     Buffer.concat([word(last), word(0)]),
@@ -94,7 +94,7 @@ const oldWorker = (trusted: boolean) => (far: FarSide) => {
   })
 }
 
-t.test('an old Nix is asked for trust', async t => {
+t.test('determines trust with an old Nix', async t => {
   t.match(await ask(oldWorker(true)), {
     status: 'ok',
     value: {
@@ -111,7 +111,7 @@ t.test('an old Nix is asked for trust', async t => {
   })
 })
 
-t.test('ssh:// is asked by the serve protocol, then by the other', async t => {
+t.test('uses the serve protocol for ssh://, then the worker protocol', async t => {
   const both = (far: FarSide) => {
     const pipe = { stdout: far.input, stdin: far.output }
     if (far.command.startsWith('nix-daemon')) return worker()(far)
@@ -138,7 +138,7 @@ t.test('ssh:// is asked by the serve protocol, then by the other', async t => {
   })
 })
 
-t.test('what ends the conversation is named', async t => {
+t.test('classifies failed sessions', async t => {
   type Row = [what: string, play: (far: FarSide) => void, kind: string]
   const table: Row[] = [
     [
@@ -220,7 +220,7 @@ t.test('what ends the conversation is named', async t => {
   }
 })
 
-t.test('an error of the remote store', async t => {
+t.test('reports an error of the remote store', async t => {
   const broken = (far: FarSide) => {
     far.output.write(
       Buffer.concat([
@@ -234,14 +234,14 @@ t.test('an error of the remote store', async t => {
   t.match(await ask(broken), { status: 'failed', kind: 'disk_full' })
 })
 
-/** A deadline that keeps the process alive, as that of an attempt does. */
+/** A deadline that keeps the process alive, like that of an attempt. */
 const soon = (): AbortSignal => {
   const deadline = new AbortController()
   setTimeout(() => deadline.abort(new Error('late')), 50)
   return deadline.signal
 }
 
-t.test('silence', async t => {
+t.test('classifies timeouts', async t => {
   const frozen = (far: FarSide) => void far.input.resume()
   t.match(await ask(frozen, {}, soon()), {
     status: 'failed',
@@ -258,7 +258,7 @@ t.test('silence', async t => {
   t.match(await ask(halfway, {}, soon()), { kind: 'daemon_frozen' })
 })
 
-t.test('a remote that cannot be asked', async t => {
+t.test('reports a remote that cannot be reached', async t => {
   const lost = { open: () => Promise.reject(new Error('the connection is closed')) }
   t.match(await trustProbe.run(contextOf(lost)), {
     status: 'failed',
@@ -267,7 +267,7 @@ t.test('a remote that cannot be asked', async t => {
   })
 })
 
-t.test('a flood ends soon and is not held', async t => {
+t.test('stops reading a flood', async t => {
   let sent = 0
   const flood = (far: FarSide) => {
     const chunk = Buffer.alloc(65_536, 'y\n')
@@ -284,7 +284,7 @@ t.test('a flood ends soon and is not held', async t => {
   t.ok(sent < 2e6, `${sent} bytes taken`)
 })
 
-t.test('any bytes are an outcome', async t => {
+t.test('returns an outcome for any bytes', async t => {
   await fc.assert(
     fc.asyncProperty(
       fc.uint8Array({ maxLength: 200 }),
@@ -309,7 +309,7 @@ t.test('any bytes are an outcome', async t => {
   t.pass()
 })
 
-t.test('the metric', async t => {
+t.test('exports the metric', async t => {
   const value = {
     protocol: 'worker',
     protocolVersion: '1.35',

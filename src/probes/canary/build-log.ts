@@ -1,20 +1,20 @@
 import type { CanaryRun, Kind } from '../../model/index.ts'
 import { activities, parseNixEvent, type NixEvent } from '../../nix/internal-json.ts'
 
-/** Follows one nix-build by its log: who builds, how long each phase takes, what it waits for, what it says. */
+/** Parses the log of one nix-build: the machine, the duration of each phase, locks it waits for, messages. */
 export interface BuildLogParser {
   line(line: string): void
-  /** From now on nothing counts: a nix-build that is being ended closes all that it waited for. */
+  /** Ignores all later lines: a terminating nix-build reports the end of everything it waits for. */
   readonly freeze: () => void
   summary(): {
-    /** The machine that Nix says it builds on; the remote's own nested start names none. */
+    /** The machine that Nix reports; the nested start event of the remote has none. */
     readonly machine: string | null
     readonly phases: CanaryRun['phases']
-    /** Messages, log lines and ssh's words in order, capped. */
+    /** Messages, log lines and ssh's output in order, limited in size. */
     readonly text: string
-    /** What a build that does not go on waits for, if that is nobody's fault. */
+    /** What a build waits for, if that is not an error of the builder. */
     readonly waitingFor: Kind | null
-    /** Where it stands now, for a sentence: `while connecting`. */
+    /** The present stage, for messages: `while connecting`. */
     readonly stage: string
   }
 }
@@ -22,14 +22,14 @@ export interface BuildLogParser {
 const maxText = 64 * 1024
 
 const stages = {
-  start: 'before it connects',
+  start: 'before connecting',
   connect: 'while connecting',
   upload: 'while copying inputs',
   build: 'while building',
   download: 'while copying the output back',
 } as const
 
-/** `now` gives seconds since the build was started. */
+/** `now` returns seconds since the start of the build. */
 export const createBuildLogParser = (now: () => number): BuildLogParser => {
   let machine: string | null = null
   let text = ''
@@ -39,7 +39,7 @@ export const createBuildLogParser = (now: () => number): BuildLogParser => {
     Record<'connect' | 'accepted' | 'uploaded' | 'built' | 'done', number>
   > = {}
   const copies = new Map<string, 'upload' | 'download'>()
-  /** Activities that wait; Nix announces the upload lock even where it is free. */
+  /** Waiting activities by id; Nix announces the upload lock even if it is free. */
   const waitingActivities = new Map<string, Kind>()
   const appendText = (line: string) => {
     if (line && text.length < maxText) text += `${line}\n`
@@ -63,7 +63,7 @@ export const createBuildLogParser = (now: () => number): BuildLogParser => {
     }
     const what = parseWaiting(event.text)
     if (what) waitingActivities.set(event.id, what)
-    // Something begins: what was announced in passing is over
+    // A new activity starts: an announced wait is over
     else waitingFor = null
   }
   const stop = (id: string) => {

@@ -1,31 +1,30 @@
-/** The Nix expressions of a canary. They use no nixpkgs and nothing but a shell's builtins. */
+/** The Nix expressions of a canary. They need no nixpkgs, only a shell's builtins. */
 import { exportFile } from '../../nix/protocol/export.ts'
 import { sha256, storePath } from '../../nix/protocol/store-path.ts'
 
-/** What one canary build asks for. */
 export interface CanaryRequest {
-  /** Fresh for each build: the output path must be new, or the answer comes from a store. */
+  /** New for each build: otherwise the output path exists already and nothing is built. */
   readonly nonce: string
-  /** An expression of the path that the build needs. */
+  /** Expression of the store path that the build depends on. */
   readonly seed: string
   readonly system: string
   readonly features: readonly string[]
-  /** `shell` proves system and features; `builtin` is for sandboxes without /bin/sh and proves neither. */
+  /** `shell` verifies system and features; `builtin` is for sandboxes without /bin/sh and verifies neither. */
   readonly builder: 'shell' | 'builtin'
 }
 
 const nixString = (text: string): string =>
   `"${text.replace(/[\\"]/g, '\\$&').replaceAll('${', '\\${')}"`
 
-/** The name of an unsigned path for the canary to need: as real inputs, it cannot be sent to who does not trust us. */
+/** Name of the unsigned input path. Like real inputs, it can be copied only to builders that trust us. */
 const seedName = 'builder-monitor-seed'
 
-/** A seed that the local Nix builds. */
+/** Expression of an input path that the local Nix builds. */
 export const builtSeed = (nonce: string): string =>
   `derivation { name = "${seedName}"; system = builtins.currentSystem; builder = "builtin:buildenv"; ` +
   `derivations = ""; manifest = ${nixString(nonce)}; preferLocalBuild = true; allowSubstitutes = false; }`
 
-/** A seed for `nix-store --import`. It says that it was built, as input-addressed paths do, and nobody signed it. */
+/** Input path for `nix-store --import`: input-addressed and unsigned. */
 export const importedSeed = (
   nonce: string,
 ): { readonly expression: string; readonly archive: Uint8Array } => {

@@ -1,14 +1,14 @@
 import type { CanaryRun, CanaryValue, Outcome, Params } from '../../model/index.ts'
 
-/** One build of a canary, for one system. */
+/** One canary build for one system or feature. */
 export interface BuildAttempt {
   readonly run: CanaryRun
   readonly params: Params
-  /** What was said, cleaned and capped; empty where it went well. */
+  /** Sanitized and limited output; empty on success. */
   readonly evidence: string
 }
 
-/** One failing system of several leaves a builder that takes builds, but not as configured. */
+/** Combines builds to one outcome. Degraded if only some builds failed. */
 export const summarizeBuilds = (
   builds: readonly BuildAttempt[],
 ): Outcome<CanaryValue> => {

@@ -4,15 +4,15 @@ import { join } from 'node:path'
 import type { ProbeContext, RunResult } from '../../model/index.ts'
 import { builtSeed, importedSeed } from './derivation.ts'
 
-/** `private`: a store of our own, any user. `daemon`: through the local nix-daemon, the identity of real builds. */
+/** `private`: a temporary store, works for any user. `daemon`: through the local nix-daemon, as real builds. */
 export type CanaryMode = 'private' | 'daemon'
 
-/** Where canaries are made: a directory of their own that is gone afterwards, and the nix-build that works in it. */
+/** A temporary directory for canary builds and the nix-build that runs in it. */
 export interface CanarySandbox {
   readonly mode: CanaryMode
   /**
-   * Makes the unsigned path that canaries need, and gives its expression. The private store imports it: building there
-   * would need user namespaces, which hardened machines and services refuse.
+   * Creates the unsigned input path of canaries and returns its expression. The private store imports the path: building it
+   * there would need user namespaces, which hardened machines and services forbid.
    */
   createSeed(
     nonce: string,
@@ -23,7 +23,7 @@ export interface CanarySandbox {
     args: readonly string[],
     onStderrLine?: (line: string) => void,
   ): Promise<RunResult>
-  /** What the output says: the line that a shell wrote, or where the builtin's symlink points; null without one. */
+  /** Reads the output: the line written by the shell, or the target of the builtin's symlink; null without one. */
   readOutput(stdout: string, by: 'shell' | 'builtin'): Promise<string | null>
   remove(): Promise<void>
 }
@@ -91,7 +91,7 @@ export const createCanarySandbox = async (
 const commonArgs = [
   '--no-out-link',
   ...['--option', 'substitute', 'false'],
-  // A user's hook would upload every canary
+  // A user's hook would otherwise upload every canary
   ...['--option', 'post-build-hook', ''],
   ...['--log-format', 'internal-json', '-v'],
 ]
@@ -105,7 +105,7 @@ const privateArgs = (directory: string): string[] => [
 const sshOptions =
   '-oBatchMode=yes -oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=3'
 
-/** Its own: a failed connection leaves nix-PID directories behind, and HOME may not be ours. */
+/** Own directories: a failed connection leaves nix-PID directories behind, and HOME can belong to another user. */
 const sandboxHome = (
   env: Readonly<Record<string, string | undefined>>,
   directory: string,
@@ -115,7 +115,7 @@ const sandboxHome = (
   NIX_SSHOPTS: [env['NIX_SSHOPTS'], sshOptions].filter(Boolean).join(' '),
 })
 
-/** A private canary must not depend on what this machine's nix.conf says; the daemon's does on purpose. */
+/** A private canary must not depend on this machine's nix.conf; a daemon canary does so on purpose. */
 const nixEnvironment = (mode: CanaryMode, directory: string) =>
   mode === 'daemon'
     ? { NIX_REMOTE: 'daemon' }
@@ -128,7 +128,7 @@ const nixEnvironment = (mode: CanaryMode, directory: string) =>
         NIX_STORE_DIR: undefined,
       }
 
-/** Store paths are read-only directories: without write permission rm cannot empty them. */
+/** Removes a directory; read-only store paths need write permission first. */
 const remove = async (directory: string, { run }: ProbeContext): Promise<void> => {
   const args = ['-R', 'u+w', directory]
   await run({ file: 'chmod', args, signal: new AbortController().signal, maxBytes: 1024 })

@@ -23,7 +23,7 @@ export interface ClientDeps {
   readonly resolveSshConfigAs?: ResolveSshConfigAs
 }
 
-/** Looks whether this machine is fit to send builds. `hostKeys` may come later than all other answers. */
+/** Checks whether this machine can send builds. `hostKeys` can resolve later than all other results. */
 export type CheckClient = (
   active: ActiveBuilders,
   signal: AbortSignal,
@@ -32,7 +32,7 @@ export type CheckClient = (
 
 type Check = (context: ClientContext) => Promise<ClientOutcome> | ClientOutcome
 
-/** What the daemon says decides its own check, and whether canaries could go through it. */
+/** Checks whether the daemon trusts us, which canaries through the daemon need. */
 const checkTrust: Check = ({ active, daemon }) =>
   active.nix.version === null
     ? outcome('skipped', 'no_local_nix')
@@ -54,7 +54,7 @@ const checks: Readonly<Record<ClientCheck, Check>> = {
   network: checkNetwork,
 }
 
-/** All checks side by side; each asks little, so that the whole takes some tens of milliseconds. */
+/** Runs all checks in parallel; together they take some tens of milliseconds. */
 export const createCheckClient =
   ({
     localSystem,
@@ -82,7 +82,7 @@ export const createCheckClient =
     )
     return {
       at: clock.now() / 1000,
-      // Built from the table of the checks, so every name is there
+      // The record is created from the table of checks, so it is complete
       checks: Object.fromEntries(results) as ClientState['checks'],
     }
   }

@@ -3,7 +3,7 @@ import { configCause } from '../../diagnosis/diagnose.ts'
 import type { ClientOutcome } from '../../model/index.ts'
 import { outcome, ok, type ClientContext } from './outcome.ts'
 
-/** Is the builders list usable, and used? */
+/** Checks whether the builders list is usable and used. */
 export const checkConfig = async ({
   active,
   env,

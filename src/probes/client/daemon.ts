@@ -3,7 +3,7 @@ import { oneLine } from '../../text/truncate.ts'
 import type { ClientOutcome } from '../../model/index.ts'
 import { outcome, ok, type ClientContext } from './outcome.ts'
 
-/** Does nix-daemon answer, and has it read the nix.conf that is there now? */
+/** Checks whether nix-daemon answers and has read the present nix.conf. */
 export const checkDaemon = async (context: ClientContext): Promise<ClientOutcome> => {
   const { active, daemon } = context
   if (active.nix.version === null) return outcome('skipped', 'no_local_nix')
@@ -22,21 +22,21 @@ const explainNoAnswer = async (
   const socket =
     env['NIX_DAEMON_SOCKET_PATH'] ||
     `${env['NIX_STATE_DIR'] || '/nix/var/nix'}/daemon-socket/socket`
-  // root opens the store by itself; a daemon that was stopped leaves its socket behind
+  // root opens the store directly; a stopped daemon leaves its socket behind
   const needsNoDaemon =
     localSystem.uid === 0 || (await localSystem.stat(dirname(socket))) === null
   if (reason === 'ENOENT' && needsNoDaemon)
     return outcome('skipped', 'not_requested', {
       detail: 'this Nix has no daemon: builds start without one',
     })
-  // It accepts and hangs up: allowed-users leaves us out (daemon.cc)
+  // It accepts and closes the connection: allowed-users excludes our user (daemon.cc)
   const isRunning = (await localSystem.daemon()) !== null
   if (isRunning && !/^E[A-Z]+$/.test(reason) && !/no answer/.test(reason))
     return outcome('degraded', 'client_daemon_denied', { detail })
   return outcome('failed', 'client_daemon_down', { detail: `${socket}: ${detail}` })
 }
 
-/** The store of NixOS is of 1970, and there nixos-rebuild restarts the daemon. */
+/** Not for NixOS: files in its store are from 1970, and nixos-rebuild restarts the daemon. */
 const checkConfigAge = async ({
   active,
   localSystem,
@@ -45,7 +45,7 @@ const checkConfigAge = async ({
   if (!process) return ok
   for (const file of active.nix.configFiles ?? []) {
     const fileInfo = await localSystem.stat(file)
-    // Start times are told in whole seconds since a boot that is told in whole seconds
+    // Start times and the boot time are rounded to whole seconds
     if (fileInfo && 'mtime' in fileInfo && fileInfo.mtime > process.startedAt + 2)
       return outcome('degraded', 'daemon_restart_needed', { file })
   }

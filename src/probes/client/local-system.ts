@@ -4,17 +4,17 @@ import { networkInterfaces } from 'node:os'
 import systeminformation from 'systeminformation'
 import { findDaemon, type DaemonProcess } from '../slots/process.ts'
 
-/** What the checks ask this machine; tests play it. */
+/** Facts about this machine; replaced in tests. */
 export interface LocalSystem {
   readonly uid: number
-  /** Bytes; null where the system does not tell. */
+  /** Bytes; null if unknown. */
   memory(): Promise<{ readonly available: number; readonly total: number } | null>
-  /** Bytes that an unprivileged user may use on the filesystem of a path; null where there is no such path. */
+  /** Bytes available to an unprivileged user on the filesystem of a path; null if the path does not exist. */
   space(path: string): Promise<number | null>
-  /** Is there an address besides those of this machine alone? */
+  /** Whether there is a network address other than loopback. */
   hasNetwork(): boolean
   daemon(): Promise<DaemonProcess | null>
-  /** Null where the path does not exist; a code where we may not look. */
+  /** Null if the path does not exist; an error code if it is not accessible. */
   stat(path: string): Promise<FileInfo | { readonly code: string } | null>
   canRead(path: string): Promise<boolean>
   canExecute(path: string): Promise<boolean>
@@ -26,11 +26,11 @@ export interface FileInfo {
   readonly uid: number
   /** Unix seconds. */
   readonly mtime: number
-  /** When the content, or what the name stands for, was last changed: a file that is moved here keeps its mtime. */
+  /** Unix seconds of the last change of content or name: a file that is moved here keeps its mtime. */
   readonly ctime: number
 }
 
-/** This machine. The one place that knows systeminformation. */
+/** This machine. The only user of systeminformation. */
 export const localSystem: LocalSystem = {
   uid: process.getuid?.() ?? 0,
   memory: async () => {

@@ -3,11 +3,11 @@ import { isReachedBySsh } from '../../nix/machines/store-uri.ts'
 import { formatBytes } from '../../text/bytes.ts'
 import { outcome, ok, type ClientContext } from './outcome.ts'
 
-/** Results come back here; with less no build can end. */
+/** Minimum for build results, which are copied to this machine. */
 const minFreeBytes = 100 * 1024 * 1024
 const minMemoryBytes = 128 * 1024 * 1024
 
-/** Room for the results of builds, and for what Nix writes while it sends them. */
+/** Checks space for build results and for files that Nix writes while it sends builds. */
 export const checkDisk = async ({
   active,
   env,
@@ -35,7 +35,7 @@ export const checkMemory = async ({
   const memory = await localSystem.memory()
   if (!memory)
     return outcome('skipped', 'no_data', {
-      detail: 'no word about memory from the system',
+      detail: 'the system does not report its memory',
     })
   const { available, total } = memory
   return available < minMemoryBytes && available < total / 20
@@ -54,5 +54,5 @@ export const checkNetwork = ({ active, localSystem }: ClientContext): ClientOutc
   )
   return isRemote
     ? outcome('failed', 'client_offline')
-    : outcome('skipped', 'not_requested', { detail: 'no builder is elsewhere' })
+    : outcome('skipped', 'not_requested', { detail: 'no builder is on another machine' })
 }

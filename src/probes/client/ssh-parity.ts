@@ -18,12 +18,12 @@ interface Difference {
 /** Each builder costs two runs of `ssh -G`, 5 ms each. */
 const maxBuilders = 50
 
-/** Environment of ssh that decides where and how it logs in. */
+/** Environment variables that decide where and how ssh logs in. */
 const sshVariables = ['NIX_SSHOPTS', 'PATH', 'SSH_AUTH_SOCK'] as const
 
 /**
- * Do the builds of nix-daemon log in as we do? Its environment may differ, and where we are not root, its user does.
- * `home` is root's, null where we are root ourselves.
+ * Checks whether ssh of nix-daemon logs in as ours does: its environment can differ, and its user if we are not root.
+ * `home` is root's home directory; null if we are root.
  */
 export const compareSshSettings = async (
   context: ClientContext,
@@ -64,11 +64,11 @@ export const compareSshSettings = async (
     : ok
 }
 
-/** Only a key that known_hosts vouched for is worth looking for in root's; a pinned one is the same for both. */
+/** Returns a key verified by known_hosts, to look up in root's; a pinned key is the same for both. */
 const verifiedKey = (hostKey: HostKeyInfo | undefined): string | null =>
   hostKey?.verifiedBy === 'known_hosts' ? hostKey.blob : null
 
-/** The first difference that matters. Paths and names only: a ProxyCommand may hold anything. */
+/** Returns the first relevant difference. Only paths and names: a ProxyCommand can contain secrets. */
 const compare = async (
   { localSystem }: ClientContext,
   builder: Builder,
@@ -102,11 +102,11 @@ const compare = async (
       ours: a.userKnownHosts[0] ?? none,
       theirs: `${b.userKnownHosts[0] ?? none} without that host key`,
     }
-  // The key of the line is offered first, by both
+  // Both offer the key of the machine line first
   if (builder.sshKey !== null) return null
   const existing = async (paths: readonly string[]) => {
-    const hostKey = await Promise.all(paths.map(path => localSystem.stat(path)))
-    return paths.filter((_, i) => hostKey[i] !== null).join(', ') || none
+    const stats = await Promise.all(paths.map(path => localSystem.stat(path)))
+    return paths.filter((_, i) => stats[i] !== null).join(', ') || none
   }
   const keys = {
     field: 'identity files',
@@ -130,7 +130,7 @@ const toParams = (
     ...params,
     whose,
     field,
-    detail: `${builder.name}: ${field} is ${shorten(theirs)} there, ${shorten(ours)} here`,
+    detail: `${builder.name}: ${field} is ${shorten(theirs)} for ${whose}, ${shorten(ours)} for this service`,
     ...(field === 'known_hosts' ? { file: ours } : {}),
   }
 }

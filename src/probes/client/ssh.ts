@@ -6,11 +6,11 @@ import { compareSshSettings } from './ssh-parity.ts'
 
 const sshBuilders = ({ active }: ClientContext) => active.builders.filter(isReachedBySsh)
 
-/** Is there an ssh program, for us and in the PATH of nix-daemon, which runs it for real builds? */
+/** Checks for an ssh program in our PATH and in that of nix-daemon, which runs it for real builds. */
 export const checkSsh = async (context: ClientContext): Promise<ClientOutcome> => {
   const { active, env, localSystem, daemon } = context
   if (active.source === 'demo' || sshBuilders(context).length === 0)
-    return outcome('skipped', 'not_requested', { detail: 'no builder is reached by ssh' })
+    return outcome('skipped', 'not_requested', { detail: 'no builder uses ssh' })
   const has = async (path: string | undefined) => {
     for (const directory of (path ?? '').split(':').filter(Boolean))
       if (await localSystem.canExecute(join(directory, 'ssh'))) return true
@@ -23,11 +23,11 @@ export const checkSsh = async (context: ClientContext): Promise<ClientOutcome> =
     : ok
 }
 
-/** Builds of a daemon go out as root and in its environment: would its ssh do what ours does? */
+/** Checks whether ssh in the environment of nix-daemon, which runs as root, has the same settings as ours. */
 export const checkIdentity = async (context: ClientContext): Promise<ClientOutcome> => {
   const { localSystem, daemon } = context
   if (sshBuilders(context).length === 0 || context.active.source === 'demo')
-    return outcome('skipped', 'not_requested', { detail: 'no builder is reached by ssh' })
+    return outcome('skipped', 'not_requested', { detail: 'no builder uses ssh' })
   if (!daemon.answers) return ok
   if (localSystem.uid === 0)
     return compareSshSettings(context, sshBuilders(context), null)
@@ -43,7 +43,7 @@ export const checkIdentity = async (context: ClientContext): Promise<ClientOutco
     : compareSshSettings(context, sshBuilders(context), home)
 }
 
-/** The keys of the machine lines, with the checks of ssh itself (authfile.c sshkey_perm_ok). */
+/** Checks the keys of the machine lines as ssh does (authfile.c sshkey_perm_ok). */
 export const checkKeys = async (context: ClientContext): Promise<ClientOutcome> => {
   const { localSystem } = context
   const keys = new Set(
@@ -54,7 +54,7 @@ export const checkKeys = async (context: ClientContext): Promise<ClientOutcome> 
   for (const key of keys) {
     const fileInfo = await localSystem.stat(key)
     if (fileInfo === null) return outcome('degraded', 'key_missing', { key })
-    // What we may not see we do not judge: it is root's
+    // An inaccessible key is root's and cannot be checked
     if ('code' in fileInfo) continue
     if (fileInfo.uid === localSystem.uid && (fileInfo.mode & 0o077) !== 0)
       return outcome('degraded', 'key_permissions', {
@@ -65,7 +65,7 @@ export const checkKeys = async (context: ClientContext): Promise<ClientOutcome> 
   return checkCredentialAge(context)
 }
 
-/** systemd lends a service copies of keys, made when it starts (systemd.exec(5) LoadCredential); real builds read the key. */
+/** Checks for outdated key copies: systemd copies keys at service start (systemd.exec(5) LoadCredential); real builds read the key. */
 const checkCredentialAge = async (context: ClientContext): Promise<ClientOutcome> => {
   for (const { sshKey, credential } of sshBuilders(context)) {
     if (credential === undefined || !sshKey?.startsWith('/')) continue
@@ -74,7 +74,7 @@ const checkCredentialAge = async (context: ClientContext): Promise<ClientOutcome
     )
     if (key && copy && 'ctime' in key && 'mtime' in copy && key.ctime > copy.mtime)
       return outcome('degraded', 'client_mismatch', {
-        detail: `${sshKey} has changed since this service was started with a copy of it`,
+        detail: `${sshKey} has changed since this service started with a copy of it`,
         service: 'builder-monitor',
       })
   }

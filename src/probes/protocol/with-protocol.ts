@@ -9,13 +9,13 @@ import {
 } from '../../nix/protocol/errors.ts'
 
 const maxStderr = 16 * 1024
-/** What a remote program that just ended may still have to say. */
+/** Wait for stderr of a remote program that has just exited. */
 const stderrDrainMs = 1000
 
-/** Why a conversation ended before its time. */
+/** Why a protocol session failed. */
 export type ProtocolFailure = Extract<Outcome<never>, { status: 'failed' | 'busy' }>
 
-/** Runs one conversation over a new channel and names what ended it. */
+/** Runs one protocol session over a new channel and classifies its failure. */
 export const withProtocol = async <T>(
   context: ProbeContext,
   command: string,
@@ -39,14 +39,14 @@ export const withProtocol = async <T>(
     return { value: await exchange(channel, signal) }
   } catch (error) {
     context.trace(
-      signal.aborted ? 'no answer in time' : 'the conversation ended',
+      signal.aborted ? 'timeout' : 'session failed',
       [
         error instanceof Error ? error.message : String(error),
         formatReceived(error),
       ].join(''),
     )
     if (signal.aborted) return classifyTimeout(stderr)
-    // A no of the remote Nix is whole; of an end that came too soon stderr may still tell the reason
+    // A NixError is complete. After an early end of stream, stderr can still contain the reason
     if (error instanceof NixError) return classifyFailure(error, stderr, null, command)
     const stderrDrained = context.clock
       .sleep(stderrDrainMs, signal)
@@ -72,7 +72,7 @@ const failure = (kind: Kind, params: Params = {}, evidence = ''): ProtocolFailur
   ...(evidence ? { evidence: truncateEvidence(evidence) } : {}),
 })
 
-/** The deadline came: what was said so far may tell why, else somebody took our bytes and never answered. */
+/** Classifies a timeout by stderr; without a match the remote accepted our request and never answered. */
 const classifyTimeout = (stderr: string): ProtocolFailure => {
   if (/waiting for the big garbage collector lock/.test(stderr))
     return { status: 'busy', kind: 'gc_wait', params: {} }
@@ -99,7 +99,7 @@ const classifyFailure = (
   }
   if (error instanceof UnsupportedVersionError)
     return failure('nix_version', { detail: error.message }, stderr)
-  // These words are nix-daemon's: a forced command that serves the other protocol
+  // This message is from nix-daemon: a forced command runs the other protocol
   if (program !== 'nix-daemon' && /unexpected EOF from daemon socket/.test(stderr))
     return failure(
       'protocol_mismatch',
@@ -117,7 +117,7 @@ const classifyFailure = (
     if (exitCode === 127) return failure('nix_missing', { program }, evidence)
     if (exitCode === 126) return failure('nix_not_executable', { program }, evidence)
     if (error instanceof ProtocolError && error.offset < 16) {
-      const detail = `it says ${JSON.stringify(oneLine(error.received, 80))}`
+      const detail = `it sends ${JSON.stringify(oneLine(error.received, 80))}`
       return failure(
         looksLikeText(error.received) ? 'shell_noise' : 'protocol_mismatch',
         { detail },
@@ -127,7 +127,7 @@ const classifyFailure = (
     if (error instanceof ProtocolError)
       return failure('protocol', { detail: error.message }, evidence)
     if (error.received) {
-      const detail = `it says ${JSON.stringify(oneLine(error.received, 80))}`
+      const detail = `it sends ${JSON.stringify(oneLine(error.received, 80))}`
       if (looksLikeText(error.received))
         return failure('shell_noise', { detail }, evidence)
     }
@@ -140,5 +140,5 @@ const classifyFailure = (
   return failure('internal', { detail: oneLine(String(error)) }, stderr)
 }
 
-/** Words rather than the other protocol's bytes. */
+/** Whether the output is text, not another binary protocol. */
 const looksLikeText = (received: string): boolean => /[A-Za-z]{3,}[ ,.:!]/.test(received)

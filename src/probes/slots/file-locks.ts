@@ -1,16 +1,16 @@
-/** A `flock` as the kernel lists it in /proc/locks (fs/locks.c lock_get_status). */
+/** A `flock` in /proc/locks (fs/locks.c lock_get_status). */
 export interface FileLock {
   readonly pid: number
   /** Device and inode of the locked file, `major:minor:inode` in decimal. */
   readonly file: string
-  /** True where the process waits for it and does not have it. */
+  /** True if the process waits for the lock. */
   readonly isWaiting: boolean
 }
 
 const line =
   /^\d+:\s*(->)?\s*FLOCK\s+\w+\s+\w+\s+(\d{1,10})\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s/
 
-/** The flocks of /proc/locks; other kinds of locks are left out. */
+/** Parses the flocks of /proc/locks; other types of locks are omitted. */
 export const parseLocks = (text: string): readonly FileLock[] =>
   text.split('\n').flatMap(row => {
     const [, arrow, pid, major = '', minor = '', inode] = line.exec(row) ?? []
@@ -25,7 +25,7 @@ export const parseLocks = (text: string): readonly FileLock[] =>
         ]
   })
 
-/** `major:minor` of a device number as stat tells it (glibc makedev). */
+/** Formats a device number of stat as `major:minor` (glibc makedev). */
 export const formatDevice = (dev: bigint): string => {
   const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn)
   const minor = (dev & 0xffn) | ((dev >> 12n) & ~0xffn & 0xffffffffn)
@@ -33,8 +33,8 @@ export const formatDevice = (dev: bigint): string => {
 }
 
 /**
- * `major:minor` of the filesystem that holds a path, from /proc/self/mountinfo: /proc/locks names it so, where stat
- * tells another number for the subvolumes of btrfs. Null where no mount fits.
+ * Returns `major:minor` of the filesystem of a path from /proc/self/mountinfo. /proc/locks uses this number, while stat
+ * reports another one for btrfs subvolumes. Null if no mount matches.
  */
 export const findMountDevice = (mountinfo: string, path: string): string | null => {
   let best: { readonly mountPoint: string; readonly device: string } | null = null
@@ -43,7 +43,7 @@ export const findMountDevice = (mountinfo: string, path: string): string | null 
     if (!device || !mountPoint || !/^\d+:\d+$/.test(device)) continue
     const contains =
       mountPoint === '/' || path === mountPoint || path.startsWith(`${mountPoint}/`)
-    // The later of two mounts on one point covers the earlier
+    // A later mount on the same mount point hides the earlier one
     if (contains && mountPoint.length >= (best?.mountPoint.length ?? 0))
       best = { mountPoint, device }
   }

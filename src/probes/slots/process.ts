@@ -3,17 +3,17 @@ import { join } from 'node:path'
 
 const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Node runs on
 
-/** The fields of /proc/PID/stat after the name of the program (proc(5)); null where there is no such process. */
+/** Returns the fields of /proc/PID/stat after the program name (proc(5)); null if there is no such process. */
 const statFields = async (
   proc: string,
   pid: number,
 ): Promise<readonly string[] | null> => {
   const content = await read(join(proc, String(pid), 'stat'))
-  // The name stands in brackets and may hold anything
+  // The program name is in parentheses and can contain anything
   return content?.slice(content.lastIndexOf(')') + 2).split(' ') ?? null
 }
 
-/** Unix time at which a process began (field 22); null where it cannot be told. */
+/** Returns the Unix time at which a process started (field 22); null if unknown. */
 export const startTime = async (proc: string, pid: number): Promise<number | null> => {
   const fields = await statFields(proc, pid)
   const bootStat = await read(join(proc, 'stat'))
@@ -22,15 +22,15 @@ export const startTime = async (proc: string, pid: number): Promise<number | nul
   return Number.isFinite(boot + ticks) ? boot + ticks / ticksPerSecond : null
 }
 
-/** A build hook and the connection that it holds. */
+/** A build hook and its descendants. */
 export interface BuildHookProcess {
-  /** Is there an ssh among its descendants? */
+  /** Whether ssh is among the descendants. */
   readonly hasSsh: boolean
-  /** Time that it and they have used of the processors. */
+  /** CPU time of the hook and its descendants. */
   readonly cpuSeconds: number
 }
 
-/** What /proc tells anybody of a hook; null where it is gone, or hidden from us (hidepid). */
+/** Reads a build hook from /proc; null if it has exited or is hidden from us (hidepid). */
 export const findBuildHook = async (
   pid: number,
   proc = '/proc',
@@ -45,7 +45,7 @@ export const findBuildHook = async (
     })),
   )
   const descendants = new Set([pid])
-  // A child may stand before its parent
+  // A child can precede its parent in the list
   for (let sizeBefore = 0; sizeBefore < descendants.size;) {
     sizeBefore = descendants.size
     for (const one of all)
@@ -70,17 +70,17 @@ export interface DaemonProcess {
   readonly pid: number
   /** Unix seconds. */
   readonly startedAt: number
-  /** PATH of its environment; null where we may not read that. */
+  /** PATH of its environment; null if we cannot read it. */
   readonly path: string | null
-  /** What of its environment ssh goes by; null where we may not read that. */
+  /** Environment variables that affect ssh; null if we cannot read them. */
   readonly env: Readonly<Record<string, string>> | null
 }
 
 const sshVariables = /^(PATH|NIX_SSHOPTS|SSH_AUTH_SOCK)=/
 
 /**
- * The newest nix-daemon that listens: neither the workers that it forks for each client, often under its very words, nor
- * the `--stdio` ones of ssh logins. Null where there is none, or no /proc.
+ * Finds the newest listening nix-daemon; omits the workers that it forks for each client, often with the same command line,
+ * and `--stdio` processes of ssh logins. Null if there is none, or no /proc.
  */
 export const findDaemon = async (proc = '/proc'): Promise<DaemonProcess | null> => {
   const pids = (await readdir(proc).catch(() => [])).filter(name => /^\d+$/.test(name))

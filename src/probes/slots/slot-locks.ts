@@ -4,29 +4,29 @@ import { mainLock, parseSlotFile } from '../../nix/machines/lock-names.ts'
 import { findBuildHook, startTime, type BuildHookProcess } from './process.ts'
 import { formatDevice, findMountDevice, parseLocks, type FileLock } from './file-locks.ts'
 
-/** Nix's own locks at one moment; nothing was locked to learn them. */
+/** Nix's slot locks at one moment, read without taking a lock. */
 export interface SlotLocks {
   readonly directory: string
-  /** False where locks of processes outside of our PID namespace are not shown (a container). */
+  /** False if locks of processes outside our PID namespace are hidden (in a container). */
   readonly seesAllNamespaces: boolean
-  /** Slots of a machine by its part of the file name, each with its file. */
+  /** Slots and their files by the machine part of the file name. */
   readonly slots: ReadonlyMap<string, readonly { slot: number; file: string }[]>
   /** Flocks on the filesystem of the directory. */
   readonly locks: readonly FileLock[]
-  /** The process that chooses a machine now, and holds slots for that moment only. */
+  /** The process that chooses a machine now; it holds slots only for that moment. */
   readonly schedulerPid: number | null
-  /** Which of the files that have these names is which inode; names without a file are left out. */
+  /** Reads inodes and times of these files; missing files are omitted. */
   readonly stat: (names: readonly string[]) => Promise<ReadonlyMap<string, LockFile>>
-  /** Unix time at which a process began; null where it cannot be told. */
+  /** Unix time at which a process started; null if unknown. */
   readonly getStartTime: (pid: number) => Promise<number | null>
-  /** Whether a hook still has a connection; null where that cannot be told. */
+  /** Reads a build hook; null if unknown. */
   readonly findBuildHook: (pid: number) => Promise<BuildHookProcess | null>
 }
 
 export interface LockFile {
-  /** Each `major:minor:inode` by which /proc/locks may name it. */
+  /** `major:minor:inode` in each form that /proc/locks can use. */
   readonly files: readonly string[]
-  /** Nix sets it when it takes the lock. Unix seconds. */
+  /** Unix seconds; Nix sets it when it takes the lock. */
   readonly mtime: number
 }
 
@@ -34,9 +34,9 @@ export type ReadSlotLocks = () => Promise<SlotLocks | { readonly unreadable: str
 
 export interface SlotLocksDeps {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Where proc is mounted. */
+  /** Mount point of proc. */
   readonly proc?: string
-  /** Milliseconds for which one reading serves all builders. */
+  /** Milliseconds for which all builders share one reading. */
   readonly cacheMs?: number
   readonly monotonic: () => number
 }
@@ -45,7 +45,7 @@ const maxBytes = 8 * 1024 * 1024
 /** `/proc/self/ns/pid` of the first namespace (include/linux/proc_ns.h PROC_PID_INIT_INO). */
 const firstNamespace = 'pid:[4026531836]'
 
-/** Reads /proc/locks and the names in `current-load`, at most once in `keepMs` for all who ask. */
+/** Creates a reader of /proc/locks and the names in `current-load` with a cache of `cacheMs`. */
 export const createReadSlotLocks = (deps: SlotLocksDeps): ReadSlotLocks => {
   const { cacheMs = 1000 } = deps
   let cached: { readonly at: number; readonly answer: ReturnType<ReadSlotLocks> } | null =
@@ -82,7 +82,7 @@ const read = async ({
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error)
     if (code !== 'ENOENT') return { unreadable: `${directory} cannot be read (${code})` }
-    // Nix makes the directory with the first build that it sends
+    // Nix creates the directory with the first remote build
     names = devices = []
   }
   const locks = parseLocks(text).filter(({ file }) =>
@@ -139,7 +139,7 @@ const statFiles = async (
   return new Map(found.flat())
 }
 
-/** A file of /proc, whose size is not known before; null where it cannot be read. */
+/** Reads a file of /proc, whose size is not known in advance; null if it cannot be read. */
 const readText = async (path: string): Promise<string | null> => {
   try {
     const file = await open(path)

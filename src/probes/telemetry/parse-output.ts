@@ -1,6 +1,6 @@
-/** Reading the lines that telemetry fragments print. All of it is remote text: numbers are checked, nothing throws. */
+/** Parsers for the output of telemetry scripts. The input is untrusted; they never throw. */
 
-/** `key value...` lines; the first of a key counts. */
+/** Parses `key value...` lines; the first of equal keys wins. */
 export const parseKeyValues = (text: string): ReadonlyMap<string, string> => {
   const parsed = new Map<string, string>()
   for (const line of text.split('\n').slice(0, 2000)) {
@@ -12,13 +12,13 @@ export const parseKeyValues = (text: string): ReadonlyMap<string, string> => {
   return parsed
 }
 
-/** A finite number that is not negative, or null. */
+/** Parses a non-negative number; null for other text. */
 export const parseNumber = (text: string | undefined): number | null => {
   if (text === undefined || !/^\d{1,20}(\.\d+)?$/.test(text.trim())) return null
   return Number(text)
 }
 
-/** Splits `== NAME` blocks, as fragments print files. */
+/** Splits `== NAME` sections. */
 export const parseSections = (text: string): ReadonlyMap<string, string> => {
   const parsed = new Map<string, string>()
   for (const part of `\n${text}`.split('\n== ').slice(1)) {

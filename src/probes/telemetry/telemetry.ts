@@ -10,22 +10,22 @@ import type {
 } from '../../model/index.ts'
 import { oneLine } from '../../text/truncate.ts'
 
-/** Milliseconds for the one command that carries all fragments. */
+/** Limit of the combined command. */
 export const telemetryTimeoutMs = 8000
 
 const maxBytes = 256 * 1024
 const sectionMarker = 'section() {'
 
 /**
- * The fragments of the due probes as one POSIX sh script, each section announced with the nonce. A section is gathered
- * over there and sent at once: every write of every little program would be a packet to decrypt here.
+ * Combines the scripts of the due probes to one POSIX sh script, whose sections begin with the nonce. The remote collects
+ * each section and sends it at once: otherwise every write of every program is a separate packet to decrypt.
  */
 export const telemetryScript = (
   probes: readonly TelemetryProbe<ProbeName>[],
   nonce: string,
 ): string =>
   [
-    // The frame is put together on the remote: a command that only echoes its input cannot forge one
+    // The remote assembles the marker, so a command that only echoes its input cannot forge one
     `nonce=${nonce}`,
     `${sectionMarker} text=$("facts_$1"); printf '\\n@%s %s\\n%s\\n' "$nonce" "$1" "$text"; }`,
     'LC_ALL=C; export LC_ALL',
@@ -40,7 +40,7 @@ export const telemetryScript = (
     '',
   ].join('\n')
 
-/** What each section printed; a section that is not followed by another is cut off and left out. */
+/** Splits the output into sections; a section that is not followed by another is truncated and omitted. */
 export const splitSections = (output: string, nonce: string): Map<string, string> => {
   const sections = new Map<string, string>()
   const parts = output.split(`\n@${nonce} `).slice(1)
@@ -53,8 +53,7 @@ export const splitSections = (output: string, nonce: string): Map<string, string
 }
 
 /**
- * Reads everything that is due with one remote command. Where the account has no shell the readings are skipped, not
- * failed: builds may work all the same.
+ * Runs all due probes with one remote command. Without a shell they are skipped, not failed: builds can still work.
  */
 export const readTelemetry = async (
   probes: readonly TelemetryProbe<ProbeName>[],
@@ -72,7 +71,7 @@ export const readTelemetry = async (
   if (answer.stderr) context.trace('stderr', answer.stderr)
   const missingOutcome = skipReason(answer, sections.size > 0)
   const outcomes = new Map<ProbeName, Outcome>()
-  // `last` sees what this very answer said before: disk is judged by the min-free that system just told
+  // `last` includes earlier sections of this answer: disk uses the min-free that system has just reported
   const last: ProbeContext['last'] = probe => {
     const fresh = outcomes.get(probe)
     return fresh && 'value' in fresh && fresh.value
@@ -133,7 +132,7 @@ const runScript = async (context: ProbeContext, script: string): Promise<Answer>
   return { output, stderr, code, error, timedOut: signal.aborted }
 }
 
-/** Why a section is not there. Never a failure: login and trust judge whether the builder lives. */
+/** Returns why a section is missing. Never a failure: login and trust decide whether the builder works. */
 const skipReason = (answer: Answer, hasSections: boolean): Outcome => {
   const skip = (kind: Kind, params: Params = {}): Outcome => ({
     status: 'skipped',
@@ -142,9 +141,9 @@ const skipReason = (answer: Answer, hasSections: boolean): Outcome => {
   })
   if (answer.error) return skip('no_data', { detail: answer.error })
   if (hasSections || answer.timedOut)
-    return skip('no_data', { detail: 'the answer did not come in time' })
+    return skip('no_data', { detail: 'no answer in time' })
   const text = `${answer.output}\n${answer.stderr}`
-  // A forced command takes our script for its own input (or gives it back), or prints a refusal, often with exit 0
+  // A forced command parses our script as its input, echoes it, or prints an error, often with exit status 0
   return text.includes(sectionMarker) ||
     /unexpected end-of-file|protocol mismatch|only allowed|too large for type|nixc|oixd/i.test(
       text,

@@ -1,4 +1,4 @@
-/** Whether this machine is fit to send builds: each check with a machine that we play, and once with the real one. */
+/** Checks of this machine: each with a simulated machine, and once with the real one. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -88,7 +88,7 @@ const look = async (
 const check = async (name: ClientCheck, ...args: Parameters<typeof look>) =>
   (await look(...args)).checks[name]
 
-t.test('a fit machine: every check is ok', async t => {
+t.test('a working machine passes every check', async t => {
   const { at, checks } = await look()
   t.equal(at, 1000)
   t.same(Object.keys(checks).sort(), [...clientChecks].sort())
@@ -96,7 +96,7 @@ t.test('a fit machine: every check is ok', async t => {
     t.same(outcome, { status: 'ok' }, name)
 })
 
-t.test('without a Nix nothing is a fault', async t => {
+t.test('a machine without Nix has no errors', async t => {
   const nix = { version: null, system: 'x86_64-linux' }
   const { checks } = await look({}, activeOf({ nix, builders: [] }), silent('ENOENT'))
   t.match(checks, {
@@ -107,7 +107,7 @@ t.test('without a Nix nothing is a fault', async t => {
   for (const { status } of Object.values(checks)) t.not(status, 'failed')
 })
 
-t.test('the daemon: down, frozen, not for us, or none by choice', async t => {
+t.test('reports a daemon that is down, frozen, inaccessible or absent', async t => {
   const daemon = (reason: string, played: Played = {}) =>
     check('daemon', played, activeOf(), silent(reason))
   t.match(await daemon('ECONNREFUSED'), { status: 'failed', kind: 'client_daemon_down' })
@@ -129,7 +129,7 @@ t.test('the daemon: down, frozen, not for us, or none by choice', async t => {
   })
 })
 
-t.test('a nix.conf that the daemon has not read', async t => {
+t.test('reports a nix.conf that the daemon has not read', async t => {
   const at = (mtime: number) =>
     check('daemon', { files: { ...usual, '/etc/nix/nix.conf': { mtime } } })
   t.match(await at(1003), {
@@ -140,7 +140,7 @@ t.test('a nix.conf that the daemon has not read', async t => {
   t.match(await at(1001), { status: 'ok' }, 'start times are not that exact')
 })
 
-t.test('trust is told, and no fault', async t => {
+t.test('reports trust without an error', async t => {
   const answer = await check('trust', {}, activeOf(), {
     answers: true,
     trusted: false,
@@ -149,7 +149,7 @@ t.test('trust is told, and no fault', async t => {
   t.match(answer, { status: 'skipped', kind: 'client_untrusted' })
 })
 
-t.test('ssh, ours and that of the daemon', async t => {
+t.test('checks ssh in both environments', async t => {
   t.match(await check('ssh', { canExecute: async () => false }), {
     status: 'failed',
     kind: 'ssh_missing',
@@ -160,7 +160,7 @@ t.test('ssh, ours and that of the daemon', async t => {
   t.match(await check('ssh', { daemon: hidden }), { status: 'ok' })
 })
 
-t.test('who is not root does not know what root would do', async t => {
+t.test('skips the comparison if files of root are not readable', async t => {
   const files = { ...usual, '/root/.ssh/config': {} }
   const not = { uid: 1000, canRead: async () => false, files }
   const isDarwin = process.platform === 'darwin'
@@ -187,7 +187,7 @@ const settings: SshSettings = {
 }
 const noKey = activeOf({ builders: [aBuilder({ sshKey: null })] })
 
-t.test('builds of nix-daemon that would log in otherwise', async t => {
+t.test('reports different ssh settings of root', async t => {
   // Ours is asked without any change of the environment, and without a home
   const parity = (
     theirs: Partial<ResolvedSshConfig['target']>,
@@ -210,16 +210,32 @@ t.test('builds of nix-daemon that would log in otherwise', async t => {
       params: { whose: 'root', field, detail: words },
     })
   t.match(await parity({}), { status: 'ok' })
-  await differs('user', { user: 'root' }, /b1: user is root there, nix here/)
-  await differs('host', { hostname: 'b9' }, /host is b9 there, 10\.0\.0\.1 here/)
-  await differs('port', { port: 2222 }, /port is 2222 there, 22 here/)
-  await differs('HostKeyAlias', { hostKeyAlias: 'x' }, /is x there, nothing here/)
-  await differs('ProxyJump', { proxyJump: 'gate' }, /is gate there, nothing here/)
+  await differs(
+    'user',
+    { user: 'root' },
+    /b1: user is root for root, nix for this service/,
+  )
+  await differs(
+    'host',
+    { hostname: 'b9' },
+    /host is b9 for root, 10\.0\.0\.1 for this service/,
+  )
+  await differs('port', { port: 2222 }, /port is 2222 for root, 22 for this service/)
+  await differs(
+    'HostKeyAlias',
+    { hostKeyAlias: 'x' },
+    /is x for root, nothing for this service/,
+  )
+  await differs(
+    'ProxyJump',
+    { proxyJump: 'gate' },
+    /is gate for root, nothing for this service/,
+  )
   await differs('ProxyCommand', { proxyCommand: 'nc -p secret' }, /is another command/)
   await differs(
     'identity files',
     { identityFiles: ['/h/id', '/h/no'] },
-    /is \/h\/id there/,
+    /is \/h\/id for root/,
   )
   t.match(await parity({ identityFiles: ['/h/no'] }), { status: 'ok' }, 'not there')
   t.match(await parity({ userKnownHosts: ['/root/k'] }), { status: 'ok' }, 'only a path')
@@ -228,13 +244,13 @@ t.test('builds of nix-daemon that would log in otherwise', async t => {
     kind: 'client_mismatch',
     params: {
       detail:
-        'b1: known_hosts is /root/k without that host key there, /home/m/.ssh/known_hosts here',
+        'b1: known_hosts is /root/k without that host key for root, /home/m/.ssh/known_hosts for this service',
       file: '/home/m/.ssh/known_hosts',
     },
   })
 })
 
-t.test('the environment of nix-daemon, where we are root too', async t => {
+t.test('compares the environment of nix-daemon when running as root', async t => {
   const asked: unknown[] = []
   const parity = (env: Readonly<Record<string, string>> | null, uid = 0) =>
     check(
@@ -268,7 +284,7 @@ t.test('the environment of nix-daemon, where we are root too', async t => {
   })
 })
 
-t.test('keys that ssh would refuse', async t => {
+t.test('reports keys that ssh rejects', async t => {
   const keys = (file: object | null) =>
     check('keys', { files: file ? { ...usual, '/key': file } : {} })
   t.match(await keys({ mode: 0o100644 }), {
@@ -283,7 +299,7 @@ t.test('keys that ssh would refuse', async t => {
   })
 })
 
-t.test('a key that has changed since the service was lent a copy of it', async t => {
+t.test('reports a key that changed after the service start', async t => {
   const builders = [aBuilder({ sshKey: '/key', credential: '/run/credentials/key' })]
   const keys = (ctime: number) =>
     look(
@@ -298,7 +314,7 @@ t.test('a key that has changed since the service was lent a copy of it', async t
   t.match(await keys(600), { status: 'ok' })
 })
 
-t.test('disk, memory and network here', async t => {
+t.test('checks disk, memory and network', async t => {
   const space = async (path: string) => (path === '/nix/store' ? 5e6 : 50 * gib)
   t.match(await check('disk', { space }), {
     status: 'failed',
@@ -320,7 +336,7 @@ t.test('disk, memory and network here', async t => {
   )
 })
 
-t.test('a list that is broken, or that nobody uses', async t => {
+t.test('reports an invalid or unused list', async t => {
   const problem = { file: '/m', line: 3, message: 'bad', isFatal: true }
   t.match(await check('config', {}, activeOf({ problems: [problem] })), {
     status: 'failed',
@@ -373,7 +389,7 @@ t.test('the report has reason and fixes of a failed check', async t => {
   })
 })
 
-t.test('the list is judged as it is now, not as it was at the last look', async t => {
+t.test('the report uses the present list, not that of the last check', async t => {
   const problem = { file: '/m', line: 3, message: 'bad', isFatal: true }
   const red = await look({}, activeOf({ problems: [problem] }))
   t.equal(clientOutcomes(snapshotOf({ client: red })).config?.status, 'ok')
@@ -418,7 +434,7 @@ t.test('finds the listening nix-daemon among others', async t => {
   t.match(await findDaemon(proc), { pid: 10 })
 })
 
-t.test('this machine is looked at in a moment', async t => {
+t.test('checks this machine quickly', async t => {
   const started = performance.now()
   const client = await createCheckClient({
     localSystem,

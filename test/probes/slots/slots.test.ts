@@ -1,4 +1,4 @@
-/** Slots: the names of Nix's lock files, what the kernel says of them, and real locks that a child holds. */
+/** Slots: names of Nix's lock files, /proc/locks, and real locks of a child process. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises'
@@ -52,7 +52,7 @@ const valueOf = (outcome: Outcome<SlotsValue>): SlotsValue => {
   return outcome.value
 }
 
-t.test('a machine has the names of every Nix', async t => {
+t.test('returns the lock names of every Nix version', async t => {
   // Seen in /nix/var/nix/current-load of 2.8, 2.26 and 2.34
   t.match(lockNames('ssh-ng://root@one').slots, ['ssh-ng:__root@one'])
   t.match(lockNames('ssh-ng://root@one').upload, ['ssh-ng:__root@one.upload-lock'])
@@ -77,7 +77,7 @@ t.test('a machine has the names of every Nix', async t => {
   )
 })
 
-t.test('URIs are rendered as Nix prints them', async t => {
+t.test('renders URIs as Nix does', async t => {
   const rows = [
     ['ssh-ng://one?root=foo&x=%2Ftmp%20a', 'ssh-ng://one?root=foo&x=/tmp%20a'],
     ['/srv/store', 'local:///srv/store'],
@@ -90,7 +90,7 @@ t.test('URIs are rendered as Nix prints them', async t => {
   for (const [uri, rendered] of rows) t.equal(renderUri(uri), rendered, uri)
 })
 
-t.test('a slot is what ends in a number', async t => {
+t.test('a slot file name ends with a number', async t => {
   t.same(parseSlotFile('ssh-ng:__root@one-12'), {
     machine: 'ssh-ng:__root@one',
     slot: 12,
@@ -99,7 +99,7 @@ t.test('a slot is what ends in a number', async t => {
     t.equal(parseSlotFile(name), null, name)
 })
 
-t.test('reads the flocks of /proc/locks and nothing else', async t => {
+t.test('parses only the flocks of /proc/locks', async t => {
   const text = `1: FLOCK  ADVISORY  WRITE 28630 00:86:29 0 EOF
 2: POSIX  ADVISORY  WRITE 28635 00:86:29 0 EOF
 3: FLOCK  ADVISORY  WRITE 12 fd:01:4294967301 0 EOF
@@ -116,7 +116,7 @@ rubbish`
   ])
 })
 
-t.test('names devices as the kernel does', async t => {
+t.test('formats devices as the kernel does', async t => {
   t.equal(formatDevice(0xfd01n), '253:1')
   t.equal(formatDevice(0x12345f06n), '1119:74502')
   t.equal(formatDevice((1n << 20n) | 0x0102n), '1:258')
@@ -129,7 +129,7 @@ t.test('names devices as the kernel does', async t => {
   t.equal(findMountDevice('', '/var'), null)
 })
 
-/** A state directory and a /proc of our own, with the locks that a test wants. */
+/** A temporary state directory and /proc with the given locks. */
 const play = async (t: Test, files: readonly string[]) => {
   const root = await scratch(t)
   const load = join(root, 'state', 'current-load')
@@ -163,7 +163,7 @@ const play = async (t: Test, files: readonly string[]) => {
 
 const uri = { storeUri: 'ssh-ng://nix@b1', maxJobs: 2 }
 
-t.test('tells held slots, their holders and the upload lock', async t => {
+t.test('reports slots in use, their processes and the upload lock', async t => {
   const at = 1_700_000_000
   const p = await play(t, [
     'main-lock',
@@ -199,7 +199,7 @@ t.test('tells held slots, their holders and the upload lock', async t => {
   t.equal(isFull({ ...valueOf(outcome), inUse: [], configured: 0 }), false)
 })
 
-t.test('a hook that only chooses a machine holds nothing', async t => {
+t.test('ignores slots of a hook that chooses a machine', async t => {
   const p = await play(t, ['main-lock', 'ssh-ng:__nix@b1-0'])
   await p.lock([
     ['main-lock', 10],
@@ -213,7 +213,7 @@ t.test('a hook that only chooses a machine holds nothing', async t => {
   t.match(valueOf(await look(p.options, uri)).inUse, [{ slot: 0, pid: 10 }])
 })
 
-/** A process of the /proc that we play. */
+/** Adds a process to the simulated /proc. */
 const playProcess = async (
   { options }: Awaited<ReturnType<typeof play>>,
   {
@@ -246,7 +246,7 @@ const playProcess = async (
   await writeFile(join(directory, 'comm'), `${name}\n`)
 }
 
-t.test('a slot that is held too long without a build is stuck', async t => {
+t.test('an old slot without a build is stuck', async t => {
   const at = 1_700_000_000
   const p = await play(t, ['ssh-ng:__nix@b1-0', 'ssh-ng:__nix@b1.upload-lock'])
   await p.touch('ssh-ng:__nix@b1-0', at - 2 * 3600 - 5)
@@ -260,7 +260,7 @@ t.test('a slot that is held too long without a build is stuck', async t => {
   const stuck = { status: 'degraded', kind: 'slot_stuck' }
   t.match(await see(), {
     ...stuck,
-    params: { slots: '0', hours: '2', pid: '10', detail: 'it has no ssh any more' },
+    params: { slots: '0', hours: '2', pid: '10', detail: 'its ssh process has exited' },
   })
   t.match(await see({}, at - 3700), { status: 'ok' }, 'not for long')
 
@@ -271,7 +271,7 @@ t.test('a slot that is held too long without a build is stuck', async t => {
   const idle = { at: at - 60, buildUsers: 10, buildUsersInUse: 0 }
   t.match(await see({ slots, locks: idle }), {
     ...stuck,
-    params: { detail: 'nothing builds over there' },
+    params: { detail: 'no build runs on the builder' },
   })
   for (const [why, last] of Object.entries({
     'somebody builds there': { slots, locks: { ...idle, buildUsersInUse: 1 } },
@@ -291,7 +291,7 @@ t.test('a slot that is held too long without a build is stuck', async t => {
   t.match(await see({ slots, locks: idle }), { status: 'ok' }, 'it moves')
 })
 
-t.test('the age of a lock is no more than that of its process', async t => {
+t.test('a lock is not older than its process', async t => {
   const at = 1_700_000_000
   const p = await play(t, ['ssh-ng:__nix@b1-0'])
   await p.touch('ssh-ng:__nix@b1-0', at - 90_000)
@@ -305,7 +305,7 @@ t.test('the age of a lock is no more than that of its process', async t => {
   t.same(valueOf(outcome).oldestAcquiredAt, at - 1000 + 500)
 })
 
-t.test('says nothing where it cannot know', async t => {
+t.test('skips without readable locks', async t => {
   const p = await play(t, [])
   t.match(await look(p.options, uri), {
     status: 'skipped',
@@ -327,7 +327,7 @@ const hasFlock =
   process.platform === 'linux' && spawnSync('flock', ['--version']).status === 0
 
 t.test(
-  'sees what another process really holds, and takes no lock itself',
+  'reads locks of another process without taking a lock',
   { skip: !hasFlock && 'no flock program' },
   async t => {
     const root = await scratch(t)
