@@ -6,25 +6,25 @@ import {
 } from '../../src/exporters/prometheus/families.ts'
 
 const titles: Readonly<Record<Family['group'], string>> = {
-  builder: 'Each builder',
-  fleet: 'The fleet and this machine',
-  monitor: 'The monitor',
-  process: 'Its process',
+  builder: 'Builders',
+  fleet: 'All builders and this machine',
+  monitor: 'Monitor',
+  process: 'Process',
 }
 
-/** docs/metrics.md, made of the table of families (`npm run docs`). */
+/** Renders docs/metrics.md from the table of families. */
 export const metricsDoc = (): string =>
   [
     '# Metrics',
     '',
-    'What `GET /metrics` prints, as Prometheus text or OpenMetrics. Made from `src/exporters/metrics/families.ts` by `npm run docs`.',
+    'Metrics of `GET /metrics`, in Prometheus text format or OpenMetrics. Generated from `src/exporters/prometheus/families.ts` by `npm run docs`.',
     '',
-    '- `builder` is a stable, unique name: the host of the machine line, with more of it only where two lines collide.',
-    '- Values are those of the newest scheduled probe. A scrape asks no builder anything.',
-    '- A measurement older than three intervals of its probe is dropped: a frozen value would fire or hide alerts. The',
-    '  state, counters and timestamps stay until the builder leaves the configuration.',
-    '- Times are Unix timestamps, never ages: `time() - nix_builder_state_change_timestamp_seconds`.',
-    '- Text is never a label: reason, evidence and hint live on the page, in the API and in the log.',
+    '- `builder` is a stable, unique name: the host of the machine line, extended only when two lines have the same host.',
+    '- Values are from the newest scheduled probe. A scrape does not contact any builder.',
+    '- Measurements older than three intervals of their probe are dropped, because they could fire or hide alerts. The',
+    '  state, counters and timestamps remain until the builder is removed from the configuration.',
+    '- Times are Unix timestamps, not ages: `time() - nix_builder_state_change_timestamp_seconds`.',
+    '- Texts (reason, evidence, fix) are not labels; see the status page, the API and the log.',
     ...(Object.keys(titles) as Family['group'][]).flatMap(group => [
       '',
       `## ${titles[group]}`,
@@ -34,13 +34,13 @@ export const metricsDoc = (): string =>
       ...families.filter(family => family.group === group).map(row),
     ]),
     '',
-    '## Not yet',
+    '## Reserved',
     '',
-    'These names are reserved for what later releases can tell:',
+    'Later releases will add these families:',
     '',
-    '| family | waits for |',
+    '| family | requires |',
     '|---|---|',
-    ...reservedFamilies.map(([name, waitsFor]) => `| \`${name}\` | ${waitsFor} |`),
+    ...reservedFamilies.map(([name, feature]) => `| \`${name}\` | ${feature} |`),
     '',
   ].join('\n')
 
