@@ -59,7 +59,7 @@ export const runCommand = async (
   const log = createLog(options.logLevel ?? loaded.config.logLevel, {
     format: options.logFormat ?? loaded.config.logFormat,
     isTerminal: io.isTerminal,
-    withColour: wantsColor(io.isTerminal, io.env),
+    withColor: wantsColor(io.isTerminal, io.env),
     journalStream: io.env['JOURNAL_STREAM'],
   })
   const service = await createService({

@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import type { LogFormat, LogLevel } from './options.ts'
 import { prettyLine } from './pretty.ts'
 
-/** The part of pino's logger that rooms use: an object of fields first, then a constant lower-case message. */
+/** The part of pino's logger that we use: first an object of fields, then a constant lower-case message. */
 export interface Log {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void
@@ -13,32 +13,32 @@ export interface Log {
 }
 
 export interface LogOptions {
-  /** `auto` is pretty on a terminal and JSON elsewhere, as in a service. */
+  /** `auto`: pretty on a terminal, JSON otherwise. */
   readonly format?: LogFormat
   readonly isTerminal?: boolean
-  /** Only pretty lines have colours. */
-  readonly withColour?: boolean
-  /** The environment's JOURNAL_STREAM. */
+  /** Colors for pretty lines. */
+  readonly withColor?: boolean
+  /** JOURNAL_STREAM of the environment. */
   readonly journalStream?: string | undefined
 }
 
-/** Names under which nothing is ever logged, down to this many levels. There is no such field by design. */
-const hidden = ['privateKey', 'passphrase', 'password', 'secret', 'token', 'env']
-const hiddenDepth = 5
+/** Field names that are censored, down to this many levels, as a safeguard: no code logs such fields. */
+const censored = ['privateKey', 'passphrase', 'password', 'secret', 'token', 'env']
+const censoredDepth = 5
 
 /**
- * Lines on standard output, JSON or for people; pino's own levels, ISO times. Where standard output is the stream of the
- * journal, each line begins with its priority as sd-daemon(3) has it, which journald takes off again.
+ * Creates a logger to standard output: pino's levels, ISO times. When standard output is the journal's stream, each line
+ * starts with its priority (sd-daemon(3)), which journald removes.
  */
 export const createLog = (level: LogLevel, options: LogOptions = {}): Log => {
-  const { format = 'json', isTerminal = false, withColour = false } = options
+  const { format = 'json', isTerminal = false, withColor = false } = options
   const isPretty = format === 'pretty' || (format === 'auto' && isTerminal)
   const toJournal = isJournal(options.journalStream)
   const output = pino.destination({ dest: 1, sync: true })
   const write = (line: string) =>
     output.write(
       (toJournal ? priorityOf(line) : '') +
-        (isPretty ? prettyLine(line, withColour) : line),
+        (isPretty ? prettyLine(line, withColor) : line),
     )
   return pino(
     {
@@ -48,8 +48,8 @@ export const createLog = (level: LogLevel, options: LogOptions = {}): Log => {
       formatters: { level: (label: string) => ({ level: label }) },
       serializers: { err: plainError },
       redact: {
-        paths: hidden.flatMap(name =>
-          Array.from({ length: hiddenDepth }, (_, depth) => '*.'.repeat(depth) + name),
+        paths: censored.flatMap(name =>
+          Array.from({ length: censoredDepth }, (_, depth) => '*.'.repeat(depth) + name),
         ),
         censor: '[hidden]',
       },
@@ -58,7 +58,7 @@ export const createLog = (level: LogLevel, options: LogOptions = {}): Log => {
   )
 }
 
-/** Without what hangs on an error besides: Node puts whole command lines and requests there. */
+/** Returns an error without its other properties: Node attaches whole command lines and requests. */
 const plainError = (error: unknown): unknown =>
   error instanceof Error
     ? {
@@ -69,7 +69,7 @@ const plainError = (error: unknown): unknown =>
       }
     : error
 
-/** Whether standard output is the stream that JOURNAL_STREAM names, `device:inode` (systemd.exec(5)): it is inherited by shells that redirect. */
+/** True when standard output is the stream that JOURNAL_STREAM names as `device:inode` (systemd.exec(5)). */
 const isJournal = (journalStream: string | undefined): boolean => {
   if (!journalStream) return false
   try {
@@ -91,7 +91,7 @@ const priorities = new Map([
 const priorityOf = (line: string): string =>
   priorities.get(/^\{"level":"([a-z]+)"/.exec(line)?.[1] ?? '') ?? ''
 
-/** A logger that says nothing. */
+/** A logger that discards everything. */
 export const silentLog: Log = {
   debug: () => undefined,
   info: () => undefined,

@@ -1,7 +1,7 @@
 import { sanitize } from '../text/sanitize.ts'
 
 const escape = String.fromCharCode(27)
-const colours: Readonly<Record<string, number>> = {
+const colors: Readonly<Record<string, number>> = {
   debug: 2,
   info: 32,
   warn: 33,
@@ -10,19 +10,19 @@ const colours: Readonly<Record<string, number>> = {
 const maxValue = 2000
 
 /**
- * A line of JSON of our own log made for people: `TIME LEVEL message key=value ...`. Text from outside loses its control
- * characters, and a line of the log stays one line. What is no JSON is given back clean.
+ * Formats a JSON line of our log for people: `TIME LEVEL message key=value ...`. Sanitizes remote text and keeps it on one
+ * line. Text that is not JSON is returned sanitized.
  */
-export const prettyLine = (json: string, withColour: boolean): string => {
+export const prettyLine = (json: string, withColor: boolean): string => {
   const paint = (code: number, text: string) =>
-    withColour ? `${escape}[${code}m${text}${escape}[0m` : text
+    withColor ? `${escape}[${code}m${text}${escape}[0m` : text
   const fields = parse(json)
   if (!fields) return `${oneLine(json)}\n`
   const { time, level, msg, ...rest } = fields
   const name = textOf(level)
   return `${[
     paint(2, textOf(time)),
-    paint(colours[name] ?? 0, name.toUpperCase().padEnd(5)),
+    paint(colors[name] ?? 0, name.toUpperCase().padEnd(5)),
     textOf(msg),
     ...Object.entries(rest).map(([key, value]) =>
       [paint(2, `${oneLine(key)}=`), wordOf(value)].join(''),
@@ -44,11 +44,11 @@ const oneLine = (text: string): string => sanitize(text, maxValue).replaceAll(/\
 const textOf = (value: unknown): string =>
   oneLine(typeof value === 'string' ? value : JSON.stringify(value ?? ''))
 
-/** Bare where a shell would take it for one word; of an error its message, the stack is for JSON. */
+/** Quotes a value unless a shell would read it as one word. Of an error only the message. */
 const wordOf = (value: unknown): string => {
   const isError = typeof value === 'object' && value !== null && 'stack' in value
-  const told = isError && 'message' in value ? value.message : value
-  const text = textOf(told)
-  if (typeof told !== 'string') return text
+  const printed = isError && 'message' in value ? value.message : value
+  const text = textOf(printed)
+  if (typeof printed !== 'string') return text
   return /^[\w.:/@+,%#-]+$/.test(text) ? text : JSON.stringify(text)
 }

@@ -2,20 +2,20 @@ import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Log } from '../log/log.ts'
 
-/** What outlives a restart, in sections that belong to those who write them. One JSON file. */
+/** State that survives a restart: one JSON file with a section per writer. */
 export interface StateFile {
-  /** The section as it was read at start, unchecked; undefined where there is none. */
+  /** Returns a section as it was read at start, not validated. Undefined when there is none. */
   read(section: string): unknown
-  /** Has the section written before long: within half a minute, or within two seconds if it is news. */
+  /** Schedules the writing of a section: within two seconds when urgent, else within half a minute. */
   write(section: string, value: () => unknown, isUrgent?: boolean): void
-  /** Writes what is not written yet. Never rejects. */
+  /** Writes all scheduled sections now. Never rejects. */
   flush(): Promise<void>
-  /** Tells at once, and at each change, whether the file could be read and written. */
+  /** Calls the listener at once and at each change with whether the file can be read and written. */
   watch(listener: (isWorking: boolean) => void): void
 }
 
 export interface StateFileDeps {
-  /** $STATE_DIRECTORY of systemd (systemd.exec(5)); it exists. */
+  /** An existing directory: systemd's $STATE_DIRECTORY (systemd.exec(5)). */
   readonly directory: string
   readonly log: Log
 }
@@ -26,8 +26,7 @@ const normalDelayMs = 30_000
 const urgentDelayMs = 2000
 
 /**
- * Opens the file. What cannot be read is kept beside it as `state.json.bad`, and a fresh one is begun: the monitor never
- * fails for its memory. Never rejects.
+ * Opens the file. An unreadable file is renamed to `state.json.bad` and a new one is started. Never rejects.
  */
 export const openStateFile = async ({
   directory,
@@ -38,13 +37,13 @@ export const openStateFile = async ({
   let listener: (isWorking: boolean) => void = () => undefined
   const setWorking = (now: boolean) => listener((isWorking = now))
   const sections = await load(path, log).catch(async (error: unknown) => {
-    const kept = await rename(path, `${path}.bad`).then(
+    const badPath = await rename(path, `${path}.bad`).then(
       () => `${path}.bad`,
       () => null,
     )
     log.warn(
-      { path, kept, err: error },
-      'the state file cannot be read: a fresh one is begun',
+      { path, badPath, err: error },
+      'cannot read the state file, starting a new one',
     )
     isWorking = false
     return new Map<string, unknown>()
@@ -65,13 +64,13 @@ export const openStateFile = async ({
           sections: Object.fromEntries(sections),
         }),
       )
-      if (!isWorking) log.info({ path }, 'the state file is written again')
+      if (!isWorking) log.info({ path }, 'state file is writable again')
       setWorking(true)
     } catch (error) {
       if (isWorking)
         log.warn(
           { path, err: error },
-          'the state file cannot be written: since when builders are down is forgotten at a restart',
+          'cannot write the state file: the age of states will be lost at a restart',
         )
       setWorking(false)
     }
@@ -101,7 +100,7 @@ export const openStateFile = async ({
   }
 }
 
-/** A memory that ends with the process, where there is no directory. */
+/** Keeps nothing, when there is no state directory. */
 export const noStateFile: StateFile = {
   read: () => undefined,
   write: () => undefined,
@@ -118,19 +117,19 @@ const load = async (path: string, log: Log): Promise<Map<string, unknown>> => {
     },
   )
   if (size === null) return new Map()
-  if (size > maxBytes) throw new Error(`it has ${size} bytes`)
+  if (size > maxBytes) throw new Error(`too large: ${size} bytes`)
   const read: unknown = JSON.parse(await readFile(path, 'utf8'))
   if (typeof read !== 'object' || read === null || !('sections' in read))
-    throw new Error('it has no sections')
+    throw new Error('no sections')
   const { version, sections } = read as { version?: unknown; sections: unknown }
-  if (version !== formatVersion) throw new Error(`its version is ${String(version)}`)
+  if (version !== formatVersion) throw new Error(`unknown version ${String(version)}`)
   if (typeof sections !== 'object' || sections === null)
-    throw new Error('its sections are none')
+    throw new Error('sections is not an object')
   log.debug({ path, bytes: size }, 'state file read')
   return new Map(Object.entries(sections))
 }
 
-/** All or nothing, a loss of power included: written beside it, synced, renamed over it. */
+/** Replaces the file atomically, also on power loss: writes a draft, syncs it, renames it. */
 const replace = async (path: string, text: string): Promise<void> => {
   const draft = `${path}.new`
   try {

@@ -11,24 +11,24 @@ import {
 } from '../model/index.ts'
 import { redactSecrets } from '../text/redact.ts'
 
-/** One attempt that is being written down. */
+/** The trace of one attempt in progress. */
 export interface Recording {
   readonly trace: Trace
-  /** What was noted; from now on nothing is. */
+  /** Stops recording and returns the lines. */
   end(): string
 }
 
-/** The newest attempt, and the newest that failed, of each probe of each builder. */
+/** Traces of the newest attempt and the newest failed one, per probe and builder. */
 export interface Traces {
   start(): Recording
-  /** Several results may come of one attempt. */
+  /** Stores the trace of an attempt, which may have several results. */
   save(builder: string, results: readonly Result[], recording: Recording): void
   read(builder: string): BuilderTraces
-  /** Forgets all builders but these. */
+  /** Deletes the traces of all other builders. */
   retain(names: ReadonlySet<string>): void
 }
 
-/** Nobody looks: nothing is kept. */
+/** Records nothing. */
 export const noTraces: Traces = {
   start: () => ({ trace: noTrace, end: () => '' }),
   save: () => undefined,
@@ -38,7 +38,7 @@ export const noTraces: Traces = {
 
 export interface TracesDeps {
   readonly clock: Clock
-  /** For one attempt. What is more is left out from the middle: the beginning and the end tell. */
+  /** Limit per attempt. Longer traces lose their middle. */
   readonly maxChars: number
 }
 
@@ -71,10 +71,10 @@ const startRecording = ({ clock, maxChars }: TracesDeps): Recording => {
   const tail: string[] = []
   let headChars = 0
   let tailChars = 0
-  let leftOut = 0
-  let isOver = false
+  let omitted = 0
+  let isEnded = false
   const add = (entry: string) => {
-    if (leftOut === 0 && tail.length === 0 && headChars + entry.length <= maxChars / 2) {
+    if (omitted === 0 && tail.length === 0 && headChars + entry.length <= maxChars / 2) {
       head.push(entry)
       headChars += entry.length + 1
       return
@@ -83,12 +83,12 @@ const startRecording = ({ clock, maxChars }: TracesDeps): Recording => {
     tailChars += entry.length + 1
     while (tailChars > maxChars / 2 && tail.length > 1) {
       tailChars -= tail.shift()!.length + 1
-      leftOut++
+      omitted++
     }
   }
   return {
     trace: (step, detail = '') => {
-      if (isOver) return
+      if (isEnded) return
       const ms = Math.round(clock.monotonic() - started)
       const text = redactSecrets(truncateEvidence(detail, Math.floor(maxChars / 4)))
       const [first = '', ...rest] = text.split('\n')
@@ -96,9 +96,9 @@ const startRecording = ({ clock, maxChars }: TracesDeps): Recording => {
       add(`${`+${ms} ms`.padStart(9)} ${step}${first ? `: ${first}` : ''}${more}`)
     },
     end: () => {
-      isOver = true
-      const gap = leftOut > 0 ? [`          [... ${leftOut} steps left out ...]`] : []
-      // A string of its own: pieces of an answer would keep the whole answer in memory
+      isEnded = true
+      const gap = omitted > 0 ? [`          [... ${omitted} steps omitted ...]`] : []
+      // A copy: a slice would keep the whole response in memory
       return Buffer.from([...head, ...gap, ...tail].join('\n')).toString()
     },
   }

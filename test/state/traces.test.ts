@@ -65,7 +65,7 @@ t.test(
     recording.trace('the last step')
     const text = recording.end()
     t.ok(text.length < 2200, `${text.length} characters`)
-    t.match(text, /the first step[^]*steps left out[^]*the last step$/)
+    t.match(text, /the first step[^]*steps omitted[^]*the last step$/)
   },
 )
 
