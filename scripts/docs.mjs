@@ -1,8 +1,8 @@
 // Writes the files that are generated from the code: config.schema.json, docs/metrics.md, docs/kinds.md, docs/runbooks/,
-// docs/alerts.md, prometheus/*.yml, grafana/builder-monitor.json and docs/nixos.md.
+// docs/alerts.md, the data flow in docs/ARCHITECTURE.md, prometheus/*.yml, grafana/builder-monitor.json and docs/nixos.md.
 // Tests compare them with the code. Run: npm run docs
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -38,6 +38,11 @@ const { dashboardFile } = await import('./generate/dashboard.ts')
 writeFileSync(join(root, 'grafana', 'builder-monitor.json'), dashboardFile())
 for (const rule of alertRules)
   writeFileSync(join(runbooks, `${rule.name}.md`), alertRunbook(rule))
+
+const { dataFlowSvg, withDataFlow } = await import('./generate/data-flow.ts')
+const architecture = join(root, 'docs', 'ARCHITECTURE.md')
+writeFileSync(architecture, withDataFlow(readFileSync(architecture, 'utf8')))
+writeFileSync(join(root, 'docs', 'images', 'data-flow.svg'), dataFlowSvg())
 
 // The options of the NixOS module follow from the schema; rendering them needs Nix
 const options = spawnSync(process.execPath, [join(root, 'scripts', 'nixos-docs.mjs')], {

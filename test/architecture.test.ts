@@ -1,11 +1,18 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import {
+  branches,
+  dataFlowSvg,
+  trunk,
+  withDataFlow,
+} from '../scripts/generate/data-flow.ts'
 import { version } from '../src/version.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const src = join(root, 'src')
+const read = (...path: string[]) => readFileSync(join(root, ...path), 'utf8')
 
 interface Import {
   readonly from: string
@@ -18,7 +25,7 @@ const files = readdirSync(src, { recursive: true })
   .filter(file => file.endsWith('.ts'))
 
 const imports: readonly Import[] = files.flatMap(from => {
-  const text = readFileSync(join(src, from), 'utf8')
+  const text = read('src', from)
   const found = text.matchAll(/^(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'/gm)
   return [...found].map(([, type, to]) => ({
     from,
@@ -26,86 +33,166 @@ const imports: readonly Import[] = files.flatMap(from => {
     isType: type !== undefined,
   }))
 })
+const internal = imports.filter(({ to }) => to.endsWith('.ts'))
 
-const roomOf = (file: string): string => (file.includes('/') ? file.split('/')[0]! : '')
-/** Open to every room. */
-const groundFloor = ['text', 'model', 'log', 'nix', 'diagnosis']
-/** Where rooms meet. */
-const meetingPlaces = ['cli', 'daemon', 'engine', '']
+const folderOf = (file: string): string => (file.includes('/') ? file.split('/')[0]! : '')
 
-t.test('a room imports its own files and the ground floor only', async t => {
-  const strays = imports.filter(({ from, to }) => {
-    if (!to.endsWith('.ts')) return false
-    const [here, there] = [roomOf(from), roomOf(to)]
-    if (here === there || meetingPlaces.includes(here) || groundFloor.includes(there))
-      return false
-    return true
-  })
-  t.same(strays, [])
+/** Each may be imported by every folder, and imports only those before it. */
+const foundations = ['text', 'model', 'log', 'nix', 'diagnosis']
+/** Each imports only foundations. */
+const parts = [
+  'config',
+  'transport',
+  'probes',
+  'schedule',
+  'state',
+  'alerts',
+  'exporters',
+  'demo',
+]
+/** Each connects what is before it. */
+const composition = ['engine', 'daemon', 'cli', '']
+
+const mayImport = (from: string, to: string): boolean => {
+  if (from === to || to === '') return true
+  if (foundations.includes(from))
+    return foundations.slice(0, foundations.indexOf(from)).includes(to)
+  if (foundations.includes(to)) return true
+  if (parts.includes(from)) return false
+  if (from === 'engine') return parts.includes(to) && to !== 'exporters' && to !== 'demo'
+  return (
+    parts.includes(to) || composition.slice(0, composition.indexOf(from)).includes(to)
+  )
+}
+
+t.test('every folder imports only the layers below it, types included', async t => {
+  const forbidden = internal.filter(
+    ({ from, to }) => !mayImport(folderOf(from), folderOf(to)),
+  )
+  t.same(forbidden, [])
+  const known = new Set([...foundations, ...parts, ...composition])
+  t.same(
+    [...new Set(files.map(folderOf))].filter(folder => !known.has(folder)),
+    [],
+  )
 })
 
-t.test('the ground floor imports nothing above it', async t => {
-  const strays = imports.filter(
+t.test('exporters import no other exporter, only the HTTP server they share', async t => {
+  const subfolder = (file: string) => file.split('/').slice(1, -1)[0] ?? ''
+  const forbidden = internal.filter(
     ({ from, to }) =>
-      groundFloor.includes(roomOf(from)) &&
-      to.endsWith('.ts') &&
-      !groundFloor.includes(roomOf(to)) &&
-      true,
+      folderOf(from) === 'exporters' &&
+      folderOf(to) === 'exporters' &&
+      !['', 'http', subfolder(from)].includes(subfolder(to)) &&
+      from !== 'exporters/index.ts',
   )
-  t.same(strays, [])
-  const fromDiagnosis = imports.filter(
-    ({ from, to }) => roomOf(from) === 'nix' && roomOf(to) === 'diagnosis',
-  )
-  t.same(fromDiagnosis, [], 'and nix/ knows nothing of diagnosis')
+  t.same(forbidden, [])
 })
 
-t.test('each npm package has one adaptor', async t => {
-  const users = new Map<string, Set<string>>()
-  for (const { from, to, isType } of imports)
-    if (!isType && !to.endsWith('.ts') && !to.startsWith('node:'))
-      users.set(to, (users.get(to) ?? new Set()).add(from))
-  // The demo plays the other side: its servers are ssh2 servers
-  const fleet = users.get('ssh2') ?? new Set()
-  for (const file of [...fleet]) if (roomOf(file) === 'demo') fleet.delete(file)
-  for (const [name, files] of users)
-    t.equal(files.size, 1, `${name}: ${[...files].join(', ')}`)
-})
-
-t.test('there are no circles', async t => {
+t.test('there are no import cycles, types included', async t => {
   const graph = new Map(files.map(file => [file, [] as string[]]))
-  for (const { from, to, isType } of imports)
-    if (to.endsWith('.ts') && !isType) graph.get(from)?.push(to)
+  for (const { from, to } of internal) graph.get(from)?.push(to)
   const done = new Set<string>()
-  const circles: string[] = []
+  const cycles: string[] = []
   const walk = (file: string, path: readonly string[]) => {
     if (path.includes(file))
-      circles.push([...path.slice(path.indexOf(file)), file].join(' -> '))
+      cycles.push([...path.slice(path.indexOf(file)), file].join(' -> '))
     else if (!done.has(file)) {
       for (const next of graph.get(file) ?? []) walk(next, [...path, file])
       done.add(file)
     }
   }
   for (const file of files) walk(file, [])
-  t.same(circles, [])
+  t.same(cycles, [])
+})
+
+t.test('each npm package is imported by one adapter file', async t => {
+  const users = new Map<string, Set<string>>()
+  for (const { from, to, isType } of imports)
+    if (!isType && !to.endsWith('.ts') && !/^node:|\.json$/.test(to))
+      users.set(to, (users.get(to) ?? new Set()).add(from))
+  // The servers of the demo are ssh2 servers
+  const ssh2 = users.get('ssh2') ?? new Set()
+  for (const file of [...ssh2]) if (folderOf(file) === 'demo') ssh2.delete(file)
+  for (const [name, files] of users)
+    t.equal(files.size, 1, `${name}: ${[...files].join(', ')}`)
 })
 
 t.test('no default exports and no any', async t => {
   for (const file of files) {
-    const text = readFileSync(join(src, file), 'utf8')
+    const text = read('src', file)
     t.notMatch(text, /^export default/m, file)
     t.notMatch(text, /: any[\s,;)\]>=]|<any>|as any\b/, file)
   }
 })
 
-t.test('the map names every room', async t => {
-  const map = readFileSync(join(root, 'docs', 'ARCHITECTURE.md'), 'utf8')
-  for (const room of new Set(files.map(roomOf).filter(Boolean))) t.match(map, `${room}/`)
+t.test('the root of src holds at most three files', async t => {
+  t.same(files.filter(file => folderOf(file) === '').sort(), ['main.ts', 'version.ts'])
+})
+
+/** Tables, and single state machines that are easier to read in one piece. */
+const longFiles = new Set([
+  'exporters/prometheus/families.ts',
+  'diagnosis/kinds/remote.ts',
+  'diagnosis/kinds/client.ts',
+  'diagnosis/classify.ts',
+  'config/schema.ts',
+  'transport/ssh/ssh2.ts',
+  'transport/ssh/dial-ssh2.ts',
+  'engine/monitor.ts',
+  'state/store.ts',
+  'cli/render.ts',
+])
+
+t.test('files have at most 250 lines, except a list', async t => {
+  const lines = (file: string) => read('src', file).split('\n').length - 1
+  t.same(
+    files.filter(file => lines(file) > 250 && !longFiles.has(file)),
+    [],
+  )
+  t.same(
+    [...longFiles].filter(file => !existsSync(join(src, file)) || lines(file) <= 250),
+    [],
+    'the list has no entry too many',
+  )
+})
+
+t.test('docs/ARCHITECTURE.md has one sentence per folder, and no other', async t => {
+  const described = [
+    ...read('docs', 'ARCHITECTURE.md').matchAll(/^\| `([\w/-]+)\/` \|/gm),
+  ]
+    .map(([, folder]) => folder!)
+    .sort()
+  const folders = new Set(files.map(file => dirname(file)).filter(dir => dir !== '.'))
+  t.same(described, [...folders].sort())
+})
+
+t.test('the data flow in docs/ARCHITECTURE.md is that of the code', async t => {
+  const hops = [...trunk, ...branches.flatMap(branch => branch.hops)]
+  for (const { file, name } of hops)
+    t.match(
+      read('src', file),
+      new RegExp(`export const ${name}\\b|^ {2,4}${name}: async`, 'm'),
+      `${file} has ${name}`,
+    )
+  const document = read('docs', 'ARCHITECTURE.md')
+  t.equal(document, withDataFlow(document), 'run npm run docs')
+  t.equal(read('docs', 'images', 'data-flow.svg'), dataFlowSvg(), 'run npm run docs')
+})
+
+t.test('test/ mirrors the folders of src/', async t => {
+  const others = ['lab', 'nixos', 'support', 'fixtures']
+  const folders = readdirSync(join(root, 'test'), { withFileTypes: true })
+    .filter(entry => entry.isDirectory() && !others.includes(entry.name))
+    .map(({ name }) => name)
+  t.same(
+    folders.filter(name => !existsSync(join(src, name))),
+    [],
+  )
 })
 
 t.test('the version is that of package.json', async t => {
-  const { version: published } = JSON.parse(
-    readFileSync(join(root, 'package.json'), 'utf8'),
-  ) as {
+  const { version: published } = JSON.parse(read('package.json')) as {
     version: string
   }
   t.equal(version, published)

@@ -1,25 +1,19 @@
 import {
-  noTrace,
   type ActiveBuilders,
   type Builder,
-  type Connection,
   type HostKeyInfo,
   type Kind,
   type LocalNix,
   type Outcome,
   type Params,
-  type Probe,
-  type ProbeContext,
   type ProbeName,
   type Remote,
   type Result,
   type Snapshot,
-  type Trace,
 } from '../model/index.ts'
 import { findBlockingLock } from '../diagnosis/blocking-lock.ts'
 import { formatMessage } from '../diagnosis/kinds/index.ts'
 import { builderParams } from '../diagnosis/params.ts'
-import { isReachedBySsh } from '../nix/machines/store-uri.ts'
 import { createCanaryProbe } from '../probes/canary.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
 import { directProbe } from '../probes/direct.ts'
@@ -33,11 +27,10 @@ import {
   type StoreDeps,
 } from '../state/store.ts'
 import { noTraces, type Traces } from '../state/traces.ts'
-import { attempt, withParams } from './attempt.ts'
+import { withParams } from './attempt.ts'
 import { createConnections } from './connections.ts'
+import { createProbeRunner } from './probe-runner.ts'
 import type { MonitorPorts } from './system-ports.ts'
-import { checkTelemetryBatch } from './telemetry-batch.ts'
-import { traceRemote, traceRun } from './tracing.ts'
 
 /** What differs between the daemon, which debounces, and `check`, which reports what it sees. */
 export type MonitorHealth = Pick<StoreDeps, 'evaluateHealth' | 'intervals' | 'persisted'>
@@ -102,8 +95,6 @@ export interface Monitor {
   close(): void
 }
 
-const loginTimeoutMs = 20_000
-
 export const createMonitor = (deps: MonitorDeps): Monitor => {
   const { traces = noTraces } = deps
   let active: ActiveBuilders | null = null
@@ -125,81 +116,11 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     stuckAfterSeconds: deps.stuckAfterSeconds,
   })
   const stateOf = (builder: Builder) => store.read().builders.get(builder.name)
-
-  const contextFor = (
-    builder: Builder,
-    remote: Remote,
-    signal: AbortSignal,
-    trace: Trace,
-  ): ProbeContext => ({
-    builder,
-    remote: trace === noTrace ? remote : traceRemote(remote, trace),
-    run: trace === noTrace ? ports.run : traceRun(ports.run, trace),
-    clock,
-    signal,
-    trace,
-    nix: nix(),
-    last: probe => lastValue(stateOf(builder), probe),
-  })
-
-  const runProbe = async <P extends ProbeName>(
-    builder: Builder,
-    probe: Probe<P>,
-    remote: Remote,
-    signal: AbortSignal,
-  ): Promise<Result> => {
-    const recording = traces.start()
-    const result = await attempt<unknown>({
-      probe: probe.name,
-      timeoutMs: probe.timeoutMs,
-      params: builderParams(builder),
-      clock,
-      signal,
-      run: deadline => probe.run(contextFor(builder, remote, deadline, recording.trace)),
-    })
-    traces.save(builder.name, [result], recording)
-    return result
-  }
-
-  const dial = async (
-    builder: Builder,
-    signal: AbortSignal,
-  ): Promise<{ readonly login: Result; readonly connection: Connection | null }> => {
-    let connection: Connection | null = null
-    let isFinished = false
-    const recording = traces.start()
-    const login = await attempt({
-      probe: 'login',
-      timeoutMs: loginTimeoutMs,
-      params: builderParams(builder),
-      clock,
-      signal,
-      run: async deadline => {
-        if (!isReachedBySsh(builder))
-          return { status: 'skipped', kind: 'not_ssh_store', params: {} }
-        const dialResult = await ports.dial(builder, deadline, recording.trace)
-        // A dial that ignores its deadline must not leave an open connection
-        if (isFinished) dialResult.connection?.close()
-        else connection = dialResult.connection
-        return dialResult.outcome
-      },
-    })
-    isFinished = true
-    traces.save(builder.name, [login], recording)
-    return { login, connection }
-  }
-
-  const notAttempted = (
-    status: 'skipped' | 'busy',
-    builder: Builder,
-    probe: ProbeName,
-    kind: Kind,
-    params: Params = {},
-  ): Result => ({
-    probe,
-    outcome: { status, kind, params: { ...builderParams(builder), ...params } },
-    at: now(),
-    durationSeconds: 0,
+  const { dial, runProbe, runTelemetry, notAttempted } = createProbeRunner({
+    ports,
+    nix,
+    traces,
+    last: (builder, probe) => lastValue(stateOf(builder), probe),
   })
 
   /** A build that timed out may have waited for a lock on the builder. Returns the result with that cause. */
@@ -255,10 +176,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
       const due = telemetryProbes.filter(({ name }) => names.includes(name))
       const remote = connections.get(builder)
       if (!remote || due.length === 0) return
-      const recording = traces.start()
-      const context = contextFor(builder, remote, signal, recording.trace)
-      const results = await checkTelemetryBatch(builder, due, context)
-      traces.save(builder.name, results, recording)
+      const results = await runTelemetry(builder, due, remote, signal)
       if (!signal.aborted) store.record(builder, results)
     },
 
