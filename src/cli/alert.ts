@@ -1,7 +1,7 @@
 import type { TestDelivery } from '../alerts/delivery/send-test-alert.ts'
 import { requestDaemon, resolveControlSocket } from './control-socket.ts'
 import { UsageError, type Io } from './terminal.ts'
-import { createPaint } from './render.ts'
+import { createPaint } from './paint.ts'
 
 /** Requests to receivers run in parallel, 10 s each at most; a webhook gets two, firing and resolved. */
 const timeoutMs = 30_000

@@ -2,9 +2,9 @@ import type { ActiveBuilders, Builder, Problem } from '../model/index.ts'
 import { createRun } from '../transport/run.ts'
 import type { Io } from './terminal.ts'
 import { readLocalBuilders } from '../engine/local-builders.ts'
-import { createPaint, type Paint } from './render.ts'
+import { createPaint, type Paint } from './paint.ts'
 
-/** The active builders as Nix would see them. Exit 0, or 1 where something about the list is wrong. */
+/** Prints the active builders as Nix reads them. Returns 1 if the list has errors. */
 export const buildersCommand = async (
   { json }: { readonly json: boolean },
   io: Io,
@@ -18,7 +18,7 @@ export const buildersCommand = async (
   return active.problems.length > 0 ? 1 : 0
 }
 
-/** The object of the contract: no more and no less. */
+/** Returns the JSON output, whose fields are a contract. */
 export const buildersJson = ({ source, builders, problems }: ActiveBuilders) => ({
   source,
   builders: builders.map(builder => ({
@@ -44,12 +44,12 @@ export const buildersJson = ({ source, builders, problems }: ActiveBuilders) => 
 const buildersText = (active: ActiveBuilders, paint: Paint): string => {
   const source =
     active.source === 'nix'
-      ? `as Nix ${active.nix.version ?? ''} tells`
-      : "read from Nix's files, since Nix does not tell"
+      ? `as reported by Nix ${active.nix.version ?? ''}`
+      : "read from Nix's files, because Nix did not report them"
   const { length } = active.builders
   const headline =
     length === 0
-      ? `No builders are configured (${source}). Looked at: ${active.files.join(', ')}`
+      ? `No builders are configured (${source}). Read: ${active.files.join(', ')}`
       : `${length} ${length === 1 ? 'builder' : 'builders'} (${source})`
   return `${[paint.bold(headline), ...active.problems.map(p => problemLine(p, paint)), ...active.builders.map(b => builderLines(b, paint))].join('\n')}\n`
 }

@@ -22,7 +22,8 @@ import { exitCodes } from './exit-codes.ts'
 import { UsageError, type Io } from './terminal.ts'
 import { closestMatch } from '../text/closest-match.ts'
 import { readLocalBuilders } from '../engine/local-builders.ts'
-import { createPaint, renderReport } from './render.ts'
+import { createPaint } from './paint.ts'
+import { renderReport } from './render.ts'
 import { withTraces } from './traces.ts'
 
 export interface CheckOptions {

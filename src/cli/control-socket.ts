@@ -4,17 +4,17 @@ import { UsageError, type Io } from './terminal.ts'
 
 const maxResponseBytes = 64 * 1024 * 1024
 
-/** The socket that `--socket` names, or the usual one. Throws UsageError where there is no usual one. */
+/** Returns the path of `--socket`, or the default. Throws UsageError if there is no default. */
 export const resolveControlSocket = (option: string | undefined, io: Io): string => {
   if (option !== undefined) return option
   const socket = defaultControlSocket(io.env, process.getuid?.() ?? 0)
   if (socket) return socket
   throw new UsageError(
-    'there is no runtime directory to look for the daemon in; name its socket with --socket',
+    'no runtime directory for the control socket of the daemon; use --socket',
   )
 }
 
-/** Asks the running daemon. Rejects with UsageError where it cannot be reached, or says too much or nothing. */
+/** Sends a request to the running daemon. Rejects with UsageError if the daemon is unreachable, or its response too long or late. */
 export const requestDaemon = (
   socketPath: string,
   method: 'GET' | 'POST',
@@ -30,18 +30,18 @@ export const requestDaemon = (
         response.on('data', (text: string) => {
           body += text
           if (body.length > maxResponseBytes)
-            daemonRequest.destroy(new Error('the answer is too long'))
+            daemonRequest.destroy(new Error('the response is too long'))
         })
         response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
       },
     )
     daemonRequest.on('timeout', () =>
-      daemonRequest.destroy(new Error('no answer in time')),
+      daemonRequest.destroy(new Error('no response in time')),
     )
     daemonRequest.on('error', (error: NodeJS.ErrnoException) =>
       reject(
         new UsageError(
-          `the daemon cannot be reached at ${socketPath} (${error.code ?? error.message}); is it running? systemctl status builder-monitor`,
+          `cannot reach the daemon at ${socketPath} (${error.code ?? error.message}). Is it running? systemctl status builder-monitor`,
         ),
       ),
     )

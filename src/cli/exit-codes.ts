@@ -1,6 +1,6 @@
 import type { State } from '../model/index.ts'
 
-/** What `check` and `status` exit with, as monitoring plugins do (monitoring-plugins.org, guidelines). */
+/** Exit codes of `check` and `status`, as in the guidelines of monitoring plugins (monitoring-plugins.org). */
 export const exitCodes: Readonly<Record<State, number>> = {
   healthy: 0,
   degraded: 1,

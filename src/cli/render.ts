@@ -1,65 +1,8 @@
-import { styleText } from 'node:util'
-import {
-  probeNames,
-  type CanaryRun,
-  type Fix,
-  type ProbeName,
-  type ProbeValues,
-  type State,
-} from '../model/index.ts'
+import { probeNames, type Fix, type ProbeName } from '../model/index.ts'
 import { formatFix } from '../diagnosis/kinds/index.ts'
-import { earliestExpiry, formatIsoTime } from '../diagnosis/notices.ts'
 import type { BuilderReport, ProbeReport, Report } from '../diagnosis/report.ts'
-import { formatBytes } from '../text/bytes.ts'
-import { wantsColor, type Io } from './terminal.ts'
-
-/** Paints text, or leaves it as it is. */
-export interface Paint {
-  readonly state: (state: State, text: string) => string
-  readonly status: (status: ProbeReport['status'], text: string) => string
-  readonly dim: (text: string) => string
-  readonly bold: (text: string) => string
-}
-
-type Style = Parameters<typeof styleText>[0]
-/** Colors regardless of what standard output is: `createPaint` decides. */
-const style = (format: Style) => (text: string) =>
-  styleText(format, text, { validateStream: false })
-const [red, green, yellow, blue] = [
-  style('red'),
-  style('green'),
-  style('yellow'),
-  style('blue'),
-]
-const [dim, bold] = [style('dim'), style('bold')]
-
-const plain: Paint = {
-  state: (_, t) => t,
-  status: (_, t) => t,
-  dim: t => t,
-  bold: t => t,
-}
-
-const colored: Paint = {
-  state: (state, text) =>
-    ({
-      healthy: green,
-      degraded: yellow,
-      down: red,
-      unknown: blue,
-      asleep: dim,
-      drained: dim,
-    })[state](text),
-  status: (status, text) =>
-    ({ ok: green, degraded: yellow, failed: red, busy: blue, skipped: dim })[status](
-      text,
-    ),
-  dim,
-  bold,
-}
-
-export const createPaint = (isTerminal: boolean, env: Io['env']): Paint =>
-  wantsColor(isTerminal, env) ? colored : plain
+import { describeValue, formatSeconds } from './describe-value.ts'
+import type { Paint } from './paint.ts'
 
 const stateSymbols = {
   healthy: '✔',
@@ -77,8 +20,8 @@ const statusSymbols = {
   skipped: '·',
 } as const
 
-/** The headline: how many can take work, and what is wrong with the first that cannot. */
-export const headline = (report: Report): string => {
+/** Returns how many builders are available, and the cause of the first that is not. */
+const headline = (report: Report): string => {
   const count = report.builders.length
   const fatal = report.problems.find(({ isFatal }) => isFatal)
   if (count === 0 && fatal)
@@ -90,24 +33,24 @@ export const headline = (report: Report): string => {
   const worst =
     report.builders.find(b => b.state === 'down') ?? report.builders.find(b => b.cause)
   const noun = count === 1 ? 'builder' : 'builders'
-  const representative = `${available} of ${count} ${noun} can take work.`
-  if (!worst?.cause) return representative
+  const summary = `${available} of ${count} ${noun} available.`
+  if (!worst?.cause) return summary
   const group = findSharedCause(report, worst.name)
   return group
-    ? `${representative} ${group.builders.length} hang on ${group.scope}: ${worst.cause.reason}.`
-    : `${representative} ${worst.name}: ${worst.cause.reason}.`
+    ? `${summary} ${group.builders.length} affected by ${group.scope}: ${worst.cause.reason}.`
+    : `${summary} ${worst.name}: ${worst.cause.reason}.`
 }
 
 const findSharedCause = ({ sharedCauses }: Report, name: string) =>
   sharedCauses.find(({ builders }) => builders.includes(name))
 
-/** Who of those that are shown tells the cause that this one shares; null where it shares none. */
+/** Returns the shown builder whose section has the cause that this one shares; null if it shares none. */
 const groupRepresentative = (report: Report, name: string): string | null => {
   const names = findSharedCause(report, name)?.builders ?? []
   return names.find(one => report.builders.some(builder => builder.name === one)) ?? null
 }
 
-/** The whole report for people: headline, problems, then a ladder for each builder. */
+/** Renders the report for a terminal: headline, problems, and the probes of each builder. */
 export const renderReport = (report: Report, paint: Paint): string =>
   [
     paint.bold(headline(report)),
@@ -122,7 +65,7 @@ export const renderReport = (report: Report, paint: Paint): string =>
     ...renderFindings(report.findings, paint),
   ].join('\n')
 
-/** `first` is the builder that tells a shared cause for all. */
+/** `representative` is the builder whose section has the shared cause. */
 const renderBuilder = (
   builder: BuilderReport,
   representative: string | null,
@@ -130,7 +73,7 @@ const renderBuilder = (
 ): string => {
   const unverifiedNote =
     builder.state === 'healthy' && !builder.verified
-      ? paint.dim(' (not proven by a build)')
+      ? paint.dim(' (not verified by a build)')
       : ''
   const title = paint.state(
     builder.state,
@@ -146,21 +89,21 @@ const renderBuilder = (
   const { cause } = builder
   if (cause && representative !== null && representative !== builder.name)
     lines.push(
-      `    ${paint.bold('why')}   the same cause as ${representative} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
+      `    ${paint.bold('cause')}  same cause as ${representative} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
     )
   else if (cause) {
     lines.push(
-      `    ${paint.bold('why')}   ${cause.reason} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
+      `    ${paint.bold('cause')}  ${cause.reason} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
     )
     lines.push(...renderFixes(cause.fixes, builder.name, paint))
-    lines.push(`    ${paint.bold('see')}   ${cause.reproduce}`)
+    lines.push(`    ${paint.bold('test')}   ${cause.reproduce}`)
     if (cause.evidence)
       for (const line of cause.evidence.split('\n').slice(0, 8))
         lines.push(`    ${paint.dim(`| ${line.slice(0, 200)}`)}`)
   }
   for (const notice of builder.notices)
     lines.push(
-      `    ${paint.bold('note')}  ${notice.reason} ${paint.dim(`[${notice.kind}]`)}`,
+      `    ${paint.bold('note')}   ${notice.reason} ${paint.dim(`[${notice.kind}]`)}`,
     )
   return `${lines.join('\n')}\n`
 }
@@ -169,10 +112,10 @@ const renderBuilder = (
 const renderFixes = (fixes: readonly Fix[], builder: string, paint: Paint): string[] =>
   fixes.map(
     (fix, i) =>
-      `    ${paint.bold(i === 0 ? 'fix ' : '    ')}  ${formatFix(fix, builder)}`,
+      `    ${paint.bold(i === 0 ? 'fix' : '   ')}    ${formatFix(fix, builder)}`,
   )
 
-/** Only what is wrong here: that this machine is well is no news. */
+/** Renders the failed checks of this machine. */
 const renderClient = ({ checks }: Report['client'], paint: Paint): string[] => {
   const failing = Object.entries(checks).filter(
     ([, { status }]) => status === 'failed' || status === 'degraded',
@@ -182,13 +125,13 @@ const renderClient = ({ checks }: Report['client'], paint: Paint): string[] => {
     paint.bold('This machine'),
     ...failing.flatMap(([name, { status, reason = '', fixes = [] }]) => [
       `  ${paint.status(status, `${statusSymbols[status]} ${name.padEnd(7)}`)} ${reason}`,
-      ...renderFixes(fixes, '', paint),
+      ...renderFixes(fixes, 'the builder', paint),
     ]),
     '',
   ]
 }
 
-/** At most this many; --json has them all. */
+/** Findings that are shown; --json has all. */
 const maxFindings = 12
 
 const renderFindings = (findings: Report['findings'], paint: Paint): string[] => {
@@ -200,7 +143,7 @@ const renderFindings = (findings: Report['findings'], paint: Paint): string[] =>
       .slice(0, maxFindings)
       .flatMap(({ builder, rule, message, fix }) => [
         `  ${builder === undefined ? '' : `${builder}: `}${message} ${paint.dim(`[${rule}]`)}`,
-        ...fix.split('\n').map(line => `    ${paint.bold('write')} ${line}`),
+        ...fix.split('\n').map(line => `    ${paint.bold('write')}  ${line}`),
       ]),
     ...(remaining > 0
       ? [paint.dim(`  and ${remaining} more: builder-monitor check --json`)]
@@ -214,57 +157,4 @@ const renderProbe = (name: ProbeName, probe: ProbeReport, paint: Paint): string 
   const text =
     probe.status === 'ok' ? describeValue(name, probe.value) : (probe.reason ?? '')
   return `  ${paint.status(probe.status, `${statusSymbols[probe.status]} ${name.padEnd(7)}`)} ${duration.padStart(7)}  ${paint.status(probe.status, probe.status === 'ok' ? '' : `${probe.status}: `)}${text}`
-}
-
-const formatSeconds = (value: number): string =>
-  value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`
-
-/** A few words about a good result. */
-const describeValue = (name: ProbeName, value: unknown): string => {
-  // The report carries the value of the probe that it names
-  const text = describers[name] as (value: unknown) => string
-  return value === undefined || value === null ? '' : text(value)
-}
-
-const describers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string } = {
-  login: v =>
-    `${v.via ?? 'ssh'}, host key ${describeHostKeyCheck(v.hostKey)}${v.transport === 'openssh' ? ', through OpenSSH' : ''}${describeValidity(v)}`,
-  trust: v =>
-    `Nix ${v.nixVersion ?? 'of unknown version'}, ${v.trusted === null ? 'trust not told' : 'trusted'}, ${v.protocol} protocol ${v.protocolVersion}`,
-  system: v =>
-    `${v.systems.join(' ')}; features ${v.features.slice(0, 8).join(' ') || 'none'}; max-jobs ${v.maxJobs ?? '?'}`,
-  disk: ({ store, minFree }) => {
-    const limit =
-      minFree === 0 ? ', min-free off' : `, min-free ${formatBytes(minFree ?? 0)}`
-    return `${formatBytes(store.availableBytes)} free on ${store.path}${minFree === null ? '' : limit}`
-  },
-  memory: v =>
-    `${formatBytes(v.availableBytes ?? 0)} of ${formatBytes(v.sizeBytes ?? 0)} available`,
-  locks: ({ gcLockHolder, buildUsersInUse, buildUsers }) =>
-    `${buildUsersInUse}${buildUsers === null ? '' : ` of ${buildUsers}`} build users taken${gcLockHolder ? `, the garbage collector runs (process ${gcLockHolder.pid})` : ''}`,
-  canary: v => v.runs.map(describeCanaryRun).join('; '),
-  direct: v => v.runs.map(describeCanaryRun).join('; '),
-  slots: v =>
-    `${v.inUse.length} of ${v.configured} held by this machine${v.upload.queue.length ? `, ${v.upload.queue.length} waiting to upload` : ''}${v.seesAllNamespaces ? '' : ' (as far as this container shows)'}`,
-}
-
-const describeCanaryRun = (run: CanaryRun): string => {
-  const limitation = run.systemVerified
-    ? ''
-    : ' (no /bin/sh in its sandbox: system not proven)'
-  return `${run.system}${run.feature ? ` with ${run.feature}` : ''} built by ${run.builtBy ?? '?'} in ${formatSeconds(run.durationSeconds)}${limitation}`
-}
-
-const describeHostKeyCheck = (hostKey: { verifiedBy: string } | null): string =>
-  hostKey
-    ? hostKey.verifiedBy === 'none'
-      ? 'not verified'
-      : `verified by ${hostKey.verifiedBy}`
-    : 'verified by ssh'
-
-const describeValidity = ({ certificates }: ProbeValues['login']): string => {
-  const representative = earliestExpiry(certificates)
-  return representative
-    ? `, certificate valid until ${formatIsoTime(representative.validUntil)}`
-    : ''
 }

@@ -3,7 +3,8 @@ import type { Report } from '../diagnosis/report.ts'
 import { requestDaemon, resolveControlSocket } from './control-socket.ts'
 import { exitCodes } from './exit-codes.ts'
 import { UsageError, type Io } from './terminal.ts'
-import { createPaint, renderReport } from './render.ts'
+import { createPaint } from './paint.ts'
+import { renderReport } from './render.ts'
 
 const timeoutMs = 5000
 

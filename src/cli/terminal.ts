@@ -1,19 +1,19 @@
-/** What a command needs of the terminal, so that tests can hold it. */
+/** The terminal and the environment of a command, replaceable in tests. */
 export interface Io {
   readonly out: (text: string) => void
   readonly err: (text: string) => void
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Colours and a live look only on a terminal. */
+  /** Whether standard output is a terminal. */
   readonly isTerminal: boolean
   /** Fires on SIGINT and SIGTERM. */
   readonly signal: AbortSignal
 }
 
-/** A sentence for the user that ends the command with exit code 3 (or what the command's contract says). */
+/** An error that the user can correct. Its message is printed, and the command exits with 3. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** Colours only on a terminal, and never with NO_COLOR (no-color.org). */
+/** Returns whether to use colors: on a terminal, unless NO_COLOR is set (no-color.org). */
 export const wantsColor = (isTerminal: boolean, env: Io['env']): boolean =>
   isTerminal && !env['NO_COLOR'] && env['TERM'] !== 'dumb'

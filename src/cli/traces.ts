@@ -2,7 +2,7 @@ import type { ProbeReport, Report } from '../diagnosis/report.ts'
 import { probeNames, type ProbeName } from '../model/index.ts'
 import type { Traces } from '../state/traces.ts'
 
-/** The report with what was noted of each attempt; rungs that were not tried have nothing. */
+/** Adds the trace of each attempt to the report. Probes that did not run have none. */
 export const withTraces = (report: Report, traces: Traces): Report => ({
   ...report,
   builders: report.builders.map(builder => {

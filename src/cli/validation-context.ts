@@ -2,7 +2,7 @@ import { alertNames } from '../alerts/rules.ts'
 import type { ValidationContext } from '../config/config.ts'
 import { cronError } from '../schedule/cron.ts'
 
-/** What the configuration is checked with. */
+/** Validators that src/config gets from other folders. */
 export const validationContext: ValidationContext = {
   validateCron: cronError,
   alertNames,

@@ -186,7 +186,7 @@ t.test('demo shows every state, replies to status and stops on SIGTERM', async t
   demo.child.kill('SIGTERM')
   t.match(await demo.ended, { code: 0 })
   t.ok(Date.now() - stopping < 5000, 'within five seconds')
-  t.match(await run(['status'], env), { code: 3, stderr: /cannot be reached/ })
+  t.match(await run(['status'], env), { code: 3, stderr: /cannot reach the daemon/ })
 })
 
 t.test(

@@ -1,0 +1,55 @@
+import type { CanaryRun, ProbeName, ProbeValues } from '../model/index.ts'
+import { earliestExpiry, formatIsoTime } from '../diagnosis/notices.ts'
+import { formatBytes } from '../text/bytes.ts'
+
+/** Describes the value of a successful result in a few words. */
+export const describeValue = (name: ProbeName, value: unknown): string => {
+  // The value belongs to the probe of that name
+  const describe = describers[name] as (value: unknown) => string
+  return value === undefined || value === null ? '' : describe(value)
+}
+
+const describers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string } = {
+  login: v =>
+    `${v.via ?? 'ssh'}, host key ${describeHostKeyCheck(v.hostKey)}${v.transport === 'openssh' ? ', through OpenSSH' : ''}${describeValidity(v)}`,
+  trust: v =>
+    `Nix ${v.nixVersion ?? 'of unknown version'}, ${v.trusted === null ? 'trust unknown' : 'trusted'}, ${v.protocol} protocol ${v.protocolVersion}`,
+  system: v =>
+    `${v.systems.join(' ')}; features ${v.features.slice(0, 8).join(' ') || 'none'}; max-jobs ${v.maxJobs ?? '?'}`,
+  disk: ({ store, minFree }) => {
+    const limit =
+      minFree === 0 ? ', min-free off' : `, min-free ${formatBytes(minFree ?? 0)}`
+    return `${formatBytes(store.availableBytes)} free on ${store.path}${minFree === null ? '' : limit}`
+  },
+  memory: v =>
+    `${formatBytes(v.availableBytes ?? 0)} of ${formatBytes(v.sizeBytes ?? 0)} available`,
+  locks: ({ gcLockHolder, buildUsersInUse, buildUsers }) =>
+    `${buildUsersInUse}${buildUsers === null ? '' : ` of ${buildUsers}`} build users in use${gcLockHolder ? `, the garbage collector runs (process ${gcLockHolder.pid})` : ''}`,
+  canary: v => v.runs.map(describeCanaryRun).join('; '),
+  direct: v => v.runs.map(describeCanaryRun).join('; '),
+  slots: v =>
+    `${v.inUse.length} of ${v.configured} in use by this machine${v.upload.queue.length ? `, ${v.upload.queue.length} waiting to upload` : ''}${v.seesAllNamespaces ? '' : ' (as far as this container can see)'}`,
+}
+
+const describeCanaryRun = (run: CanaryRun): string => {
+  const limitation = run.systemVerified
+    ? ''
+    : ' (no /bin/sh in its sandbox: system not verified)'
+  return `${run.system}${run.feature ? ` with ${run.feature}` : ''} built by ${run.builtBy ?? '?'} in ${formatSeconds(run.durationSeconds)}${limitation}`
+}
+
+const describeHostKeyCheck = (hostKey: { verifiedBy: string } | null): string =>
+  hostKey
+    ? hostKey.verifiedBy === 'none'
+      ? 'not verified'
+      : `verified by ${hostKey.verifiedBy}`
+    : 'verified by ssh'
+
+const describeValidity = ({ certificates }: ProbeValues['login']): string => {
+  const first = earliestExpiry(certificates)
+  return first ? `, certificate valid until ${formatIsoTime(first.validUntil)}` : ''
+}
+
+/** Formats seconds as `85 ms` or `1.3 s`. */
+export const formatSeconds = (value: number): string =>
+  value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`
