@@ -101,13 +101,13 @@ const validateNames = ({
   webhooks,
 }: AlertingConfig): readonly string[] => {
   const usedNames = new Set<string>()
-  const named = [
+  const names = [
     ...alertmanagers.map(
       (receiver, i) => [`/alerting/alertmanagers/${i}`, receiver.name] as const,
     ),
     ...webhooks.map((receiver, i) => [`/alerting/webhooks/${i}`, receiver.name] as const),
   ]
-  return named.flatMap(([path, name]) => {
+  return names.flatMap(([path, name]) => {
     if (name === undefined) return []
     if (usedNames.has(name))
       return [`${path}/name: another receiver has the name ${name}`]

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, type FileHandle } from 'node:fs/promises'
 
 const maxBytes = 1024 * 1024
 
@@ -13,16 +13,10 @@ export const readBoundedFile = async (
     try {
       const stats = await file.stat()
       if (stats.isDirectory()) return { error: 'is a directory' }
-      const buffer = Buffer.alloc(maxBytes + 1)
-      let length = 0
-      while (length < buffer.length) {
-        const { bytesRead } = await file.read(buffer, length, buffer.length - length)
-        if (bytesRead === 0) break
-        length += bytesRead
-      }
-      return length > maxBytes
+      const bytes = await readUpTo(file, maxBytes + 1)
+      return bytes.length > maxBytes
         ? { error: 'is larger than 1 MiB' }
-        : { text: buffer.toString('utf8', 0, length) }
+        : { text: bytes.toString('utf8') }
     } finally {
       await file.close()
     }
@@ -33,4 +27,16 @@ export const readBoundedFile = async (
       return { error: `cannot be read by this user (${code})` }
     return { error: `cannot be read (${code})` }
   }
+}
+
+/** Reads at most `maxBytes` from the start of a file, whose size need not be known. */
+export const readUpTo = async (file: FileHandle, maxBytes: number): Promise<Buffer> => {
+  const buffer = Buffer.alloc(maxBytes)
+  let length = 0
+  while (length < maxBytes) {
+    const { bytesRead } = await file.read(buffer, length, maxBytes - length)
+    if (bytesRead === 0) break
+    length += bytesRead
+  }
+  return buffer.subarray(0, length)
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
+import { readUpTo } from './bounded-file.ts'
 
 const maxBytes = 1024 * 1024
 
@@ -14,13 +15,7 @@ export const digestFiles = async (paths: readonly string[]): Promise<string> => 
     try {
       const file = await open(path, 'r')
       try {
-        const { buffer, bytesRead } = await file.read(
-          Buffer.alloc(maxBytes),
-          0,
-          maxBytes,
-          0,
-        )
-        hash.update(buffer.subarray(0, bytesRead))
+        hash.update(await readUpTo(file, maxBytes))
       } finally {
         await file.close()
       }

@@ -12,17 +12,17 @@ export const atLeast = (
   minor: number,
   patch = 0,
 ): boolean => {
-  const wanted = [major, minor, patch]
-  const given = numbers(version)
-  if (!given) return true
-  const at = wanted.findIndex((n, i) => n !== (given[i] ?? 0))
-  return at < 0 || (given[at] ?? 0) > (wanted[at] ?? 0)
+  const minimum = [major, minor, patch]
+  const actual = parseVersion(version)
+  if (!actual) return true
+  const at = minimum.findIndex((n, i) => n !== (actual[i] ?? 0))
+  return at < 0 || (actual[at] ?? 0) > (minimum[at] ?? 0)
 }
 
 /** Lix forked from Nix 2.18 and numbers its minor versions from 90. */
 export const isLix = (version: string | null): boolean => {
-  const given = numbers(version)
-  return given !== null && given[0] === 2 && (given[1] ?? 0) >= 90
+  const actual = parseVersion(version)
+  return actual !== null && actual[0] === 2 && (actual[1] ?? 0) >= 90
 }
 
 /** Syntax that a version of Nix accepts. Sources: machines.cc, store-reference.cc and config.cc at each release tag. */
@@ -87,5 +87,5 @@ export const dialectOf = (version: string | null): NixDialect => {
   }
 }
 
-const numbers = (version: string | null): readonly number[] | null =>
+const parseVersion = (version: string | null): readonly number[] | null =>
   version && /^\d/.test(version) ? (version.match(/\d+/g) ?? []).map(Number) : null

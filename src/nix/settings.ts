@@ -5,10 +5,10 @@ export type Settings = ReadonlyMap<string, unknown>
 
 /** Parses the JSON of `nix config show --json` or `nix show-config --json` (2.4 to 2.36); null for other input. Never throws. */
 export const readSettings = (json: string): Settings | null => {
-  const all = parseJson(json)
-  if (!isObject(all)) return null
+  const parsed = parseJson(json)
+  if (!isObject(parsed)) return null
   return new Map(
-    Object.entries(all).flatMap(([name, entry]) =>
+    Object.entries(parsed).flatMap(([name, entry]) =>
       isObject(entry) && 'value' in entry ? [[name, entry['value']] as const] : [],
     ),
   )

@@ -107,12 +107,14 @@ const buildAll = async (
   const builds: BuildAttempt[] = []
   const systems = builder.systems.length ? builder.systems : [context.nix.system]
   const features = testsFeatures ? builder.supportedFeatures : []
-  const wanted: BuildTarget[] = [
+  const targets: BuildTarget[] = [
     ...systems.map(system => ({ system })),
     ...features.map(feature => ({ system: systems[0] ?? context.nix.system, feature })),
   ]
-  for (const one of wanted) {
-    builds.push(await buildOne(sandbox, context, { nonce, seed: seed.expression }, one))
+  for (const target of targets) {
+    builds.push(
+      await buildOne(sandbox, context, { nonce, seed: seed.expression }, target),
+    )
     if (context.signal.aborted) break
   }
   return summarizeBuilds(builds)
@@ -131,12 +133,12 @@ const buildOne = async (
   sandbox: CanarySandbox,
   context: ProbeContext,
   common: CommonRequest,
-  wanted: BuildTarget,
+  target: BuildTarget,
 ): Promise<BuildAttempt> => {
-  const shell = await attemptBuild(sandbox, context, common, wanted, 'shell')
+  const shell = await attemptBuild(sandbox, context, common, target, 'shell')
   const noShell = /executing '\/bin\/sh': No such file or directory/.test(shell.evidence)
   return noShell && !context.signal.aborted
-    ? attemptBuild(sandbox, context, common, wanted, 'builtin')
+    ? attemptBuild(sandbox, context, common, target, 'builtin')
     : shell
 }
 

@@ -132,7 +132,7 @@ const parseDf = (line: string, lines: readonly string[]): Space | null => {
   const blocks = /\s(\d{1,16})\s+\d+\s+(\d{1,16})\s+\d+%\s/.exec(line)
   if (!blocks || Number(blocks[1]) === 0) return null
   const inodes = lines
-    .map(other => /^inodes .*?%\s+\d+\s+(\d+)\s+\d+%\s/.exec(other)?.[1])
+    .map(otherLine => /^inodes .*?%\s+\d+\s+(\d+)\s+\d+%\s/.exec(otherLine)?.[1])
     .find(Boolean)
   return {
     availableBytes: Number(blocks[2]) * 1024,

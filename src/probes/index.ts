@@ -55,10 +55,10 @@ const noTrends: Trends = {}
 
 /** Returns the numbers of a result that sparklines show. */
 export const extractTrends = ({ probe, outcome }: Result): Trends => {
-  const one = telemetryProbes.find(({ name }) => name === probe)
+  const telemetryProbe = telemetryProbes.find(({ name }) => name === probe)
   const value = 'value' in outcome ? outcome.value : undefined
   // A result of a probe has a value of that probe; TypeScript loses this relation in the list
-  return one && value !== undefined && value !== null
-    ? (one.trends?.(value as ProbeValues[ProbeName]) ?? noTrends)
+  return telemetryProbe && value !== undefined && value !== null
+    ? (telemetryProbe.trends?.(value as ProbeValues[ProbeName]) ?? noTrends)
     : noTrends
 }

@@ -33,16 +33,16 @@ done
 true
 `,
   parse: (output, context) => {
-    const found = parseSections(output)
-    const clock = parseKeyValues(found.get('clock') ?? '')
+    const sections = parseSections(output)
+    const clock = parseKeyValues(sections.get('clock') ?? '')
     const now = parseNumber(clock.get('now'))
     if (now === null) return noData
     const lockHolders = new Map(
-      parseLocks(found.get('locks') ?? '').flatMap(({ file, pid, isWaiting }) =>
+      parseLocks(sections.get('locks') ?? '').flatMap(({ file, pid, isWaiting }) =>
         isWaiting ? [] : [[file, pid] as const],
       ),
     )
-    const files = lockFiles(found.get('files') ?? '', found.get('mounts') ?? '')
+    const files = lockFiles(sections.get('files') ?? '', sections.get('mounts') ?? '')
     const holderOf = ({ names }: LockFile) =>
       names.map(name => lockHolders.get(name)).find(pid => pid !== undefined)
     const pid = files
@@ -61,7 +61,7 @@ true
           : {
               pid,
               ...parseProcess(
-                found.get(`process ${pid}`),
+                sections.get(`process ${pid}`),
                 now,
                 parseNumber(clock.get('btime')),
               ),
@@ -113,7 +113,7 @@ const lockFiles = (text: string, mounts: string): readonly LockFile[] =>
       formatDevice(BigInt(device)),
       findMountDevice(mounts, path) ?? [],
     ].flat()
-    return [{ path, names: devices.map(each => `${each}:${inode}`) }]
+    return [{ path, names: devices.map(device => `${device}:${inode}`) }]
   })
 
 const ticksPerSecond = 100

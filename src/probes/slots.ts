@@ -132,7 +132,7 @@ const toOutcome = (
     kind: 'slot_stuck',
     value,
     params: {
-      slots: stuck.map(one => one.slot.slot).join(', '),
+      slots: stuck.map(entry => entry.slot.slot).join(', '),
       hours: String(Math.floor((context.now - slot.since) / 3600)),
       pid: String(slot.pid),
       detail: reason,

@@ -87,13 +87,13 @@ export const readNixFiles = async (
 
 /** Returns the default of `builders` (globals.cc): NIX_REMOTE_SYSTEMS or the machines file. */
 export const defaultBuilders = (env: Env, dialect: NixDialect): SettingAssignment => {
-  const listed = env['NIX_REMOTE_SYSTEMS']
-  if (listed === undefined)
+  const list = env['NIX_REMOTE_SYSTEMS']
+  if (list === undefined)
     return {
       value: `@${join(env['NIX_CONF_DIR'] || '/etc/nix', 'machines')}`,
       origin: { file: 'builders setting', line: 1 },
     }
-  const paths = listed.split(':').filter(path => path !== '')
+  const paths = list.split(':').filter(path => path !== '')
   return {
     value: paths.map(path => `@${path}`).join(dialect.joinsByNewline ? '\n' : ' '),
     origin: { file: 'NIX_REMOTE_SYSTEMS', line: 1 },
@@ -106,19 +106,19 @@ export const isMissing = (code: string): boolean =>
 
 /** Returns the user's files in increasing priority. */
 const userFiles = (env: Env, dialect: NixDialect): readonly string[] => {
-  const listed = env['NIX_USER_CONF_FILES']
-  if (listed !== undefined) return split(listed).reverse()
+  const list = env['NIX_USER_CONF_FILES']
+  if (list !== undefined) return split(list).reverse()
   const home = env['XDG_CONFIG_HOME'] || (env['HOME'] && join(env['HOME'], '.config'))
-  const own =
+  const homeDirs =
     dialect.configHome && env['NIX_CONFIG_HOME']
       ? [env['NIX_CONFIG_HOME']]
       : home
         ? [join(home, 'nix')]
         : []
-  const shared = split(env['XDG_CONFIG_DIRS'] || '/etc/xdg').map(path =>
+  const sharedDirs = split(env['XDG_CONFIG_DIRS'] || '/etc/xdg').map(path =>
     join(path, 'nix'),
   )
-  return [...own, ...shared].map(path => join(path, 'nix.conf')).reverse()
+  return [...homeDirs, ...sharedDirs].map(path => join(path, 'nix.conf')).reverse()
 }
 
 const split = (list: string): string[] => list.split(':').filter(path => path !== '')

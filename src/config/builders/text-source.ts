@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Problem } from '../../model/index.ts'
 import { redactSecrets } from '../../text/redact.ts'
+import { readUpTo } from '../bounded-file.ts'
 
 /**
  * Reads at most `maxBytes` + 1 bytes of a text file; the additional byte shows that the file is longer. Rejects with an
@@ -62,14 +63,7 @@ export const readTextFile: ReadFile = async (path, maxBytes) => {
   const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
   const file = await open(path, flags)
   try {
-    const buffer = Buffer.alloc(maxBytes + 1)
-    let length = 0
-    while (length < buffer.length) {
-      const { bytesRead } = await file.read(buffer, length, buffer.length - length)
-      if (bytesRead === 0) break
-      length += bytesRead
-    }
-    return buffer.toString('utf8', 0, length)
+    return (await readUpTo(file, maxBytes + 1)).toString('utf8')
   } finally {
     await file.close()
   }

@@ -168,12 +168,12 @@ const createSource = (stream: Readable, signal: AbortSignal) => {
     take: async (count: number): Promise<Buffer> => {
       while (bufferedBytes < count) await readChunk()
       const [first] = chunks
-      const all =
+      const buffer =
         chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks)
-      chunks = all.length > count ? [all.subarray(count)] : []
+      chunks = buffer.length > count ? [buffer.subarray(count)] : []
       bufferedBytes -= count
       consumedBytes += count
-      return all.subarray(0, count)
+      return buffer.subarray(0, count)
     },
     /** Waits until there is enough to recognize another program's output, or until the stream ends. */
     fillHead: async (): Promise<void> => {

@@ -61,19 +61,19 @@ export const createBuildLogParser = (now: () => number): BuildLogParser => {
       times.built ??= now()
       stage = 'download'
     }
-    const what = parseWaiting(event.text)
-    if (what) waitingActivities.set(event.id, what)
+    const kind = parseWaiting(event.text)
+    if (kind) waitingActivities.set(event.id, kind)
     // A new activity starts: an announced wait is over
     else waitingFor = null
   }
   const stop = (id: string) => {
     waitingActivities.delete(id)
-    const what = copies.get(id)
-    if (what === 'upload') {
+    const direction = copies.get(id)
+    if (direction === 'upload') {
       times.uploaded ??= now()
       stage = 'build'
     }
-    if (what === 'download') times.done ??= now()
+    if (direction === 'download') times.done ??= now()
   }
   let isFrozen = false
   return {

@@ -88,8 +88,8 @@ const compare = async (
     },
     { field: 'ProxyJump', ours: a.proxyJump ?? none, theirs: b.proxyJump ?? none },
   ]
-  const plain = fields.find(one => one.ours !== one.theirs)
-  if (plain) return plain
+  const firstDifference = fields.find(candidate => candidate.ours !== candidate.theirs)
+  if (firstDifference) return firstDifference
   if (a.proxyCommand !== b.proxyCommand)
     return {
       field: 'ProxyCommand',

@@ -35,10 +35,10 @@ export const findBuildHook = async (
   pid: number,
   proc = '/proc',
 ): Promise<BuildHookProcess | null> => {
-  const own = await statFields(proc, pid)
-  if (!own) return null
+  const hookStat = await statFields(proc, pid)
+  if (!hookStat) return null
   const names = (await readdir(proc).catch(() => [])).filter(name => /^\d+$/.test(name))
-  const all = await Promise.all(
+  const processes = await Promise.all(
     names.map(async name => ({
       pid: Number(name),
       fields: (await statFields(proc, Number(name))) ?? [],
@@ -48,12 +48,12 @@ export const findBuildHook = async (
   // A child can precede its parent in the list
   for (let sizeBefore = 0; sizeBefore < descendants.size;) {
     sizeBefore = descendants.size
-    for (const one of all)
-      if (descendants.has(Number(one.fields[1]))) descendants.add(one.pid)
+    for (const entry of processes)
+      if (descendants.has(Number(entry.fields[1]))) descendants.add(entry.pid)
   }
-  const family = all.filter(one => descendants.has(one.pid))
+  const family = processes.filter(entry => descendants.has(entry.pid))
   const programs = await Promise.all(
-    family.map(one => read(join(proc, String(one.pid), 'comm'))),
+    family.map(entry => read(join(proc, String(entry.pid), 'comm'))),
   )
   const ticks = family.reduce(
     (sum, { fields }) => sum + Number(fields[11] ?? 0) + Number(fields[12] ?? 0),
@@ -84,7 +84,7 @@ const sshVariables = /^(PATH|NIX_SSHOPTS|SSH_AUTH_SOCK)=/
  */
 export const findDaemon = async (proc = '/proc'): Promise<DaemonProcess | null> => {
   const pids = (await readdir(proc).catch(() => [])).filter(name => /^\d+$/.test(name))
-  const found = await Promise.all(
+  const daemons = await Promise.all(
     pids.map(async pid => {
       const name = await read(join(proc, pid, 'comm'))
       if (!/^(?:nix-daemon|nix|determinate-nixd|lix-daemon)\n?$/.test(name ?? ''))
@@ -107,8 +107,10 @@ export const findDaemon = async (proc = '/proc'): Promise<DaemonProcess | null> 
       return [{ pid: Number(pid), parent, startedAt, path: env?.['PATH'] ?? null, env }]
     }),
   )
-  const all = found.flat()
-  const listeners = all.filter(({ parent }) => !all.some(({ pid }) => pid === parent))
+  const processes = daemons.flat()
+  const listeners = processes.filter(
+    ({ parent }) => !processes.some(({ pid }) => pid === parent),
+  )
   const [newest] = listeners.sort((a, b) => b.startedAt - a.startedAt)
   return newest
     ? { pid: newest.pid, startedAt: newest.startedAt, path: newest.path, env: newest.env }

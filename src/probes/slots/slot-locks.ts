@@ -111,11 +111,11 @@ const read = async ({
 const slotsByMachine = (names: readonly string[]): SlotLocks['slots'] => {
   const slots = new Map<string, { slot: number; file: string }[]>()
   for (const file of names) {
-    const found = parseSlotFile(file)
-    if (!found) continue
-    const known = slots.get(found.machine)
-    if (known) known.push({ slot: found.slot, file })
-    else slots.set(found.machine, [{ slot: found.slot, file }])
+    const parsed = parseSlotFile(file)
+    if (!parsed) continue
+    const machineSlots = slots.get(parsed.machine)
+    if (machineSlots) machineSlots.push({ slot: parsed.slot, file })
+    else slots.set(parsed.machine, [{ slot: parsed.slot, file }])
   }
   return slots
 }
@@ -125,7 +125,7 @@ const statFiles = async (
   names: readonly string[],
   devices: readonly string[],
 ): Promise<ReadonlyMap<string, LockFile>> => {
-  const found = await Promise.all(
+  const parsed = await Promise.all(
     names.map(async (name): Promise<(readonly [string, LockFile])[]> => {
       try {
         const { ino, mtimeMs } = await stat(join(directory, name), { bigint: true })
@@ -136,7 +136,7 @@ const statFiles = async (
       }
     }),
   )
-  return new Map(found.flat())
+  return new Map(parsed.flat())
 }
 
 /** Reads a file of /proc, whose size is not known in advance; null if it cannot be read. */

@@ -41,12 +41,14 @@ export const confirmWithOpenssh = async (
     signal,
   )
   trace(attempt.loggedIn ? 'OpenSSH logs in' : 'OpenSSH cannot log in', attempt.stderr)
-  const knownValue: LoginValue = failure.value ?? buildLoginValue(login)
+  const previousValue: LoginValue = failure.value ?? buildLoginValue(login)
   const value = {
-    ...knownValue,
+    ...previousValue,
     certificates: [
-      ...knownValue.certificates,
-      ...attempt.hostCertificates.map(one => toCertificateInfo(one, 'sshd')),
+      ...previousValue.certificates,
+      ...attempt.hostCertificates.map(certificate =>
+        toCertificateInfo(certificate, 'sshd'),
+      ),
     ],
   }
   if (attempt.loggedIn) {
@@ -74,20 +76,20 @@ export const confirmWithOpenssh = async (
   const outcome = { status, kind, params, ...(evidence ? { evidence } : {}) } as const
   // The proxy sent nothing: ssh does not even know the peer's address
   const endedEarly = /UNKNOWN port 65535/.test(attempt.stderr)
-  const finalFailure =
+  const reported =
     endedEarly && isJumpHostFailure(login.target, attempt.stderr)
       ? await reportJumpHostFailure(login, context, outcome)
       : outcome
-  return { outcome: withValue(finalFailure, value), connection: null }
+  return { outcome: withValue(reported, value), connection: null }
 }
 
 /** Attributes a failure to the jump host and reports it to other logins that wait for the jump host. */
 export const reportJumpHostFailure = async (
   { target, command }: PreparedLogin,
   { deps: { run, env }, signal, reportJumpHost }: DialContext,
-  finalFailure: JumpHostFailure,
+  reported: JumpHostFailure,
 ): Promise<JumpHostFailure> => {
-  const attributed = await attributeToJumpHost(finalFailure, target.proxyJump ?? '', {
+  const attributed = await attributeToJumpHost(reported, target.proxyJump ?? '', {
     sshOptions: command.options,
     resolve: jump => resolveTarget(jump, run, env, signal),
   })
@@ -97,12 +99,12 @@ export const reportJumpHostFailure = async (
 
 /** Adds the value to a failure; a busy outcome has no value. */
 export const withValue = (
-  finalFailure: JumpHostFailure,
+  reported: JumpHostFailure,
   value: LoginValue,
 ): Outcome<LoginValue> =>
-  finalFailure.status === 'failed'
-    ? { ...finalFailure, status: 'failed', value }
-    : { ...finalFailure, status: 'busy' }
+  reported.status === 'failed'
+    ? { ...reported, status: 'failed', value }
+    : { ...reported, status: 'busy' }
 
 /** Explains a failure if the only key is a security key, which must be touched. */
 const securityKeyParams = ({ identities }: PreparedLogin): Params => {

@@ -39,7 +39,7 @@ const optionNames = (options: readonly string[]): string[] => {
   return names
 }
 
-const joinOrNone = (words: readonly string[]): string => words.join(', ') || 'none'
+const joinOrNone = (items: readonly string[]): string => items.join(', ') || 'none'
 
 /** Formats paths of keys and numbers of host keys. */
 export const formatPreparedLogin = ({

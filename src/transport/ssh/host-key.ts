@@ -78,9 +78,9 @@ export const verifyHostKey = (policy: HostKeyPolicy, blob: string): HostKeyCheck
     verifiedBy: 'none',
   }
   const shownText = `the server has ${type} ${hostKey.fingerprint}`
-  const all = [...policy.pinned, ...policy.known]
+  const entries = [...policy.pinned, ...policy.known]
   const knownAs = policy.names[0] ?? ''
-  const revoked = all.find(k => k.marker === 'revoked' && k.blob === blob)
+  const revoked = entries.find(k => k.marker === 'revoked' && k.blob === blob)
   if (revoked)
     return reject(hostKey, 'host_key_revoked', {
       detail: `${shownText}, revoked in ${revoked.file}:${revoked.line}`,

@@ -39,8 +39,8 @@ export const readIdentities = async (
   const problems: IdentityProblem[] = []
   const opensshOnly: string[] = []
   // ssh drops a missing -i file and uses its defaults, so ssh -G does not list it
-  const all = lineKey && !files.includes(lineKey) ? [lineKey, ...files] : files
-  for (const path of all) {
+  const paths = lineKey && !files.includes(lineKey) ? [lineKey, ...files] : files
+  for (const path of paths) {
     const problem = (kind: Kind, detail?: string) =>
       problems.push({ kind, params: { key: path, ...(detail ? { detail } : {}) } })
     const read = await readKeyFile(path)

@@ -16,7 +16,7 @@ const maxBytes = 4 * 1024 * 1024
 
 /** Reads a known_hosts file; lines that are not key lines are ignored, as ssh does. */
 export const parseKnownHosts = (text: string, file: string): KnownHost[] => {
-  const found: KnownHost[] = []
+  const entries: KnownHost[] = []
   let number = 0
   for (const raw of text.slice(0, maxBytes).split('\n')) {
     number++
@@ -31,9 +31,9 @@ export const parseKnownHosts = (text: string, file: string): KnownHost[] => {
     const [hosts, type, blob] = words
     if (!hosts || !type || !blob || !/^[A-Za-z0-9+/=]+$/.test(blob)) continue
     if (keyTypeOf(blob) !== type) continue
-    found.push({ marker, hosts: hosts.split(','), type, blob, file, line: number })
+    entries.push({ marker, hosts: hosts.split(','), type, blob, file, line: number })
   }
-  return found
+  return entries
 }
 
 /** Returns the key type in the first field of a blob (RFC 4253 6.6), or null. */

@@ -73,14 +73,14 @@ export const parseLastHop = (
   readonly port: string | null
 } => {
   const hops = proxyJump.split(',')
-  const last = hops.pop()!
+  const lastHop = hops.pop()!
   const uri = /^(?:([^@]+)@)?(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(
-    last.replace(/^ssh:\/\//, ''),
+    lastHop.replace(/^ssh:\/\//, ''),
   )
   return {
     before: hops.join(','),
     user: uri?.[1] ?? null,
-    host: (uri?.[2] ?? last).replace(/^\[|\]$/g, ''),
+    host: (uri?.[2] ?? lastHop).replace(/^\[|\]$/g, ''),
     port: uri?.[3] ?? null,
   }
 }

@@ -76,25 +76,25 @@ export const parseTarget = (
     const key = line.slice(0, space).toLowerCase()
     options.set(key, [...(options.get(key) ?? []), line.slice(space + 1).trim()])
   }
-  const one = (key: string): string | null => options.get(key)?.[0] ?? null
+  const firstValue = (key: string): string | null => options.get(key)?.[0] ?? null
   const notNone = (value: string | null): string | null =>
     value === null || value.toLowerCase() === 'none' ? null : value
   const files = (key: string): string[] =>
-    (one(key) ?? '').split(/\s+/).filter(Boolean).map(expandHome)
-  const strict = one('stricthostkeychecking') ?? 'ask'
-  const family = one('addressfamily')
-  const timeout = Number(one('connecttimeout') ?? NaN)
+    (firstValue(key) ?? '').split(/\s+/).filter(Boolean).map(expandHome)
+  const strict = firstValue('stricthostkeychecking') ?? 'ask'
+  const family = firstValue('addressfamily')
+  const timeout = Number(firstValue('connecttimeout') ?? NaN)
   return {
-    user: one('user') ?? 'root',
-    hostname: one('hostname') ?? '',
-    port: Number(one('port') ?? 22),
+    user: firstValue('user') ?? 'root',
+    hostname: firstValue('hostname') ?? '',
+    port: Number(firstValue('port') ?? 22),
     identityFiles: (options.get('identityfile') ?? []).map(expandHome),
     certificateFiles: (options.get('certificatefile') ?? []).map(expandHome),
-    identitiesOnly: one('identitiesonly') === 'yes',
-    agent: agentSocket(one('identityagent'), env),
+    identitiesOnly: firstValue('identitiesonly') === 'yes',
+    agent: agentSocket(firstValue('identityagent'), env),
     userKnownHosts: files('userknownhostsfile'),
     globalKnownHosts: files('globalknownhostsfile'),
-    hostKeyAlias: notNone(one('hostkeyalias')),
+    hostKeyAlias: notNone(firstValue('hostkeyalias')),
     strict:
       strict === 'true' || strict === 'yes'
         ? 'yes'
@@ -103,8 +103,8 @@ export const parseTarget = (
           : strict === 'false' || strict === 'no' || strict === 'off'
             ? 'no'
             : 'ask',
-    proxyJump: notNone(one('proxyjump')),
-    proxyCommand: notNone(one('proxycommand')),
+    proxyJump: notNone(firstValue('proxyjump')),
+    proxyCommand: notNone(firstValue('proxycommand')),
     family: family === 'inet' ? 4 : family === 'inet6' ? 6 : 0,
     connectTimeout: Number.isFinite(timeout) && timeout > 0 ? timeout : null,
   }

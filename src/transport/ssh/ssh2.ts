@@ -61,8 +61,8 @@ export const checkKey: CheckKey = key => {
   const parsed = ssh2.utils.parseKey(key)
   if (!(parsed instanceof Error)) {
     // For a file of public keys the result is a list, despite its type
-    const one = (Array.isArray(parsed) ? parsed[0] : parsed) as ParsedKey | undefined
-    return one?.isPrivateKey() ? null : 'invalid'
+    const firstKey = (Array.isArray(parsed) ? parsed[0] : parsed) as ParsedKey | undefined
+    return firstKey?.isPrivateKey() ? null : 'invalid'
   }
   if (/encrypted|passphrase/i.test(parsed.message)) return 'encrypted'
   return /unsupported|unknown/i.test(parsed.message) && key.includes('PRIVATE KEY')
@@ -232,11 +232,11 @@ const sequentialAuth = (offers: readonly AuthMethod[], trace: Trace) => {
 
 const fingerprintOfKey = (key: Buffer): string => {
   const parsed = ssh2.utils.parseKey(key)
-  const one = (Array.isArray(parsed) ? parsed[0] : parsed) as
+  const firstKey = (Array.isArray(parsed) ? parsed[0] : parsed) as
     ParsedKey | Error | undefined
-  return !one || one instanceof Error
+  return !firstKey || firstKey instanceof Error
     ? ''
-    : `${one.type} ${fingerprintOf(one.getPublicSSH().toString('base64'))}`
+    : `${firstKey.type} ${fingerprintOf(firstKey.getPublicSSH().toString('base64'))}`
 }
 
 interface Ssh2Session {
