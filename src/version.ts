@@ -1,2 +1,2 @@
-/** The version of this release; equal to package.json's (tested). */
+/** The version of this release, equal to package.json (tested). */
 export const version = '0.1.0'

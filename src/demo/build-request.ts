@@ -2,7 +2,7 @@ import type { BuildResultLayout } from '../nix/protocol/build.ts'
 import type { WireReader } from '../nix/protocol/wire.ts'
 import { concat, list, text, word } from '../nix/protocol/wire-writer.ts'
 
-/** Reads drv path and BasicDerivation, and forgets them. */
+/** Reads a derivation path and a BasicDerivation, and discards them. */
 export const readBuildRequest = async (reader: WireReader): Promise<void> => {
   await reader.text('drv path')
   await reader.list('outputs', async () => {
@@ -18,7 +18,7 @@ export const readBuildRequest = async (reader: WireReader): Promise<void> => {
   })
 }
 
-/** The demo builds everything at once. */
+/** Encodes the result of a successful build, which takes no time in the demo. */
 export const writeBuildResult = (layout: BuildResultLayout): Buffer =>
   concat(
     word(0),

@@ -10,11 +10,11 @@ export interface CommandRequest {
   readonly channel: ServerChannel
   readonly command: string
   readonly builder: DemoBuilder
-  /** Fires when the client is gone. */
+  /** Fires when the client disconnects. */
   readonly signal: AbortSignal
 }
 
-/** Plays the remote command and ends its channel with the exit code that the real one would give. Never rejects. */
+/** Simulates a remote command and closes its channel with the exit code of the real one. Never rejects. */
 export const runCommand = async (request: CommandRequest): Promise<void> => {
   const { channel } = request
   let code = 0
@@ -32,7 +32,7 @@ export const runCommand = async (request: CommandRequest): Promise<void> => {
   channel.end()
 }
 
-/** Nothing is ever executed: commands are recognised, and everything else is not found. */
+/** Recognizes the commands of Nix and of the monitor. Executes nothing; every other command is not found. */
 const handleCommand = async ({
   channel,
   command,
@@ -57,7 +57,7 @@ const handleCommand = async ({
   return 127
 }
 
-/** Reads until the script is whole or the client has closed its side. */
+/** Reads until the script is complete or the client closes its side. */
 const readScript = (channel: ServerChannel): Promise<string> =>
   new Promise((resolve, reject) => {
     let script = ''
@@ -69,7 +69,7 @@ const readScript = (channel: ServerChannel): Promise<string> =>
     const onEnd = (): void => finish()
     const finish = (error?: Error): void => {
       channel.off('data', onData).off('end', onEnd).off('close', onEnd)
-      // What else comes is thrown away, so that the client can close its side
+      // Discards the rest, so that the client can close its side
       channel.resume()
       if (error) reject(error)
       else resolve(script)

@@ -1,12 +1,12 @@
 const GiB = 1024 ** 3
 
-/** What one builder of the demo fleet claims to be. */
+/** The properties that a simulated builder reports. */
 export interface DemoBuilder {
   readonly name: string
   readonly scheme: 'ssh-ng' | 'ssh'
   readonly nixVersion: string
   readonly trusted: boolean
-  /** False where the machine line pins another key than the server has. */
+  /** False if the machine line pins another key than the server's. */
   readonly hasPinnedKey: boolean
   readonly isFlaky: boolean
   readonly maxJobs: number
@@ -19,14 +19,14 @@ export interface DemoBuilder {
   readonly memory: { readonly sizeBytes: number; readonly availableBytes: number }
 }
 
-/** The system that the whole fleet builds for. */
+/** The system of all simulated builders. */
 export const demoSystem = 'x86_64-linux'
 export const demoUser = 'demo'
 
 const healthy: DemoBuilder = {
   name: 'demo-healthy',
   scheme: 'ssh-ng',
-  // The last release whose own protocol is 1.35, so that a real Nix finds what it expects too
+  // The last release with worker protocol 1.35, so that a real Nix can use it too
   nixVersion: '2.19.7',
   trusted: true,
   hasPinnedKey: true,
@@ -37,7 +37,7 @@ const healthy: DemoBuilder = {
   memory: { sizeBytes: 32 * GiB, availableBytes: 21 * GiB },
 }
 
-/** One builder for each kind of trouble that a newcomer should see. */
+/** One builder for each typical state. */
 export const demoBuilders: readonly DemoBuilder[] = [
   healthy,
   {
@@ -52,7 +52,7 @@ export const demoBuilders: readonly DemoBuilder[] = [
   { ...healthy, name: 'demo-flaky', isFlaky: true, maxJobs: 2 },
 ]
 
-/** `count` healthy builders, to see how much the monitor carries. */
+/** Returns `count` healthy builders, for load tests. */
 export const manyBuilders = (count: number): readonly DemoBuilder[] =>
   Array.from({ length: count }, (_, i) => ({
     ...healthy,

@@ -1,4 +1,4 @@
-/** The child process of the demo fleet; see fleet.ts. It ends when its parent closes the channel or is gone. */
+/** The child process of the demo fleet; see fleet.ts. It ends when its parent disconnects or dies. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,12 +10,12 @@ const keyDir = mkdtempSync(join(tmpdir(), 'builder-monitor-demo-'))
 process.on('exit', () => rmSync(keyDir, { recursive: true, force: true }))
 process.on('disconnect', () => process.exit(0))
 process.on('SIGTERM', () => process.exit(0))
-// Ctrl-C reaches the whole process group; the parent ends us when it is done with us
+// Ctrl-C reaches the whole process group; the parent ends this process later
 process.on('SIGINT', () => undefined)
 if (!process.connected) process.exit(0)
 
 const send = (message: FleetMessage): void => {
-  // A parent that went away meanwhile ends us by its disconnect
+  // If the parent is gone, its disconnect ends this process
   process.send?.(message, () => undefined)
 }
 

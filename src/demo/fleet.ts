@@ -8,36 +8,36 @@ import { demoSystem, demoUser } from './demo-builder.ts'
 import type { FlakyTimes, ServedBuilder } from './serve-fleet.ts'
 
 export interface DemoFleetOptions {
-  /** This many healthy builders instead of the five that differ, to measure with. */
+  /** Number of healthy builders instead of the five different ones, for load tests. */
   readonly count?: number
   readonly flaky?: FlakyTimes
 }
 
-/** Builders that exist only while we run: real SSH servers on 127.0.0.1 in a child process. */
+/** Simulated builders: SSH servers on 127.0.0.1 in a child process. */
 export interface DemoFleet {
   readonly builders: readonly Builder[]
-  /** No Nix of this machine takes part in the demo. */
+  /** The demo does not use the Nix of this machine. */
   readonly nix: LocalNix
-  /** Resolves when the child and its key are gone. Idempotent. */
+  /** Resolves when the child has ended and its key is deleted. Idempotent. */
   stop(): Promise<void>
 }
 
-/** From parent to child, as JSON argument. */
+/** Sent from parent to child as JSON argument. */
 export interface FleetRequest {
   readonly count: number | null
   readonly flaky: FlakyTimes
 }
 
-/** From child to parent, once. */
+/** Sent from child to parent, once. */
 export type FleetMessage =
   | { readonly keyFile: string; readonly servers: readonly ServedBuilder[] }
   | { readonly error: string }
 
-/** Down soon after the start, and long enough for a verdict, which takes two failed logins. */
+/** Down soon after the start, and long enough for two failed logins, which health needs. */
 const defaultFlaky: FlakyTimes = { upMs: 3000, downMs: 14_000 }
 const killAfterMs = 2000
 
-/** Starts the fleet; it ends with `stop` or with this process. Rejects when it cannot start. */
+/** Starts the fleet, which ends with `stop` or with this process. Rejects if it cannot start. */
 export const startDemoFleet = async (
   options: DemoFleetOptions = {},
 ): Promise<DemoFleet> => {
@@ -100,7 +100,7 @@ const stop = async (child: ChildProcess, keyFile: string): Promise<void> => {
     await exited
     clearTimeout(kill)
   }
-  // The child removes it unless it was killed
+  // The child deletes it unless it was killed
   await rm(dirname(keyFile), { recursive: true, force: true })
 }
 

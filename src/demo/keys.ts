@@ -7,7 +7,7 @@ export interface KeyPair {
   readonly public: string
 }
 
-/** A new ed25519 key; a few milliseconds at most. */
+/** Generates an ed25519 key within a few milliseconds. */
 export const generateKey = (comment: string): KeyPair => {
   for (;;) {
     const pair = ssh2.utils.generateKeyPairSync('ed25519', { comment })
@@ -15,7 +15,7 @@ export const generateKey = (comment: string): KeyPair => {
   }
 }
 
-/** One key in some hundreds that ssh2 1.17 generates is malformed. */
+/** Returns whether a key pair works. About one in several hundred that ssh2 1.17 generates is malformed. */
 const isValidKeyPair = (pair: KeyPair): boolean => {
   const [privateKey, publicKey] = [
     ssh2.utils.parseKey(pair.private),

@@ -4,13 +4,13 @@ import type { DemoBuilder } from './demo-builder.ts'
 import { generateKey } from './keys.ts'
 import { startDemoServer, type DemoServer } from './ssh-server.ts'
 
-/** How long the flaky builder can be reached, and how long it cannot, milliseconds. */
+/** How long the flaky builder is reachable and unreachable, in milliseconds. */
 export interface FlakyTimes {
   readonly upMs: number
   readonly downMs: number
 }
 
-/** What the parent must know to talk to the fleet. */
+/** What the parent needs to connect to the fleet. */
 export interface ServedFleet {
   /** OpenSSH private key of the client. */
   readonly clientKey: string
@@ -20,11 +20,11 @@ export interface ServedFleet {
 export interface ServedBuilder {
   readonly builder: DemoBuilder
   readonly port: number
-  /** The host key line to pin, which is not always the server's. */
+  /** The host key line to pin; not the server's if `hasPinnedKey` is false. */
   readonly pinnedKey: string
 }
 
-/** Starts a server for each builder in this process; they end with it. */
+/** Starts a server for each builder; they end with this process. */
 export const serveFleet = async (
   builders: readonly DemoBuilder[],
   flaky: FlakyTimes,
@@ -54,7 +54,7 @@ const toggleAvailability = async (
   for (;;) {
     await sleep(upMs)
     await server.close()
-    // Somebody may have taken the port meanwhile; then it stays down for a while longer
+    // If another program has taken the port, the builder stays down longer
     do await sleep(downMs)
     while (!(await tryReopen(server)))
   }

@@ -5,7 +5,7 @@ import type { WireOptions } from '../nix/protocol/wire.ts'
 import { list, text, word } from '../nix/protocol/wire-writer.ts'
 import { readBuildRequest, writeBuildResult } from './build-request.ts'
 
-/** Answers as `nix-store --serve --write` would, until the client leaves; throws where it breaks the protocol. */
+/** Serves the protocol of `nix-store --serve --write` until the client closes. Throws if the client violates it. */
 export const serveServeProtocol = async (
   pipe: Pipe,
   options: WireOptions,
@@ -34,6 +34,6 @@ export const serveServeProtocol = async (
   }
 }
 
-/** Build options of each version: silent time, timeout; log size; repeats, determinism; keep failed. */
+/** Counts the build options of a protocol version: silent time, timeout; log size; repeats, determinism; keep failed. */
 const buildOptionCount = (minor: number): number =>
   2 + (minor >= 2 ? 1 : 0) + (minor >= 3 ? 2 : 0) + (minor >= 7 ? 1 : 0)

@@ -3,7 +3,7 @@ import ssh2, { type AuthContext, type Connection, type ServerChannel } from 'ssh
 import type { DemoBuilder } from './demo-builder.ts'
 import { runCommand } from './commands.ts'
 
-/** What a client may take before it is dropped. */
+/** Limits of a client; it is disconnected beyond them. */
 const maxConnections = 20
 const maxSessions = 10
 const loginGraceMs = 10_000
@@ -15,16 +15,16 @@ export interface DemoServerOptions {
   readonly builder: DemoBuilder
   /** OpenSSH private key. */
   readonly hostKey: string
-  /** Public key blob of the only client that may log in. */
+  /** Public key blob of the only client that can log in. */
   readonly clientKey: Buffer
 }
 
-/** The SSH server of one demo builder, on a port of 127.0.0.1. */
+/** The SSH server of one simulated builder, on a port of 127.0.0.1. */
 export interface DemoServer {
   readonly port: number
-  /** Drops every client and refuses new ones until `reopen`. */
+  /** Disconnects all clients and rejects new ones until `reopen`. */
   close(): Promise<void>
-  /** Listens on the same port again. Rejects when somebody else has taken it. */
+  /** Listens on the same port again. Rejects if another program has it. */
   reopen(): Promise<void>
 }
 
@@ -38,7 +38,7 @@ export const startDemoServer = async (
   const listener = createServer({ noDelay: true }, socket => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
-    // ssh2 has no such limits itself
+    // ssh2 has no such limits
     dropFloodingClient(socket)
     ssh.injectSocket(socket)
   })
@@ -81,7 +81,7 @@ const dropFloodingClient = (socket: Socket): void => {
   })
 }
 
-/** The life of one client: login within a time, then a few sessions at once. */
+/** Handles one client: login within a time limit, then a limited number of parallel sessions. */
 const handleClient = (
   client: Connection,
   { builder, clientKey }: DemoServerOptions,
@@ -93,7 +93,7 @@ const handleClient = (
   client.on('error', () => undefined)
   client.on('close', () => {
     clearTimeout(loginTimer)
-    disconnected.abort(new Error('the client is gone'))
+    disconnected.abort(new Error('the client disconnected'))
   })
   client.on('authentication', context => {
     if (isAuthorized(context, clientKey)) return context.accept()
@@ -126,7 +126,7 @@ const handleClient = (
   }
 }
 
-/** Only our key, and only with a signature once it was offered. */
+/** Accepts the client's key: without a signature when it is offered, then only with a valid one. */
 const isAuthorized = (context: AuthContext, clientKey: Buffer): boolean => {
   if (context.method !== 'publickey' || !context.key.data.equals(clientKey)) return false
   if (context.signature === undefined || context.blob === undefined) return true

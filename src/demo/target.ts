@@ -1,8 +1,8 @@
 import type { Builder } from '../model/index.ts'
 
 /**
- * Where a demo builder is: exactly what its line says. No ssh program and nobody's ssh_config take part, so that the
- * demo needs nothing but Node.
+ * Returns the SSH settings of a simulated builder from its machine line. Uses no ssh program and no ssh_config, so that
+ * the demo needs only Node.
  */
 export const demoTarget = (builder: Builder) => ({
   user: builder.user ?? 'demo',

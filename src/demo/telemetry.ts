@@ -2,13 +2,12 @@ import { demoSystem, type DemoBuilder } from './demo-builder.ts'
 
 const lastSection = /^\s*section end\s*$/m
 
-/** True once nothing more of the script is needed. */
+/** Returns whether the script is complete. */
 export const isCompleteScript = (script: string): boolean => lastSection.test(script)
 
 /**
- * What the telemetry script would print on this builder. The script is not run: its nonce and the names of its
- * sections are read from it, and each section gets the facts that its probe would find on a real Linux machine.
- * `now` is Unix time in milliseconds.
+ * Returns what the telemetry script would print on this builder. Does not run the script: it parses the nonce and the
+ * section names, and renders each section as a Linux machine would. `now` is Unix time in milliseconds.
  */
 export const renderTelemetryOutput = (
   scriptText: string,
@@ -72,7 +71,7 @@ const diskLines = ({ disk }: DemoBuilder): readonly string[] => {
   ]
 }
 
-/** Builds come and go, so that a graph of the demo is no flat line. */
+/** Varies the load over time, so that graphs of the demo are not flat. */
 const loadSwing = (now: number): number => Math.sin(now / 60_000)
 
 const memoryLines = ({ memory }: DemoBuilder, now: number): readonly string[] => {

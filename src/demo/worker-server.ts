@@ -11,7 +11,7 @@ const minClientVersion = 0x10a
 const queryValidPaths = 31
 const repairMode = 1
 
-/** Answers as `nix-daemon --stdio` would, until the client leaves; throws where the client breaks the protocol. */
+/** Serves the protocol of `nix-daemon --stdio` until the client closes. Throws if the client violates it. */
 export const serveWorkerProtocol = async (
   pipe: Pipe,
   builder: DemoBuilder,
@@ -44,7 +44,7 @@ const handshake = async (
   return minor
 }
 
-/** Null when the client is done. */
+/** Reads the next operation; null when the client closes. */
 const readOperation = async ({ reader }: ProtocolSession): Promise<number | null> => {
   const before = reader.offset
   try {

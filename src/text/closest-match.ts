@@ -1,4 +1,4 @@
-/** The candidate with the fewest edits, if it is close enough to be what was meant; null otherwise. */
+/** Returns the candidate with the smallest edit distance, if it is a likely typo; null otherwise. */
 export const closestMatch = (
   word: string,
   candidates: readonly string[],

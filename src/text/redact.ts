@@ -1,19 +1,19 @@
-/** Harmless in a URL (RFC 3986 sub-delims), so that a line without its password is still a line. */
+/** Valid in a URL (RFC 3986 sub-delims), so that a redacted line still parses. */
 export const redactedMark = '***'
 
-/** `scheme://user:password@` (RFC 3986, 3.2.1). One of less than four characters guards nothing. */
+/** `scheme://user:password@` (RFC 3986, 3.2.1). Shorter passwords than four characters are not secret. */
 const passwordInUrl =
   /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s/?#@:'"]{0,256}:)[^\s/?#'"]{4,512}@/gi
 const assignment = /(?<![\w-])[\w-]{1,128}(?:\s{0,4}=\s{0,4}|%3d)/gi
 const secretName =
   /secret|passw(?:or)?d|passphrase|token|credential|(?:api|access|private)[-_]?key/i
-/** These have several values, with blanks between them (nix.conf, RFC 9110); a lost `=` is what Nix complains about. */
+/** Settings with several values separated by spaces (nix.conf, RFC 9110). Nix prints them without `=` in some errors. */
 const restOfLine =
   /((?:access-tokens(?:[ \t]{0,4}=|[ \t])|authorization:)[ \t]{0,4})[^\n'"]+/gi
 
 /**
- * Text as it may be shown: passwords in URLs, and the values of what is called secret, token, password or the like, are
- * left out (`AWS_SECRET_ACCESS_KEY=...`, `?token=...`, `access-tokens = ...`). Text without either comes back as it is.
+ * Redacts passwords in URLs, and values of names such as secret, token or password (`AWS_SECRET_ACCESS_KEY=...`,
+ * `?token=...`, `access-tokens = ...`). Returns other text unchanged.
  */
 export const redactSecrets = (text: string): string =>
   redactAssignments(

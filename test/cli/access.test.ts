@@ -255,10 +255,10 @@ t.test('run sends the reason to systemd when it cannot start', async t => {
   const directory = env['NIX_CONF_DIR']!
   // Stands in for systemd-notify, which is not everywhere
   await mkdir(join(directory, 'bin'))
-  const told = join(directory, 'told')
+  const statusFile = join(directory, 'status')
   await writeFile(
     join(directory, 'bin', 'systemd-notify'),
-    `#!/bin/sh\necho "$1" >>${told}\n`,
+    `#!/bin/sh\necho "$1" >>${statusFile}\n`,
     { mode: 0o755 },
   )
   const notified = {
@@ -267,9 +267,9 @@ t.test('run sends the reason to systemd when it cannot start', async t => {
     NOTIFY_SOCKET: '/nonexistent',
   }
   const statusOf = async (...args: string[]) => {
-    await writeFile(told, '')
+    await writeFile(statusFile, '')
     const { code } = await run(['run', ...args], notified)
-    return [code, await readFile(told, 'utf8')]
+    return [code, await readFile(statusFile, 'utf8')]
   }
   t.same(await statusOf('--web.config.file', '/nonexistent'), [
     78,

@@ -18,7 +18,7 @@ interface Ended {
 export const start = (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
   const child = spawn(process.execPath, [main, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    // No nix, no ssh and nobody's settings: what this machine has must not matter
+    // Hides nix, ssh and settings of this machine from the program
     env: { PATH: '/nonexistent', HOME: '/nonexistent', ...env },
   })
   let stdout = ''

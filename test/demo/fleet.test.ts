@@ -58,7 +58,7 @@ const exec = (client: ssh2.Client, command: string): Promise<ClientChannel> =>
   new Promise((resolve, reject) => {
     client.exec(command, (error, channel) => {
       if (error) return reject(error)
-      // Here and not later: the exit code may stand in the same packet as the answer to exec
+      // Listens at once, because the exit code may be in the same packet as the reply to exec
       exits.set(channel, new Promise(done => channel.on('exit', done)))
       resolve(channel)
     })
@@ -66,7 +66,7 @@ const exec = (client: ssh2.Client, command: string): Promise<ClientChannel> =>
 
 const pipeOf = (channel: ClientChannel) => ({ stdout: channel, stdin: channel })
 
-/** Until the condition holds; the limit of tap is the deadline. */
+/** Waits for the condition; tap's timeout is the deadline. */
 const until = async (condition: () => Promise<boolean>): Promise<void> => {
   while (!(await condition())) await sleep(20, undefined, { signal })
 }
@@ -80,7 +80,7 @@ const accepts = ({ host, port }: Builder): Promise<boolean> =>
     )
   })
 
-t.test('five builders that differ', async t => {
+t.test('starts five different builders', async t => {
   t.same(
     fleet.builders.map(b => b.name),
     [
@@ -106,31 +106,34 @@ t.test('five builders that differ', async t => {
   t.equal(statSync(dirname(key)).mode & 0o777, 0o700)
 })
 
-t.test('each lets us in and greets; all but one have the pinned key', async t => {
-  for (const b of fleet.builders) {
-    if (b.name === 'demo-flaky') await until(() => accepts(b))
-    let shown = ''
-    const client = await login(t, b, {
-      hostVerifier: key => ((shown = key.toString('base64')), true),
-    })
-    const pinned = Buffer.from(b.publicHostKey ?? '', 'base64')
-      .toString()
-      .split(' ')[1]
-    t.equal(shown === pinned, b.name !== 'demo-changed-key', b.name)
-    const channel = await exec(client, 'nix-daemon --stdio')
-    const worker = await openWorker(pipeOf(channel), { signal })
-    t.match(worker, { version: '1.35', nixVersion: '2.19.7' })
-    t.equal(worker.trusted, b.name !== 'demo-untrusted')
-    t.equal(await worker.isTrusted(), worker.trusted)
-    t.equal(await worker.isValidPath('/nix/store/x'), true)
-    const drv = instantiate({ name: 'x', system: 's', builder: 'b', args: [], env: {} })
-    t.match(await worker.buildDerivation(drv), { isSuccess: true })
-    t.equal(await worker.isValidPath('/nix/store/x'), true)
-    channel.end()
-  }
-})
+t.test(
+  'each builder accepts the login and handshake; all but one have the pinned key',
+  async t => {
+    for (const b of fleet.builders) {
+      if (b.name === 'demo-flaky') await until(() => accepts(b))
+      let shown = ''
+      const client = await login(t, b, {
+        hostVerifier: key => ((shown = key.toString('base64')), true),
+      })
+      const pinned = Buffer.from(b.publicHostKey ?? '', 'base64')
+        .toString()
+        .split(' ')[1]
+      t.equal(shown === pinned, b.name !== 'demo-changed-key', b.name)
+      const channel = await exec(client, 'nix-daemon --stdio')
+      const worker = await openWorker(pipeOf(channel), { signal })
+      t.match(worker, { version: '1.35', nixVersion: '2.19.7' })
+      t.equal(worker.trusted, b.name !== 'demo-untrusted')
+      t.equal(await worker.isTrusted(), worker.trusted)
+      t.equal(await worker.isValidPath('/nix/store/x'), true)
+      const drv = instantiate({ name: 'x', system: 's', builder: 'b', args: [], env: {} })
+      t.match(await worker.buildDerivation(drv), { isSuccess: true })
+      t.equal(await worker.isValidPath('/nix/store/x'), true)
+      channel.end()
+    }
+  },
+)
 
-t.test('the one of ssh:// serves', async t => {
+t.test('the ssh:// builder serves the serve protocol', async t => {
   const [builder] = fleet.builders.filter(b => b.scheme === 'ssh')
   t.equal(builder?.name, 'demo-full-disk')
   const client = await login(t, builderOf('demo-full-disk'))
@@ -143,10 +146,10 @@ t.test('the one of ssh:// serves', async t => {
   t.match(await serve.buildDerivation(drv, limits), { isSuccess: true })
   t.same(await serve.queryValidPaths(['/nix/store/x']), ['/nix/store/x'])
   channel.end()
-  t.equal(await exits.get(channel), 0, 'ends when its client is done')
+  t.equal(await exits.get(channel), 0, 'ends when its client closes')
 })
 
-t.test('nothing else is executed', async t => {
+t.test('executes no other command', async t => {
   const client = await login(t, builderOf('demo-healthy'))
   const channel = await exec(client, 'touch /tmp/x')
   channel.resume()
@@ -157,7 +160,7 @@ t.test('nothing else is executed', async t => {
   t.equal(stderr, 'sh: 1: touch /tmp/x: not found\n')
 })
 
-t.test('tells what the telemetry probes ask for', async t => {
+t.test('replies to the telemetry probes', async t => {
   const read = async (name: string): Promise<Results> => {
     const builder = builderOf(name)
     const channel = await exec(await login(t, builder), 'exec /bin/sh -s')
@@ -218,14 +221,14 @@ t.test('tells what the telemetry probes ask for', async t => {
   })
 })
 
-t.test('strangers are not let in', async t => {
+t.test('rejects unknown keys', async t => {
   const { private: privateKey } = generateKey('stranger')
   await t.rejects(login(t, builderOf('demo-healthy'), { privateKey }), {
     message: /authentication methods failed/,
   })
 })
 
-t.test('a client may not have any number of sessions or connections', async t => {
+t.test('limits sessions and connections of a client', async t => {
   const healthy = builderOf('demo-healthy')
   const client = await login(t, healthy)
   const channels = []
@@ -257,7 +260,7 @@ t.test('a client may not have any number of sessions or connections', async t =>
   await until(isFree)
 })
 
-t.test('a client that floods is dropped', async t => {
+t.test('disconnects a client that floods', async t => {
   const client = await login(t, builderOf('demo-healthy'))
   client.on('error', () => undefined)
   let isDropped = false
@@ -276,23 +279,20 @@ t.test('a client that floods is dropped', async t => {
   t.ok(await login(t, builderOf('demo-healthy')), 'others are not')
 })
 
-t.test(
-  'the flaky one refuses connections, drops those it has, and comes back',
-  async t => {
-    const flaky = builderOf('demo-flaky')
-    for (let i = 0; i < 2; i++) {
-      await until(() => accepts(flaky))
-      const socket = connect(flaky.port ?? 0, '127.0.0.1').on('error', () => undefined)
-      const dropped = new Promise(resolve => socket.on('close', resolve))
-      socket.resume()
-      await until(async () => !(await accepts(flaky)))
-      await dropped
-    }
-    t.ok(await accepts(builderOf('demo-healthy')))
-  },
-)
+t.test('the flaky builder closes connections, refuses new ones and recovers', async t => {
+  const flaky = builderOf('demo-flaky')
+  for (let i = 0; i < 2; i++) {
+    await until(() => accepts(flaky))
+    const socket = connect(flaky.port ?? 0, '127.0.0.1').on('error', () => undefined)
+    const dropped = new Promise(resolve => socket.on('close', resolve))
+    socket.resume()
+    await until(async () => !(await accepts(flaky)))
+    await dropped
+  }
+  t.ok(await accepts(builderOf('demo-healthy')))
+})
 
-t.test('any number of equal builders can be had', async t => {
+t.test('starts any number of healthy builders', async t => {
   const many = await startDemoFleet({ count: 30 })
   t.teardown(() => many.stop())
   t.equal(many.builders.length, 30)
@@ -300,7 +300,7 @@ t.test('any number of equal builders can be had', async t => {
   for (const b of many.builders) t.ok(await accepts(b))
 })
 
-t.test('stop ends the servers and removes the key', async t => {
+t.test('stop ends the servers and deletes the key', async t => {
   const own = await startDemoFleet({ count: 1 })
   const [builder] = own.builders
   if (builder === undefined) throw new Error('no builder')
@@ -311,7 +311,7 @@ t.test('stop ends the servers and removes the key', async t => {
   t.notOk(existsSync(dirname(builder.sshKey ?? '')))
 })
 
-t.test('ends with a parent that is killed, and leaves no key', async t => {
+t.test('ends and deletes the key when its parent is killed', async t => {
   const parent = fork(new URL('parent.ts', import.meta.url))
   t.teardown(() => parent.kill('SIGKILL'))
   const builder = await new Promise<Builder>(resolve =>

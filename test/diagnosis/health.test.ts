@@ -55,7 +55,7 @@ const createBuilder = (change: Partial<HealthContext> = {}) => {
   })
   const health = () => store.read().builders.get('b1')!.health
   return {
-    verdict: health,
+    health,
     state: (): State => health().state,
     advance: (seconds: number) => {
       now += seconds
@@ -88,7 +88,7 @@ t.test('down after two failed logins at least five seconds apart', async t => {
   )
   b.advance(3)
   t.equal(b.record('login', failed('tcp_refused')), 'down')
-  t.match(b.verdict().cause, { probe: 'login', kind: 'tcp_refused' })
+  t.match(b.health().cause, { probe: 'login', kind: 'tcp_refused' })
 })
 
 t.test('down after three timeouts', async t => {
@@ -126,15 +126,15 @@ t.test('a builder down by its canary recovers by its canary', async t => {
   b.advance(60)
   t.equal(b.record('login', ok()), 'down', 'logins do not')
   t.equal(b.record('canary', ok({ runs: [] })), 'healthy')
-  t.equal(b.verdict().verified, true)
+  t.equal(b.health().verified, true)
 })
 
 t.test('healthy without a canary is not verified', async t => {
   const b = createBuilder()
   b.record('login', ok())
-  t.equal(b.verdict().verified, false)
+  t.equal(b.health().verified, false)
   b.record('canary', ok({ runs: [] }))
-  t.equal(b.verdict().verified, true)
+  t.equal(b.health().verified, true)
 })
 
 t.test('busy and skipped results keep the health', async t => {
@@ -193,7 +193,7 @@ t.test(
         b.record('login', outcome)
       }
     }
-    t.equal(b.verdict().flapping, true)
+    t.equal(b.health().flapping, true)
     const quiet = (minutes: number) => {
       for (let i = 0; i < minutes; i++) {
         b.advance(60)
@@ -201,9 +201,9 @@ t.test(
       }
     }
     quiet(14)
-    t.equal(b.verdict().flapping, true)
+    t.equal(b.health().flapping, true)
     quiet(2)
-    t.equal(b.verdict().flapping, false)
+    t.equal(b.health().flapping, false)
   },
 )
 
@@ -231,7 +231,7 @@ t.test('every builder is down while the list is malformed', async t => {
   }
   const b = createBuilder({ problems: [problem] })
   t.equal(b.record('login', ok()), 'down')
-  t.match(b.verdict().cause, {
+  t.match(b.health().cause, {
     probe: 'config',
     params: { where: '/etc/nix/machines:3' },
   })
@@ -247,7 +247,7 @@ t.test('a full disk explains an apparent daemon crash', async t => {
   b.advance(30)
   b.record('disk', failed('disk_full'))
   b.record('trust', failed('daemon_crash'))
-  t.match(b.verdict(), { state: 'down', cause: { probe: 'disk', kind: 'disk_full' } })
+  t.match(b.health(), { state: 'down', cause: { probe: 'disk', kind: 'disk_full' } })
 })
 
 t.test('check needs one result only', async t => {

@@ -4,7 +4,7 @@ import type { Fix, KindState, Params, Side } from '../../model/index.ts'
 export interface KindInfo {
   readonly side: Side
   readonly state: KindState
-  /** One sentence, present tense, no capital letter, no full stop. */
+  /** State and cause in the present tense, without a capital letter or full stop. */
   readonly message: (p: KindParams) => string
   /** Steps in order: instructions without a full stop, and commands. Never empty. */
   readonly fixes: (p: KindParams) => readonly Fix[]

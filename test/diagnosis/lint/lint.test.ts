@@ -184,7 +184,7 @@ t.test('reports unsuitable min-free and max-free of the builder', async t => {
   t.match(finding({ maxFree: 5 * gib }), [
     { rule: 'max_free_below_min_free', fix: `max-free = ${15 * gib}` },
   ])
-  t.same(finding({ minFree: null }), [], 'not told')
+  t.same(finding({ minFree: null }), [], 'no data')
   t.same(finding({ minFree: gib, maxFree: 2 ** 63 }), [])
   const small = { store: { sizeBytes: gib / 4 } }
   t.same(
@@ -320,7 +320,7 @@ t.test('reports mandatory features that exclude ordinary builds', async t => {
   t.match(lintLine(mandatory), [
     { rule: 'mandatory_hides', fix: good.replace(' kvm - ', ' kvm,gpu - ') },
   ])
-  const beside = (outcomes: Outcomes) =>
+  const withOrdinary = (outcomes: Outcomes) =>
     lint({
       builders: [
         read(open.replaceAll('b1', 'b2'), '2.34.8', {}, 1),
@@ -328,8 +328,8 @@ t.test('reports mandatory features that exclude ordinary builds', async t => {
       ],
       nix: local(),
     })
-  t.same(beside({}), [], 'a special machine beside an ordinary one is no fault')
-  t.match(beside({ system: { ...system, missingFeatures: ['gpu'] } }), [
+  t.same(withOrdinary({}), [], 'a special machine next to an ordinary one is valid')
+  t.match(withOrdinary({ system: { ...system, missingFeatures: ['gpu'] } }), [
     {
       builder: 'm2',
       message: /refuses those that require gpu/,
