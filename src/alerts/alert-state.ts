@@ -1,15 +1,15 @@
 import type { Alert } from '../model/index.ts'
 import type { Labels } from './labels.ts'
 
-/** What a condition yields now, dressed as an alert. */
+/** A match of a rule, rendered as an alert. */
 export interface RuleMatch {
   readonly alert: Pick<
     Alert,
     'name' | 'labels' | 'annotations' | 'value' | 'fingerprint' | 'generatorUrl'
   >
-  /** The labels that the condition gave, without those of this monitor. */
+  /** Labels of the match, without the external labels of this monitor. */
   readonly ruleLabels: Labels
-  /** How long it must hold before it fires, seconds. */
+  /** Time the rule must match before the alert fires. */
   readonly forSeconds: number
 }
 
@@ -17,22 +17,22 @@ export interface RuleMatch {
 export interface ActiveAlert {
   readonly alert: Alert
   readonly ruleLabels: Labels
-  /** Steady seconds. */
+  /** Monotonic seconds. */
   readonly matchingSince: number
-  /** Evaluations in a row that did not yield it. */
+  /** Consecutive evaluations without a match. */
   readonly missed: number
-  /** True from a restart until its condition was seen to hold again. */
+  /** True after a restart until the rule matches again. */
   readonly isRestored: boolean
 }
 
-/** An alert that was firing and is over. */
+/** An alert that has stopped firing. */
 export interface ResolvedAlert {
   readonly alert: Alert
-  /** Steady seconds. */
+  /** Monotonic seconds. */
   readonly resolvedAt: number
 }
 
-/** Both by fingerprint; one that ended may be pending again. */
+/** Alerts by fingerprint. A resolved alert may also be pending again. */
 export interface TrackedAlerts {
   readonly active: ReadonlyMap<string, ActiveAlert>
   readonly resolved: ReadonlyMap<string, ResolvedAlert>
@@ -41,25 +41,25 @@ export interface TrackedAlerts {
 export const noAlerts: TrackedAlerts = { active: new Map(), resolved: new Map() }
 
 export interface Evaluation {
-  /** Unix seconds, for people; may jump. */
+  /** Unix seconds for timestamps; may jump. */
   readonly wallSeconds: number
-  /** Seconds that never jump, for durations. */
+  /** For durations. */
   readonly monotonicSeconds: number
   readonly matches: readonly RuleMatch[]
-  /** False where nothing was measured that could end the alert. */
+  /** False when there is no fresh data that could resolve the alert. */
   readonly mayResolve: (activeAlert: ActiveAlert) => boolean
 }
 
 /**
- * Evaluations that may miss an alert before it is over. Two: a measurement that grew old just before its next one came,
- * and the one after it; a third is no gap but an answer.
+ * Evaluations without a match before a firing alert resolves. Two, because a measurement can expire just before the next
+ * one arrives.
  */
 export const keepFiringEvaluations = 2
 
-/** How long an alert that is over is still told, seconds. */
+/** Resolved alerts stay in the list for this time. */
 export const resolvedRetentionSeconds = 300
 
-/** inactive -> pending -> firing -> over. The next alerts; what did not change is the same object. */
+/** Returns the next alerts: inactive -> pending -> firing -> resolved. Unchanged alerts keep their identity. */
 export const nextAlerts = (
   { active, resolved }: TrackedAlerts,
   evaluation: Evaluation,
@@ -71,7 +71,9 @@ export const nextAlerts = (
       ([, { resolvedAt }]) => monotonicSeconds - resolvedAt <= resolvedRetentionSeconds,
     ),
   )
-  const matchesById = new Map(evaluation.matches.map(one => [one.alert.fingerprint, one]))
+  const matchesById = new Map(
+    evaluation.matches.map(match => [match.alert.fingerprint, match]),
+  )
   for (const [id, activeAlert] of active) {
     if (matchesById.has(id)) continue
     if (!evaluation.mayResolve(activeAlert)) nextActive.set(id, activeAlert)
@@ -83,8 +85,8 @@ export const nextAlerts = (
         alert: resolveAlert(activeAlert.alert, wallSeconds),
       })
   }
-  for (const [id, one] of matchesById) {
-    const next = nextActiveAlert(active.get(id), one, evaluation)
+  for (const [id, match] of matchesById) {
+    const next = nextActiveAlert(active.get(id), match, evaluation)
     nextActive.set(id, next)
     if (next.alert.state === 'firing') nextResolved.delete(id)
   }

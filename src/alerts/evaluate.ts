@@ -23,28 +23,28 @@ import { buildExternalLabels, type AlertSettings } from './settings.ts'
 
 export interface AlertsDeps {
   readonly read: () => Snapshot
-  /** Shows the alerts; null where alerting is off. */
+  /** Publishes the alerts; null when alerting is off. */
   readonly publish: (alerts: AlertsState | null) => void
-  /** What /metrics would print of the families of the rules, at that Unix time. */
+  /** Returns the samples that rules use, at this Unix time. */
   readonly samples: (snapshot: Snapshot, now: number) => readonly Sample[]
-  /** As configured now, defaults filled in. */
+  /** Returns the current settings with defaults. */
   readonly settings: () => AlertSettings
-  /** What outlives a restart. */
+  /** A section of the state file. `changed` writes it soon. */
   readonly persistedState: {
     readonly read: () => unknown
     readonly write: (value: () => unknown, changed: boolean) => void
   }
   readonly clock: Clock
   readonly log: Log
-  /** What each `for` is multiplied by; 1 by default. Tests of the whole have no five minutes. */
+  /** Multiplies each `for` of the rules, for tests; 1 by default. */
   readonly forMultiplier?: number
 }
 
-/** From a restart on, the longest time in seconds that an alert fires for want of measurements. */
+/** Maximum time after a restart for which a restored alert fires without fresh data. */
 const maxRestoredSeconds = 900
 const oomKills = 'nix_builder_daemon_oom_kills_total'
 
-/** Evaluates all rules over the newest snapshot, each time the returned function is called. */
+/** Creates a function that evaluates all rules over the newest snapshot. */
 export const createEvaluator = (deps: AlertsDeps): (() => void) => {
   const { clock, log } = deps
   const monotonicSeconds = () => clock.monotonic() / 1000
@@ -53,14 +53,14 @@ export const createEvaluator = (deps: AlertsDeps): (() => void) => {
     { alerts?: unknown; increases?: unknown } | undefined
   let alerts = restoreAlerts(persisted?.alerts, startedAt)
   const window = createIncreaseWindow([oomKills], persisted?.increases)
-  // New measurements of everything there are within a canary's interval
+  // Within two canary intervals all measurements are new
   const steadyClock = createSteadyClock(clock, () =>
     Math.max(3600, 2 * deps.read().monitor.intervals.canary),
   )
   let published: AlertsState | null = null
   let renderer: { readonly text: string; readonly renderAlert: RenderAlert } | null = null
 
-  /** Whose alerts they are seldom changes; when it does, those that there are change with it. */
+  /** Relabels the current alerts when the external labels change. */
   const rendererFor = (context: AlertContext): RenderAlert => {
     const text = JSON.stringify(context)
     if (renderer?.text !== text) {
@@ -88,7 +88,7 @@ export const createEvaluator = (deps: AlertsDeps): (() => void) => {
       return
     const changed = list.map(alertKey).join() !== known?.map(alertKey).join()
     published = { externalUrl: settings.externalUrl, list }
-    // Before it is shown: who is told of it also finds it written
+    // Persist before publishing, so that delivery can flush the state
     persist(changed)
     deps.publish(published)
   }
@@ -120,26 +120,26 @@ export const createEvaluator = (deps: AlertsDeps): (() => void) => {
       externalUrl: settings.externalUrl,
       forMultiplier: deps.forMultiplier ?? 1,
     })
-    // In doubt of ourselves nothing begins and nothing ends
+    // While the self-check fails, no alert starts or resolves
     if (!snapshot.monitor.selfCheckFailed) {
       const sampleSet = createSampleSet(samples, now, family =>
         window.increase(family, now),
       )
-      const before = alerts
+      const previous = alerts
       alerts = nextAlerts(alerts, {
         wallSeconds,
         monotonicSeconds: monotonicSeconds(),
         matches: alertRules
           .filter(({ name }) => !settings.disabledAlerts.includes(name))
           .flatMap(rule =>
-            rule.evaluate(sampleSet).map(found => renderAlert(rule, found)),
+            rule.evaluate(sampleSet).map(sample => renderAlert(rule, sample)),
           ),
         mayResolve: activeAlert =>
           !activeAlert.isRestored ||
           monotonicSeconds() - startedAt > maxRestoredSeconds ||
           (snapshot.monitor.ready && hasFreshData(sampleSet, activeAlert)),
       })
-      logTransitions(log, before, alerts)
+      logTransitions(log, previous, alerts)
     }
     publishChanges(settings)
     if (alerts.active.size > 0) persist(false)
@@ -148,7 +148,7 @@ export const createEvaluator = (deps: AlertsDeps): (() => void) => {
 
 const alertKey = ({ fingerprint, state }: Alert): string => `${fingerprint}${state}`
 
-/** Whether the probes have told what could end the alert. A builder that left has nothing to tell. */
+/** Whether there is fresh data that could resolve the alert. Always true for a removed builder. */
 const hasFreshData = (
   sampleSet: SampleSet,
   { alert, ruleLabels }: ActiveAlert,
@@ -173,14 +173,14 @@ const hasFreshData = (
   )
 }
 
-/** Where the labels of this monitor were changed: the alerts under the old ones are over, and go on under the new ones. */
+/** Applies changed external labels: alerts resolve with the old labels and continue with the new ones. */
 const applyExternalLabels = (
   { active, resolved }: TrackedAlerts,
   externalLabels: Labels,
   wallSeconds: number,
   monotonicSeconds: number,
 ): TrackedAlerts => {
-  const nextEnded = new Map(resolved)
+  const nextResolved = new Map(resolved)
   let changed = false
   const nextActive = [...active].map(([id, activeAlert]): [string, ActiveAlert] => {
     const { alert, ruleLabels } = activeAlert
@@ -190,25 +190,25 @@ const applyExternalLabels = (
     if (fingerprint === id) return [id, activeAlert]
     changed = true
     if (alert.state === 'firing')
-      nextEnded.set(id, {
+      nextResolved.set(id, {
         resolvedAt: monotonicSeconds,
         alert: resolveAlert(alert, wallSeconds),
       })
     return [fingerprint, { ...activeAlert, alert: { ...alert, labels, fingerprint } }]
   })
   return changed
-    ? { active: new Map(nextActive), resolved: nextEnded }
+    ? { active: new Map(nextActive), resolved: nextResolved }
     : { active, resolved }
 }
 
-/** A line for each alert that begins or ends to fire. */
+/** Logs each alert that starts or stops firing. */
 const logTransitions = (log: Log, before: TrackedAlerts, after: TrackedAlerts): void => {
   for (const [id, { alert }] of after.active)
     if (alert.state === 'firing' && before.active.get(id)?.alert.state !== 'firing')
-      log.warn(logFields(alert), 'alert fires')
+      log.warn(logFields(alert), 'alert firing')
   for (const [id, { alert }] of after.resolved)
     if (before.resolved.get(id)?.alert !== alert)
-      log.info(logFields(alert), 'alert is over')
+      log.info(logFields(alert), 'alert resolved')
 }
 
 const logFields = ({ name, labels, annotations }: Alert) => ({

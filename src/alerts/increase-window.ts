@@ -5,21 +5,21 @@ const hourSeconds = 3600
 
 interface CounterHistory {
   readonly labels: Sample['labels']
-  /** Unix seconds and value at each change, the oldest first; the first may be older than an hour. */
+  /** Unix seconds and value at each change, oldest first; the first may be older than an hour. */
   readonly changes: readonly (readonly [at: number, value: number])[]
-  /** Unix seconds of the newest sample. */
+  /** Unix time of the newest sample. */
   readonly observedAt: number
 }
 
 export interface IncreaseWindow {
-  /** To be called with the samples of each moment. */
+  /** Records the samples of one evaluation. */
   observe(samples: readonly Sample[], now: number): void
   increase(family: string, now: number): readonly LabeledValue[]
-  /** As JSON, for `recallWindow`. */
+  /** Returns its state as JSON for `createIncreaseWindow`. */
   serialize(): unknown
 }
 
-/** `increase(X[1h])` of a few counters, restarts of the counter included. Only changes are kept, so it stays small. */
+/** Computes `increase(X[1h])` of some counters, with counter resets. Stores only changes, so it stays small. */
 export const createIncreaseWindow = (
   families: readonly string[],
   persisted?: unknown,
@@ -64,7 +64,7 @@ export const createIncreaseWindow = (
 
 type PersistedWindow = Readonly<Record<string, unknown>>
 
-/** The changes of the last hour, and the one before them: from there it rose. */
+/** Returns the changes of the last hour and the one before them, as the base. */
 const withinHour = (
   changes: CounterHistory['changes'],
   now: number,
@@ -73,7 +73,7 @@ const withinHour = (
   return first === -1 ? changes.slice(-1) : changes.slice(Math.max(0, first - 1))
 }
 
-/** A counter that fell has begun at 0 again. */
+/** A counter that decreased was reset to 0. */
 const sumIncreases = (changes: CounterHistory['changes']): number =>
   changes.reduce((sum, [, value], i) => {
     const before = changes[i - 1]?.[1]

@@ -1,6 +1,6 @@
 /**
- * How others know this monitor, from the addresses that it serves (of which the first `host:port` counts, since a unix socket
- * is nowhere else) and the name of this machine.
+ * Returns the `instance` label and the external URL of this monitor, from the first `host:port` that it serves (unix
+ * sockets are not reachable from other machines) and the host name.
  */
 export const instanceAddress = (
   addresses: readonly string[],
@@ -8,7 +8,7 @@ export const instanceAddress = (
   scheme: 'http' | 'https' = 'http',
 ): { readonly instance: string; readonly externalUrl: string } => {
   const hostAndPort = addresses.flatMap(
-    one => /^([^/]*)(:\d+)$/.exec(one)?.slice(1) ?? [],
+    address => /^([^/]*)(:\d+)$/.exec(address)?.slice(1) ?? [],
   )
   const [host = '', port = ''] = hostAndPort
   const isAnyAddress = ['', '0.0.0.0', '[::]'].includes(host)

@@ -4,7 +4,7 @@ export type Labels = Readonly<Record<string, string>>
 
 const maxBytes = 1024
 
-/** Labels as receivers take them: sorted by name, clean, in UTF-8, none empty, values of at most 1 KiB. */
+/** Normalizes labels for receivers: sorted by name, sanitized UTF-8, without empty values, values up to 1 KiB. */
 export const normalizeLabels = (labels: Labels): Labels =>
   Object.fromEntries(
     Object.entries(labels)
@@ -13,7 +13,7 @@ export const normalizeLabels = (labels: Labels): Labels =>
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   )
 
-/** What is cut ends in a digest of the whole, so that two that begin alike stay two. */
+/** Truncates long values. They end in a digest of the full value, so that values with the same prefix stay distinct. */
 const normalizeValue = (value: string): string => {
   const text = sanitize(value, value.length)
   if (Buffer.byteLength(text) <= maxBytes) return text
@@ -24,7 +24,7 @@ const normalizeValue = (value: string): string => {
   return `${cut}…${hex(fnv1a([text]))}`
 }
 
-/** The fingerprint of a label set, as Prometheus' and Alertmanager's `model.LabelSet.Fingerprint` has it. */
+/** Computes the fingerprint of a label set like `model.LabelSet.Fingerprint` of Prometheus and Alertmanager. */
 export const computeFingerprint = (labels: Labels): string =>
   hex(
     fnv1a(
@@ -34,7 +34,7 @@ export const computeFingerprint = (labels: Labels): string =>
     ),
   )
 
-/** FNV-1a of 64 bits over strings, each followed by the byte 255. */
+/** 64-bit FNV-1a over strings, each followed by the byte 255. */
 const fnv1a = (texts: readonly string[]): bigint => {
   let hash = 14695981039346656037n
   const add = (byte: number) => {

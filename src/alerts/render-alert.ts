@@ -4,18 +4,18 @@ import type { AlertRule } from './rule.ts'
 import type { LabeledValue } from './sample-set.ts'
 import { renderTemplate } from './template.ts'
 
-/** Whose alerts they are. */
+/** What all alerts of this monitor have in common. */
 export interface AlertContext {
-  /** Of this monitor: `instance`, `job` and what is configured. An alert's own labels win. */
+  /** `instance`, `job` and configured labels. Labels of the rule take precedence. */
   readonly labels: Labels
-  /** Where our page is read. */
+  /** URL of the status page. */
   readonly externalUrl: string
-  /** What each `for` is multiplied by. */
+  /** Multiplies each `for` of the rules. */
   readonly forMultiplier: number
 }
 
-/** What a rule yields, as an alert with all its labels and its texts. */
-export type RenderAlert = (rule: AlertRule, found: LabeledValue) => RuleMatch
+/** Renders a sample that matches a rule as an alert with labels and annotations. */
+export type RenderAlert = (rule: AlertRule, sample: LabeledValue) => RuleMatch
 
 interface Identity {
   readonly ruleLabels: Labels
@@ -25,22 +25,22 @@ interface Identity {
 
 const maxIdentities = 50_000
 
-/** The same labels come each time, so what is made of them is kept. */
+/** Caches label sets and fingerprints by rule and labels. */
 export const createAlertRenderer = (context: AlertContext): RenderAlert => {
   const identities = new Map<string, Identity>()
-  const identify = (rule: AlertRule, found: Labels): Identity => {
-    const key = `${rule.name} ${JSON.stringify(found)}`
+  const identify = (rule: AlertRule, sampleLabels: Labels): Identity => {
+    const key = `${rule.name} ${JSON.stringify(sampleLabels)}`
     const cached = identities.get(key)
     if (cached) return cached
-    const ruleLabels = normalizeLabels(found)
+    const ruleLabels = normalizeLabels(sampleLabels)
     const labels = alertLabels(rule.name, rule.severity, ruleLabels, context.labels)
     const identity = { ruleLabels, labels, fingerprint: computeFingerprint(labels) }
     if (identities.size >= maxIdentities) identities.clear()
     identities.set(key, identity)
     return identity
   }
-  return (rule, found) => {
-    const { ruleLabels, labels, fingerprint } = identify(rule, found.labels)
+  return (rule, sample) => {
+    const { ruleLabels, labels, fingerprint } = identify(rule, sample.labels)
     return {
       ruleLabels,
       forSeconds: parseDuration(rule.for) * context.forMultiplier,
@@ -50,11 +50,11 @@ export const createAlertRenderer = (context: AlertContext): RenderAlert => {
         fingerprint,
         annotations: {
           summary: rule.summary,
-          description: renderTemplate(rule.description, labels, found.value),
-          // The page that we serve ourselves: it fits this version, and needs nobody else
+          description: renderTemplate(rule.description, labels, sample.value),
+          // Served by this monitor: matches its version and works offline
           runbook_url: `${context.externalUrl}/runbooks/${rule.name}`,
         },
-        value: found.value,
+        value: sample.value,
         generatorUrl: alertPageUrl(ruleLabels['builder'], context.externalUrl),
       },
     }
@@ -68,11 +68,11 @@ export const alertLabels = (
   externalLabels: Labels,
 ): Labels => normalizeLabels({ ...externalLabels, ...ruleLabels, alertname, severity })
 
-/** `5m` as seconds; the units that rules use. */
+/** Parses a duration of a rule, for example `5m`, to seconds. */
 export const parseDuration = (duration: string): number => {
   const [, count = '', unit = ''] = /^(\d+)([smhd])$/.exec(duration) ?? []
   const size = { s: 1, m: 60, h: 3600, d: 86_400 }[unit]
-  if (size === undefined) throw new Error(`${duration} is no duration of a rule`)
+  if (size === undefined) throw new Error(`${duration} is not a duration`)
   return Number(count) * size
 }
 

@@ -1,26 +1,26 @@
 import type { LabeledValue, SampleSet } from './sample-set.ts'
 
-/** One alert, for Prometheus and for ourselves: expression and condition stand side by side and mean the same. */
+/** An alert for Prometheus (`expr`) and for built-in alerting (`evaluate`); both must have the same result. */
 export interface AlertRule {
   readonly name: string
   /** PromQL over families of src/exporters/metrics/families.ts. */
   readonly expr: string
   /**
-   * The same condition over our own samples: what the expression would yield, with its labels but for instance and job.
-   * `prometheus/tests/alerts.yml` is run through both.
+   * Returns the result of the expression over internal samples, without the labels instance and job.
+   * `prometheus/tests/alerts.yml` tests both.
    */
-  readonly evaluate: (series: SampleSet) => readonly LabeledValue[]
+  readonly evaluate: (samples: SampleSet) => readonly LabeledValue[]
   /**
-   * A family that has a sample of the alert's builder, check or file system as soon as the probes have told something of
-   * it; until then an alert that fired before a restart goes on firing. Without it a known state of the builder is enough.
+   * A family that has a sample of the alert's builder, check or file system once there is fresh data. Until then an alert
+   * that fired before a restart keeps firing. By default, a known state of the builder is enough.
    */
   readonly sourceFamily?: string
-  /** How long the expression must hold, as Prometheus writes it; `0m` is at once. */
+  /** Duration in Prometheus' format; `0m` fires at once. */
   readonly for: string
   readonly severity: 'critical' | 'warning' | 'info'
-  /** One sentence that is always the same. */
+  /** One sentence without template. */
   readonly summary: string
-  /** A template of Prometheus with labels and value; `template.ts` knows the functions that it may use. */
+  /** A Prometheus template with the functions that template.ts supports. */
   readonly description: string
   readonly runbook: {
     readonly meaning: string

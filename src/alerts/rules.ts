@@ -5,9 +5,8 @@ import { monitorRules } from './rules/monitor.ts'
 import { resourceRules } from './rules/resources.ts'
 
 /**
- * Every alert, in one table: prometheus/alerts.yml, its runbook pages and its tests are made from it or compared with
- * it, and the daemon's own alerts are evaluated from it. An alert exists where somebody can act; what nobody shall be
- * woken for is a metric and no more.
+ * All alerts. prometheus/alerts.yml and the runbooks are generated from this table, and built-in alerting evaluates it.
+ * Only conditions that require action are alerts; everything else is only a metric.
  */
 export const alertRules: readonly AlertRule[] = [
   ...fleetRules,
@@ -16,10 +15,10 @@ export const alertRules: readonly AlertRule[] = [
   ...monitorRules,
 ]
 
-/** What the configuration may name. */
+/** Valid names in `disabledAlerts`. */
 export const alertNames: readonly string[] = alertRules.map(({ name }) => name)
 
-/** Families that conditions read, so that nothing else needs to be made for them. */
+/** Families that `evaluate` uses; only their samples are collected for rules. */
 export const familiesUsedByRules: ReadonlySet<string> = new Set([
   'nix_builder_state',
   ...alertRules.flatMap(({ expr, sourceFamily }) => [

@@ -1,17 +1,16 @@
 import type { Sample } from '../model/index.ts'
 
-/** What an expression yields. */
 export type LabeledValue = Pick<Sample, 'labels' | 'value'>
 
-/** The samples of one moment, as conditions see them: the same that /metrics prints. */
+/** The samples that rules evaluate: the same that /metrics prints. */
 export interface SampleSet {
-  /** Unix seconds; PromQL's `time()`. */
+  /** Unix seconds, `time()` in PromQL. */
   readonly now: number
-  /** The samples of a family whose labels are so. */
+  /** Returns the samples of a family with these labels. */
   select(family: string, match?: Sample['labels']): readonly LabeledValue[]
-  /** The value of the first of them. */
+  /** Returns the value of the first of them. */
   selectValue(family: string, match?: Sample['labels']): number | undefined
-  /** How much each series of a counter rose within an hour. */
+  /** Returns the increase of each series of a counter in the last hour. */
   increaseOverHour(family: string): readonly LabeledValue[]
 }
 
@@ -87,7 +86,7 @@ export const maxByBuilder = (samples: readonly LabeledValue[]): LabeledValue[] =
   return [...newest].map(([builder, value]) => ({ labels: { builder }, value }))
 }
 
-/** Builders in one of these states. */
+/** Returns the builders in one of these states. */
 export const buildersInStates = (
   series: SampleSet,
   states: readonly string[],
@@ -96,7 +95,7 @@ export const buildersInStates = (
     series.select('nix_builder_state', { state }).filter(valueIs(1)),
   )
 
-/** Whether the labels are those of the other. */
+/** Whether both samples have the same labels. */
 export const hasSameLabels =
   ({ labels: wanted }: LabeledValue) =>
   ({ labels }: LabeledValue): boolean =>

@@ -1,16 +1,16 @@
 import type { Labels } from './labels.ts'
 
-/** The part of the configuration that decides what alerts there are. */
+/** The `alerting` section of the configuration, as far as evaluation uses it. */
 export interface AlertSettings {
   readonly enable: boolean
   readonly labels: Labels
   readonly instance: string
-  /** Where our page is read, without a slash at the end. */
+  /** URL of the status page, without trailing slash. */
   readonly externalUrl: string
   readonly disabledAlerts: readonly string[]
 }
 
-/** The labels of every alert of this monitor. */
+/** Returns the labels of every alert of this monitor. */
 export const buildExternalLabels = ({ labels, instance }: AlertSettings): Labels => ({
   job: 'builder-monitor',
   ...labels,

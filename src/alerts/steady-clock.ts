@@ -1,12 +1,12 @@
 import type { Clock } from '../model/index.ts'
 
-/** Drift and small corrections are taken over at once. */
+/** Smaller corrections apply at once. */
 const jumpSeconds = 10
 
 /**
- * The Unix time with which ages are told. When the wall clock jumps forward (a resume, a clock that was wrong), every
- * age would be too great until all was measured anew, so the old time goes on for `graceSeconds` before the new one is
- * taken over. A jump back only makes ages smaller: it is taken over at once. To be asked often.
+ * Returns Unix time for computing ages. After a forward jump of the wall clock (resume, corrected clock) all ages would
+ * be too large until everything is measured again, so the jump is ignored for `graceSeconds`. A backward jump makes ages
+ * smaller and applies at once. Must be called often to detect jumps.
  */
 export const createSteadyClock = (clock: Clock, graceSeconds: () => number) => {
   let previous = { wall: clock.now() / 1000, steady: clock.monotonic() / 1000 }

@@ -3,19 +3,18 @@ import { alertLabels } from './render-alert.ts'
 import { buildExternalLabels, type AlertSettings } from './settings.ts'
 import { computeFingerprint } from './labels.ts'
 
-/** Of no rule: routes that want every alert see it, and whoever reads it knows what it is. */
+/** Not the name of a rule; recognizable as a test. */
 export const testAlertName = 'NixBuilderMonitorTest'
 
-/** An alert about nothing, with the labels that real ones carry; it fires at `now` (Unix seconds). */
+/** Creates a test alert with the labels of real alerts, firing since `now` (Unix seconds). */
 export const createTestAlert = (settings: AlertSettings, now: number): Alert => {
   const labels = alertLabels(testAlertName, 'info', {}, buildExternalLabels(settings))
   return {
     name: testAlertName,
     labels,
     annotations: {
-      summary: 'A test of builder-monitor: nothing is wrong.',
-      description:
-        'Somebody has typed `builder-monitor alert test` to see whether alerts arrive here.',
+      summary: 'Test alert of builder-monitor, no action required.',
+      description: 'Sent by `builder-monitor alert test` to check that alerts arrive.',
     },
     state: 'firing',
     value: 1,

@@ -1,4 +1,4 @@
-/** The limits of all alerts; seconds and bytes. */
+/** Thresholds of all alerts, in seconds and bytes. */
 export const thresholds = {
   /** Canary intervals without a success. */
   unverifiedIntervals: 4,
@@ -8,7 +8,7 @@ export const thresholds = {
   fullInodes: 5000,
   slotSeconds: 86_400,
   expirySeconds: 3 * 86_400,
-  /** Login intervals without an attempt; refused keys wait up to a quarter of an hour on purpose. */
+  /** Login intervals without an attempt. After a rejected key logins back off for up to `backOffSeconds`. */
   staleIntervals: 3,
   backOffSeconds: 900,
   oomKillsPerHour: 2,

@@ -46,7 +46,7 @@ export const valuesOf = (text: string): readonly (number | null)[] =>
     )
   })
 
-/** What a scrape at that second would have told; instance and job, which Prometheus adds, are not in it. */
+/** The samples of a scrape at that second, without instance and job, which Prometheus adds. */
 export const samplesAt = ({ interval, input_series }: Case, second: number): Sample[] =>
   input_series.flatMap(({ series, values }) => {
     const [, family = '', inside = ''] = /^(\w+)\{(.*)\}$/.exec(series) ?? []

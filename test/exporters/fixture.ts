@@ -226,7 +226,7 @@ export const allOk = (at?: number): ProbeRecords =>
 export const stateOf = (
   builder: Builder,
   probes: ProbeRecords = allOk(),
-  verdict: Partial<Health> = {},
+  health: Partial<Health> = {},
 ): BuilderState => ({
   builder,
   probes,
@@ -237,7 +237,7 @@ export const stateOf = (
     changes: 1,
     flapping: false,
     verified: true,
-    ...verdict,
+    ...health,
   },
   changedAt: [],
   history: {},

@@ -56,7 +56,7 @@ t.test('pings the watchdog while probes create snapshots', async t => {
   t.equal(
     isProbing({ ...snapshot, builders: new Map() }, patience),
     true,
-    'nobody to probe',
+    'no builder to probe',
   )
 })
 
@@ -67,7 +67,7 @@ t.test('shows a failed start and a failed reload in the status', async t => {
     return Promise.resolve(ended)
   }
   await notifyStatus('cannot\nlisten', { run, env: { NOTIFY_SOCKET: '/run/notify' } })
-  await notifyStatus('nobody hears this', { run, env: {} })
+  await notifyStatus('no NOTIFY_SOCKET', { run, env: {} })
   t.same(sent, [['STATUS=cannot listen']])
   const snapshot = fleet()
   const monitor = { ...snapshot.monitor, lastReloadOk: false }

@@ -225,7 +225,7 @@ void t.test(
       persisted: s.written(),
     })
     again.show([])
-    await until('told', () => again.count('notifications_total', a.label) === 1)
+    await until('delivered', () => again.count('notifications_total', a.label) === 1)
     t.equal(secondsOf(alertsIn(a.got.at(-1)?.body ?? '')[0]?.endsAt ?? ''), now)
   },
 )
@@ -272,7 +272,8 @@ void t.test(
           if (answer === 200)
             for (const { labels, endsAt } of alertsIn(body)) {
               const builder = labels['builder'] ?? ''
-              if (!everFired.has(builder)) throw new Error('told of what never fired')
+              if (!everFired.has(builder))
+                throw new Error('received an alert that never fired')
               ends.set(builder, secondsOf(endsAt))
             }
           return Promise.resolve({ status: answer, body: '' })
@@ -332,7 +333,7 @@ void t.test(
     const s = startSenders(t, { alertmanagers: [{ url: a.url }] })
     s.jump(-86_400)
     s.show([alertOf('b1'), resolvedOf(alertOf('b2'))])
-    await until('told', () => a.got.length === 1)
+    await until('delivered', () => a.got.length === 1)
     for (const one of alertsIn(a.got[0]?.body ?? ''))
       t.ok(secondsOf(one.startsAt) <= secondsOf(one.endsAt))
   },
@@ -463,10 +464,10 @@ void t.test(
     const all = Array.from({ length: 1000 }, (_, i) => alertOf(`b${i}`))
     s.show(all)
     await until('all', () => s.count('notifications_queue_length', 'hook') === 0)
-    const told = new Set(
+    const delivered = new Set(
       hook.got.flatMap(({ body }) => payloadIn(body).alerts.map(a => a.fingerprint)),
     )
-    t.equal(told.size, 1000)
+    t.equal(delivered.size, 1000)
     hook.answerWith(status(404))
     s.show(all.map(one => resolvedOf(one)))
     await until('given up', () => s.count('notifications_failed_total', 'hook') === 1000)
@@ -604,7 +605,7 @@ void t.test('reads secrets from files and never logs them', async t => {
       '/hooks/planted-secret',
     ]),
   )
-  await until('both told', () => s.lines.length === 2)
+  await until('both logged', () => s.lines.length === 2)
   t.match(s.lines.join('\n'), /bad must contain exactly one line/)
   t.match(s.lines.join('\n'), /none is not readable \(ENOENT\)/)
   t.notMatch(s.lines.join('\n'), /hunter2|tok-1|planted/)

@@ -1,4 +1,4 @@
-/** Who is let in: TLS, client certificates, passwords, and what that allows. Real sockets, real certificates. */
+/** TLS, client certificates and passwords, with real sockets and certificates. */
 import { request, type RequestOptions } from 'node:https'
 import { request as plainRequest, type IncomingMessage } from 'node:http'
 import { connect } from 'node:tls'
@@ -111,7 +111,7 @@ const get = (port: number, options: RequestOptions & { isPlain?: boolean } = {})
     asked.end()
   })
 
-t.test('TLS, and a new certificate for new connections only', async t => {
+t.test('uses a new TLS certificate for new connections only', async t => {
   const { port, change } = await start(t, { ...open, tls: tlsOf() })
   const first = await get(port)
   t.match(first, { status: 200, body: 'here' })
@@ -141,7 +141,7 @@ t.test('TLS, and a new certificate for new connections only', async t => {
   t.match(await slow, { status: 200, body: 'at last' })
 })
 
-t.test('TLS comes and goes without a new listener', async t => {
+t.test('switches TLS on and off without rebinding', async t => {
   const { port, change } = await start(t, open)
   t.equal((await get(port, { isPlain: true })).status, 200)
   const slow = get(port, { isPlain: true, path: '/slow' })
@@ -158,7 +158,7 @@ t.test('TLS comes and goes without a new listener', async t => {
   await t.rejects(get(port))
 })
 
-t.test('what kind of client certificate opens', async t => {
+t.test('accepts client certificates according to client_auth_type', async t => {
   const mine = pair('client')
   const strange = pair('stranger')
   const cases = [
@@ -181,7 +181,7 @@ t.test('what kind of client certificate opens', async t => {
     }
 })
 
-t.test('the names in a client certificate', async t => {
+t.test('matches the names in a client certificate', async t => {
   const isIn = async (...allowedSans: string[]) => {
     const access = clients({ clientAuth: 'RequireAndVerifyClientCert', allowedSans })
     const { port } = await start(t, access)
@@ -198,7 +198,7 @@ t.test('the names in a client certificate', async t => {
   t.equal(await isIn(), false, 'none is allowed')
 })
 
-t.test('who lost the trust loses the connection', async t => {
+t.test('closes connections that the new policy does not allow', async t => {
   const clientAuth = 'RequireAndVerifyClientCert'
   const { port, change } = await start(t, clients({ clientAuth }))
   const kept = connect({
@@ -222,8 +222,8 @@ t.test('who lost the trust loses the connection', async t => {
   t.equal((await get(port, pair('stranger'))).status, 200)
 })
 
-t.test('only a certificate of our own CA is a proof', async t => {
-  const told = async (access: WebAccess) => {
+t.test('authenticates only certificates of a configured CA', async t => {
+  const authenticate = async (access: WebAccess) => {
     const { port } = await start(t, access)
     const { body } = await get(port, {
       ...pair('client'),
@@ -234,12 +234,12 @@ t.test('only a certificate of our own CA is a proof', async t => {
   }
   const yes = { isLocal: true, isAuthenticated: true }
   const no = { isLocal: true, isAuthenticated: false }
-  t.same(await told(clients({ clientAuth: 'VerifyClientCertIfGiven' })), yes)
-  t.same(await told(clients({ clientAuth: 'RequestClientCert' })), no)
-  t.same(await told(clients({ clientAuth: 'RequireAnyClientCert' })), no)
+  t.same(await authenticate(clients({ clientAuth: 'VerifyClientCertIfGiven' })), yes)
+  t.same(await authenticate(clients({ clientAuth: 'RequestClientCert' })), no)
+  t.same(await authenticate(clients({ clientAuth: 'RequireAnyClientCert' })), no)
 })
 
-t.test('old versions of TLS where they are asked for', async t => {
+t.test('supports old TLS versions when configured', async t => {
   const old = {
     maxVersion: 'TLSv1.1',
     minVersion: 'TLSv1',
@@ -256,30 +256,27 @@ t.test('old versions of TLS where they are asked for', async t => {
   t.equal((await get(port, old)).status, 200)
 })
 
-t.test(
-  'a client that does not shake hands is turned away, others are served',
-  async t => {
-    const site = createRequestHandler({
-      routes,
-      log: silentLog,
-      access: () => ({ ...open, tls: tlsOf() }),
-      limits: { handshakeMs: 300 },
-    })
-    const server = await startHttpServer({ host: '127.0.0.1', port: 0 }, site)
-    t.teardown(() => server.close())
-    const port = Number(server.address.split(':').at(-1))
-    const silent = connectTcp(port, '127.0.0.1')
-    const ended = new Promise<void>(resolve => silent.on('close', () => resolve()))
-    silent.on('error', () => undefined)
-    t.equal((await get(port)).status, 200)
-    await ended
-    const nonsense = connectTcp(port, '127.0.0.1')
-    nonsense.on('error', () => undefined)
-    nonsense.end('GET / HTTP/1.1\r\n\r\n')
-    await new Promise<void>(resolve => nonsense.on('close', () => resolve()))
-    t.equal((await get(port)).status, 200)
-  },
-)
+t.test('disconnects a client without TLS handshake and serves others', async t => {
+  const site = createRequestHandler({
+    routes,
+    log: silentLog,
+    access: () => ({ ...open, tls: tlsOf() }),
+    limits: { handshakeMs: 300 },
+  })
+  const server = await startHttpServer({ host: '127.0.0.1', port: 0 }, site)
+  t.teardown(() => server.close())
+  const port = Number(server.address.split(':').at(-1))
+  const silent = connectTcp(port, '127.0.0.1')
+  const ended = new Promise<void>(resolve => silent.on('close', () => resolve()))
+  silent.on('error', () => undefined)
+  t.equal((await get(port)).status, 200)
+  await ended
+  const nonsense = connectTcp(port, '127.0.0.1')
+  nonsense.on('error', () => undefined)
+  nonsense.end('GET / HTTP/1.1\r\n\r\n')
+  await new Promise<void>(resolve => nonsense.on('close', () => resolve()))
+  t.equal((await get(port)).status, 200)
+})
 
 const basic = (user: string, password: string) => ({
   headers: {
@@ -287,7 +284,7 @@ const basic = (user: string, password: string) => ({
   },
 })
 
-t.test('passwords', async t => {
+t.test('requires a password when users are configured', async t => {
   const users = new Map([
     ['alice', hashSync('wonder:land', 4)],
     ['bob', hashSync('büro', 4).replace('$2b$', '$2y$')],
@@ -306,13 +303,13 @@ t.test('passwords', async t => {
     ['alice', 'wonderland'],
     ['alice', ''],
     ['alice', 'büro'],
-    ['nobody', 'wonder:land'],
+    ['unknown', 'wonder:land'],
     ['', ''],
   ] as const)
     t.equal(await status(basic(user, password)), 401, `${user}:${password}`)
   for (const authorization of ['Basic', 'Basic !', 'Basic YWJj', 'Bearer abc', 'basic '])
     t.equal(await status({ headers: { authorization } }), 401, authorization)
-  t.equal(await status({ path: '/nowhere' }), 401, 'nor does it tell what there is')
+  t.equal(await status({ path: '/nowhere' }), 401, 'also for unknown paths')
   t.equal(await status({ path: '/nowhere', ...basic('bob', 'büro') }), 404)
 
   const act = { method: 'POST', path: '/-/act' }
@@ -328,7 +325,7 @@ t.test('passwords', async t => {
   t.equal(await status(basic('alice', 'new')), 200)
 })
 
-t.test('elsewhere a password is what allows to act', async t => {
+t.test('requires a password for changes by remote clients', async t => {
   const outside = Object.values(networkInterfaces())
     .flatMap(list => list ?? [])
     .find(one => one.family === 'IPv4' && !one.internal)
@@ -354,7 +351,7 @@ t.test('elsewhere a password is what allows to act', async t => {
   t.equal((await get(port, { ...act, host, ...basic('alice', 'a') })).status, 200)
 })
 
-t.test('configured headers win over ours', async t => {
+t.test('configured headers override defaults', async t => {
   const headers = {
     'x-frame-options': 'sameorigin',
     'content-security-policy': '',
@@ -370,7 +367,7 @@ t.test('configured headers win over ours', async t => {
   t.equal((await get(port)).headers['strict-transport-security'], 'max-age=60')
 })
 
-t.test('the rate limit', async t => {
+t.test('limits the request rate', async t => {
   const rateLimit = { intervalMs: 3_600_000, burst: 2 }
   const { port, change } = await start(t, { ...open, rateLimit })
   const statuses = []

@@ -26,7 +26,7 @@ const createAsked = () => {
   }
 }
 
-t.test('a good login is compared once, a bad one each time', async t => {
+t.test('compares a valid login once and an invalid one each time', async t => {
   const asked = createAsked()
   const logIn = createBasicAuth(asked)
   const users = new Map([['alice', hash]])
@@ -43,7 +43,7 @@ t.test('a good login is compared once, a bad one each time', async t => {
   t.equal(await logIn(header('alice', 'right'), new Map([['alice', `${hash}x`]])), 'bad')
 })
 
-t.test('the same login is compared once at a time, and only so many', async t => {
+t.test('compares equal logins once at a time and limits waiting ones', async t => {
   const asked = createAsked()
   let release = () => undefined as void
   asked.holdUntil(new Promise(resolve => (release = resolve)))
@@ -64,7 +64,7 @@ t.test('the same login is compared once at a time, and only so many', async t =>
   t.same(counts, { bad: 31, busy: 9 })
 })
 
-t.test('only so many logins are remembered', async t => {
+t.test('limits the number of cached logins', async t => {
   const asked = createAsked()
   const logIn = createBasicAuth(asked)
   const users = new Map(Array.from({ length: 101 }, (_, i) => [`user${i}`, hash]))
@@ -76,7 +76,7 @@ t.test('only so many logins are remembered', async t => {
   t.equal(asked.hashes.length, 102, 'the oldest is forgotten')
 })
 
-t.test('a comparison in its thread does not hold the loop up', async t => {
+t.test('does not block the event loop while comparing', async t => {
   const bcrypt = createBcrypt()
   t.teardown(() => bcrypt.stop())
   const slow = hashSync('password', 12)
@@ -103,7 +103,7 @@ t.test('a comparison in its thread does not hold the loop up', async t => {
   t.equal(await bcrypt.compare('password', slow), true, 'and comes back')
 })
 
-t.test('tokens come back with time, up to the burst', async t => {
+t.test('refills tokens over time up to the burst', async t => {
   const mayPass = createRateLimit()
   const limit = { intervalMs: 1000, burst: 2 }
   const at = (ms: number) => mayPass(limit, ms)

@@ -93,7 +93,7 @@ const send = (url: string, bytes: string): Promise<string> =>
     socket.write(bytes)
   })
 
-t.test('unknown paths and methods', async t => {
+t.test('rejects unknown paths and methods', async t => {
   const { get, url } = await start(t)
   t.equal((await get('/nowhere')).status, 404)
   t.equal((await get('/small/')).status, 404, 'an exact path is exact')
@@ -103,7 +103,7 @@ t.test('unknown paths and methods', async t => {
   t.equal((await get('/tree/a%2Fb%20c?x=1')).body, '/tree/a/b c')
 })
 
-t.test('bad and too large requests', async t => {
+t.test('rejects invalid and too large requests', async t => {
   const { get, url } = await start(t)
   t.equal((await get(`/small?${'a'.repeat(2040)}`)).status, 200)
   t.equal((await get(`/small?${'a'.repeat(2048)}`)).status, 414)
@@ -126,14 +126,14 @@ t.test('bad and too large requests', async t => {
   t.equal((await get('/small')).status, 200, 'and goes on serving')
 })
 
-t.test('HEAD has the headers of GET and no body', async t => {
+t.test('answers HEAD with the headers of GET and no body', async t => {
   const { url, get } = await start(t)
   const head = await fetch(`${url}/small`, { method: 'HEAD' })
   t.equal(head.status, 200)
   t.equal(head.headers.get('content-length'), '5')
   t.equal(await head.text(), '')
   const stream = await fetch(`${url}/stream`, { method: 'HEAD' })
-  t.equal(await stream.text(), '', 'a stream that nobody reads is not begun')
+  t.equal(await stream.text(), '', 'HEAD does not start the stream')
   const { headers } = await get('/small')
   t.equal(headers.get('x-content-type-options'), 'nosniff')
   t.equal(headers.get('x-frame-options'), 'DENY')
@@ -142,7 +142,7 @@ t.test('HEAD has the headers of GET and no body', async t => {
   t.notOk(headers.has('x-powered-by'))
 })
 
-t.test('gzip where it is understood and worth it', async t => {
+t.test('compresses large responses for clients that accept gzip', async t => {
   const { url } = await start(t)
   const raw = (path: string, encoding: string) =>
     new Promise<{ encoding: string | undefined; vary: string | undefined; body: Buffer }>(
@@ -172,14 +172,14 @@ t.test('gzip where it is understood and worth it', async t => {
   t.equal((await raw('/small', 'gzip')).encoding, undefined)
 })
 
-t.test('a fault inside says nothing of itself', async t => {
+t.test('hides details of internal errors', async t => {
   const { get } = await start(t)
   const { status, body } = await get('/broken')
   t.equal(status, 500)
   t.equal(body, 'internal error\n')
 })
 
-t.test('routes are told who is local', async t => {
+t.test('routes see whether the client is local', async t => {
   const { url } = await start(t)
   t.equal((await fetch(`${url}/-/act`, { method: 'POST' })).status, 200)
   t.equal(newest?.isLocal, true)
@@ -204,7 +204,7 @@ t.test('routes are told who is local', async t => {
 })
 
 t.test(
-  'the control socket belongs to its group, is local, and is gone after',
+  'the control socket belongs to its group, is local, and is removed on close',
   async t => {
     const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-http-'))
     t.teardown(() => rm(directory, { recursive: true, force: true }))
@@ -243,7 +243,7 @@ t.test('closing ends streams and clients that never finish', async t => {
   await t.rejects(reader.read())
 })
 
-t.test('a client that sends its headers too slowly is turned away', async t => {
+t.test('disconnects a client that sends headers too slowly', async t => {
   const { url, get } = await start(t)
   const from = Date.now()
   const slow = send(url, 'GET /small HTTP/1.1\r\nHost: x\r\n')
@@ -262,7 +262,7 @@ const startWith = async (t: Test, limits: Partial<Limits>) => {
   return `http://${server.address}`
 }
 
-t.test('bodies that nobody wants', async t => {
+t.test('discards or rejects request bodies', async t => {
   const { url, get } = await start(t)
   const small = await fetch(`${url}/-/act`, { method: 'POST', body: 'a'.repeat(1000) })
   t.equal(small.status, 200, 'a small one is dropped')
@@ -281,7 +281,7 @@ t.test('bodies that nobody wants', async t => {
   t.equal((await get('/small')).status, 200)
 })
 
-t.test('too many headers', async t => {
+t.test('rejects too many headers', async t => {
   const { url } = await start(t)
   const asked = (count: number) => {
     const headers = Array.from({ length: count }, (_, i) => `a${i}: 1\r\n`).join('')
@@ -294,7 +294,7 @@ t.test('too many headers', async t => {
   t.match(await asked(99), /^HTTP\/1\.1 431 /)
 })
 
-t.test('more connections than there may be are closed at once', async t => {
+t.test('closes connections above the limit', async t => {
   const url = await startWith(t, { connections: 2 })
   const { hostname, port } = new URL(url)
   const idle = [1, 2].map(() => connect(Number(port), hostname))
@@ -309,7 +309,7 @@ t.test('more connections than there may be are closed at once', async t => {
   t.pass('and served when another one has gone')
 })
 
-t.test('a client that does not take its answer is left', async t => {
+t.test('disconnects a client that does not read the response', async t => {
   const url = await startWith(t, { responseMs: 300, connections: 1 })
   const { hostname, port } = new URL(url)
   const lazy = connect(Number(port), hostname)
@@ -329,7 +329,7 @@ t.test('a client that does not take its answer is left', async t => {
   t.ok(bytes > 0 && bytes < hugeBytes, `${bytes} bytes`)
 })
 
-t.test('the API tells the report, alive and ready', async t => {
+t.test('serves the report, liveness and readiness', async t => {
   const snapshot = snapshotOf([stateOf(builderOf('a'))])
   const view = viewOf({ ...snapshot, monitor: { ...snapshot.monitor, ready: false } })
   const server = await serve(view, apiExporter)

@@ -102,35 +102,32 @@ const scratch = async (t: Test): Promise<string> => {
   return directory
 }
 
-t.test(
-  'an address that stays keeps its connections, one that goes ends what it does',
-  async t => {
-    const [stays, goes, comes] = [await freePort(), await freePort(), await freePort()]
-    const { listeners, asked } = await start(t, [at(stays), at(goes)])
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-    t.teardown(() => agent.destroy())
-    const before = await get({ port: stays }, { agent })
-    t.equal(before.status, 200)
-    const slow = [
-      get({ port: stays }, { path: '/slow' }),
-      get({ port: goes }, { path: '/slow' }),
-    ]
-    await until(() => asked.length === 2)
+t.test('keeps connections of unchanged addresses and drains removed ones', async t => {
+  const [stays, goes, comes] = [await freePort(), await freePort(), await freePort()]
+  const { listeners, asked } = await start(t, [at(stays), at(goes)])
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => agent.destroy())
+  const before = await get({ port: stays }, { agent })
+  t.equal(before.status, 200)
+  const slow = [
+    get({ port: stays }, { path: '/slow' }),
+    get({ port: goes }, { path: '/slow' }),
+  ]
+  await until(() => asked.length === 2)
 
-    await listeners.rebind([at(stays), at(comes)])
-    t.same(listeners.addresses(), [`127.0.0.1:${stays}`, `127.0.0.1:${comes}`])
-    t.equal((await get({ port: comes })).status, 200)
-    await t.rejects(get({ port: goes }), { code: 'ECONNREFUSED' })
-    for (const answer of asked) answer()
-    const [first, second] = await Promise.all(slow)
-    t.match(first, { status: 200, body: 'at last' })
-    t.match(second, { status: 200, body: 'at last', headers: { connection: 'close' } })
-    const after = await get({ port: stays }, { agent })
-    t.same([after.status, after.from], [200, before.from], 'over the same connection')
-  },
-)
+  await listeners.rebind([at(stays), at(comes)])
+  t.same(listeners.addresses(), [`127.0.0.1:${stays}`, `127.0.0.1:${comes}`])
+  t.equal((await get({ port: comes })).status, 200)
+  await t.rejects(get({ port: goes }), { code: 'ECONNREFUSED' })
+  for (const answer of asked) answer()
+  const [first, second] = await Promise.all(slow)
+  t.match(first, { status: 200, body: 'at last' })
+  t.match(second, { status: 200, body: 'at last', headers: { connection: 'close' } })
+  const after = await get({ port: stays }, { agent })
+  t.same([after.status, after.from], [200, before.from], 'over the same connection')
+})
 
-t.test('who does not end is ended after a while', async t => {
+t.test('closes connections that do not finish in time', async t => {
   const port = await freePort()
   const { listeners, asked } = await start(t, [at(port)], { closeMs: 200 })
   const slow = get({ port }, { path: '/slow' })
@@ -139,7 +136,7 @@ t.test('who does not end is ended after a while', async t => {
   await t.rejects(slow, { code: 'ECONNRESET' })
 })
 
-t.test('where a new address cannot be had, all is as it was', async t => {
+t.test('keeps the previous addresses when a new one cannot be bound', async t => {
   const [old, free] = [await freePort(), await freePort()]
   const taken = await occupy(0)
   t.teardown(() => taken.close())
@@ -162,7 +159,7 @@ t.test('where a new address cannot be had, all is as it was', async t => {
   t.equal((await get({ port: free })).status, 200, 'the next one is taken')
 })
 
-t.test('one port may go from one address to all and back', async t => {
+t.test('moves a port from one address to all addresses and back', async t => {
   const port = await freePort()
   const { listeners, asked } = await start(t, [at(port)])
   const slow = get({ port }, { path: '/slow' })
@@ -183,7 +180,7 @@ t.test('one port may go from one address to all and back', async t => {
   await t.rejects(get({ port, host: '127.0.0.2' }), { code: 'ECONNREFUSED' })
 })
 
-t.test('a unix socket', async t => {
+t.test('listens on a unix socket', async t => {
   const directory = await scratch(t)
   const path = join(directory, 'web.sock')
   const { listeners } = await start(t, [{ path }])
@@ -193,7 +190,7 @@ t.test('a unix socket', async t => {
   t.equal(
     (await get({ socketPath: path }, { method: 'POST', path: '/act' })).status,
     403,
-    'who comes through it may be anybody behind a proxy',
+    'a proxy may use it',
   )
   const again = await listenAll([{ path }], null, siteOf().site).catch((e: unknown) => e)
   t.equal(
@@ -210,12 +207,12 @@ t.test('a unix socket', async t => {
   await t.rejects(stat(path), { code: 'ENOENT' })
 })
 
-t.test('what may be in the way of a unix socket', async t => {
+t.test('replaces a stale unix socket and keeps other files', async t => {
   const directory = await scratch(t)
   const path = join(directory, 'web.sock')
   const killed = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
   spawnSync(process.execPath, ['-e', killed])
-  t.ok((await stat(path)).isSocket(), 'somebody was killed here')
+  t.ok((await stat(path)).isSocket(), 'left by a killed process')
   const { listeners } = await start(t, [{ path }])
   t.equal((await get({ socketPath: path })).status, 200)
   const faultAt = async (path: string) =>
@@ -234,7 +231,7 @@ t.test('what may be in the way of a unix socket', async t => {
   t.same(listeners.addresses(), [path])
 })
 
-t.test('sentences for what else can be wrong', async t => {
+t.test('describes other listen errors', async t => {
   const faultAt = async (listen: Listen) =>
     describeListenError(
       await listenAll([listen], null, siteOf().site).catch((e: unknown) => e),

@@ -1,4 +1,4 @@
-/** The page at /: what it says in each situation, and that nobody can say anything through it. */
+/** The status page at /: its text in each situation, and that remote text is escaped. */
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { html } from '../../../src/exporters/page/html.ts'

@@ -1,4 +1,4 @@
-/** What an open page is told: enough to be at every moment what a fresh one would be, and no more. */
+/** Live updates keep an open page equal to a reloaded one, and contain only changes. */
 import { get as httpGet } from 'node:http'
 import t, { type Test } from 'tap'
 import { createEventsExporter } from '../../../src/exporters/api/events.ts'

@@ -194,7 +194,7 @@ const start = async (
   }
 }
 
-t.test('names, types and labels are those of the contract', async t => {
+t.test('names, types and labels match the contract', async t => {
   const here = families
     .filter(({ group }) => group !== 'process')
     .map(({ name, type, labels }) => [name, type, ...labels].join(' '))
@@ -204,15 +204,15 @@ t.test('names, types and labels are those of the contract', async t => {
     [...contract].sort(),
   )
 
-  const tally = createDeliveryMetrics()
-  tally.addReceiver('hook')
+  const deliveryMetrics = createDeliveryMetrics()
+  deliveryMetrics.addReceiver('hook')
   const { scrape } = await start(
     t,
     snapshotOf([everything(), stateOf(builderOf('b2'))], {
       alerts: { externalUrl: 'http://here', list: [alertOf('b1')] },
     }),
     { now },
-    tally.samples,
+    deliveryMetrics.samples,
   )
   const { lines, types } = await scrape()
   for (const { name, labels, family } of lines) {
@@ -242,18 +242,18 @@ t.test('names, types and labels are those of the contract', async t => {
   t.equal(new Set(keys).size, keys.length, 'no series twice')
 })
 
-t.test('docs/metrics.md is what the table says (npm run docs)', async t => {
+t.test('docs/metrics.md is up to date (else: npm run docs)', async t => {
   const file = new URL('../../../docs/metrics.md', import.meta.url)
   t.equal(await readFile(file, 'utf8'), metricsDoc())
 })
 
-t.test('HELP tells where a value is not of scrape time', async t => {
+t.test('HELP mentions scheduled probes for all measurements', async t => {
   for (const { name, group, presence, help } of families)
     if (group === 'builder' && presence === 'fresh')
       t.match(help, /scheduled/, `HELP of ${name}`)
 })
 
-t.test('before the first attempt only what is known is told', async t => {
+t.test('exports no measurement before the first attempt', async t => {
   const builder = builderOf('b1')
   const { scrape } = await start(
     t,
@@ -288,7 +288,7 @@ t.test('before the first attempt only what is known is told', async t => {
   )
 })
 
-t.test('up is whether the newest fresh login reached the Nix store', async t => {
+t.test('up is 1 when the newest fresh login reached the Nix store', async t => {
   const failed = { status: 'failed', kind: 'tcp_refused', params: {} } as const
   const busy = { status: 'busy', kind: 'sshd_throttled', params: {} } as const
   const skipped = { status: 'skipped', kind: 'not_ssh_store', params: {} } as const
@@ -332,7 +332,7 @@ t.test('up is whether the newest fresh login reached the Nix store', async t => 
 })
 
 t.test(
-  'a down builder keeps its counters and loses nothing but what grew old',
+  'a down builder keeps its counters and loses only expired measurements',
   async t => {
     const probes = {
       ...allOk(now - 10),
@@ -402,7 +402,7 @@ t.test(
   },
 )
 
-t.test('a new result shows at the next scrape, a builder that left does not', async t => {
+t.test('shows new results and drops removed builders at the next scrape', async t => {
   const { scrape, view } = await start(
     t,
     snapshotOf([stateOf(builderOf('b1')), stateOf(builderOf('b2'))]),
@@ -425,7 +425,7 @@ t.test('a new result shows at the next scrape, a builder that left does not', as
   )
 })
 
-t.test('a reload that shortens an interval counts at once', async t => {
+t.test('applies a shorter interval at once', async t => {
   const first = snapshotOf([stateOf(builderOf('b'), allOk(now - 60))])
   const { scrape, view } = await start(t, first)
   t.equal((await scrape()).values('nix_builder_memory_size_bytes').length, 1)
@@ -434,7 +434,7 @@ t.test('a reload that shortens an interval counts at once', async t => {
   t.equal((await scrape()).values('nix_builder_memory_size_bytes').length, 0)
 })
 
-t.test('what is new is written before the next scrape, if anybody scrapes', async t => {
+t.test('prerenders new results while there are scrapes', async t => {
   let asked = 0
   const view = viewOf(snapshotOf([stateOf(builderOf('b'))]))
   const exporter = createPrometheusExporter({
@@ -453,7 +453,7 @@ t.test('what is new is written before the next scrape, if anybody scrapes', asyn
     await new Promise(resolve => setTimeout(resolve, 1300))
   }
   await change()
-  t.equal(asked, 0, 'nobody ever scraped')
+  t.equal(asked, 0, 'no scrape yet')
   await server.get('/metrics')
   const first = asked
   t.ok(first > 0)
@@ -466,7 +466,7 @@ t.test('what is new is written before the next scrape, if anybody scrapes', asyn
   t.equal(asked, 2 * first, 'nothing after the end')
 })
 
-t.test('who verified the host key', async t => {
+t.test('exports whether the host key is verified', async t => {
   const seen = (verifiedBy: 'pinned' | 'known_hosts' | 'ca' | 'none') => ({
     ...loginValue,
     hostKey: { ...loginValue.hostKey!, verifiedBy },
@@ -486,7 +486,7 @@ t.test('who verified the host key', async t => {
   }
 })
 
-t.test('the certificate that ends first, also where it keeps us out', async t => {
+t.test('exports the earliest certificate expiry, also of a failed login', async t => {
   const ends = (validUntil: number | null) =>
     ({ role: 'user', source: '/k-cert.pub', validFrom: null, validUntil }) as const
   const exported = async (ends: (typeof loginValue)['certificates'], isUp = true) => {
@@ -507,7 +507,7 @@ t.test('the certificate that ends first, also where it keeps us out', async t =>
   t.strictSame(await exported([ends(now - 5)], false), [now - 5])
 })
 
-t.test('a canary that failed is a 0, also where it never came to a build', async t => {
+t.test('exports 0 for a failed canary, also without a build', async t => {
   const builder = builderOf('b', { systems: ['x86_64-linux', 'i686-linux'] })
   const before = ok('canary', now - 100)
   const run: CanaryRun = { ...canaryValue.runs[0]!, outcome: 'failed' }
@@ -526,7 +526,7 @@ t.test('a canary that failed is a 0, also where it never came to a build', async
   )
 })
 
-t.test('builders that are proven able, by system and feature', async t => {
+t.test('counts verified builders by system and feature', async t => {
   const runs = (...systems: string[]) => ({
     canary: recordOf('canary', {
       status: 'ok',
@@ -562,11 +562,11 @@ t.test('builders that are proven able, by system and feature', async t => {
   t.strictSame(count('x86_64-linux', 'big-parallel'), [2])
   t.strictSame(count('x86_64-linux', 'gpu'), [1], 'mandatory: only for those that ask')
   t.strictSame(count('aarch64-linux', ''), [0], 'promised and not proven is an outage')
-  t.strictSame(count('aarch64-linux', 'gpu'), [], 'promised by nobody')
+  t.strictSame(count('aarch64-linux', 'gpu'), [], 'not advertised')
   t.equal(lines.filter(l => l.name === 'nix_builders_available').length, 7)
 })
 
-t.test('a list that stops every build makes this machine not ready', async t => {
+t.test('a fatal builders list makes this machine not ready', async t => {
   const problem = { file: '/etc/nix/machines', line: 3, message: 'bad' }
   const ready = async (isFatal: boolean) => {
     const problems = [{ ...problem, isFatal }]
@@ -577,7 +577,7 @@ t.test('a list that stops every build makes this machine not ready', async t => 
   t.strictSame(await ready(false), [1])
 })
 
-t.test('every kind that counts is there from the start', async t => {
+t.test('exports every failure kind from the start', async t => {
   const { scrape } = await start(t, snapshotOf([]))
   const { values } = await scrape()
   for (const kind of kindNames) {
@@ -586,7 +586,7 @@ t.test('every kind that counts is there from the start', async t => {
   }
 })
 
-t.test('each canary is counted once in the histogram', async t => {
+t.test('observes each canary once in the histogram', async t => {
   const first = stateOf(builderOf('b'))
   const { scrape, view, exporter } = await start(t, snapshotOf([first]))
   const count = async () => (await scrape()).values('nix_client_wait_seconds_count')
@@ -617,7 +617,7 @@ t.test('each canary is counted once in the histogram', async t => {
   )
 })
 
-t.test('hostile text stays inside its quotes and short', async t => {
+t.test('escapes and truncates remote text in labels', async t => {
   const nasty = 'x"} 1\nnix_builder_up{builder="evil"} 1\\'
   const builder = builderOf(nasty, {
     host: `${nasty}\u001b[31m${'h'.repeat(9999)}`,
@@ -641,7 +641,7 @@ t.test('hostile text stays inside its quotes and short', async t => {
   t.equal(info?.['nix_version']?.length, 40)
 })
 
-t.test('samples that are no numbers or of no family are left out', async t => {
+t.test('drops samples without a number or family', async t => {
   const view = viewOf(snapshotOf([stateOf(builderOf('b'))]))
   const exporter = createPrometheusExporter({
     version: '1',
@@ -667,7 +667,7 @@ t.test('samples that are no numbers or of no family are left out', async t => {
   t.notOk(lines.some(({ name }) => name === 'unheard_of'))
 })
 
-t.test('OpenMetrics for those who ask for it', async t => {
+t.test('serves OpenMetrics on request', async t => {
   const { get, exporter } = await start(t, snapshotOf([everything()]))
   exporter.observeScheduleDelay('login', 0.2)
   const ask = async (accept: string) => {
@@ -702,7 +702,7 @@ t.test('OpenMetrics for those who ask for it', async t => {
   t.ok((await ask('Application/OpenMetrics-Text')).isOpen, 'case does not matter')
 })
 
-t.test('what is told of the process is measured', async t => {
+t.test('exports process metrics', async t => {
   const { scrape } = await start(t, snapshotOf([]))
   await scrape()
   const { values } = await scrape()
@@ -712,7 +712,7 @@ t.test('what is told of the process is measured', async t => {
       t.ok(values(name)[0]! > 0, `${name} is ${values(name)[0]}`)
 })
 
-t.test('a fleet that is empty is served all the same', async t => {
+t.test('serves metrics without builders', async t => {
   const { scrape } = await start(t, snapshotOf([]))
   const { values, lines } = await scrape()
   t.strictSame(values('builder_monitor_build_info', { version: '1.2.3' }), [1])
@@ -720,7 +720,7 @@ t.test('a fleet that is empty is served all the same', async t => {
   t.notOk(lines.some(({ name }) => name.startsWith('nix_builder_')))
 })
 
-t.test('this machine is told by check, and findings by builder', async t => {
+t.test('exports this machine by check and findings by builder', async t => {
   const checks = {
     ...Object.fromEntries(clientChecks.map(name => [name, { status: 'ok' as const }])),
     ssh: { status: 'failed' as const, kind: 'ssh_missing' as const, params: {} },
@@ -739,7 +739,7 @@ t.test('this machine is told by check, and findings by builder', async t => {
   t.same(values('nix_client_ready', { check: 'ssh' }), [0])
   t.same(values('nix_client_ready', { check: 'memory' }), [1])
   t.same(values('nix_client_ready', { check: 'config' }), [1])
-  t.same(values('nix_client_ready', { check: 'trust' }), [], 'which told nothing')
+  t.same(values('nix_client_ready', { check: 'trust' }), [], 'inconclusive')
   t.same(values('nix_builder_lint_findings', { builder: 'good' }), [0])
   t.same(values('nix_builder_lint_findings', { builder: 'bad' }), [1])
 })

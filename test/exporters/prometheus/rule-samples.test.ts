@@ -16,7 +16,7 @@ import {
   viewOf,
 } from '../fixture.ts'
 
-t.test('alerts see what /metrics prints of their families, at each moment', async t => {
+t.test('rules get the samples that /metrics prints', async t => {
   const read = createRuleSampleCollector(samplesOf, familiesUsedByRules)
   const first = stateOf(builderOf('b1'), allOk(), {
     state: 'down',
@@ -59,7 +59,7 @@ t.test('alerts see what /metrics prints of their families, at each moment', asyn
   }
 })
 
-t.test('every family of the rules is one of ours', async t => {
+t.test('rules use only exported families', async t => {
   const names = families.map(({ name }): string => name)
   for (const family of familiesUsedByRules) t.ok(names.includes(family), family)
 })
