@@ -1,6 +1,14 @@
 import type { Kind, Params } from '../model/index.ts'
 import { sanitize } from '../text/sanitize.ts'
 import { oneLine } from '../text/truncate.ts'
+import {
+  consequential,
+  definite,
+  featureMismatch,
+  generic,
+  keyWarnings,
+  type MessageRule,
+} from './message-rules.ts'
 
 /** The kind of an error message, with the line it was found in. */
 export interface Classified {
@@ -8,256 +16,6 @@ export interface Classified {
   readonly params: Params
   readonly line: string
 }
-
-type Rule = readonly [
-  pattern: RegExp,
-  kind: Kind,
-  params?: (m: RegExpExecArray) => Params,
-]
-
-const detail = (m: RegExpExecArray): Params => ({ detail: oneLine(m[0]) })
-
-/**
- * Messages that name a definite cause. Sources: OpenSSH sshconnect.c, sshconnect2.c, kex.c, authfile.c; Nix
- * build-remote.cc, remote-store.cc, legacy-ssh-store.cc, daemon.cc, local-store.cc, derivation-goal.cc in all versions.
- */
-const definite: readonly Rule[] = [
-  // --- this machine
-  [
-    /bad machine specification: .*|while parsing machine specification at .*|speed factor must be >= 0|Cannot parse Nix store '[^']*'|don't know how to open Nix store '[^']*'|invalid SSH (?:authority|host name).*|invalid URL authority.*/,
-    'config_invalid',
-    m => ({ ...detail(m), where: 'builders' }),
-  ],
-  [
-    /Unable to parse Machines of version.*|uri must be present and non-empty/,
-    'config_invalid',
-    m => ({ ...detail(m), where: 'builders' }),
-  ],
-  [
-    /unable to execute 'ssh'|executing 'ssh': No such file|ssh: command not found/,
-    'ssh_missing',
-  ],
-  [/ignoring the client-specified setting 'builders'/, 'client_untrusted'],
-  [
-    /Control socket connect\(|muxclient: master hello exchange failed|failed to start SSH master connection|protocol mismatch, got 'started/,
-    'control_master',
-    detail,
-  ],
-  // --- the path to the builder
-  [
-    /Could not resolve hostname ([^:\s]+): ?(.*)/,
-    'dns',
-    m => ({ detail: oneLine(m[2] ?? '') }),
-  ],
-  [/connect to host (\S+) port (\d+): Connection refused/, 'tcp_refused'],
-  [/connect to host (\S+) port (\d+): (?:Connection|Operation) timed out/, 'tcp_timeout'],
-  [
-    /connect to host (\S+) port (\d+): (No route to host|Network is unreachable|Host is down|Invalid argument|Permission denied)/,
-    'tcp_unreachable',
-    m => ({ address: m[1] ?? '', detail: m[3] ?? '' }),
-  ],
-  // The same from a jump host (ssh -W)
-  [/open failed: connect failed: Connection refused/, 'tcp_refused', detail],
-  [
-    /open failed: connect failed: (?:Connection|Operation) timed out/,
-    'tcp_timeout',
-    detail,
-  ],
-  [
-    /open failed: connect failed: (?:No route to host|Network is unreachable|Host is down)/,
-    'tcp_unreachable',
-    detail,
-  ],
-  [
-    /open failed: connect failed: (?:Name or service not known|Temporary failure in name resolution|No address associated with hostname)/,
-    'dns',
-    detail,
-  ],
-  // --- sshd
-  [
-    /Exceeded MaxStartups|Not allowed at this time|Session open refused by peer/,
-    'sshd_throttled',
-    detail,
-  ],
-  [/timed out during banner exchange/, 'banner_timeout'],
-  [
-    /banner exchange: .*invalid format|Bad remote protocol version identification.*|Protocol major versions differ.*/,
-    'not_ssh',
-    detail,
-  ],
-  [
-    /Unable to negotiate with .*: (no matching .*)/,
-    'kex_mismatch',
-    m => ({ detail: oneLine(m[1] ?? '') }),
-  ],
-  [/REVOKED HOST KEY DETECTED|is marked as revoked/, 'host_key_revoked', detail],
-  [/REMOTE HOST IDENTIFICATION HAS CHANGED/, 'host_key_changed'],
-  [
-    /Certificate invalid: (.*expired.*|.*not yet valid.*)/,
-    'certificate_expired',
-    m => ({ detail: oneLine(m[1] ?? '') }),
-  ],
-  [/No \S+ host key is known for|Host key verification failed/, 'host_key_unknown'],
-  [
-    /(\S+)@(\S+): Permission denied \(([^)]*)\)/,
-    'auth_denied',
-    m => ({ detail: `it offers ${m[3] ?? ''}` }),
-  ],
-  [/Too many authentication failures/, 'auth_denied', detail],
-  [
-    /Connection (?:closed|reset) by \S+ port \d+|kex_exchange_identification: .*|ssh_exchange_identification: .*/,
-    'sshd_closed',
-    detail,
-  ],
-  [
-    /Timeout, server \S+ not responding|client_loop: send disconnect: .*|Connection to \S+ closed by remote host|packet_write_wait: .*|ssh_packet_\w+: Connection .*/,
-    'connection_lost',
-    detail,
-  ],
-  // --- the account
-  [
-    /This account is currently not available|Attempted login by \S+ on/,
-    'nologin',
-    detail,
-  ],
-  [
-    /protocol mismatch(?: from '[^']*')?, got '(.*)/,
-    'shell_noise',
-    m => ({ detail: oneLine(m[1] ?? '') }),
-  ],
-  [
-    /(?:^|[\s:])(?:protocol mismatch|nix-daemon protocol mismatch from.*)/,
-    'protocol_mismatch',
-    detail,
-  ],
-  [
-    /(nix-daemon|nix-store|nix)['"]?: (?:command )?not found|(nix-daemon|nix-store|nix): No such file or directory|Unknown command: ['"]?(nix-daemon|nix-store)/,
-    'nix_missing',
-    m => ({ program: m[1] ?? m[2] ?? m[3] ?? 'nix-daemon' }),
-  ],
-  [
-    /(nix-daemon|nix-store): (?:Permission denied|cannot execute.*|Exec format error)/,
-    'nix_not_executable',
-    m => ({ program: m[1] ?? 'nix-daemon', ...detail(m) }),
-  ],
-  // --- the remote Nix
-  [
-    /the Nix (?:daemon|client) version is too old|remote Nix daemon version is too old|Nix daemon protocol version not supported|unsupported 'nix-store --serve' protocol version|unknown serve command.*|current Nix store schema is version.*|remote '[^']*' is too old/,
-    'nix_version',
-    detail,
-  ],
-  [
-    /(?:illegal configuration line|syntax error in configuration line) .*|setting '[^']*' has invalid value .*|file '[^']*' included from '[^']*' not found/,
-    'remote_config_invalid',
-    detail,
-  ],
-  [
-    /daemon-socket\/socket['"]?: Permission denied|is not allowed to connect to the Nix daemon/,
-    'daemon_denied',
-    detail,
-  ],
-  [
-    /No space left on device|database or disk is full|Disk quota exceeded|lack of free disk space/,
-    'disk_full',
-    detail,
-  ],
-  [
-    /Read-only file system|attempt to write a readonly database|readonly database/,
-    'store_read_only',
-    detail,
-  ],
-  [
-    /cannot connect to socket at '?[^']*daemon-socket\/socket'?: (Connection refused|No such file or directory)|store\/\.links['"]?: Permission denied|creating directory '?"?\/nix\/store\/\.links|could not set permissions on ['"]\/nix\/var|opening lock file ['"]\/nix\/var[^:]*: Permission denied|may have been run as non-root in a single-user Nix/,
-    'daemon_down',
-    detail,
-  ],
-  [
-    /not privileged to build|lacks a (?:valid )?signature|(?:importing|building) paths is not allowed|repairing is not allowed/,
-    'not_trusted',
-    detail,
-  ],
-  [
-    /Cannot allocate memory|signal 9 \(Killed\)|killed by signal 9|std::bad_alloc|Out of memory/,
-    'oom',
-    detail,
-  ],
-  [/Exec format error/, 'exec_format', detail],
-  [
-    /a '([^']+)' with features \{([^}]*)\} is required to build '[^']*', but I am a '([^']+)' with features \{([^}]*)\}/,
-    'feature_missing',
-    m => featureMismatch(m[1], m[2], m[3], m[4]),
-  ],
-  [/timed out after \d+ seconds|of silence/, 'build_timeout', detail],
-  [
-    /remote machine failed to import closure|failed to add path '[^']*' to remote host|cannot add path '[^']*'.*/,
-    'copy_failed',
-    detail,
-  ],
-]
-
-/** Generic messages, used if there is no definite one: Nix 2.8 adds `unexpected end-of-file` to nearly every error. */
-const generic: readonly Rule[] = [
-  [
-    /Nix crashed\. This is a bug.*|Nix daemon disconnected unexpectedly.*|splicing data from daemon socket.*/,
-    'daemon_crash',
-    detail,
-  ],
-  [
-    /build hook died unexpectedly.*|bad hook reply.*|while reading the response from the build hook.*|unexpected EOF reading a line/,
-    'hook_broken',
-    detail,
-  ],
-  [
-    /builder for '[^']*' failed.*|Reason: builder failed with.*|build of '[^']*' on '[^']*' failed:.*|failed to produce output path.*|executing '[^']*': .*/,
-    'build_failed',
-    detail,
-  ],
-  [
-    /unexpected end-of-file.*|Connection reset by peer|Broken pipe|unexpected EOF from daemon socket/,
-    'daemon_crash',
-    detail,
-  ],
-  [
-    /failed to start SSH connection to '.*|cannot connect to '[^']*'.*|cannot open connection to remote store.*/,
-    'connection_lost',
-    detail,
-  ],
-]
-
-/** Messages that follow from another error, used only if there is no other. */
-const consequential: readonly Rule[] = [
-  [
-    /Failed to find a machine for remote build|platform mismatch|missing system features|remote machines may not have all required system features|local builds are disabled|[uU]nable to start any build/,
-    'unclassified',
-    detail,
-  ],
-]
-
-/** Warnings about keys. They matter only if the login was denied in the end, because ssh goes on with other keys. */
-const keyWarnings: readonly Rule[] = [
-  [/UNPROTECTED PRIVATE KEY FILE/, 'key_permissions'],
-  [/Load key "([^"]+)": bad permissions/, 'key_permissions', m => ({ key: m[1] ?? '' })],
-  [
-    /Identity file (\S+) not accessible: No such file/,
-    'key_missing',
-    m => ({ key: m[1] ?? '' }),
-  ],
-  [
-    /Load key "([^"]+)": .*(?:passphrase|agent refused)/,
-    'key_encrypted',
-    m => ({ key: m[1] ?? '' }),
-  ],
-  [
-    /Load key "([^"]+)": (.*)/,
-    'key_unreadable',
-    m => ({ key: m[1] ?? '', detail: oneLine(m[2] ?? '') }),
-  ],
-  [
-    /Identity file (\S+) not accessible: (.*)/,
-    'key_unreadable',
-    m => ({ key: m[1] ?? '', detail: oneLine(m[2] ?? '') }),
-  ],
-]
 
 const maxTextChars = 256 * 1024
 const maxLineChars = 2000
@@ -292,7 +50,7 @@ export const classify = (
 
 const firstMatch = (
   lines: readonly string[],
-  rules: readonly Rule[],
+  rules: readonly MessageRule[],
 ): Classified | null => {
   for (const line of lines)
     for (const [pattern, kind, params] of rules) {
@@ -324,24 +82,6 @@ const refine = (result: Classified, lines: readonly string[]): Classified => {
     return { ...result, kind: pinned ? 'host_key_mismatch' : 'host_key_changed', params }
   }
   return result
-}
-
-/** Nix before 2.34: `a 'SYSTEM' with features {...} is required ..., but I am a 'SYSTEM' with features {...}`. */
-const featureMismatch = (
-  wantedSystem = '',
-  wanted = '',
-  haveSystem = '',
-  have = '',
-): Params => {
-  const list = (text: string) => text.split(/[,\s]+/).filter(Boolean)
-  const missing = list(wanted).filter(feature => !list(have).includes(feature))
-  return {
-    missing: missing.join(', '),
-    offered: list(have).join(', '),
-    ...(missing.length === 0 && wantedSystem !== haveSystem
-      ? { missingSystem: wantedSystem, offeredSystem: haveSystem }
-      : {}),
-  }
 }
 
 /** max-jobs = 0 on the builder. A canary sets it locally, so only lines of the remote count. */

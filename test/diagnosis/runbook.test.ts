@@ -5,10 +5,11 @@ import {
   fixesText,
   formatMessage,
   kindFixes,
+  kindAlert,
   kinds,
 } from '../../src/diagnosis/kinds/index.ts'
 import { builderParams } from '../../src/diagnosis/params.ts'
-import { alertRules } from '../../src/alerts/rules.ts'
+import { alertNames, alertRules } from '../../src/alerts/rules.ts'
 import {
   renderKindsTable,
   renderRunbook,
@@ -38,6 +39,13 @@ t.test('every kind has a page that equals the code', async t => {
 
 t.test('the table has exactly the kinds of the model', async t => {
   t.strictSame(Object.keys(kinds).sort(), [...kindNames].sort())
+})
+
+t.test('every alert of a kind exists', async t => {
+  for (const kind of kindNames) {
+    const alert = kindAlert(kind)
+    if (alert !== null) t.ok(alertNames.includes(alert), `${kind}: ${alert}`)
+  }
 })
 
 t.test('messages and fixes need only the parameters of every builder', async t => {
