@@ -160,7 +160,7 @@ t.test('accepts a missing file only if it is optional', async t => {
 
 t.test('config.schema.json equals the schema', async t => {
   const file = new URL('../../config.schema.json', import.meta.url)
-  t.same(JSON.parse(await readFile(file, 'utf8')), configSchema, 'else: npm run docs')
+  t.same(JSON.parse(await readFile(file, 'utf8')), configSchema, 'if not: npm run docs')
 })
 
 t.test('any JSON is accepted or rejected with messages', async () => {

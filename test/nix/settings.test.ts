@@ -65,7 +65,7 @@ t.test('nix.conf', async t => {
       { kind: 'set', line: 4, name: 'builders', value: '' },
       { kind: 'set', line: 5, name: 'x', value: 'y=z' },
     ],
-    'joins words by single blanks, knows no quotes, counts every line',
+    'joins words by single spaces, has no quoting, counts every line',
   )
   t.same(
     statements('include a.conf\n!include /b # c'),

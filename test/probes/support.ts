@@ -53,7 +53,7 @@ export const memoryRemote = (play: (far: FarSide) => void): MemoryRemote => {
         end: code => {
           output.end()
           errors.end()
-          // As ssh2 does: the end is told when everything was read
+          // As ssh2 does: reports the end after everything was read
           output.once('end', () => over(code))
         },
       })

@@ -200,11 +200,11 @@ t.test('detects and remembers a reboot by the local clock', async t => {
     return outcome.value
   }
   const first = read(10_000, 5000, null, 10_000)
-  t.equal(first.rebootDetectedAt, null, 'the first look knows no before')
+  t.equal(first.rebootDetectedAt, null, 'the first run has no previous boot time')
   t.equal(read(10_300, 5001, first, 10_300).rebootDetectedAt, null, 'seconds are rounded')
   const stepped = read(13_900, 8600, first, 10_300)
   t.equal(stepped.clockOffsetSeconds, 13_900 - 10_300.2)
-  t.equal(stepped.rebootDetectedAt, null, 'its clock was set, it was not restarted')
+  t.equal(stepped.rebootDetectedAt, null, 'the clock was set without a reboot')
   const restarted = read(10_300, 10_200, first, 10_300)
   t.equal(restarted.rebootDetectedAt, 10_300.2)
   const later = read(10_600, 10_200, restarted, 10_600)
@@ -245,7 +245,7 @@ t.test('disk of a Darwin builder', async t => {
   t.match(
     parse(diskProbe, '== store /nix/store\ninodes /dev/x 1942 107 835 13% 5 6 0% /nix\n'),
     { status: 'skipped' },
-    'the blocks of df -i are no space',
+    'the blocks of df -i are not space',
   )
 })
 

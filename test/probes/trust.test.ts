@@ -23,7 +23,7 @@ const saying =
     far.errors.write(stderr)
     far.output.write(stdout)
     far.input.resume().on('end', () => far.end(code))
-    // Too short to be seen as wrong: only its end tells
+    // Too short to be recognized as wrong before its end
     if (stdout.length < 8) far.end(code)
   }
 

@@ -22,7 +22,7 @@ const directoryOf = (t: Test): string => {
 const lives = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
-    // A zombie that nobody has waited for is gone too
+    // An unreaped zombie has exited, too
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
   } catch {
     return false

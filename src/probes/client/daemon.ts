@@ -36,7 +36,7 @@ const explainNoAnswer = async (
   return outcome('failed', 'client_daemon_down', { detail: `${socket}: ${detail}` })
 }
 
-/** Not for NixOS: files in its store are from 1970, and nixos-rebuild restarts the daemon. */
+/** Checks whether a nix.conf is newer than the daemon. No effect on NixOS: store files are from 1970, and nixos-rebuild restarts the daemon. */
 const checkConfigAge = async ({
   active,
   localSystem,

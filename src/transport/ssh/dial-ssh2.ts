@@ -99,7 +99,7 @@ export const dialWithSsh2 = async (
     timeouts: { bannerMs: proxy ? bannerMs + 3000 : bannerMs, totalMs },
     signal,
   })
-  // Any received byte proves that the jump host works
+  // Any received byte shows that the jump host works
   if (result.stage !== 'banner') reportJumpHost(null)
   addPhases(phases, result)
   const value: LoginValue = {

@@ -101,7 +101,7 @@ t.test('expands the files of the settings that Nix reports', async t => {
   t.same(
     answer.files,
     ['/etc/nix/nix.conf', '/etc/xdg/nix/nix.conf', '/h/.config/nix/nix.conf', '/m', '/n'],
-    'and names all files, missing ones too',
+    'lists all files, including missing ones',
   )
   t.same(seen[1]?.args, [
     '--extra-experimental-features',
@@ -114,7 +114,7 @@ t.test('expands the files of the settings that Nix reports', async t => {
   t.equal(
     seen[0]?.env?.['NIX_CONF_DIR'],
     '/nonexistent',
-    'a broken nix.conf hides no version',
+    'an invalid nix.conf does not hide the version',
   )
 })
 
@@ -132,7 +132,7 @@ t.test('uses the commands of each Nix version', async t => {
   const seen: RunRequest[] = []
   const unknown = { code: 1, stderr: "error: 'config' is not a recognised command" }
   await read({ run: nixOf('2.20.0', unknown, seen) })
-  t.equal(seen.length, 3, 'and in the other ones where it does not know them')
+  t.equal(seen.length, 3, 'and falls back to the other command')
 })
 
 t.test('uses the dialect of the version', async t => {
@@ -220,7 +220,7 @@ t.test('reads the files of Nix without nix', async t => {
     nix: { version: null, system: 'riscv64-linux' },
     problems: [],
   })
-  t.same(await from({}), ['b /etc/nix/more.conf:1'], 'includes in their place')
+  t.same(await from({}), ['b /etc/nix/more.conf:1'], 'includes keep their position')
   t.same(
     await from({ NIX_CONFIG: 'builders = n' }),
     ['n NIX_CONFIG:1'],
@@ -234,7 +234,7 @@ t.test('reads the files of Nix without nix', async t => {
   t.same(
     (await read({ files, env: { NIX_CONF_DIR: '/c' } })).files,
     ['/c/nix.conf', '/etc/xdg/nix/nix.conf', '/c/machines'],
-    'which is watched though it is missing',
+    'a missing file is watched',
   )
   t.match(await read({ arch: 'arm64', platform: 'darwin' }), {
     nix: { system: 'aarch64-darwin' },
@@ -270,7 +270,7 @@ t.test('NIX_REMOTE_SYSTEMS is the default of `builders`', async t => {
   t.same(
     origins(await read({ files, env, run: broken })),
     [],
-    'two make one path before 2.24',
+    'two paths are one path before 2.24',
   )
 })
 
@@ -478,7 +478,7 @@ t.test('reads TOML lists of Lix', async t => {
       'b builders setting:5',
     ])
     const lines = await lix(version, '@/m', { '/m': 'ssh://a\nssh-ng://b x\n' })
-    t.same(origins(lines), ['a /m:1', 'b /m:2'], 'lines are still lines')
+    t.same(origins(lines), ['a /m:1', 'b /m:2'], 'lines are still accepted')
     t.same((await lix(version, '@/none')).problems, [], 'a missing file is an empty one')
     t.match((await lix(version, toml.replace('3', '-3'))).problems, [
       { line: 5, isFatal: true, message: /`jobs` of machine 'b c'/ },
@@ -488,7 +488,7 @@ t.test('reads TOML lists of Lix', async t => {
   t.match(
     older.builders.map(builder => builder.tomlName ?? 'a line'),
     ['a line'],
-    'older Lix takes it for lines',
+    'older Lix parses it as lines',
   )
   const broken = { '/m': toml.replace('"ssh://a"', 'ssh://a'), '/m.toml': '= 5' }
   t.match((await lix('2.95.0', '@/m.toml', broken)).problems, [
@@ -497,7 +497,7 @@ t.test('reads TOML lists of Lix', async t => {
   t.match(
     (await lix('2.96.0', '@/m', broken)).problems,
     [{ file: '/m', line: 3, isFatal: true, message: /this is not TOML/ }],
-    'quotes forgotten: meant as TOML all the same',
+    'missing quotes: still meant as TOML',
   )
   t.match((await lix('2.96.0', '@/none.toml')).problems, [
     { isFatal: true, message: /none\.toml' cannot be read \(ENOENT\)/ },

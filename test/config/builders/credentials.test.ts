@@ -37,10 +37,14 @@ t.test('finds a key by the name of its path', async t => {
   t.equal(
     attachCredentials(active('/etc/nix/gone')).builders[0]?.credential,
     undefined,
-    'white space stands for a file that was not there',
+    'whitespace means a missing file',
   )
   t.equal(attachCredentials(active(null)).builders[0]?.credential, undefined)
-  t.equal(same['NIX_SSHOPTS'], undefined, 'without files of ssh, ssh is asked as ever')
+  t.equal(
+    same['NIX_SSHOPTS'],
+    undefined,
+    'without ssh files the environment stays unchanged',
+  )
 })
 
 t.test('writes an ssh_config from the ssh files of root', async t => {

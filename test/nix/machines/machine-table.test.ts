@@ -55,7 +55,7 @@ t.test('a table with every key equals the machine line', async t => {
     t.same(
       parseMachine(same.line, flavour, 'other').machine,
       same,
-      'its line says the same',
+      'its line is equivalent',
     )
   }
 })

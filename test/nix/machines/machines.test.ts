@@ -90,7 +90,7 @@ t.test('parses all fields', async t => {
     publicHostKey: null,
   }
   t.match(machineOf('h'), { machine: { ...defaults, storeUri: 'ssh://h' } }, 'defaults')
-  t.match(machineOf('h - - - - - - -'), { machine: defaults }, 'a dash is a default')
+  t.match(machineOf('h - - - - - - -'), { machine: defaults }, 'a dash means the default')
   t.match(machineOf(' h , - 0 0 ').machine, {
     systems: [],
     maxJobs: 0,
@@ -164,7 +164,7 @@ t.test('reports stores that Nix accepts in the list but cannot open', async t =>
   t.equal(
     machineOf(' @/m', '2.28.0').machine?.line,
     ' @/m',
-    'stays no include in --builders',
+    'does not become an include in --builders',
   )
 })
 
@@ -223,7 +223,7 @@ t.test('parses store URIs by version', async t => {
   t.same(
     uri('h?a=%2Ftmp%20x&b&a=2', null).params,
     { a: '/tmp x' },
-    'the first of equal keys counts',
+    'the first of equal keys wins',
   )
   t.same(Object.keys(uri('h?__proto__=1', null).params), ['__proto__'])
   t.equal(uri('h?a=%zz', null).error?.isFatal, true)
@@ -237,7 +237,7 @@ t.test('returns the ssh destination and port by version', async t => {
   t.same(
     ssh('u@h:22', '2.30.0'),
     { destination: 'u@h:22', port: null },
-    'a port is no port',
+    'the port is part of the host',
   )
   t.same(ssh('u@h:22', '2.31.0'), { destination: 'u@h', port: 22 })
   t.same(ssh('u@h?port=23', '2.93.0'), { destination: 'u@h', port: 23 }, 'Lix')
@@ -268,7 +268,11 @@ t.test('names builders by host, longer only on collisions', async t => {
   t.same(named(['ssh://u@a', 'ssh-ng://u@a']), ['ssh://a', 'ssh-ng://a'])
   t.same(named(['u@a', 'v@a', 'ssh-ng://u@a']), ['ssh://u@a', 'v@a', 'ssh-ng://u@a'])
   t.same(named(['local', 'ssh://local']), ['local://local', 'ssh://local'])
-  t.same(named(['a y', 'a x', 'a x']), ['a#3', 'a', 'a#2'], 'by their lines sorted')
+  t.same(
+    named(['a y', 'a x', 'a x']),
+    ['a#3', 'a', 'a#2'],
+    'in the order of sorted lines',
+  )
 })
 
 const host = fc.constantFrom('a', 'b', '[::1]', 'a.example')

@@ -71,7 +71,7 @@ const hostKey: HostKeyInfo = {
   verifiedBy: 'known_hosts',
 }
 
-const look = async (
+const checkAll = async (
   played: Played = {},
   active: ActiveBuilders = activeOf(),
   daemon: LocalDaemon = trusted,
@@ -85,11 +85,11 @@ const look = async (
     ...(resolveSshConfigAs ? { resolveSshConfigAs } : {}),
   })(active, new AbortController().signal, Promise.resolve(new Map([['b1', hostKey]])))
 
-const check = async (name: ClientCheck, ...args: Parameters<typeof look>) =>
-  (await look(...args)).checks[name]
+const check = async (name: ClientCheck, ...args: Parameters<typeof checkAll>) =>
+  (await checkAll(...args)).checks[name]
 
 t.test('a working machine passes every check', async t => {
-  const { at, checks } = await look()
+  const { at, checks } = await checkAll()
   t.equal(at, 1000)
   t.same(Object.keys(checks).sort(), [...clientChecks].sort())
   for (const [name, outcome] of Object.entries(checks))
@@ -98,7 +98,7 @@ t.test('a working machine passes every check', async t => {
 
 t.test('a machine without Nix has no errors', async t => {
   const nix = { version: null, system: 'x86_64-linux' }
-  const { checks } = await look({}, activeOf({ nix, builders: [] }), silent('ENOENT'))
+  const { checks } = await checkAll({}, activeOf({ nix, builders: [] }), silent('ENOENT'))
   t.match(checks, {
     daemon: { status: 'skipped', kind: 'no_local_nix' },
     trust: { status: 'skipped' },
@@ -116,7 +116,11 @@ t.test('reports a daemon that is down, frozen, inaccessible or absent', async t 
     kind: 'client_daemon_down',
     params: { detail: '/nix/var/nix/daemon-socket/socket: ENOENT' },
   })
-  t.match(await daemon('ENOENT', { uid: 0 }), { status: 'skipped' }, 'root needs none')
+  t.match(
+    await daemon('ENOENT', { uid: 0 }),
+    { status: 'skipped' },
+    'root needs no daemon',
+  )
   t.match(await daemon('no answer within 5 s'), { status: 'failed' })
   t.match(await daemon('ENOENT', { files: {} }), {
     status: 'skipped',
@@ -137,7 +141,7 @@ t.test('reports a nix.conf that the daemon has not read', async t => {
     kind: 'daemon_restart_needed',
     params: { file: '/etc/nix/nix.conf' },
   })
-  t.match(await at(1001), { status: 'ok' }, 'start times are not that exact')
+  t.match(await at(1001), { status: 'ok' }, 'start times are rounded')
 })
 
 t.test('reports trust without an error', async t => {
@@ -266,7 +270,7 @@ t.test('compares the environment of nix-daemon when running as root', async t =>
     )
   const path = { PATH: '/bin:/usr/bin' }
   t.match(await parity(path), { status: 'ok' })
-  t.same(asked, [], 'the same environment is not asked about')
+  t.same(asked, [], 'the same environment is not resolved')
   t.match(await parity({ ...path, NIX_SSHOPTS: '-p 23' }), {
     kind: 'client_mismatch',
     params: { whose: 'nix-daemon', field: 'port' },
@@ -275,7 +279,11 @@ t.test('compares the environment of nix-daemon when running as root', async t =>
     [{}, null],
     [{ NIX_SSHOPTS: '-p 23' }, null],
   ])
-  t.match(await parity({ PATH: '/other' }), { status: 'ok' }, 'another way to the same')
+  t.match(
+    await parity({ PATH: '/other' }),
+    { status: 'ok' },
+    'an equivalent configuration',
+  )
   t.match(await parity(null), { status: 'ok' }, 'root may read it, or there is no /proc')
   t.match(await parity(null, 1000), {
     status: 'skipped',
@@ -292,7 +300,11 @@ t.test('reports keys that ssh rejects', async t => {
     kind: 'key_permissions',
     params: { key: '/key', detail: 'mode 644' },
   })
-  t.match(await keys({ mode: 0o100644, uid: 7 }), { status: 'ok' }, 'as ssh: only ours')
+  t.match(
+    await keys({ mode: 0o100644, uid: 7 }),
+    { status: 'ok' },
+    'only our own keys, as in ssh',
+  )
   t.match(await keys(null), { kind: 'key_missing' })
   t.match(await check('keys', { stat: async () => ({ code: 'EACCES' }) }), {
     status: 'ok',
@@ -302,7 +314,7 @@ t.test('reports keys that ssh rejects', async t => {
 t.test('reports a key that changed after the service start', async t => {
   const builders = [aBuilder({ sshKey: '/key', credential: '/run/credentials/key' })]
   const keys = (ctime: number) =>
-    look(
+    checkAll(
       { files: { '/key': { ctime }, '/run/credentials/key': { mtime: 600 } } },
       activeOf({ builders }),
     ).then(({ checks }) => checks.keys)
@@ -332,7 +344,7 @@ t.test('checks disk, memory and network', async t => {
   t.match(
     await check('network', { hasNetwork }, activeOf({ builders: [] })),
     { status: 'skipped' },
-    'and nobody to reach',
+    'no builder to connect to',
   )
 })
 
@@ -369,7 +381,7 @@ const snapshotOf = (change: Partial<Snapshot>) =>
   ({ builders: new Map(), problems: [], ...change }) as unknown as Snapshot
 
 t.test('the report has reason and fixes of a failed check', async t => {
-  const client = await look({ canExecute: async () => false })
+  const client = await checkAll({ canExecute: async () => false })
   t.match(createReport(snapshotOf({ client })).client, {
     ready: false,
     checks: {
@@ -382,7 +394,7 @@ t.test('the report has reason and fixes of a failed check', async t => {
       disk: { status: 'ok' },
     },
   })
-  t.equal(createReport(snapshotOf({ client: await look() })).client.ready, true)
+  t.equal(createReport(snapshotOf({ client: await checkAll() })).client.ready, true)
   t.same(createReport(snapshotOf({})).client, {
     ready: true,
     checks: { config: { status: 'ok' } },
@@ -391,10 +403,10 @@ t.test('the report has reason and fixes of a failed check', async t => {
 
 t.test('the report uses the present list, not that of the last check', async t => {
   const problem = { file: '/m', line: 3, message: 'bad', isFatal: true }
-  const red = await look({}, activeOf({ problems: [problem] }))
-  t.equal(clientOutcomes(snapshotOf({ client: red })).config?.status, 'ok')
-  const green = await look()
-  const now = clientOutcomes(snapshotOf({ client: green, problems: [problem] }))
+  const broken = await checkAll({}, activeOf({ problems: [problem] }))
+  t.equal(clientOutcomes(snapshotOf({ client: broken })).config?.status, 'ok')
+  const working = await checkAll()
+  const now = clientOutcomes(snapshotOf({ client: working, problems: [problem] }))
   t.equal(now.config?.status, 'failed')
 })
 

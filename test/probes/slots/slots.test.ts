@@ -32,7 +32,7 @@ const scratch = async (t: Test): Promise<string> => {
   return directory
 }
 
-const look = async (
+const runProbe = async (
   options: Parameters<typeof createReadSlotLocks>[0],
   builder: Partial<Builder>,
   now = Date.now(),
@@ -182,7 +182,7 @@ t.test('reports slots in use, their processes and the upload lock', async t => {
     ['ssh-ng:__nix@b1.upload-lock', 11, '-> '],
     ['ff:ff:1', 99],
   ])
-  const outcome = await look(p.options, uri, at * 1000)
+  const outcome = await runProbe(p.options, uri, at * 1000)
   t.match(outcome, { status: 'ok' })
   t.same(valueOf(outcome), {
     configured: 2,
@@ -205,12 +205,12 @@ t.test('ignores slots of a hook that chooses a machine', async t => {
     ['main-lock', 10],
     ['ssh-ng:__nix@b1-0', 10],
   ])
-  t.same(valueOf(await look(p.options, uri)).inUse, [])
+  t.same(valueOf(await runProbe(p.options, uri)).inUse, [])
   await p.lock([
     ['main-lock', 11],
     ['ssh-ng:__nix@b1-0', 10],
   ])
-  t.match(valueOf(await look(p.options, uri)).inUse, [{ slot: 0, pid: 10 }])
+  t.match(valueOf(await runProbe(p.options, uri)).inUse, [{ slot: 0, pid: 10 }])
 })
 
 /** Adds a process to the simulated /proc. */
@@ -251,8 +251,8 @@ t.test('an old slot without a build is stuck', async t => {
   const p = await play(t, ['ssh-ng:__nix@b1-0', 'ssh-ng:__nix@b1.upload-lock'])
   await p.touch('ssh-ng:__nix@b1-0', at - 2 * 3600 - 5)
   await p.lock([['ssh-ng:__nix@b1-0', 10]])
-  const see = (last = {}, now = at) => look(p.options, uri, now * 1000, last)
-  t.match(await see(), { status: 'ok' }, 'a hook that is hidden may build')
+  const see = (last = {}, now = at) => runProbe(p.options, uri, now * 1000, last)
+  t.match(await see(), { status: 'ok' }, 'a hidden hook can have a build')
 
   await playProcess(p, { pid: 10, name: 'build-remote' })
   await playProcess(p, { pid: 9, parent: 12, name: 'ssh' })
@@ -274,11 +274,11 @@ t.test('an old slot without a build is stuck', async t => {
     params: { detail: 'no build runs on the builder' },
   })
   for (const [why, last] of Object.entries({
-    'somebody builds there': { slots, locks: { ...idle, buildUsersInUse: 1 } },
+    'a build runs there': { slots, locks: { ...idle, buildUsersInUse: 1 } },
     'it has no build users': { slots, locks: { ...idle, buildUsers: null } },
-    'old news': { slots, locks: { ...idle, at: at - 3600 } },
-    'the first look': { locks: idle },
-    'no news': { slots },
+    'old lock data': { slots, locks: { ...idle, at: at - 3600 } },
+    'the first run': { locks: idle },
+    'no lock data': { slots },
   }))
     t.match(await see(last), { status: 'ok' }, why)
   await p.lock([
@@ -288,7 +288,7 @@ t.test('an old slot without a build is stuck', async t => {
   t.match(await see({ slots, locks: idle }), { status: 'ok' }, 'it uploads')
   await p.lock([['ssh-ng:__nix@b1-0', 10]])
   await playProcess(p, { pid: 12, parent: 11, name: 'sh', ticks: 51 })
-  t.match(await see({ slots, locks: idle }), { status: 'ok' }, 'it moves')
+  t.match(await see({ slots, locks: idle }), { status: 'ok' }, 'it uses CPU time')
 })
 
 t.test('a lock is not older than its process', async t => {
@@ -300,24 +300,24 @@ t.test('a lock is not older than its process', async t => {
   await mkdir(join(p.options.proc, '10'))
   const fields = ['S', ...Array.from({ length: 18 }, () => '0'), '50000', '0']
   await writeFile(join(p.options.proc, '10', 'stat'), `10 (a) b (c) ${fields.join(' ')}`)
-  const outcome = await look(p.options, uri, at * 1000)
+  const outcome = await runProbe(p.options, uri, at * 1000)
   t.match(outcome, { status: 'ok' })
   t.same(valueOf(outcome).oldestAcquiredAt, at - 1000 + 500)
 })
 
 t.test('skips without readable locks', async t => {
   const p = await play(t, [])
-  t.match(await look(p.options, uri), {
+  t.match(await runProbe(p.options, uri), {
     status: 'skipped',
     kind: 'no_data',
     params: { detail: /locks/ },
   })
   await p.lock([])
-  t.same(valueOf(await look(p.options, uri)).inUse, [])
+  t.same(valueOf(await runProbe(p.options, uri)).inUse, [])
   await rm(p.load, { recursive: true })
-  t.match(valueOf(await look(p.options, uri)), { inUse: [], configured: 2 })
+  t.match(valueOf(await runProbe(p.options, uri)), { inUse: [], configured: 2 })
   await writeFile(p.load, 'no directory')
-  t.match(await look(p.options, uri), {
+  t.match(await runProbe(p.options, uri), {
     status: 'skipped',
     params: { detail: /ENOTDIR/ },
   })
@@ -344,7 +344,7 @@ t.test(
     const holder = await hold(slot, ['sh', '-c', 'echo held; read -r line'])
     await once(holder.stdout, 'data')
     const options = { env: { NIX_STATE_DIR: root }, monotonic: () => 0 }
-    const seen = valueOf(await look(options, uri))
+    const seen = valueOf(await runProbe(options, uri))
     t.match(seen.inUse, [{ slot: 0, pid: holder.pid }])
     const age = Date.now() / 1000 - (seen.oldestAcquiredAt ?? 0)
     t.ok(age > -2 && age < 30, `${age} s old`)
@@ -360,7 +360,7 @@ t.test(
     const second = await hold(upload, ['true'])
     const waits = async () => {
       for (let i = 0; i < 200; i++) {
-        const { upload } = valueOf(await look(options, uri))
+        const { upload } = valueOf(await runProbe(options, uri))
         if (upload.queue.length) return upload
         await new Promise(resolve => setTimeout(resolve, 20))
       }
@@ -370,6 +370,6 @@ t.test(
 
     holder.stdin.end('\n')
     await once(holder, 'exit')
-    t.same(valueOf(await look(options, uri)).inUse, [])
+    t.same(valueOf(await runProbe(options, uri)).inUse, [])
   },
 )

@@ -44,8 +44,8 @@ testWith(
     t.equal(side?.hostKeyRejection, 'host_key_unknown')
     const ours = await ask(null)
     t.match(ours?.target, { hostname: 'b1', user: userInfo().username })
-    const named = await ask(homeOf(t, 'Host *\n  User somebody\n'))
-    t.equal(named?.target.user, 'somebody', 'who sets a user means it')
+    const named = await ask(homeOf(t, 'Host *\n  User other\n'))
+    t.equal(named?.target.user, 'other', 'an explicit user wins')
     const line = await ask(home, {}, aBuilder({ user: 'nix', sshKey: null }))
     t.equal(line?.target.user, 'nix', 'the machine line wins')
   },

@@ -154,9 +154,9 @@ testWith(keygen, 'reads the certificates that ssh would offer', async t => {
       env: process.env,
       signal: never,
     })
-  const beside = { role: 'user', source: `${id}-cert.pub` } as const
-  t.match(await read({ identityFiles: [other, id] }), [beside])
-  t.match(await read({ identityFiles: [id] }, id), [beside], 'once')
+  const adjacent = { role: 'user', source: `${id}-cert.pub` } as const
+  t.match(await read({ identityFiles: [other, id] }), [adjacent])
+  t.match(await read({ identityFiles: [id] }, id), [adjacent], 'once')
   t.same(await read({ identityFiles: [host, join(directory, 'broken')] }), [])
   renameSync(`${id}-cert.pub`, join(directory, 'elsewhere'))
   const elsewhere = join(directory, 'elsewhere')
@@ -195,6 +195,6 @@ testWith(
     t.ok(Math.abs((found?.validUntil ?? 0) - inDays(2)) < 60)
     t.same(rest, [])
     t.same(await read({ identitiesOnly: true }), [])
-    t.same(await read({ agent: join(directory, 'nobody') }), [])
+    t.same(await read({ agent: join(directory, 'missing') }), [])
   },
 )

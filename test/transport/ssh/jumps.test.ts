@@ -18,23 +18,23 @@ t.test('the failure of the first login is that of all waiting logins', async t =
   const { go, after, jumps } = underWatch()
   const first = await go()
   const others = [go(), go()]
-  if (typeof first === 'string') return t.fail('the first has to look')
+  if (typeof first === 'string') return t.fail('the first caller must connect')
   t.ok(isFree(await jumps.acquire('another gate')), 'another jump host is another way')
   first('closed')
   t.same(await Promise.all(others), ['closed', 'closed'])
   after(3999)
   t.equal(await go(), 'closed', 'for a moment')
   after(2)
-  t.ok(isFree(await go()), 'the second failure, 5 s later, is a look of its own')
+  t.ok(isFree(await go()), '5 s later the failure is not reused')
 })
 
 t.test('all logins proceed if the jump host works', async t => {
   const { go } = underWatch()
   const first = await go()
   const others = [go(), go()]
-  if (typeof first === 'string') return t.fail('the first has to look')
+  if (typeof first === 'string') return t.fail('the first caller must connect')
   first(null)
-  first('told too late')
+  first('ignored')
   t.ok((await Promise.all(others)).every(isFree))
   t.ok(isFree(await go()))
 })
@@ -46,7 +46,7 @@ t.test('attributes a failure to the jump host only if it was not reached', async
   t.ok(isJumpHostFailure(jump, 'me@gate: Permission denied (publickey).\n'))
   t.notOk(isJumpHostFailure({ proxyJump: null }, refused), 'there is none')
   t.notOk(isJumpHostFailure(jump, ''))
-  t.notOk(isJumpHostFailure(jump, 'Welcome to gate\n'), 'a banner blames nobody')
+  t.notOk(isJumpHostFailure(jump, 'Welcome to gate\n'), 'a banner is not an error')
   t.notOk(
     isJumpHostFailure(
       jump,

@@ -22,7 +22,7 @@ import { aTarget } from './target.ts'
 const keyOf = () => generateKey('k').public.split(' ').slice(0, 2).join(' ')
 const [a, b, c] = [keyOf(), keyOf(), keyOf()] as [string, string, string]
 const blob = (key: string) => key.split(' ')[1] ?? ''
-// A public RSA key of the right form; nobody uses it
+// A public RSA key of the right form; not in use
 const rsaBlob = Buffer.concat([
   Buffer.from([0, 0, 0, 7]),
   Buffer.from('ssh-rsa'),
@@ -161,7 +161,7 @@ const policyOf = ({ user = [], global = [], pinned, target }: Held) =>
   )
 
 t.test('verifies the host key', async t => {
-  const table: [what: string, held: Held, shown: string, verdict: string][] = [
+  const table: [what: string, held: Held, shown: string, expected: string][] = [
     ['known', { user: [`one ${a}`] }, a, 'known_hosts'],
     ['known globally', { global: [`one ${a}`] }, a, 'known_hosts'],
     ['known among others', { user: [`one ${b}`, `one ${a}`] }, a, 'known_hosts'],
@@ -227,7 +227,7 @@ t.test('verifies the host key', async t => {
       a,
       'known_hosts',
     ],
-    ['pinned for a name not looked for', { pinned: ['alias', a] }, a, 'host_key_unknown'],
+    ['pinned for another name', { pinned: ['alias', a] }, a, 'host_key_unknown'],
     ['no strictness', { target: { strict: 'no' } }, a, 'none'],
     ['new ones welcome', { target: { strict: 'accept-new' } }, a, 'none'],
     [
@@ -245,9 +245,9 @@ t.test('verifies the host key', async t => {
     ],
   ]
   for (const [what, held, shown, expected] of table) {
-    const verdict = verifyHostKey(policyOf(held), blob(shown))
-    t.equal(verdict.accepted ? verdict.hostKey.verifiedBy : verdict.kind, expected, what)
-    t.equal(verdict.hostKey.blob, blob(shown))
+    const check = verifyHostKey(policyOf(held), blob(shown))
+    t.equal(check.accepted ? check.hostKey.verifiedBy : check.kind, expected, what)
+    t.equal(check.hostKey.blob, blob(shown))
   }
 })
 
@@ -283,8 +283,8 @@ t.test('verifies any bytes of a key', async () => {
   const policy = policyOf({ user: [`one ${a}`] })
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), bytes => {
-      const verdict = verifyHostKey(policy, Buffer.from(bytes).toString('base64'))
-      return !verdict.accepted
+      const check = verifyHostKey(policy, Buffer.from(bytes).toString('base64'))
+      return !check.accepted
     }),
   )
 })

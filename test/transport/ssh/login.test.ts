@@ -82,7 +82,7 @@ t.test('keeps the exit status of fast commands', async t => {
     await new Promise(resolve => setImmediate(resolve))
     channel.stdout.resume()
     const { code } = await channel.exit
-    if (code !== 3) return t.fail(`run ${i} told ${code}`)
+    if (code !== 3) return t.fail(`run ${i} returned ${code}`)
   }
   t.pass()
 })
@@ -200,7 +200,11 @@ t.test('accepts text before the identification', async t => {
     t,
     socket => void socket.end('Authorized use only\r\nSSH-2.0-OpenSSH_9.2\r\n'),
   )
-  t.match((await dialTo(t, greets)()).outcome, { kind: 'sshd_closed' }, 'no stranger')
+  t.match(
+    (await dialTo(t, greets)()).outcome,
+    { kind: 'sshd_closed' },
+    'not another protocol',
+  )
   const { port } = await sshServer(t)
   let first = true
   const between = await relay(t, port, chunk => {
@@ -280,7 +284,7 @@ t.test('reports changed and unknown host keys, and uses an alias', async t => {
   t.match(
     unknown.outcome,
     { value: { hostKey: { blob: blobOf(hostKey.public), verifiedBy: 'none' } } },
-    'the key is told, so that a hint can name it',
+    'the key is a parameter of the fix',
   )
   const lax = await dialTo(t, port, {
     builder: { publicHostKey: null },

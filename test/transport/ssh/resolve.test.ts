@@ -380,12 +380,12 @@ testWith(openssh, 'confirms a failure with OpenSSH', async t => {
     kind: 'host_key_unknown',
     evidence: /Host key verification failed/,
   })
-  const stranger = sshSetup(t, port)
-  writeFileSync(stranger.key, 'garbage', { mode: 0o600 })
-  t.match((await stranger.dial(stranger.builder, never)).outcome, {
+  const other = sshSetup(t, port)
+  writeFileSync(other.key, 'garbage', { mode: 0o600 })
+  t.match((await other.dial(other.builder, never)).outcome, {
     status: 'failed',
     kind: 'key_unreadable',
-    params: { key: stranger.key },
+    params: { key: other.key },
   })
 })
 

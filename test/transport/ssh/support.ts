@@ -188,7 +188,7 @@ export const dialTo = (t: Test, port: number, { builder, target }: DialOptions =
       }),
       signal,
     )
-    // Those that are closed shall be forgotten: the tests look for leaks
+    // Closed sockets are removed, because tests check for leaks
     const kept = dialled.connection && new WeakRef(dialled.connection)
     t.teardown(() => kept?.deref()?.close())
     return dialled

@@ -45,8 +45,8 @@ const fingerprint = (publicLine: string) => fingerprintOf(blobOf(publicLine))
 
 t.test('traces a successful login', async t => {
   const { port } = await sshServer(t)
-  const stranger = generateKey('stranger')
-  const [wrong, right] = [keyFile(t, stranger.private), keyFile(t)]
+  const otherKey = generateKey('other')
+  const [wrong, right] = [keyFile(t, otherKey.private), keyFile(t)]
   const { outcome, steps, text } = await login(port, [wrong, right])
   t.equal(outcome.status, 'ok')
   t.match(
@@ -70,7 +70,7 @@ t.test('traces a successful login', async t => {
     text,
     `host key: ssh-ed25519 ${fingerprint(hostKey.public)}: verified by pinned`,
   )
-  t.match(text, `offer: ${wrong} ssh-ed25519 ${fingerprint(stranger.public)}`)
+  t.match(text, `offer: ${wrong} ssh-ed25519 ${fingerprint(otherKey.public)}`)
   t.match(text, 'rejected: the server accepts publickey')
   t.match(text, `offer: ${right} ssh-ed25519 ${fingerprint(clientKey.public)}`)
   t.notMatch(text, /PRIVATE|b3BlbnNzaC1rZXk/, 'and nothing of the keys themselves')
@@ -82,11 +82,11 @@ t.test('traces a failed login with its stage and the received text', async t => 
   t.match(other.text, /host key: ssh-ed25519 SHA256:\S+: host_key_mismatch, pinned/)
   t.match(other.text, /login failed: .*in stage host_key/)
 
-  const refused = await login(port, [keyFile(t, generateKey('stranger').private)])
+  const refused = await login(port, [keyFile(t, generateKey('other').private)])
   t.match(refused.text, /rejected: the server accepts publickey\nlogin failed: /)
 
-  const stranger = await rawServer(t, socket => socket.end('HTTP/1.1 400 Bad\r\n'))
-  const { text } = await login(stranger, [keyFile(t)])
+  const httpPort = await rawServer(t, socket => socket.end('HTTP/1.1 400 Bad\r\n'))
+  const { text } = await login(httpPort, [keyFile(t)])
   t.match(text, 'in stage banner; the server sent "HTTP/1.1 400 Bad')
 
   const gone = await rawServer(t, socket => socket.destroy())
