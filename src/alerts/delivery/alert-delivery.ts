@@ -1,17 +1,8 @@
 import type { Sample, View } from '../../model/index.ts'
 import { startAlertmanagers } from './alertmanager.ts'
 import { createDeliveryMetrics } from './delivery-metrics.ts'
-import type { PersistedState } from './manage-receivers.ts'
-import type { ReceiverSettings } from './receivers.ts'
+import type { DeliveryOptions } from './delivery-options.ts'
 import { startWebhooks } from './webhook.ts'
-import type { DeliveryDeps } from './worker.ts'
-
-export interface DeliveryOptions extends DeliveryDeps {
-  /** The receivers in the current configuration. */
-  readonly receivers: () => ReceiverSettings
-  /** Returns the section of the state file with this name. */
-  readonly persistedState: (section: string) => PersistedState
-}
 
 /** Sends the alerts of the snapshot to the configured Alertmanagers and webhooks. */
 export interface AlertDelivery {

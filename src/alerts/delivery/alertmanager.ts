@@ -8,7 +8,7 @@ import {
   type AlertmanagerSettings,
   type ReceiverConfig,
 } from './receivers.ts'
-import type { DeliveryOptions } from './alert-delivery.ts'
+import type { DeliveryOptions } from './delivery-options.ts'
 import { restoreAlertList } from '../persisted-alerts.ts'
 
 /** As Prometheus (rules/alerting.go, notifier). */

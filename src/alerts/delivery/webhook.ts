@@ -3,7 +3,7 @@ import { startDeliveryWorker, describeResult, type DeliveryRequest } from './wor
 import { manageReceivers, type Persistence } from './manage-receivers.ts'
 import { isDelivered, readSecret, type PostResult } from './post.ts'
 import { labelReceivers, type ReceiverConfig, type WebhookSettings } from './receivers.ts'
-import type { DeliveryOptions } from './alert-delivery.ts'
+import type { DeliveryOptions } from './delivery-options.ts'
 import { renderWebhookPayload } from './webhook-payload.ts'
 import { createWebhookQueue, type Batch } from './webhook-queue.ts'
 

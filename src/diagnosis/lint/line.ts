@@ -17,7 +17,7 @@ const unpinnedHostKey: LintRule = ({ builder, state }) => {
   if (!isReachedBySsh(builder)) return null
   const outcome = state.probes.login?.lastSuccess?.outcome
   const hostKey = outcome && 'value' in outcome ? outcome.value?.hostKey : null
-  // Suggests only a verified key: any other could be an attacker's
+  // Suggests only a verified key, because another one could be an attacker's
   if (!hostKey || hostKey.verifiedBy === 'none' || hostKey.verifiedBy === 'pinned')
     return null
   // Nix stores a pinned key under the host of the URI; ssh looks it up by the resolved name
