@@ -134,7 +134,7 @@ t.test('the root of src holds at most three files', async t => {
 const longFiles = new Set([
   'diagnosis/kinds/remote.ts',
   'diagnosis/kinds/client.ts',
-  'diagnosis/classify.ts',
+  'diagnosis/message-rules.ts',
   'config/schema.ts',
   'transport/ssh/ssh2.ts',
   'transport/ssh/dial-ssh2.ts',
