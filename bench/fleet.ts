@@ -1,7 +1,7 @@
 /**
- * The daemon over 200 demo builders with telemetry every 30 s: time to the first verdicts, CPU as a share of one core,
+ * The daemon over 200 demo builders with telemetry every 30 s: time to the first health, CPU as a share of one core,
  * resident memory. The peer is what one `ssh -G` (or `true`) spawned for each builder and interval would cost by itself.
- * Goals: verdicts within 3 s, under 5 % and 150 MB. Run: npm run bench
+ * Goals: first health within 3 s, under 5 % and 150 MB. Run: npm run bench
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -37,7 +37,7 @@ const pid = daemon.pid ?? 0
 const tick = 1000 / Number(execFileSync('getconf', ['CLK_TCK']).toString())
 try {
   const listening = await until(async () => (await ask('/-/healthy')) !== null)
-  const verdicts = await until(isReady)
+  const firstHealth = await until(isReady)
   const healthy = (await states()).filter(state => state === 'healthy').length
   // What the start leaves to collect is not what the watch costs
   await sleep(10_000)
@@ -51,7 +51,7 @@ try {
   const share = (cpuMs() - before) / (performance.now() - from)
   const peer = (spawnMs() * count) / (intervalSeconds * 1000)
   console.log(
-    `fleet: ${count} builders, listening after ${listening.toFixed(1)} s, first verdicts after ${verdicts.toFixed(1)} s (goal 3), ${healthy} healthy`,
+    `fleet: ${count} builders, listening after ${listening.toFixed(1)} s, first health after ${firstHealth.toFixed(1)} s (goal 3), ${healthy} healthy`,
   )
   console.log(
     `cpu: ${(share * 100).toFixed(1)} % of one core over ${seconds} s (goal: under 5)`,
@@ -60,7 +60,7 @@ try {
   console.log(
     `peer: ${(peer * 100).toFixed(1)} % for spawning one ssh -G per builder and interval alone, ratio ${(share / peer).toFixed(2)}`,
   )
-  if (share >= 0.05 || peak >= 150 || verdicts > 3 || healthy < count)
+  if (share >= 0.05 || peak >= 150 || firstHealth > 3 || healthy < count)
     process.exitCode = 1
 } finally {
   daemon.kill('SIGTERM')
@@ -71,13 +71,13 @@ try {
 /** Seconds from the start of the daemon until the condition held. */
 async function until(condition: () => Promise<boolean>): Promise<number> {
   while (!(await condition())) {
-    if (performance.now() - started > 60_000) throw new Error('the daemon is not there')
+    if (performance.now() - started > 60_000) throw new Error('the daemon does not respond')
     await sleep(50)
   }
   return (performance.now() - started) / 1000
 }
 
-/** An answer with status 200, null for any other and for none. */
+/** Returns a body with status 200, else null. */
 async function ask(path: string): Promise<string | null> {
   try {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`)
@@ -88,7 +88,7 @@ async function ask(path: string): Promise<string | null> {
   }
 }
 
-/** True once every builder has a verdict. Cheap to ask, unlike the list of them. */
+/** True when every builder was checked. Cheaper than the list of builders. */
 async function isReady(): Promise<boolean> {
   return (await ask('/-/ready')) !== null
 }

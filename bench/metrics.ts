@@ -1,6 +1,6 @@
 /**
  * What a scrape of 200 builders with the full set of series costs, over HTTP, against prom-client that renders the same
- * number of series afresh; and what the status page of the same fleet costs. Prints p50 and p99 in milliseconds and the ratio of p50 to that peer.
+ * number of series at each scrape; and what the status page of the same fleet costs. Prints p50 and p99 in milliseconds and the ratio of p50 to that peer.
  * Run: node --import ./scripts/ts/register.mjs bench/metrics.ts
  */
 import { Gauge, Registry } from 'prom-client'
@@ -42,7 +42,7 @@ const fleet = (): BuilderState[] =>
     },
   }))
 
-/** Everybody has new disk and memory results and nothing was written ahead: the worst scrape. */
+/** Every builder has new disk and memory results and nothing was rendered before: the worst scrape. */
 const measuredAgain = (snapshot: Snapshot, round: number): Snapshot =>
   snapshotOf(
     [...snapshot.builders.values()].map(state => ({

@@ -1,7 +1,7 @@
-# What NixOS and nix-darwin have in common: settings and checks that follow from the options.
+# Shared by NixOS and nix-darwin: settings and assertions that follow from the options.
 { lib, cfg }:
 let
-  # IPv6 addresses stand in brackets
+  # IPv6 addresses need brackets
   hostPort =
     host:
     "${if lib.hasInfix ":" host && !lib.hasPrefix "[" host then "[${host}]" else host}:${toString cfg.port}";
@@ -13,7 +13,7 @@ in
 {
   inherit isLoopback;
 
-  # Where this machine itself reaches the daemon.
+  # Address of the daemon for this machine itself.
   localTarget = hostPort (if isEverywhere cfg.listenAddress then "127.0.0.1" else cfg.listenAddress);
 
   settings = {
@@ -23,7 +23,7 @@ in
       features = lib.mkDefault cfg.canary.features;
       mode = lib.mkDefault cfg.canary.mode;
     };
-    # receivers that need a password or a secret address are given in settings.alerting itself
+    # Receivers with a password or a secret URL go into settings.alerting directly
     alerting = lib.mkIf cfg.alertmanager.enable {
       enable = true;
       alertmanagers = map (url: { inherit url; }) cfg.alertmanager.urls;
@@ -49,8 +49,8 @@ in
     {
       assertion = cfg.alertmanager.enable -> cfg.alertmanager.urls != [ ] || cfg.alertmanager.webhooks != { };
       message = ''
-        services.builderMonitor.alertmanager.enable is set, but there is nobody to send alerts to. Name an
-        Alertmanager in services.builderMonitor.alertmanager.urls, or a webhook in
+        services.builderMonitor.alertmanager.enable is set, but there is no receiver. Add an
+        Alertmanager to services.builderMonitor.alertmanager.urls, or a webhook to
         services.builderMonitor.alertmanager.webhooks.
       '';
     }
@@ -58,7 +58,7 @@ in
       assertion = cfg.webConfigFile != null -> lib.hasPrefix "/" cfg.webConfigFile;
       message = ''
         services.builderMonitor.webConfigFile is "${toString cfg.webConfigFile}", which is not an absolute path. Write
-        the whole path: the daemon runs in a directory of its own.
+        the whole path: the daemon runs in its own directory.
       '';
     }
   ];

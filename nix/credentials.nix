@@ -1,23 +1,23 @@
-# How files become systemd credentials: the convention is told in service.nix.
+# How files become systemd credentials; service.nix describes the convention.
 { lib }:
 rec {
   # "/etc/nix/builder_ed25519" -> "etc-nix-builder_ed25519"
   idOf = path: lib.replaceStrings [ "/" ] [ "-" ] (lib.removePrefix "/" path);
 
-  # Whether a path can be written into LoadCredential=: absolute, and of characters that neither the id nor systemd's
-  # own syntax gives a meaning.
+  # Whether a path can be used in LoadCredential=: absolute, without characters that are special in the ID or in
+  # systemd's syntax.
   isUsable = path: builtins.match "/[A-Za-z0-9._+@=,/-]+" path != null;
 
-  # Everybody can read the Nix store: such a key needs no lending, and is no secret.
+  # The Nix store is world-readable: such a key needs no credential, and is no secret.
   isInStore = path: lib.hasPrefix "${builtins.storeDir}/" path;
 
-  # Root's own ssh files, by id.
+  # Root's own ssh files, by ID.
   sshFiles = {
     ssh-known_hosts = "/root/.ssh/known_hosts";
     ssh-config = "/root/.ssh/config";
   };
 
-  # The credentials of these key files, by id.
+  # The credentials of these key files, by ID.
   ofKeys =
     paths:
     lib.listToAttrs (
@@ -27,8 +27,7 @@ rec {
       }) paths
     );
 
-  # The unit's settings for credentials by id. A missing file must not keep the monitor from starting: to say that it
-  # is missing is its work.
+  # The unit's settings for credentials by ID. The monitor must start when a file is missing, to report it.
   serviceConfig = files: {
     LoadCredential = lib.mapAttrsToList (id: path: "${id}:${path}") files;
     SetCredential = map (id: "${id}:\\n") (lib.attrNames files);

@@ -14,8 +14,8 @@ in
     inherit lib pkgs cfg;
     defaultUser = "root";
     userText = ''
-      The user to run as. launchd cannot lend keys to a daemon as systemd does, so the daemon runs as root unless another
-      account is named here: one that exists and can read the keys of the builders.
+      The user to run as. launchd cannot pass copies of keys as systemd does, so the daemon runs as root by default. Another
+      account must exist and be able to read the keys of the builders.
     '';
   };
 
@@ -26,7 +26,7 @@ in
     environment.etc."builder-monitor/config.json".source = cfg.configFile;
 
     launchd.daemons.builder-monitor = {
-      # Apple's ssh, which is nix-daemon's too
+      # Apple's ssh, as for nix-daemon
       path = [
         config.nix.package
         "/usr/bin"
@@ -34,13 +34,13 @@ in
         "/usr/sbin"
         "/sbin"
       ];
-      # A command, so that launchd waits for the volume of /nix. The configuration by its store path, so that a changed
-      # one is a changed daemon, which is started anew.
+      # A command, so that launchd waits for the volume of /nix. The configuration is named by its store path, so that a
+      # change restarts the daemon.
       command = lib.escapeShellArgs (common.commandWith "${cfg.configFile}");
       serviceConfig = {
         UserName = cfg.user;
         RunAtLoad = true;
-        # 0 is a stop that was asked for; launchd waits ten seconds between starts
+        # 0 is a requested stop; launchd waits ten seconds between starts
         KeepAlive.SuccessfulExit = false;
         ProcessType = "Background";
         StandardOutPath = "/var/log/builder-monitor.log";

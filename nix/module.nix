@@ -1,4 +1,4 @@
-# services.builderMonitor of NixOS. `enable = true` is the whole first run: builders and their keys are taken from
+# services.builderMonitor for NixOS. `enable = true` is all that a first run needs: builders and their keys are those of
 # nix.buildMachines.
 {
   config,
@@ -21,14 +21,14 @@ let
 
   machines = config.nix.buildMachines;
   machineKeys = lib.unique (lib.filter (key: key != null) (map (machine: machine.sshKey) machines));
-  # a machine without a key of its own: nix-daemon's ssh then offers root's default keys
+  # For machines without a key: nix-daemon's ssh then offers root's default keys
   rootKeys = lib.optionals (lib.any (machine: machine.sshKey == null) machines) [
     "/root/.ssh/id_ecdsa"
     "/root/.ssh/id_ed25519"
     "/root/.ssh/id_rsa"
   ];
   keys = lib.unique (machineKeys ++ rootKeys ++ cfg.keyFiles);
-  lent = lib.filter (key: credentials.isUsable key && !credentials.isInStore key) keys;
+  passedKeys = lib.filter (key: credentials.isUsable key && !credentials.isInStore key) keys;
   idsOf = map credentials.idOf;
 
   isTrusted =
@@ -54,7 +54,7 @@ in
       group = mkOption {
         type = types.str;
         default = name;
-        description = "The group to run as. `${name}` is made by this module; another one must exist.";
+        description = "The group to run as. `${name}` is created by this module; another one must exist.";
       };
 
       openFirewall = mkOption {
@@ -68,10 +68,10 @@ in
         default = [ ];
         example = [ "/etc/nix/builder_ed25519" ];
         description = ''
-          Private keys of builders besides those that `nix.buildMachines` names (the `sshKey` of each is found without
-          this; where one names none, root's default keys are meant), as paths on the running machine. systemd reads them as root and lends the daemon copies
-          (`LoadCredential=`) when it starts: nothing enters the Nix store, and after a key was changed the service
-          wants a restart. Certificates (`KEY-cert.pub`) that only root can read belong here too.
+          More private keys of builders, as paths on the running machine. The `sshKey` of each entry of
+          `nix.buildMachines` is included already (root's default keys for entries without one). systemd reads them as
+          root and passes the daemon copies (`LoadCredential=`) at start: nothing enters the Nix store, and a changed key
+          requires a restart of the service. Add certificates (`KEY-cert.pub`) that only root can read, too.
         '';
       };
 
@@ -116,17 +116,17 @@ in
         wantedBy
         unitConfig
         ;
-      # nix-build and ssh as nix-daemon has them
+      # The nix-build and ssh of nix-daemon
       path = [
         config.nix.package
         config.programs.ssh.package
       ];
-      # a changed configuration is a reload: no connection to a builder is dropped for it
+      # A changed configuration causes a reload, which drops no connection to a builder
       reloadTriggers = [ cfg.configFile ];
       serviceConfig =
         service.serviceConfig
         // service.backOff
-        // credentials.serviceConfig (credentials.ofKeys lent // credentials.sshFiles)
+        // credentials.serviceConfig (credentials.ofKeys passedKeys // credentials.sshFiles)
         // {
           ExecStart = lib.escapeShellArgs (common.commandWith "/etc/builder-monitor/config.json");
           ExecReload = lib.escapeShellArgs [
@@ -174,7 +174,7 @@ in
         assertion = config.nix.enable;
         message = ''
           services.builderMonitor is enabled, but nix.enable is off: there is no Nix on this machine whose builders could
-          be watched. Enable Nix, or run builder-monitor on the machine that sends the builds.
+          be monitored. Enable Nix, or run builder-monitor on the machine that sends the builds.
         '';
       }
       {
@@ -189,7 +189,7 @@ in
         assertion = cfg.canary.mode == "daemon" -> isTrusted;
         message = ''
           services.builderMonitor.canary.mode is "daemon", but nix-daemon does not trust the user ${cfg.user}, so
-          canaries could not be aimed at one builder. Set services.builderMonitor.canary.trusted = true (read its
+          canaries cannot be aimed at one builder. Set services.builderMonitor.canary.trusted = true (read its
           description: it makes that user root-equivalent), or leave the mode at "private".
         '';
       }
@@ -197,15 +197,15 @@ in
         assertion = lib.all credentials.isUsable keys;
         message = ''
           services.builderMonitor: ${lib.concatStringsSep ", " (lib.filter (key: !credentials.isUsable key) keys)} in
-          nix.buildMachines or services.builderMonitor.keyFiles cannot be lent as a credential. Write an absolute path
+          nix.buildMachines or services.builderMonitor.keyFiles cannot be passed as a credential. Write an absolute path
           of letters, digits and . _ + @ = , - only.
         '';
       }
       {
-        assertion = lib.length (lib.unique (idsOf lent)) == lib.length lent;
+        assertion = lib.length (lib.unique (idsOf passedKeys)) == lib.length passedKeys;
         message = ''
-          services.builderMonitor: two key files would become the same credential (${lib.concatStringsSep ", " lent}): the
-          id of a credential is the path with every slash made a dash. Rename one of them.
+          services.builderMonitor: two key files would be the same credential (${lib.concatStringsSep ", " passedKeys}): the
+          ID of a credential is the path with dashes for slashes. Rename one of them.
         '';
       }
     ];

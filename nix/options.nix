@@ -13,13 +13,13 @@ let
   inherit (import ./schema.nix { inherit lib format; }) recordType;
 in
 {
-  enable = lib.mkEnableOption "builder-monitor, which watches the Nix remote builders of this machine";
+  enable = lib.mkEnableOption "builder-monitor, a monitor of this machine's Nix remote builders";
 
   package = mkOption {
     type = types.package;
     default = pkgs.builder-monitor or (pkgs.callPackage ./package.nix { });
     defaultText = literalExpression "pkgs.builder-monitor or (pkgs.callPackage ./package.nix { })";
-    description = "The builder-monitor to run.";
+    description = "The builder-monitor package.";
   };
 
   settings = mkOption {
@@ -33,9 +33,9 @@ in
       }
     '';
     description = ''
-      The configuration of builder-monitor, as its JSON schema `config.schema.json` has it. The builders themselves are
-      not configured here: they are those of Nix (`nix.buildMachines`, or `builders` in nix.conf). The file
-      is world-readable in the Nix store: no secrets here.
+      The configuration of builder-monitor, with the options of its JSON schema `config.schema.json`. The builders are not
+      configured here: they are those of Nix (`nix.buildMachines`, or `builders` in nix.conf). The file is
+      world-readable in the Nix store: do not put secrets here.
     '';
   };
 
@@ -44,8 +44,8 @@ in
     default = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
     defaultText = literalExpression "pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform";
     description = ''
-      Check the configuration while the system is built, with `builder-monitor config check`: a mistake then fails
-      the rebuild and not the running service.
+      Validate the configuration when the system is built, with `builder-monitor config check`: an error then fails
+      the rebuild instead of the running service.
     '';
   };
 
@@ -93,9 +93,9 @@ in
     default = null;
     example = "/etc/builder-monitor/web.yml";
     description = ''
-      A web configuration file as Prometheus' exporters take it (TLS, client certificates, basic authentication). It is
-      handed on by its path, so that the paths in it stay relative to it: the daemon's user must be able to read it
-      and what it names.
+      A web configuration file of Prometheus' exporters (TLS, client certificates, basic authentication). It is passed by
+      path, so that paths in it stay relative to it: the daemon's user must be able to read it and the files that it
+      names.
     '';
   };
 
@@ -103,12 +103,12 @@ in
     enable = mkOption {
       type = types.bool;
       default = true;
-      description = "Prove the builders by tiny real builds.";
+      description = "Verify the builders with tiny real builds.";
     };
     features = mkOption {
       type = types.bool;
       default = false;
-      description = "Prove each advertised feature by a build of its own; for `kvm` it opens `/dev/kvm`.";
+      description = "Verify each advertised feature with its own build; for `kvm` it opens `/dev/kvm`.";
     };
     mode = mkOption {
       type = types.enum [
@@ -117,8 +117,8 @@ in
       ];
       default = "private";
       description = ''
-        `private`: canaries are built through a store of their own, which any user may do. `daemon`: through
-        the local nix-daemon, which proves the identity and the settings of real builds, and needs `canary.trusted`.
+        `private`: canaries are built through their own store, which any user may do. `daemon`: through the local
+        nix-daemon, which verifies the identity and the settings of real builds, and needs `canary.trusted`.
       '';
     };
     trusted = mkOption {
@@ -128,9 +128,9 @@ in
         Add the daemon's user to `nix.settings.trusted-users`, so that a canary through the local nix-daemon can be
         aimed at one builder.
 
-        The trade: a trusted user is root-equivalent. It can make the nix-daemon run what it likes as root on this
-        machine. Without it the service can do no more than the keys of the builders allow, which is much: they are as
-        good as root on every builder that trusts the account they log in to.
+        Trade-off: a trusted user is root-equivalent. It can make nix-daemon run anything as root on this machine. Without it
+        the service can do only what the keys of the builders allow, which is much: they are as good as root on every
+        builder that trusts the account that they log in to.
       '';
     };
   };
@@ -140,8 +140,7 @@ in
       type = types.bool;
       default = false;
       description = ''
-        Send alerts without a Prometheus: to Alertmanagers, or to webhooks. What is given here becomes
-        `settings.alerting`.
+        Send alerts without a Prometheus, to Alertmanagers or webhooks. Sets `settings.alerting`.
       '';
     };
     urls = mkOption {

@@ -1,20 +1,19 @@
-# The systemd service of builder-monitor as pure data: nothing of it depends on NixOS, so that it can be compared with
-# systemd/builder-monitor.service, which must say the same. The module adds what only it knows: ExecStart, ExecReload,
-# User, Group, LoadCredential and SetCredential.
+# The systemd service as pure data, independent of NixOS, so that a test can compare it with
+# systemd/builder-monitor.service, which must have the same settings. The module adds ExecStart, ExecReload, User, Group,
+# LoadCredential and SetCredential.
 #
-# Credentials. Keys of builders belong to root; the daemon is another user. PID 1 reads them and lends copies:
+# Credentials. Keys of builders belong to root; the daemon runs as another user. PID 1 reads them and passes copies:
 #
 #   LoadCredential=etc-nix-builder_ed25519:/etc/nix/builder_ed25519
 #
-# The id of a file is its path without the leading slash, every other slash a dash. Two files of root's ssh, which decide
-# how nix-daemon's ssh connects, have ids of their own: ssh-known_hosts and ssh-config. Where the daemon cannot read a
-# file itself, it reads $CREDENTIALS_DIRECTORY/ID. Root's default keys, lent where a machine names none, are
-# root-.ssh-id_ed25519 and its like. systemd refuses to start a unit whose LoadCredential= names a missing
-# file, unless a SetCredential= with the same id offers a value in its place, so each has one: a newline. A credential of
-# white space only means "was not there when the service was started". Credentials are read once: after a change of a
-# key, restart.
+# The ID of a file is its path without the leading slash, with dashes for the other slashes. Two files of root's ssh, which
+# decide how nix-daemon's ssh connects, have their own IDs: ssh-known_hosts and ssh-config. When the daemon cannot read a
+# file itself, it reads $CREDENTIALS_DIRECTORY/ID. Root's default keys, passed when a machine has no key, are
+# root-.ssh-id_ed25519 and similar. systemd does not start a unit whose LoadCredential= names a missing file, unless a
+# SetCredential= with the same ID has a default, so each has one: a newline. A credential of white space means that the file
+# was missing when the service started. Credentials are read once: restart after a change of a key.
 {
-  description = "Watches the Nix remote builders of this machine";
+  description = "Nix remote builder monitor";
   documentation = [ "https://nix.dev/manual/nix/latest/advanced-topics/distributed-builds" ];
   after = [
     "network-online.target"
@@ -23,20 +22,20 @@
   wants = [ "network-online.target" ];
   wantedBy = [ "multi-user.target" ];
 
-  # It tries again for ever: a monitor that gave up during the outage would be worth nothing
+  # Restarts without limit: a monitor must not give up during an outage
   unitConfig.StartLimitIntervalSec = 0;
 
   serviceConfig = {
     Type = "notify";
-    # Node cannot send datagrams to a unix socket, so systemd-notify does it: the message comes from a child
+    # Node has no unix datagram sockets, so the child process systemd-notify sends the messages
     NotifyAccess = "all";
-    # Fed as long as probes are made, not as long as the process breathes
+    # Pinged while probes run, not merely while the process lives
     WatchdogSec = "120s";
     TimeoutStartSec = "60s";
     TimeoutStopSec = "15s";
     Restart = "on-failure";
     RestartSec = "5s";
-    # 78: the configuration is bad, and is as bad at the next start
+    # 78: invalid configuration, which a restart does not fix
     RestartPreventExitStatus = 78;
 
     StateDirectory = "builder-monitor";
@@ -44,7 +43,7 @@
     RuntimeDirectory = "builder-monitor";
     RuntimeDirectoryMode = "0755";
     WorkingDirectory = "%S/builder-monitor";
-    # nix and ssh want a home
+    # nix and ssh need a home directory
     Environment = [ "HOME=%S/builder-monitor" ];
     UMask = "0077";
 
@@ -60,7 +59,7 @@
     DevicePolicy = "closed";
     PrivateDevices = true;
     PrivateMounts = true;
-    # The workshop of private canaries is in /tmp
+    # The store of private canaries is in /tmp
     PrivateTmp = true;
     PrivateUsers = true;
     ProtectClock = true;
@@ -71,7 +70,7 @@
     ProtectKernelModules = true;
     ProtectKernelTunables = true;
     ProtectSystem = "strict";
-    # The slots probe reads /proc/locks, and the processes that hold them are root's
+    # The slots probe reads /proc/locks, and the processes that hold the locks belong to root
     ProcSubset = "all";
     ProtectProc = "default";
     RemoveIPC = true;
@@ -90,12 +89,12 @@
     SystemCallFilter = [
       "@system-service"
       "~@privileged @resources"
-      # nix-build settles the owner of what it puts into the canary's own store
+      # nix-build sets the owner of the files in the canary's store
       "@chown"
     ];
   };
 
-  # systemd 254 and newer; older ones complain about them and restart every RestartSec
+  # systemd 254 and newer; older ones warn about them and restart every RestartSec
   backOff = {
     RestartSteps = 6;
     RestartMaxDelaySec = "5min";

@@ -42,7 +42,7 @@ With flakes:
 
 \`\`\`nix
 {
-  inputs.builder-monitor.url = "git+https://example.org/builder-monitor"; # where you have it from
+  inputs.builder-monitor.url = "git+https://example.org/builder-monitor"; # your source
   outputs = { nixpkgs, builder-monitor, ... }: {
     nixosConfigurations.HOST = nixpkgs.lib.nixosSystem {
       modules = [
@@ -64,43 +64,43 @@ Without:
 }
 \`\`\`
 
-That is all: the builders are those of \`nix.buildMachines\`, their keys are lent to the service, the status page and
-\`/metrics\` are on <http://127.0.0.1:10922/>, and \`sudo builder-monitor status\` tells the same in a terminal. The
-configuration is checked while the system is built; a change of it is a reload.
+That is all: the builders are those of \`nix.buildMachines\`, systemd passes copies of their keys to the service, the status page
+and \`/metrics\` are on <http://127.0.0.1:10922/>, and \`sudo builder-monitor status\` prints the same in a terminal. The
+configuration is validated when the system is built; a change causes a reload.
 
 \`services.builderMonitor.prometheus.enable = true\` adds the scrape configuration and the rules to this machine's Prometheus;
-for a Prometheus elsewhere, \`config.services.builderMonitor.prometheus.scrapeConfig\` is what to give it.
+for a Prometheus elsewhere, \`config.services.builderMonitor.prometheus.scrapeConfig\` is the entry for it.
 
-The package installs npm's production dependencies as one fixed output, whose hash is in \`nix/npm-deps.nix\`
-(\`scripts/npm-deps-hash.sh --write\` after a change of \`package-lock.json\`), and wants \`nodejs_24\` and a TypeScript of 5.8
+The package installs npm's production dependencies as one fixed output, with its hash in \`nix/npm-deps.nix\`
+(\`scripts/npm-deps-hash.sh --write\` after a change of \`package-lock.json\`), and needs \`nodejs_24\` and a TypeScript of 5.8
 or newer from nixpkgs (25.05 and newer).
 
-## Who it runs as, and what that user may do
+## The user and its permissions
 
-The service is a user of its own, \`builder-monitor\`, with no rights. Two things it does get deserve to be known:
+The service runs as its own user, \`builder-monitor\`, without privileges, except for two things:
 
-- **The keys of the builders.** Whoever has them can log in to the builders as the account that Nix uses; where that account is
-  trusted there, it is as good as root there. They are lent by systemd (\`LoadCredential=\`), so that only PID 1 and the
-  service can read the copies, and the files themselves stay root's.
+- **The keys of the builders.** They allow logins to the builders as the account that Nix uses; a trusted account is as good as
+  root there. systemd passes copies (\`LoadCredential=\`), so that only PID 1 and the service can read them, and the files
+  themselves belong to root.
 - **\`canary.trusted\`**, off. It adds the user to \`trusted-users\` of this machine's Nix, which makes it
   root-equivalent here. Only canaries through the local nix-daemon (\`canary.mode = "daemon"\`) need it; the private canary
-  proves the builders without it.
+  verifies the builders without it.
 
 ## Credentials
 
-A file that the service cannot read itself is read from \`$CREDENTIALS_DIRECTORY\`, by a name that follows from its path:
-without the leading slash, every other slash a dash.
+A file that the service cannot read itself is read from \`$CREDENTIALS_DIRECTORY\`, with a name made from its path:
+without the leading slash, with dashes for the other slashes.
 
 | file | credential |
 |---|---|
 | \`/etc/nix/builder_ed25519\` | \`etc-nix-builder_ed25519\` |
-| \`/root/.ssh/id_ed25519\` (where a machine names no key) | \`root-.ssh-id_ed25519\` |
+| \`/root/.ssh/id_ed25519\` (for machines without a key) | \`root-.ssh-id_ed25519\` |
 | \`/root/.ssh/known_hosts\` | \`ssh-known_hosts\` |
 | \`/root/.ssh/config\` | \`ssh-config\` |
 
-A file that is missing does not keep the service from starting: its credential is then a single newline (\`SetCredential=\`),
-and the builder is reported with the key that is missing. Credentials are read when the service starts. After a key was made or
-changed, and after root's known_hosts or ssh_config was: \`systemctl restart builder-monitor\`.
+The service starts when a file is missing: its credential is then a single newline (\`SetCredential=\`),
+and the builder is reported with the missing key. Credentials are read when the service starts. After a change of a key or of root's
+known_hosts or ssh_config run \`systemctl restart builder-monitor\`.
 
 ## NixOS options
 
@@ -118,7 +118,7 @@ const mac = `## nix-darwin
 \`darwinModules.default\` (\`nix/darwin.nix\`) has the same options without ${missing
   .map(({ name }) => `\`${name.split('.').slice(2).join('.')}\``)
   .join(', ')}; the service is a launchd daemon that logs to
-\`/var/log/builder-monitor.log\`. What differs:
+\`/var/log/builder-monitor.log\`. Differences:
 
 `
 

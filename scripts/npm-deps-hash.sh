@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The hash of the production dependencies, as nix/package.nix installs them: prints it; --write puts it into
-# nix/npm-deps.nix (do so after every change of package-lock.json); --check fails where that holds another one. Needs npm
-# (any since 9; NPM names another one) and a real Nix (any since 2.4).
+# Prints the hash of the production dependencies as nix/package.nix installs them. --write writes it to nix/npm-deps.nix (run
+# it after every change of package-lock.json); --check fails when that file has another hash. Needs npm 9 or newer (NPM sets
+# another executable) and Nix 2.4 or newer.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 held=nix/npm-deps.nix

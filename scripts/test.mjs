@@ -1,9 +1,9 @@
 // Runs test files: each is a program that prints TAP, which tap-parser reads. (`tap run` does the same with three more module
 // loaders in each file and each child process, at two and a half times the processor time.)
 //
-//   node scripts/test.mjs [--jobs N] [--limit SECONDS] [FILE...]      without files: all that need nothing but Node
+//   node scripts/test.mjs [--jobs N] [--limit SECONDS] [FILE...]      without FILE: all that need only Node
 //
-// Says a line for each file and all of each failure; the whole output is kept in .tap/test-results, the counts in .tap/summary.
+// Prints a line per file and all of each failure; the whole output is in .tap/test-results, the counts in .tap/summary.
 import { spawn } from 'node:child_process'
 import {
   createWriteStream,
@@ -28,7 +28,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 })
 const jobs = Number(values.jobs ?? Math.min(4, Math.max(2, availableParallelism())))
-/** Seconds that a file may take, where it does not say more itself. */
+/** Seconds that a file may take, unless it sets another limit. */
 const limit = Number(values.limit ?? 180)
 const found = dir =>
   readdirSync(dir, { recursive: true })
@@ -51,7 +51,7 @@ for (const signal of ['SIGINT', 'SIGTERM'])
     process.exit(1)
   })
 
-/** What failed, as people read it: a diff where there is one. */
+/** Formats a failure: a diff when there is one. */
 const detailsOf = ({ diff, stack, at, ...rest }) => {
   const place = at?.fileName ? `at ${at.fileName}:${at.lineNumber}` : stack
   const more = Object.keys(rest).length > 0 ? JSON.stringify(rest, null, 2) : ''
@@ -66,10 +66,10 @@ const runFile = file =>
   new Promise(resolve => {
     const started = performance.now()
     const own = { pass: 0, fail: 0, skip: 0, todo: 0 }
-    const told = []
+    const details = []
     const fail = (name, diag) => {
       own.fail++
-      told.push(`  ✘ ${name}\n${diag ? `${detailsOf(diag)}\n` : ''}`)
+      details.push(`  ✘ ${name}\n${diag ? `${detailsOf(diag)}\n` : ''}`)
       failures.push(`${file}: ${name} ${JSON.stringify(diag ?? '').slice(0, 1500)}`)
     }
     let isOk = true
@@ -91,20 +91,20 @@ const runFile = file =>
     running.add(child)
     child.stdout.pipe(createWriteStream(log))
     child.stdout.pipe(parser)
-    // It has a limit of its own; this is for what is deaf to it
-    const deaf = setTimeout(() => child.kill('SIGKILL'), 2000 * limit)
+    // The file has its own limit; this is for one that ignores it
+    const killTimer = setTimeout(() => child.kill('SIGKILL'), 2000 * limit)
     child.on('close', (code, signal) => {
-      clearTimeout(deaf)
+      clearTimeout(killTimer)
       running.delete(child)
-      // A plan that was not kept, a crash, nothing at all: something failed that was no assert
+      // A broken plan, a crash or no output is a failure without a failed assertion
       if (own.fail === 0 && (code !== 0 || !isOk))
-        fail(`the file ended with ${signal ?? `exit code ${code}`}, see ${log}`)
-      else if (own.pass + own.fail === 0) fail('no assert was made')
+        fail(`the file exited with ${signal ?? `exit code ${code}`}, see ${log}`)
+      else if (own.pass + own.fail === 0) fail('no assertion was made')
       for (const kind of Object.keys(count)) count[kind] += own[kind]
       const seconds = ((performance.now() - started) / 1000).toFixed(1)
       const sign = own.fail > 0 ? '✘' : '✔'
-      console.log(`${sign} ${file}  ${own.pass} asserts, ${seconds} s`)
-      if (told.length > 0) console.log(told.join(''))
+      console.log(`${sign} ${file}  ${own.pass} assertions, ${seconds} s`)
+      if (details.length > 0) console.log(details.join(''))
       resolve()
     })
   })
@@ -124,7 +124,7 @@ writeFileSync(
 )
 const seconds = ((performance.now() - started) / 1000).toFixed(0)
 console.log(
-  `\n${files.length} files in ${seconds} s: ${count.pass} asserts passed, ${count.fail} failed, ${skipped} skipped`,
+  `\n${files.length} files in ${seconds} s: ${count.pass} assertions passed, ${count.fail} failed, ${skipped} skipped`,
 )
 if (!process.env.BUILDER_MONITOR_CI && !positionals.length)
   console.log('\nNot run here: the real fleet. On Debian, as root: npm run test:lab')

@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 /**
- * Installs this checkout as a service of systemd: `sudo node systemd/install.mjs`, after `npm ci && npm run build`.
+ * Installs this checkout as a systemd service: `sudo node systemd/install.mjs`, after `npm ci && npm run build`.
  *
  *   /opt/builder-monitor                         the program, with its production packages only
  *   /usr/local/bin/builder-monitor               starts it with this node
  *   /etc/systemd/system/builder-monitor.service  the unit, as it is in this directory
- *   .../builder-monitor.service.d/10-keys.conf   lends it the builders' keys and root's files of ssh
+ *   .../builder-monitor.service.d/10-keys.conf   passes it the builders' keys and root's ssh files
  *
- * Again: takes over a newer checkout, or keys of new builders. `--remove`: undoes it, but for state and configuration.
+ * Run it again to install a newer checkout or the keys of new builders. `--remove` removes all but state and configuration.
  */
 import { execFileSync } from 'node:child_process'
 import {
@@ -30,15 +30,15 @@ const unit = '/etc/systemd/system/builder-monitor.service'
 const dropIn = `${unit}.d/10-keys.conf`
 const sysusers = '/usr/lib/sysusers.d/builder-monitor.conf'
 
-const stop = sentence => {
-  process.stderr.write(`install: ${sentence}\n`)
+const stop = message => {
+  process.stderr.write(`install: ${message}\n`)
   process.exit(1)
 }
 const run = (file, ...args) => execFileSync(file, args, { encoding: 'utf8' })
 
 const install = () => {
   if (!existsSync(join(checkout, 'dist', 'main.js')))
-    stop('there is no dist/main.js yet: npm ci && npm run build')
+    stop('dist/main.js is missing: run npm ci && npm run build')
   if (/^\/(home|root|run\/user)\//.test(process.execPath))
     stop(
       `the service cannot see ${process.execPath} (ProtectHome): install Node for the whole system`,
@@ -54,18 +54,18 @@ const install = () => {
   run('systemd-sysusers', sysusers)
   cpSync(join(checkout, 'systemd', 'builder-monitor.service'), unit)
   mkdirSync(dirname(dropIn), { recursive: true })
-  const lent = filesToLend()
-  writeFileSync(dropIn, dropInOf(lent))
+  const passed = filesToPass()
+  writeFileSync(dropIn, dropInFor(passed))
   run('systemctl', 'daemon-reload')
   run('systemctl', 'enable', '--quiet', 'builder-monitor.service')
   run('systemctl', 'restart', 'builder-monitor.service')
-  for (const file of lent.values()) process.stdout.write(`lends ${file}\n`)
+  for (const file of passed.values()) process.stdout.write(`passes ${file}\n`)
   process.stdout.write(
-    'builder-monitor runs: sudo builder-monitor status, and http://127.0.0.1:10922/\n',
+    'builder-monitor is running: sudo builder-monitor status, http://127.0.0.1:10922/\n',
   )
 }
 
-/** Only what package-lock.json calls neither development nor optional. */
+/** Copies the packages that package-lock.json marks as neither development nor optional. */
 const copyProgram = () => {
   rmSync(program, { recursive: true, force: true })
   const { packages } = JSON.parse(
@@ -77,14 +77,14 @@ const copyProgram = () => {
   for (const path of ['package.json', 'config.schema.json', 'LICENSE', 'dist', ...wanted])
     cpSync(join(checkout, path), join(program, path), {
       recursive: true,
-      // Packages within packages are entries of their own
+      // Nested packages have their own entries
       filter: source =>
         !source.slice(join(checkout, path).length).includes('/node_modules'),
     })
 }
 
-/** Keys of the active builders and root's own files of ssh, by the name under which the service finds them. */
-const filesToLend = () => {
+/** Returns the keys of the active builders and root's ssh files, by credential ID. */
+const filesToPass = () => {
   const files = new Map()
   const add = (file, name = file.slice(1).replaceAll('/', '-')) => {
     if (existsSync(file)) files.set(name, file)
@@ -93,7 +93,7 @@ const filesToLend = () => {
   try {
     listed = run(launcher, 'builders', '--json')
   } catch (error) {
-    // A malformed line has exit code 1, and the list all the same
+    // With a malformed line the exit code is 1, but the list is printed
     listed = error.stdout || listed
   }
   for (const { sshKey } of JSON.parse(listed).builders)
@@ -105,15 +105,15 @@ const filesToLend = () => {
   return files
 }
 
-const dropInOf = files =>
+const dropInFor = files =>
   [
     '# Written by install.mjs of builder-monitor; run it again for keys of new builders.',
     '[Service]',
-    // Debian lets only this group ask nix-daemon
+    // Debian lets only this group connect to nix-daemon
     ...(hasGroup('nix-users') ? ['SupplementaryGroups=nix-users'] : []),
     ...[...files].flatMap(([name, file]) => [
       `LoadCredential=${name}:${file}`,
-      // The service starts without the file, too, and says that it is missing
+      // Lets the service start without the file and report it
       `SetCredential=${name}:\\n`,
     ]),
     '',
@@ -131,11 +131,11 @@ const remove = () => {
     rmSync(path, { recursive: true, force: true })
   run('systemctl', 'daemon-reload')
   process.stdout.write(
-    'removed; left: /var/lib/builder-monitor, /etc/builder-monitor, the user builder-monitor\n',
+    'removed; kept: /var/lib/builder-monitor, /etc/builder-monitor, the user builder-monitor\n',
   )
 }
 
-if (process.getuid() !== 0) stop('it needs root: sudo node systemd/install.mjs')
-if (!existsSync('/run/systemd/system')) stop('systemd does not run here')
+if (process.getuid() !== 0) stop('needs root: sudo node systemd/install.mjs')
+if (!existsSync('/run/systemd/system')) stop('systemd is not running')
 if (process.argv.includes('--remove')) remove()
 else install()

@@ -187,7 +187,7 @@ export const dashboardFile = (): string => {
       annotations: {
         list: [
           {
-            name: 'Verdicts',
+            name: 'Health',
             datasource,
             enable: true,
             iconColor: 'orange',

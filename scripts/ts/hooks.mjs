@@ -7,7 +7,7 @@ const cache = new URL('../../node_modules/.cache/ts/', import.meta.url)
 const options = new URL('../../tsconfig.json', import.meta.url)
 const made = mkdir(cache, { recursive: true })
 
-// The sources import each other by the names that the files have
+// Sources import each other with the extension .ts
 export const resolve = (specifier, context, next) =>
   specifier.startsWith('.') && specifier.endsWith('.ts') && context.parentURL
     ? {
@@ -42,10 +42,10 @@ const translated = async url => {
     fileName: fileURLToPath(url),
     compilerOptions: {
       ...compilerOptions,
-      // One file by itself does not tell that its package is of type module
+      // A single file does not reveal that its package has type module
       module: ts.ModuleKind.ESNext,
       moduleResolution: ts.ModuleResolutionKind.Bundler,
-      // The files are imported as they are
+      // The files are not renamed
       rewriteRelativeImportExtensions: false,
       sourceMap: false,
       inlineSourceMap: true,
@@ -53,7 +53,7 @@ const translated = async url => {
     },
   })
   await made
-  // Others may be at the same file
+  // Other processes may translate the same file
   const draft = new URL(`${key}.${process.pid}.${Math.random()}`, cache)
   await writeFile(draft, outputText)
   await rename(draft, kept)

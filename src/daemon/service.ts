@@ -54,7 +54,7 @@ export interface Service {
   readonly scheme: 'http' | 'https'
   readonly run: Run
   start(config: Config): Promise<Daemon>
-  /** Stops what is needed besides the daemon. */
+  /** Stops the demo fleet, if there is one. */
   stop(): Promise<void>
 }
 

@@ -233,8 +233,8 @@ scrape_configs:
       for (const one of all) one.start()
       await waitFor('a fleet that works', 60, async () => {
         const metrics = (await getText(`${here}/metrics`)) ?? ''
-        const proven = metrics.match(/nix_builders_available\{[^}]*feature=""\} 2/)
-        return proven && (await firingAt(here))?.length === 0 ? true : null
+        const verified = metrics.match(/nix_builders_available\{[^}]*feature=""\} 2/)
+        return verified && (await firingAt(here))?.length === 0 ? true : null
       })
 
       await fault('b1', 'sshd-stop')

@@ -122,7 +122,7 @@ for (const client of scoreAlone ? [] : clientNames)
       const answer = await check({ client, lines, config })
       t.equal(answer.answer.state, 'healthy', 'the hook is no obstacle')
       t.ok(
-        answer.answer.builders.every(b => b.proven),
+        answer.answer.builders.every(b => b.verified),
         'every builder built',
       )
       const seen = await atClient(client, `cat ${called}`)

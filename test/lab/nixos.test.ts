@@ -259,9 +259,9 @@ const modulesMeanWhatTheyShould = (
       relative: /"web\.yml", which is not an absolute path/,
       loopback: /opens port 10922, but the daemon listens on 127\.0\.0\.1/,
       untrusted: /does not trust the user builder-monitor.*canary\.trusted = true/,
-      spaced: /\/run\/a key in .* cannot be lent/,
+      spaced: /\/run\/a key in .* cannot be passed/,
       relativeKey: /: key in .* Write an absolute path/,
-      clash: /two key files would become the same credential \(\/a\/b-c, \/a-b\/c\)/,
+      clash: /two key files would be the same credential \(\/a\/b-c, \/a-b\/c\)/,
       noNix: /nix\.enable is off.*Enable Nix/,
     }
     for (const [name, sentence] of Object.entries(refused)) {

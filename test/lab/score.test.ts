@@ -14,7 +14,7 @@ const builderOf = (state: BuilderAnswer['state'], kind?: string): BuilderAnswer 
   name: 'b1',
   storeUri: 'ssh://b1',
   state,
-  proven: false,
+  verified: false,
   cause: kind
     ? { probe: 'login', kind, side: 'remote', reason: '', fixes: [{ text: 'start it' }] }
     : null,

@@ -125,7 +125,7 @@ export interface BuilderAnswer {
   readonly name: string
   readonly storeUri: string
   readonly state: State
-  readonly proven: boolean
+  readonly verified: boolean
   readonly notices?: readonly { readonly kind: string; readonly reason: string }[]
   readonly cause: null | {
     readonly probe: ProbeName

@@ -1,5 +1,5 @@
 /**
- * The service in booted systemd 252, 257 and newer: installed as the README says, ready, proven, reloaded, watched by the
+ * The service in booted systemd 252, 257 and newer: installed as the README says, ready, verified, reloaded, watched by the
  * watchdog, with credentials, refused and stopped.
  */
 import { readFileSync } from 'node:fs'
@@ -46,7 +46,7 @@ interface Status {
   }
   readonly builders: readonly {
     readonly state: string
-    readonly proven: boolean
+    readonly verified: boolean
     readonly cause: unknown
     readonly probes: Readonly<Record<string, { readonly reason?: string }>>
   }[]
@@ -98,12 +98,12 @@ for (const [machine, version] of Object.entries(machines))
     const installed = await must(`cd /lab/project && ${install?.slice('sudo '.length)}`)
     t.match(
       installed,
-      /lends \/etc\/nix\/builder_ed25519\nlends \/root\/\.ssh\/known_hosts/,
+      /passes \/etc\/nix\/builder_ed25519\npasses \/root\/\.ssh\/known_hosts/,
     )
     t.equal(await show('ActiveState'), 'active', 'ready when install returns')
     await until(
-      'a proven builder',
-      async () => (await status())?.builders[0]?.proven === true,
+      'a verified builder',
+      async () => (await status())?.builders[0]?.verified === true,
     )
     t.match(await status(), { builders: [{ state: 'healthy', cause: null }] })
     t.match(await must(look?.slice('sudo '.length) ?? ''), '1 of 1 builder available')

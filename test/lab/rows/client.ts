@@ -63,7 +63,7 @@ export const clientRows: readonly Row[] = [
       also: (t, builder, where, whole) => {
         withoutCanary('no_local_nix')(t, builder, where, whole)
         t.equal(builder.probes.direct?.status, 'ok', `${builder.name}: asked directly`)
-        t.ok(builder.proven, `${builder.name} is proven`)
+        t.ok(builder.verified, `${builder.name} is verified`)
       },
     }),
   },
@@ -139,10 +139,10 @@ export const clientRows: readonly Row[] = [
     expect: always({
       state: 'healthy',
       kind: null,
-      also: (t, { name, proven, probes }) => {
+      also: (t, { name, verified, probes }) => {
         t.equal(probes.login?.kind, 'not_ssh_store', `${name}: no ssh is needed`)
         t.equal(probes.canary?.status, 'ok', `${name}: only the canary looks`)
-        t.ok(proven, `${name} is proven`)
+        t.ok(verified, `${name} is verified`)
       },
     }),
   },

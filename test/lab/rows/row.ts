@@ -85,7 +85,7 @@ export const healthy: Expected = {
   kind: null,
   also: (t, builder, { node }) => {
     const runs = (builder.probes.canary?.value as CanaryValue | undefined)?.runs ?? []
-    t.ok(builder.proven, `${builder.name} is proven`)
+    t.ok(builder.verified, `${builder.name} is verified`)
     t.equal(runs[0]?.builtBy, node, `${builder.name}: the build happened on ${node}`)
   },
 }

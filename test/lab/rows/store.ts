@@ -46,7 +46,7 @@ export const storeRows: readonly Row[] = [
         t.equal(
           runs[0]?.systemVerified,
           false,
-          `${builder.name}: it says what is not proven`,
+          `${builder.name}: it says what is not verified`,
         )
       },
     }),
