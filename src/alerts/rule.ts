@@ -18,7 +18,7 @@ export interface AlertRule {
   /** Duration in Prometheus' format; `0m` fires at once. */
   readonly for: string
   readonly severity: 'critical' | 'warning' | 'info'
-  /** One sentence without template. */
+  /** A noun phrase with a full stop, without template. */
   readonly summary: string
   /** A Prometheus template with the functions that template.ts supports. */
   readonly description: string

@@ -114,11 +114,11 @@ void t.test('findings about real builders', { skip }, async t => {
     report.builders.find(({ storeUri }) => storeUri === uriOf({ ...good, host }))?.name ??
     ''
   t.match(found('min_free_tiny', nameOf('b3')), {
-    message: /1 MiB protects nothing/,
+    message: /min-free of 1 MiB is too small/,
     fix: /^min-free = \d{8,}\nmax-free = \d{8,}$/,
   })
   t.match(found('max_jobs_above_build_users', nameOf('v1.b3')), {
-    message: /promises 11 slots.*10 build users/,
+    message: /advertises 11 slots.*10 build users/,
     fix: wide.replace(' 11 1 ', ' 10 1 '),
   })
   t.equal(found('max_jobs_above_build_users', nameOf('b3')), undefined)

@@ -15,7 +15,7 @@ export const alertList = (state: AlertsState | undefined, now: number): Html | n
     </p>`
 }
 
-/** Names an alert with the label that tells it apart from others of its name. */
+/** Names an alert with the label that distinguishes it from others of its name. */
 const alertTitle = ({ name, labels }: Alert): string => {
   const subject = labels['builder'] ?? labels['system'] ?? labels['check']
   return subject === undefined ? name : `${name} (${subject})`

@@ -1,7 +1,7 @@
 import type { State } from '../../model/index.ts'
 
 /**
- * How a state looks. `icon` and `label` tell states apart without color. `color` has enough contrast as text and as
+ * How a state looks. `icon` and `label` distinguish states without color. `color` has enough contrast as text and as
  * background of white text; `dot` is for the favicon.
  */
 export interface StateStyle {
