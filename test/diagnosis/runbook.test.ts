@@ -72,6 +72,8 @@ t.test('commands quote a hostile builder name', async t => {
     aBuilder({ host: 'a; rm -rf /', user: '$(id)', sshKey: '/k`id`' }),
   )
   t.match(fixesOf('control_master', params), `-i '/k\`id\`' -O exit '$(id)@a; rm -rf /'`)
+  t.match(fixesOf('key_permissions', params), `chmod 600 '/k\`id\`'`)
+  t.match(fixesOf('key_permissions', { key: '~root/.ssh/id' }), 'chmod 600 ~root/.ssh/id')
   const commands = kindNames
     .flatMap(kind => kindFixes(kind, params))
     .flatMap(fix => ('command' in fix ? [fix.command.replace(/'[^']*'/g, '')] : []))

@@ -62,7 +62,7 @@ export const attributeToJumpHost = async (
       port: String(target?.port ?? port ?? 22),
       address: failure.params['address'] ?? target?.hostname ?? host,
       ssh: ['ssh', ...options.map(shellQuote)].join(' '),
-      ...(key === undefined ? {} : { key: shellQuote(key) }),
+      ...(key === undefined ? {} : { key }),
     },
   }
 }
