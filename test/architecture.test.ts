@@ -136,8 +136,6 @@ const longFiles = new Set([
   'diagnosis/kinds/client.ts',
   'diagnosis/message-rules.ts',
   'config/schema.ts',
-  'transport/ssh/ssh2.ts',
-  'transport/ssh/dial-ssh2.ts',
   'engine/monitor.ts',
   'state/store.ts',
 ])
