@@ -1,17 +1,10 @@
 import { probeNames, type Fix, type ProbeName } from '../model/index.ts'
+import { createHeadline, stateSymbols } from '../diagnosis/headline.ts'
 import { formatFix } from '../diagnosis/kinds/index.ts'
 import type { BuilderReport, ProbeReport, Report } from '../diagnosis/report.ts'
 import { describeValue, formatSeconds } from './describe-value.ts'
 import type { Paint } from './paint.ts'
 
-const stateSymbols = {
-  healthy: '✔',
-  degraded: '▲',
-  down: '✘',
-  unknown: '?',
-  asleep: '☾',
-  drained: '–',
-} as const
 const statusSymbols = {
   ok: '✔',
   degraded: '▲',
@@ -19,27 +12,6 @@ const statusSymbols = {
   busy: '…',
   skipped: '·',
 } as const
-
-/** Returns how many builders are available, and the cause of the first that is not. */
-const headline = (report: Report): string => {
-  const count = report.builders.length
-  const fatal = report.problems.find(({ isFatal }) => isFatal)
-  if (count === 0 && fatal)
-    return 'The builders list is malformed, so no build can start on this machine.'
-  if (count === 0) return 'No builders are configured.'
-  const available = report.builders.filter(
-    b => b.state === 'healthy' || b.state === 'degraded',
-  ).length
-  const worst =
-    report.builders.find(b => b.state === 'down') ?? report.builders.find(b => b.cause)
-  const noun = count === 1 ? 'builder' : 'builders'
-  const summary = `${available} of ${count} ${noun} available.`
-  if (!worst?.cause) return summary
-  const group = findSharedCause(report, worst.name)
-  return group
-    ? `${summary} ${group.builders.length} affected by ${group.scope}: ${worst.cause.reason}.`
-    : `${summary} ${worst.name}: ${worst.cause.reason}.`
-}
 
 const findSharedCause = ({ sharedCauses }: Report, name: string) =>
   sharedCauses.find(({ builders }) => builders.includes(name))
@@ -53,7 +25,7 @@ const groupRepresentative = (report: Report, name: string): string | null => {
 /** Renders the report for a terminal: headline, problems, and the probes of each builder. */
 export const renderReport = (report: Report, paint: Paint): string =>
   [
-    paint.bold(headline(report)),
+    paint.bold(`${createHeadline(report, true, ({ reason }) => reason).text}.`),
     ...report.problems.map(p =>
       paint.status('failed', `  ✘ ${p.file}:${p.line}: ${p.message}`),
     ),

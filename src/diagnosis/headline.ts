@@ -1,12 +1,22 @@
 import type { Snapshot, State } from '../model/index.ts'
 import { formatDuration } from '../text/duration.ts'
 import { urgency, worstState } from './diagnose.ts'
-import type { BuilderReport, Report } from './report.ts'
+import type { BuilderReport, CauseReport, Report } from './report.ts'
 
 /** Returns the worst state of all builders; unknown without builders. */
 export const fleetState = ({ builders }: Snapshot): State => {
   const states = [...builders.values()].map(({ health }) => health.state)
   return states.length > 0 ? worstState(states) : 'unknown'
+}
+
+/** One symbol per state, so that states differ without color. */
+export const stateSymbols: Readonly<Record<State, string>> = {
+  healthy: '✔',
+  degraded: '▲',
+  down: '✘',
+  unknown: '?',
+  asleep: '☾',
+  drained: '–',
 }
 
 /** Compares builders by urgency, then by name. */
@@ -21,12 +31,19 @@ export interface Headline {
   readonly since: number | null
 }
 
-/** Summarizes builders that are sorted by urgency. */
+/** Summarizes the report. `describeCause` returns the text for the most urgent cause, its kind by default. */
 export const createHeadline = (
-  { builders, sharedCauses }: Pick<Report, 'builders' | 'sharedCauses'>,
+  report: Pick<Report, 'builders' | 'sharedCauses' | 'problems'>,
   isReady: boolean,
+  describeCause = ({ kind }: CauseReport): string => kind.replaceAll('_', ' '),
 ): Headline => {
+  const builders = report.builders.toSorted(byUrgency)
   const count = builders.length
+  if (count === 0 && report.problems.some(({ isFatal }) => isFatal))
+    return {
+      text: 'The builders list is malformed, so no build can start on this machine',
+      since: null,
+    }
   if (count === 0) return { text: 'No builders are configured', since: null }
   const noun = count === 1 ? 'builder' : 'builders'
   if (!isReady && builders.every(({ probes }) => !probes.login))
@@ -37,12 +54,14 @@ export const createHeadline = (
   const first = `${available} of ${count} ${noun} available`
   const worst = builders.find(({ cause }) => cause !== null)
   if (!worst?.cause) return { text: first, since: null }
-  const kind = worst.cause.kind.replaceAll('_', ' ')
-  const shared = sharedCauses.find(({ builders }) => builders.includes(worst.name))
+  const shared = report.sharedCauses.find(({ builders }) => builders.includes(worst.name))
   const subject = shared
     ? `${shared.builders.length} affected by ${shared.scope}`
     : worst.name
-  return { text: `${first}. ${subject}: ${kind}`, since: worst.since }
+  return {
+    text: `${first}. ${subject}: ${describeCause(worst.cause)}`,
+    since: worst.since,
+  }
 }
 
 /** Returns the headline as one line of text. `now` is in Unix seconds. */

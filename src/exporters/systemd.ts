@@ -1,7 +1,7 @@
 import { createReport } from '../diagnosis/report.ts'
 import type { Run, Snapshot, View } from '../model/index.ts'
 import type { Exporter } from './exporter.ts'
-import { byUrgency, createHeadline, formatHeadline } from '../diagnosis/headline.ts'
+import { createHeadline, formatHeadline } from '../diagnosis/headline.ts'
 
 export interface SystemdOptions {
   readonly run: Run
@@ -123,12 +123,8 @@ export const isProbing = (
 const isReloadInProgress = ({ monitor }: Snapshot): boolean => monitor.reloading === true
 
 const formatStatus = (snapshot: Snapshot): string => {
-  const { builders, sharedCauses } = createReport(snapshot)
   const text = formatHeadline(
-    createHeadline(
-      { builders: builders.toSorted(byUrgency), sharedCauses },
-      snapshot.monitor.ready,
-    ),
+    createHeadline(createReport(snapshot), snapshot.monitor.ready),
     snapshot.at,
   )
   return oneLine(

@@ -34,7 +34,7 @@ export const fleetView = (
     const state = snapshot.builders.get(one.name)
     return state && matchesFilter(filter, one, state.builder) ? [[one, state]] : []
   })
-  const { text, since: at } = createHeadline({ ...report, builders }, monitor.ready)
+  const { text, since: at } = createHeadline(report, monitor.ready)
   const title = createTitle(builders, monitor.ready)
   const context = { now, intervals: monitor.intervals }
   const systems = [...snapshot.builders.values()].flatMap(state => state.builder.systems)
