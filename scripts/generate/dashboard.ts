@@ -1,4 +1,4 @@
-/** The dashboard of Grafana (grafana/builder-monitor.json, by `npm run docs`): panels as data, laid out in rows of 24. */
+/** A panel of the Grafana dashboard (grafana/builder-monitor.json). Rows are 24 units wide. */
 interface Panel {
   readonly title: string
   readonly type: 'stat' | 'timeseries' | 'state-timeline' | 'table'
@@ -11,7 +11,7 @@ interface Panel {
 const instanceMatcher = 'instance=~"$instance"'
 const builderMatcher = `${instanceMatcher}, builder=~"$builder"`
 
-/** A number for each state, so that one line can be drawn: higher is worse. */
+/** Maps each state to a number for one line per builder; higher is worse. */
 const worstState = ['healthy', 'degraded', 'unknown', 'down']
   .map(
     (state, rank) => `nix_builder_state{${builderMatcher}, state="${state}"} * ${rank}`,
@@ -25,7 +25,7 @@ const sections: readonly { readonly title: string; readonly panels: readonly Pan
       title: 'Fleet',
       panels: [
         stat(
-          'Can take work',
+          'Available builders',
           `sum(nix_builder_state{${instanceMatcher}, state=~"healthy|degraded"})`,
         ),
         stat('Down', `sum(nix_builder_state{${instanceMatcher}, state="down"})`),
@@ -38,7 +38,7 @@ const sections: readonly { readonly title: string; readonly panels: readonly Pan
           targets: [[worstState, '{{builder}}']],
         },
         {
-          title: 'Builders that can build, by system',
+          title: 'Verified builders, by system',
           type: 'timeseries',
           width: 12,
           targets: [
@@ -76,13 +76,13 @@ const sections: readonly { readonly title: string; readonly panels: readonly Pan
     {
       title: 'Canaries',
       panels: [
-        series('Since the last canary', 's', [
+        series('Time since the last canary success', 's', [
           [
             `time() - nix_builder_probe_success_timestamp_seconds{${builderMatcher}, probe="canary"} > 0`,
             '{{builder}}',
           ],
         ]),
-        series('Built for', 'short', [
+        series('Canary success, by system', 'short', [
           [`nix_builder_canary_available{${builderMatcher}}`, '{{builder}} {{system}}'],
         ]),
       ],
@@ -98,7 +98,7 @@ const sections: readonly { readonly title: string; readonly panels: readonly Pan
           [`nix_builder_min_free_bytes{${builderMatcher}}`, '{{builder}} min-free'],
         ]),
         series('Slots', 'short', [
-          [`nix_builder_slots_held{${builderMatcher}}`, '{{builder}} held'],
+          [`nix_builder_slots_held{${builderMatcher}}`, '{{builder}} in use'],
           [`nix_builder_configured_slots{${builderMatcher}}`, '{{builder}} configured'],
         ]),
       ],
@@ -112,7 +112,7 @@ function series(title: string, unit: string, targets: Panel['targets']): Panel {
   return { title, type: 'timeseries', width: 12, unit, targets }
 }
 
-/** Every query of the dashboard, with the variables of Grafana in it. */
+/** Returns every query of the dashboard, with Grafana variables. */
 export const dashboardQueries = (): readonly string[] =>
   sections.flatMap(({ panels }) =>
     panels.flatMap(({ targets }) => targets.map(([expr]) => expr)),

@@ -337,7 +337,7 @@ void t.test('accepts any persisted JSON', async t => {
 void t.test('starts and resolves nothing when the wall clock jumps', async t => {
   for (const jump of [86_400, -86_400, 1e9]) {
     const b = createBench()
-    const proven: Sample[] = [
+    const verified: Sample[] = [
       ...down('b1'),
       {
         family: 'builder_monitor_probe_interval_seconds',
@@ -350,7 +350,7 @@ void t.test('starts and resolves nothing when the wall clock jumps', async t => 
         value: b.wall,
       },
     ]
-    b.pass(5, proven)
+    b.pass(5, verified)
     b.pass(200)
     b.wall += jump
     for (let i = 0; i < 18; i++) b.pass(5)

@@ -611,7 +611,7 @@ void t.test('reads secrets from files and never logs them', async t => {
   t.notMatch(s.lines.join('\n'), /hunter2|tok-1|planted/)
   await writeFile(file('none'), 'now')
   s.pass(5)
-  await until('mended', () => a.got.length === 4)
+  await until('fixed', () => a.got.length === 4)
 })
 
 void t.test('GET /api/v1/alerts has the format of the Prometheus API', async t => {

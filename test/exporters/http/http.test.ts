@@ -247,7 +247,7 @@ t.test('disconnects a client that sends headers too slowly', async t => {
   const { url, get } = await start(t)
   const from = Date.now()
   const slow = send(url, 'GET /small HTTP/1.1\r\nHost: x\r\n')
-  t.equal((await get('/small')).status, 200, 'others are served meanwhile')
+  t.equal((await get('/small')).status, 200, 'other clients are served')
   t.match(await slow, /^HTTP\/1\.1 408 /)
   const seconds = (Date.now() - from) / 1000
   t.ok(seconds > 8 && seconds < 20, `after ${seconds} s`)
