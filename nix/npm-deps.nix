@@ -1,2 +1,2 @@
 # Of the production dependencies. Written by scripts/npm-deps-hash.sh --write
-"sha256-qWOAKy/xaYl035u+Rd5Z2cP2pQCZ5BOfkn+lT+RfTrc="
+"sha256-NjpzPjkmzyf21Wt59OsvfODN1iiunxNFo3dy52Hl8oo="
