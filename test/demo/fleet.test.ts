@@ -222,7 +222,7 @@ t.test('replies to the telemetry probes', async t => {
 })
 
 t.test('rejects unknown keys', async t => {
-  const { private: privateKey } = generateKey('stranger')
+  const { private: privateKey } = generateKey('unknown')
   await t.rejects(login(t, builderOf('demo-healthy'), { privateKey }), {
     message: /authentication methods failed/,
   })

@@ -64,7 +64,7 @@ void t.test('no scrape of Prometheus fails', { skip }, async t => {
     at('prometheus.yml'),
     `global: { scrape_interval: 1s, scrape_timeout: 1s }
 scrape_configs:
-${job('password', ports.password, `tls_config: { ${ca} }, basic_auth: { username: prometheus, password: secret }`)}${job('client', ports.client, `tls_config: { ${ca}, ${client('client')} }`)}${job('nobody', ports.password, `tls_config: { ${ca} }`)}${job('stranger', ports.client, `tls_config: { ${ca}, ${client('stranger')} }`)}`,
+${job('password', ports.password, `tls_config: { ${ca} }, basic_auth: { username: prometheus, password: secret }`)}${job('client', ports.client, `tls_config: { ${ca}, ${client('client')} }`)}${job('anonymous', ports.password, `tls_config: { ${ca} }`)}${job('untrusted', ports.client, `tls_config: { ${ca}, ${client('untrusted')} }`)}`,
   )
   const prometheusPort = await freePort()
   const outputs: string[] = []
@@ -120,7 +120,7 @@ ${job('password', ports.password, `tls_config: { ${ca} }, basic_auth: { username
       const up = await query('up')
       return Object.keys(up).length === 4 && up['password'] && up['client'] ? up : null
     })
-    t.same(await query('up'), { password: 1, client: 1, nobody: 0, stranger: 0 })
+    t.same(await query('up'), { password: 1, client: 1, anonymous: 0, untrusted: 0 })
     for (const name of ['renewed', 'server', 'renewed'] as const) {
       await put(name)
       const wanted = certificate(`${name}.pem`).trim()
@@ -136,7 +136,7 @@ ${job('password', ports.password, `tls_config: { ${ca} }, basic_auth: { username
       })
     }
     t.match(await query('min_over_time(up[1h])'), { password: 1, client: 1 })
-    t.match(await query('max_over_time(up[1h])'), { nobody: 0, stranger: 0 })
+    t.match(await query('max_over_time(up[1h])'), { anonymous: 0, untrusted: 0 })
     t.notMatch(outputs.join(''), /PRIVATE KEY|\$2[aby]\$/)
   } catch (error) {
     t.comment(outputs.join('').slice(-4000))

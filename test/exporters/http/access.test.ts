@@ -160,13 +160,13 @@ t.test('switches TLS on and off without rebinding', async t => {
 
 t.test('accepts client certificates according to client_auth_type', async t => {
   const mine = pair('client')
-  const strange = pair('stranger')
+  const untrusted = pair('untrusted')
   const cases = [
-    ['NoClientCert', { none: true, strange: true, mine: true }],
-    ['RequestClientCert', { none: true, strange: true, mine: true }],
-    ['RequireAnyClientCert', { none: false, strange: true, mine: true }],
-    ['VerifyClientCertIfGiven', { none: true, strange: false, mine: true }],
-    ['RequireAndVerifyClientCert', { none: false, strange: false, mine: true }],
+    ['NoClientCert', { none: true, untrusted: true, mine: true }],
+    ['RequestClientCert', { none: true, untrusted: true, mine: true }],
+    ['RequireAnyClientCert', { none: false, untrusted: true, mine: true }],
+    ['VerifyClientCertIfGiven', { none: true, untrusted: false, mine: true }],
+    ['RequireAndVerifyClientCert', { none: false, untrusted: false, mine: true }],
   ] as const
   for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const)
     for (const [clientAuth, wanted] of cases) {
@@ -174,7 +174,11 @@ t.test('accepts client certificates according to client_auth_type', async t => {
       const isIn = async (options: RequestOptions) =>
         (await get(port, { maxVersion, ...options }).catch(() => null))?.status === 200
       t.same(
-        { none: await isIn({}), strange: await isIn(strange), mine: await isIn(mine) },
+        {
+          none: await isIn({}),
+          untrusted: await isIn(untrusted),
+          mine: await isIn(mine),
+        },
         wanted,
         `${clientAuth} ${maxVersion}`,
       )
@@ -219,7 +223,7 @@ t.test('closes connections that the new policy does not allow', async t => {
   await ended
   t.ok(Date.now() - from < 3000, 'at once, not when it is idle for long')
   await t.rejects(get(port, pair('client')))
-  t.equal((await get(port, pair('stranger'))).status, 200)
+  t.equal((await get(port, pair('untrusted'))).status, 200)
 })
 
 t.test('authenticates only certificates of a configured CA', async t => {

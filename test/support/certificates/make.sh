@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Made what is in this directory, with OpenSSL 3: `bash make.sh`. Keys of no worth, for tests only; valid until 2120.
+# Creates the files in this directory, with OpenSSL 3: `bash make.sh`. The keys are for tests only; valid until 2120.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")"
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
@@ -36,12 +36,12 @@ client=$'extendedKeyUsage=clientAuth\nsubjectAltName=DNS:scraper.example,URI:spi
 authority ca "builder-monitor test CA"
 authority other-ca "another test CA"
 for name in server renewed expired future; do request $name localhost; done
-for name in client stranger; do request $name scraper; done
+for name in client untrusted; do request $name scraper; done
 sign server ca "$server" 20200101000000Z 21200101000000Z
 sign renewed ca "$server" 20200101000000Z 21200101000000Z
 sign expired ca "$server" 20200101000000Z 20200201000000Z
 sign future ca "$server" 21190101000000Z 21200101000000Z
 sign client ca "$client" 20200101000000Z 21200101000000Z
-sign stranger other-ca "$client" 20200101000000Z 21200101000000Z
+sign untrusted other-ca "$client" 20200101000000Z 21200101000000Z
 openssl pkey -in server.key -aes256 -passout pass:test -out encrypted.key
 chmod 644 ./*.key
