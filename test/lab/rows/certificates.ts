@@ -1,4 +1,4 @@
-/** SSH certificates: ssh2 knows none, OpenSSH does. */
+/** SSH certificates: ssh2 does not support them, OpenSSH does. */
 import type { LoginValue } from '../../../src/model/index.ts'
 import {
   always,
@@ -10,16 +10,20 @@ import {
   type Row,
 } from './row.ts'
 
-/** Healthy, and said to end tomorrow. */
+/** Healthy, with a notice that the certificate ends tomorrow. */
 const endsTomorrow = (role: 'user' | 'host'): Expected =>
   healthyAnd((t, builder) => {
     const value = builder.probes.login?.value as LoginValue | undefined
     const left =
-      (value?.certificates.find(one => one.role === role)?.validUntil ?? 0) -
+      (value?.certificates.find(certificate => certificate.role === role)?.validUntil ??
+        0) -
       Date.now() / 1000
-    t.ok(left > 3600 && left < 25 * 3600, `${builder.name}: ${left} s are left`)
-    const noted = builder.notices?.some(({ kind }) => kind === 'certificate_expires')
-    t.ok(noted, `${builder.name}: and that is noted`)
+    t.ok(
+      left > 3600 && left < 25 * 3600,
+      `${builder.name}: the certificate is valid for ${left} s`,
+    )
+    const hasNotice = builder.notices?.some(({ kind }) => kind === 'certificate_expires')
+    t.ok(hasNotice, `${builder.name}: a notice says so`)
   })
 
 const cert = ({ node }: { readonly node: string }) => ({ host: `cert.${node}` })
@@ -72,7 +76,7 @@ export const certificateRows: readonly Row[] = [
     expect: always(down('certificate_expired', 'security', /ssh-keygen -L/)),
   },
   {
-    name: 'a user certificate that the builder does not look at',
+    name: 'a user certificate of an unknown authority',
     line: () => ({ key: '/lab/keys/signed' }),
     expect: always(down('auth_denied', 'client', /authorized_keys/)),
   },

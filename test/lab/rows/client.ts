@@ -1,4 +1,4 @@
-/** What is wrong, or only unusual, where builds are sent from. */
+/** Faults and unusual settings of the client. */
 import {
   always,
   down,
@@ -20,11 +20,11 @@ const daemonMode = ['check', '--canary-mode', 'daemon', '--json']
 const withoutCanary =
   (kind: string): Expected['also'] & object =>
   (t, builder) => {
-    const { status, kind: found } = builder.probes.canary ?? {}
-    t.strictSame([status, found], ['skipped', kind], `${builder.name}: no canary`)
+    const { status, kind: actual } = builder.probes.canary ?? {}
+    t.strictSame([status, actual], ['skipped', kind], `${builder.name}: canary skipped`)
   }
-/** Healthy, and this machine is told that its own builds go another way. */
-const atOdds = (reason: RegExp): Expected =>
+/** Healthy; a client check reports that Nix uses other ssh settings than this service. */
+const differentIdentity = (reason: RegExp): Expected =>
   healthyAnd((t, { name }, _, { client }) => {
     const { identity } = client.checks
     t.match(identity, { status: 'degraded', kind: 'client_mismatch', reason }, name)
@@ -46,7 +46,7 @@ export const clientRows: readonly Row[] = [
     expect: always(down('config_invalid', 'client', /ssh/)),
   },
   {
-    name: 'a malformed line beside good ones',
+    name: 'a malformed line next to valid ones',
     from: { extra: ['ssh-ng://remotebuild@b1 x86_64-linux /lab/keys/id many'] },
     expect: always(malformed),
   },
@@ -60,9 +60,9 @@ export const clientRows: readonly Row[] = [
     expect: always({
       state: 'healthy',
       kind: null,
-      also: (t, builder, where, whole) => {
-        withoutCanary('no_local_nix')(t, builder, where, whole)
-        t.equal(builder.probes.direct?.status, 'ok', `${builder.name}: asked directly`)
+      also: (t, builder, where, answer) => {
+        withoutCanary('no_local_nix')(t, builder, where, answer)
+        t.equal(builder.probes.direct?.status, 'ok', `${builder.name}: direct build`)
         t.ok(builder.verified, `${builder.name} is verified`)
       },
     }),
@@ -99,17 +99,17 @@ export const clientRows: readonly Row[] = [
     },
     line: ({ node }) => ({ ...ownKey(), host: `unknown.${node}` }),
     expect: always(
-      atOdds(
+      differentIdentity(
         /^the ssh settings of root differ.*known_hosts is \/root\/.ssh\/known_hosts without/,
       ),
     ),
   },
   {
-    name: 'NIX_SSHOPTS that nix-daemon has not',
+    name: 'NIX_SSHOPTS that nix-daemon does not have',
     clients: nodeClients,
     ssh: ({ node }) => [`HostName ${node}`, `HostKeyAlias ${node}`],
     expect: always(
-      atOdds(
+      differentIdentity(
         /^the ssh settings of nix-daemon differ.* is \S+ for nix-daemon, \S+ for this service/,
       ),
     ),
@@ -134,14 +134,14 @@ export const clientRows: readonly Row[] = [
   {
     name: 'this machine itself as a builder',
     clients: nodeClients,
-    on: ['b1'], // which takes no part
+    on: ['b1'], // not used
     line: () => ({ host: 'localhost', user: '', key: '-' }),
     expect: always({
       state: 'healthy',
       kind: null,
       also: (t, { name, verified, probes }) => {
-        t.equal(probes.login?.kind, 'not_ssh_store', `${name}: no ssh is needed`)
-        t.equal(probes.canary?.status, 'ok', `${name}: only the canary looks`)
+        t.equal(probes.login?.kind, 'not_ssh_store', `${name}: needs no ssh`)
+        t.equal(probes.canary?.status, 'ok', `${name}: the canary builds`)
         t.ok(verified, `${name} is verified`)
       },
     }),

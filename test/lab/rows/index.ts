@@ -7,7 +7,7 @@ import { reachRows } from './reach.ts'
 import type { Row } from './row.ts'
 import { storeRows } from './store.ts'
 
-/** Every fault there is, each with its one right answer. */
+/** Every fault with its expected result. */
 export const rows: readonly Row[] = [
   ...lineRows,
   ...jumpRows,

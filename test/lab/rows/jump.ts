@@ -1,37 +1,45 @@
-/** What ssh_config says: hosts behind other hosts, and known_hosts of other kinds. */
+/** Settings of ssh_config: jump hosts, proxy commands, other known_hosts. */
 import { labNet, nodes, type Node } from '../support.ts'
 import { always, down, healthy, type Expected, type Row } from './row.ts'
 
-/** The host to jump over: another builder than the one behind it. */
+/** Returns the jump host of a builder: another builder. */
 const over = (node: Node): Node => nodes[(nodes.indexOf(node) + 1) % nodes.length] ?? 'b1'
 
-/** A jump over `over`, of which ssh_config says `words`. */
+/** ssh_config lines of a ProxyJump; `options` are those of the jump host. */
 const jump =
-  (words: (over: Node) => readonly string[]) =>
+  (options: (over: Node) => readonly string[]) =>
   ({ node }: { readonly node: Node }, host: string): readonly string[] => [
     `ProxyJump jump.${host}`,
     `Host jump.${host}`,
     'User remotebuild',
     'IdentitiesOnly yes',
-    ...words(over(node)),
+    ...options(over(node)),
   ]
 const key = 'IdentityFile /lab/keys/id'
 
-/** The jump host is at fault, which is told once for both builders behind it. */
-const sharedBy = (expected: Expected): Expected => ({
+/** The jump host is the cause, reported once for both builders behind it. */
+const causedByJumpHost = (expected: Expected): Expected => ({
   ...expected,
   also: (t, { name, cause }, { node }, { sharedCauses }) => {
     const group = sharedCauses.find(({ builders }) => builders.includes(name))
-    t.match(group?.scope, /^the jump host jump\./, `${name}: the scope is named`)
-    t.equal(group?.builders.length, 2, `${name}: shared with the other scheme of ${node}`)
-    t.match(cause?.reason, /^jump host jump\./, `${name}: and in its reason`)
+    t.match(group?.scope, /^the jump host jump\./, `${name}: the scope is the jump host`)
+    t.equal(
+      group?.builders.length,
+      2,
+      `${name}: shares the cause with the other scheme of ${node}`,
+    )
+    t.match(cause?.reason, /^jump host jump\./, `${name}: the reason names the jump host`)
   },
 })
-/** The jump host is well, and not to blame. */
-const ofItsOwn = (expected: Expected): Expected => ({
+/** The builder is the cause, not the jump host. */
+const causedByBuilder = (expected: Expected): Expected => ({
   ...expected,
   also: (t, { name, cause }) =>
-    t.notMatch(cause?.reason, /jump host/, `${name}: the jump host is not to blame`),
+    t.notMatch(
+      cause?.reason,
+      /jump host/,
+      `${name}: the reason does not name the jump host`,
+    ),
 })
 
 export const jumpRows: readonly Row[] = [
@@ -48,14 +56,16 @@ export const jumpRows: readonly Row[] = [
     expect: always(healthy),
   },
   {
-    name: 'a jump host that nobody has',
+    name: 'a jump host whose address is unused',
     ssh: jump(over => [key, `HostName ${labNet}.20${nodes.indexOf(over)}`]),
-    expect: always(sharedBy(down('tcp_unreachable', 'network', /ip route get/))),
+    expect: always(causedByJumpHost(down('tcp_unreachable', 'network', /ip route get/))),
   },
   {
     name: 'a jump host without sshd',
     ssh: jump(over => [key, `HostName ${over}`, 'Port 23']),
-    expect: always(sharedBy(down('tcp_refused', 'remote', /systemctl start sshd/))),
+    expect: always(
+      causedByJumpHost(down('tcp_refused', 'remote', /systemctl start sshd/)),
+    ),
   },
   {
     name: 'a jump host that does not accept the key',
@@ -65,13 +75,15 @@ export const jumpRows: readonly Row[] = [
       `HostKeyAlias ${over}`,
     ]),
     expect: always(
-      sharedBy(down('auth_denied', 'client', /ssh-copy-id .*\/wrong jump\./)),
+      causedByJumpHost(down('auth_denied', 'client', /ssh-copy-id .*\/wrong jump\./)),
     ),
   },
   {
     name: 'a jump host with an unknown host key',
     ssh: jump(over => [key, `HostName ${over}`, `HostKeyAlias unknown.${over}`]),
-    expect: always(sharedBy(down('host_key_unknown', 'client', /ssh-keygen -lf/))),
+    expect: always(
+      causedByJumpHost(down('host_key_unknown', 'client', /ssh-keygen -lf/)),
+    ),
   },
   {
     name: 'a dead builder behind a jump host',
@@ -82,7 +94,9 @@ export const jumpRows: readonly Row[] = [
         host,
       ),
     ],
-    expect: always(ofItsOwn(down('tcp_refused', 'remote', /systemctl start sshd/))),
+    expect: always(
+      causedByBuilder(down('tcp_refused', 'remote', /systemctl start sshd/)),
+    ),
   },
   {
     name: 'known_hosts with hashed names',
@@ -93,12 +107,12 @@ export const jumpRows: readonly Row[] = [
     expect: always(healthy),
   },
   {
-    name: 'known_hosts that are empty',
+    name: 'an empty known_hosts',
     ssh: () => ['UserKnownHostsFile /dev/null', 'GlobalKnownHostsFile /dev/null'],
     expect: always(down('host_key_unknown', 'client', /field 8/)),
   },
   {
-    name: 'another port than sshd has',
+    name: 'a wrong port',
     ssh: () => ['Port 23'],
     expect: always(down('tcp_refused', 'remote', /port/)),
   },

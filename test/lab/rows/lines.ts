@@ -1,4 +1,4 @@
-/** What the machine line gets wrong. */
+/** Faults of the machine line. */
 import type { LoginValue } from '../../../src/model/index.ts'
 import { labNet, nodes } from '../support.ts'
 import {
@@ -15,31 +15,35 @@ const withoutShell: NonNullable<Expected['also']> = (t, builder) => {
   for (const probe of ['disk', 'memory'] as const) {
     const { status, kind } = builder.probes[probe] ?? {}
     t.equal(status, 'skipped', `${builder.name}: ${probe} is skipped, not failed`)
-    t.match(kind, /^(forced_command|no_shell)$/, `${builder.name}: and says why`)
+    t.match(kind, /^(forced_command|no_shell)$/, `${builder.name}: ${probe} says why`)
   }
 }
 
 export const lineRows: readonly Row[] = [
   { name: 'a healthy builder', line: () => ({}), expect: always(healthy) },
   {
-    name: 'a pinned host key that is right',
+    name: 'a correct pinned host key',
     line: ({ node }) => ({ host: `pinned.${node}`, hostKey: hostKeyOf(node) }),
     expect: always(
       healthyAnd((t, builder) => {
         const login = builder.probes.login?.value as LoginValue | undefined
-        t.equal(login?.hostKey?.verifiedBy, 'pinned', `${builder.name}: the pin decided`)
+        t.equal(
+          login?.hostKey?.verifiedBy,
+          'pinned',
+          `${builder.name}: verified by the pin`,
+        )
       }),
     ),
   },
   {
-    name: 'a pinned host key that is wrong',
+    name: 'a wrong pinned host key',
     line: ({ node }) => ({
       host: `mispinned.${node}`,
       hostKey: hostKeyOf(node, 'newhost'),
     }),
     expect: always(down('host_key_mismatch', 'security', /field 8.*base64 -w0/)),
   },
-  // Nix hands the pin to ssh as UserKnownHostsFile, and GlobalKnownHostsFile still counts
+  // Nix passes the pin to ssh as UserKnownHostsFile; ssh also reads GlobalKnownHostsFile
   {
     name: 'a wrong pin where ssh_known_hosts has the right key',
     line: ({ node }) => ({ hostKey: hostKeyOf(node, 'newhost') }),
@@ -68,14 +72,14 @@ export const lineRows: readonly Row[] = [
     expect: always(down('key_missing', 'client', /ssh-keygen -t .*\/lab\/keys\/nosuch/)),
   },
   {
-    name: 'a key file that is no key',
+    name: 'a key file without a key',
     line: () => ({ key: '/lab/keys/notakey' }),
     expect: always(
       down('key_unreadable', 'client', /ssh-keygen -y -f \/lab\/keys\/notakey/),
     ),
   },
   {
-    name: 'a key that others may read',
+    name: 'a key that others can read',
     line: () => ({ key: '/lab/keys/open' }),
     expect: always(down('key_permissions', 'client', /chmod 600 \/lab\/keys\/open/)),
   },
@@ -103,13 +107,13 @@ export const lineRows: readonly Row[] = [
     expect: always(down('not_trusted', 'remote', /Add plain to trusted-users/)),
   },
   {
-    name: 'a user that may not use the daemon',
+    name: 'a user that is not allowed to use the daemon',
     line: () => ({ user: 'outsider' }),
     expect: always(down('daemon_denied', 'remote', /usermod -aG nix-users outsider/)),
   },
   {
     name: 'a user that does not exist',
-    line: () => ({ user: 'nobodyhome' }),
+    line: () => ({ user: 'nosuchuser' }),
     expect: always(down('auth_denied', 'client', /authorized_keys/)),
   },
   {
@@ -134,7 +138,7 @@ export const lineRows: readonly Row[] = [
         : down('protocol_mismatch', 'remote', /ssh:\/\/ for nix-store --serve/),
   },
   {
-    name: 'a feature that the builder has not',
+    name: 'a feature that the builder does not have',
     line: () => ({ features: 'big-parallel,lab-nope' }),
     expect: always({
       state: 'degraded',
@@ -144,12 +148,12 @@ export const lineRows: readonly Row[] = [
     }),
   },
   {
-    name: 'a system that the builder has not',
+    name: 'a system that the builder does not have',
     line: () => ({ systems: 'riscv64-linux' }),
     expect: always(down('system_missing', 'remote', /extra-platforms = riscv64-linux/)),
   },
   {
-    name: 'one system of two that the builder has not',
+    name: 'one of two systems that the builder does not have',
     line: () => ({ systems: 'x86_64-linux,riscv64-linux' }),
     expect: always({
       state: 'degraded',
@@ -159,7 +163,7 @@ export const lineRows: readonly Row[] = [
     }),
   },
   {
-    name: 'a first address that is dead',
+    name: 'a dead first address',
     line: ({ node }) => ({ host: `twice.${node}` }),
     expect: always({
       state: 'degraded',
@@ -174,12 +178,12 @@ export const lineRows: readonly Row[] = [
     expect: always(down('dns', 'client', /getent ahosts nowhere-/)),
   },
   {
-    name: 'an address that nobody has',
+    name: 'an unused address',
     line: ({ node }) => ({ host: `${labNet}.19${nodes.indexOf(node)}` }),
     expect: always(down('tcp_unreachable', 'network', /ip route get/)),
   },
   {
-    name: 'a public key in the place of the private one',
+    name: 'a public key instead of the private key',
     line: () => ({ key: '/lab/keys/pub' }),
     expect: always(down('key_unreadable', 'client', /ssh-keygen -y -f \/lab\/keys\/pub/)),
   },

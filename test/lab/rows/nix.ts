@@ -1,15 +1,15 @@
-/** After the login: the account, Nix and its daemon. */
+/** Faults after the login: the account, Nix and its daemon. */
 import { always, down, healthy, type Expected, type Row } from './row.ts'
 
-/** Held up, and nobody is broken: the canary says for what it waits, or it got through all the same. */
+/** Healthy: the canary reports what it waits for, or succeeds anyway. */
 const waits = (kind: RegExp): Expected => ({
   state: 'healthy',
   kind: null,
   also: (t, { name, probes }) => {
-    const { status, kind: found } = probes.canary ?? {}
+    const { status, kind: actual } = probes.canary ?? {}
     if (status === 'ok') return
     t.equal(status, 'busy', `${name}: the canary waits`)
-    t.match(found, kind, `${name}: for what it waits`)
+    t.match(actual, kind, `${name}: the canary reports what it waits for`)
   },
 })
 
@@ -25,7 +25,7 @@ export const nixRows: readonly Row[] = [
     expect: always(down('nix_missing', 'remote', /remote-program=/)),
   },
   {
-    name: 'a nix that may not be executed',
+    name: 'a nix that is not executable',
     faults: ['nix-noexec'],
     expect: always(down('nix_not_executable', 'remote', /permissions/)),
   },
@@ -35,7 +35,7 @@ export const nixRows: readonly Row[] = [
     expect: always(down('daemon_down', 'remote', /restart nix-daemon\.socket/)),
   },
   {
-    name: 'nix-daemon stopped and its socket gone',
+    name: 'nix-daemon stopped, socket removed',
     faults: ['daemon-nosocket'],
     expect: always(down('daemon_down', 'remote', /restart nix-daemon\.socket/)),
   },
@@ -45,17 +45,17 @@ export const nixRows: readonly Row[] = [
     expect: always(down('daemon_frozen', 'remote', /restart nix-daemon\.socket/)),
   },
   {
-    name: 'nix that ends in the middle of the handshake',
+    name: 'nix exits during the handshake',
     faults: ['daemon-crash'],
     expect: always(down('daemon_crash', 'remote', /journalctl -u nix-daemon/)),
   },
   {
-    name: 'a daemon that does not allow the user',
+    name: 'a user missing in allowed-users',
     faults: ['not-allowed'],
     expect: always(down('daemon_denied', 'remote', /Add remotebuild to allowed-users/)),
   },
   {
-    name: 'a remote-program that is not there',
+    name: 'a remote-program that does not exist',
     line: ({ scheme }) => ({
       query: `remote-program=/nowhere/${scheme === 'ssh' ? 'nix-store' : 'nix-daemon'}`,
     }),
@@ -71,9 +71,9 @@ export const nixRows: readonly Row[] = [
     faults: ['nix-conf'],
     expect: always(down('remote_config_invalid', 'remote', /nix\.conf/)),
   },
-  // The first bytes tell what is printed, and no client sees by what
+  // A client sees the printed bytes, but not which program printed them
   {
-    name: 'a forced command of sshd that is not Nix',
+    name: 'a ForceCommand of sshd that is not Nix',
     faults: ['force-command'],
     expect: always(down('shell_noise', 'remote', /true \| head/)),
   },
@@ -83,31 +83,31 @@ export const nixRows: readonly Row[] = [
     expect: always(healthy),
   },
   {
-    name: 'builds that are too slow for a timeout of the builder',
+    name: 'builds slower than the timeout of the builder',
     faults: ['build-timeout'],
     expect: always(down('build_timeout', 'remote', /journalctl -u nix-daemon/)),
   },
   {
-    name: 'a build that is killed for lack of memory',
+    name: 'a build killed by the kernel, out of memory',
     faults: ['build-oom'],
     expect: always(down('oom', 'remote', /MemoryMax/)),
   },
   {
-    name: 'build users that are all taken',
+    name: 'all build users in use',
     faults: ['users-busy'],
     isLong: true,
-    // The serve protocol does not say what a build waits for; the locks over there do
+    // The serve protocol does not report what a build waits for; the builder's locks do
     expect: always(waits(/^slots_full$/)),
   },
   {
-    name: 'a lock of the garbage collector that nobody gives back',
+    name: 'a lock of the garbage collector that is never released',
     faults: ['gc-lock'],
     isLong: true,
-    // No Nix tells its client; the lock over there does, and 2.8 does not mind it
+    // Nix does not report it to the client; the builder's lock does. Nix 2.8 ignores the lock
     expect: always(waits(/^gc_wait$/)),
   },
   {
-    name: 'garbage collections all the time',
+    name: 'continuous garbage collections',
     faults: ['gc-run'],
     expect: always(healthy),
   },

@@ -1,4 +1,4 @@
-/** Between us and the login: the network, what listens there, and sshd. */
+/** Faults before the login: the network, the listener, and sshd. */
 import { inNode } from '../support.ts'
 import {
   always,
@@ -26,12 +26,12 @@ export const reachRows: readonly Row[] = [
     expect: always(down('tcp_refused', 'remote', /systemctl start sshd/)),
   },
   {
-    name: "sshd's listener killed with a session alive",
+    name: "sshd's listener killed during a session",
     faults: ['session', 'sshd-listener'],
     expect: always(down('tcp_refused', 'remote', /systemctl start sshd/)),
     during: async node => {
       const alive = await inNode(node, 'pgrep -u remotebuild -f lab-session | wc -l')
-      return Number(alive) > 0 ? null : `the session on ${node} is not alive any more`
+      return Number(alive) > 0 ? null : `the session on ${node} has ended`
     },
   },
   {
@@ -40,12 +40,12 @@ export const reachRows: readonly Row[] = [
     expect: always(down('banner_timeout', 'remote', restart)),
   },
   {
-    name: 'sshd turning logins away',
+    name: 'sshd rejects logins above MaxStartups',
     faults: ['sshd-throttle'],
     expect: always(throttled),
   },
   {
-    name: 'a black hole',
+    name: 'a node that drops every packet',
     faults: ['blackhole'],
     expect: always(down('tcp_timeout', 'network', /ping/)),
   },
@@ -70,7 +70,7 @@ export const reachRows: readonly Row[] = [
     expect: always(down('not_ssh', 'remote', /host and port.*nc /)),
   },
   {
-    name: 'a web server on the port that hangs up',
+    name: 'a web server on the port that closes the connection',
     faults: ['garbage-close'],
     expect: always(down('not_ssh', 'remote', /host and port.*nc /)),
   },
@@ -97,16 +97,16 @@ export const reachRows: readonly Row[] = [
     expect: always(down('kex_mismatch', 'remote', /Update the older side/)),
   },
   {
-    name: 'lost packets of full size',
+    name: 'full-size packets lost',
     faults: ['mtu'],
     expect: always(down('kex_timeout', 'network', /ping .*-M do/)),
   },
-  // sshd says to nobody but its own log why it refuses a key
+  // sshd writes the reason for a refused key only to its own log
   ...(
     [
-      ['authorized keys that others may write', 'strict-modes'],
-      ['an account that has expired', 'expired'],
-      ['an account that is locked', 'locked'],
+      ['authorized keys that others can write', 'strict-modes'],
+      ['an expired account', 'expired'],
+      ['a locked account', 'locked'],
     ] as const
   ).map(([name, fault]): Row => ({
     name,
@@ -119,7 +119,7 @@ export const reachRows: readonly Row[] = [
     expect: always(down('auth_denied', 'client', /ssh-copy-id -i \/lab\/keys\/id/)),
   },
   {
-    name: 'a host key that ssh is told to accept unseen',
+    name: 'an unknown host key with StrictHostKeyChecking=no',
     from: {
       env: {
         NIX_SSHOPTS: '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null',
@@ -128,26 +128,26 @@ export const reachRows: readonly Row[] = [
     line: ({ node }) => ({ host: `unknown.${node}` }),
     expect: always(degraded('host_key_unpinned', 'security', /field 8/)),
   },
-  // ssh2 cannot, OpenSSH can
+  // OpenSSH supports it, ssh2 does not
   {
-    name: 'a key exchange that only OpenSSH knows',
+    name: 'a key exchange that only OpenSSH supports',
     faults: ['kex-pq'],
     expect: always(healthyThroughOpenssh),
   },
   {
-    name: 'an RSA host key that is known',
+    name: 'a known RSA host key',
     faults: ['rsa-host'],
     line: ({ node }) => ({ host: `rsaonly.${node}` }),
     expect: always(healthy),
   },
   {
-    name: 'an RSA host key, and an Ed25519 one in known_hosts too',
+    name: 'an RSA host key, known_hosts also has an Ed25519 one',
     faults: ['rsa-host'],
     line: ({ node }) => ({ host: `rsa.${node}` }),
     expect: always(healthy),
   },
   {
-    name: 'an RSA host key where only an Ed25519 one is known',
+    name: 'an RSA host key, known_hosts has only an Ed25519 one',
     faults: ['rsa-host'],
     expect: always(down('host_key_changed', 'security', /ssh-keygen -R/)),
   },

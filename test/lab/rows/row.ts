@@ -1,4 +1,4 @@
-/** One row: a fault, how it is made, and the one right answer. */
+/** One row: a fault, how it is injected, and the expected result. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -13,18 +13,18 @@ import {
 } from '../support.ts'
 import type { Scheme } from '../support.ts'
 
-/** What a row expects of a builder. */
+/** The result that a row expects of a builder. */
 export interface Expected {
   readonly state: State
   /** `null` where nothing is wrong. */
   readonly kind: string | null
   readonly side?: Side
-  /** Words of the fixes. */
+  /** Text in the fixes. */
   readonly fix?: RegExp
-  /** Another answer that is as right: what cannot be told apart, or what a race decides. */
+  /** Another accepted result, for faults that look the same or depend on a race. */
   readonly or?: Expected
-  /** More that has to hold. */
-  readonly also?: (t: Test, builder: BuilderAnswer, where: Where, whole: Answer) => void
+  /** Further assertions. */
+  readonly also?: (t: Test, builder: BuilderAnswer, where: Where, answer: Answer) => void
 }
 export interface Where {
   readonly client: Client
@@ -32,37 +32,37 @@ export interface Where {
   readonly scheme: Scheme
 }
 
-/** How the product is run, where it is not as root with the usual environment. Rows that share one are asked at once. */
+/** How builder-monitor is run, if not as root with the default environment. Rows with the same value share a run. */
 export interface From {
   readonly env?: Readonly<Record<string, string>>
   readonly args?: readonly string[]
-  /** Another user than root. */
+  /** The user; root by default. */
   readonly as?: string
-  /** Lines that stand after those of the rows in the machines file. */
+  /** Lines appended to the machines file. */
   readonly extra?: readonly string[]
-  /** A shell command that makes it so, run as root on each client. */
+  /** A shell command that prepares it, run as root on each client. */
   readonly before?: string
 }
 
 export interface Row {
   readonly name: string
-  /** What `lab.sh fault` does to the builder; without any, rows are asked together. */
+  /** Faults for `lab.sh fault`; rows without faults share a run. */
   readonly faults?: readonly string[]
-  /** The builders it can be done to; all by default. */
+  /** The builders that support it; all by default. */
   readonly on?: readonly Node[]
-  /** Where builds are sent from; the host and c3 by default. */
+  /** The clients; the host and c3 by default. */
   readonly clients?: readonly Client[]
   readonly from?: From
-  /** A shell command on each client, right before it is asked. */
+  /** A shell command, run on each client before the check. */
   readonly before?: (node: Node) => string
-  /** What the machine line has of its own. */
+  /** Fields of the machine line that differ from the default. */
   readonly line?: (where: Where) => Partial<Line>
-  /** What ssh_config says of the host of the line. */
+  /** Lines of ssh_config for the host of the line. */
   readonly ssh?: (where: Where, host: string) => readonly string[]
   readonly expect: (where: Where) => Expected
-  /** Waiting is the fault itself: the answer comes when patience ends. */
+  /** True if the fault is a wait: the result comes at the deadline. */
   readonly isLong?: boolean
-  /** Says what is wrong while the fault holds, or null. */
+  /** Checks the fault while it is active. Returns a problem or null. */
   readonly during?: (node: Node) => Promise<string | null>
 }
 
@@ -89,20 +89,20 @@ export const healthy: Expected = {
     t.equal(runs[0]?.builtBy, node, `${builder.name}: the build happened on ${node}`)
   },
 }
-/** Healthy, and `more` holds as well. */
+/** Healthy, with further assertions. */
 export const healthyAnd = (more: NonNullable<Expected['also']>): Expected => ({
   ...healthy,
-  also: (t, builder, where, whole) => {
-    healthy.also?.(t, builder, where, whole)
-    more(t, builder, where, whole)
+  also: (t, builder, where, answer) => {
+    healthy.also?.(t, builder, where, answer)
+    more(t, builder, where, answer)
   },
 })
-/** Watched through OpenSSH, which knows what ssh2 does not. */
+/** Healthy, with a login through OpenSSH because ssh2 does not support it. */
 export const healthyThroughOpenssh: Expected = healthyAnd((t, builder) => {
   const value = builder.probes.login?.value as { transport?: string } | undefined
-  t.equal(value?.transport, 'openssh', `${builder.name}: through OpenSSH`)
+  t.equal(value?.transport, 'openssh', `${builder.name}: logs in through OpenSSH`)
 })
 
-/** Base64 of a node's host key, as field 8 wants it. */
+/** Base64 of a node's host key, for field 8 of a machine line. */
 export const hostKeyOf = (node: Node, name = 'host') =>
   Buffer.from(readFileSync(join(keysDir, `${name}_${node}.pub`))).toString('base64')

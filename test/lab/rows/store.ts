@@ -1,4 +1,4 @@
-/** Where the builds live. */
+/** Faults of the builder's store and disks. */
 import type { CanaryValue } from '../../../src/model/index.ts'
 import { always, down, healthy, type Row } from './row.ts'
 
@@ -26,7 +26,7 @@ export const storeRows: readonly Row[] = [
   {
     name: 'a full /tmp',
     faults: ['tmp-full'],
-    // From 2.30 on builds have a directory of their own in /nix/var/nix
+    // Since 2.30 the build directories are in /nix/var/nix
     expect: ({ node }) =>
       node === 'b3' ? healthy : down('disk_full', 'remote', /nix-collect-garbage|df/),
   },
@@ -46,7 +46,7 @@ export const storeRows: readonly Row[] = [
         t.equal(
           runs[0]?.systemVerified,
           false,
-          `${builder.name}: it says what is not verified`,
+          `${builder.name}: the system is not verified`,
         )
       },
     }),
