@@ -1,6 +1,6 @@
 /**
- * The daemon alerts by itself: two real Alertmanagers that are a cluster, a webhook, real builders. A builder is broken and
- * mended; in between each part is killed and started again. A real Prometheus with the rule file says the same.
+ * Built-in alerting with real builders, a cluster of two real Alertmanagers and a webhook. A builder fails and recovers;
+ * every part is killed and restarted in between. A real Prometheus with the rule file has the same alerts.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -17,14 +17,14 @@ t.setTimeout(500_000)
 const script = fileURLToPath(new URL('lab.sh', import.meta.url))
 const rulesFile = fileURLToPath(new URL('../../prometheus/alerts.yml', import.meta.url))
 
-/** Five minutes are three seconds here; nothing that a user could set. */
-const patience = 0.01
+/** Factor for every `for` of the rules: five minutes become three seconds. */
+const forMultiplier = 0.01
 const driver = `
 import { runCli } from '/lab/project/dist/cli/command.js'
 import { createRunCommand } from '/lab/project/dist/cli/commands/run.js'
 const stop = new AbortController()
 process.once('SIGTERM', () => stop.abort(new Error('SIGTERM')))
-const command = createRunCommand({ alertForMultiplier: ${patience} })
+const command = createRunCommand({ alertForMultiplier: ${forMultiplier} })
 process.exitCode = await runCli([command], ['run', ...process.argv.slice(2)], {
   out: text => void process.stdout.write(text),
   err: text => void process.stderr.write(text),
@@ -44,7 +44,7 @@ const freePort = () =>
     })
   })
 
-/** A child that can be killed and started again. */
+/** A child process that can be killed and restarted. */
 const service = (file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
   let child: ChildProcess | null = null
   let exit: Promise<number | null> = Promise.resolve(null)
@@ -62,12 +62,12 @@ const service = (file: string, args: readonly string[], env: NodeJS.ProcessEnv =
     })
     child = started
   }
-  const end = async (signal: NodeJS.Signals) => {
+  const stop = async (signal: NodeJS.Signals) => {
     child?.kill(signal)
     child = null
     return await exit
   }
-  return { start, end, output: () => output }
+  return { start, stop, output: () => output }
 }
 
 type Labels = Readonly<Record<string, string>>
@@ -82,7 +82,7 @@ interface ManagerAlert {
   readonly generatorURL: string
   readonly fingerprint: string
 }
-interface Told {
+interface WebhookAlert {
   readonly status: string
   readonly labels: Labels
   readonly startsAt: string
@@ -101,7 +101,7 @@ const getJson = async (url: string): Promise<unknown> => {
   return text === null ? null : JSON.parse(text)
 }
 
-/** What fires, without the labels that say who saw it. */
+/** Labels of the firing alerts, without those of the scrape. */
 const firingAt = async (base: string): Promise<readonly string[] | null> => {
   const answer = (await getJson(`${base}/api/v1/alerts`)) as {
     data: { alerts: readonly ApiAlert[] }
@@ -118,16 +118,18 @@ const firingAt = async (base: string): Promise<readonly string[] | null> => {
 }
 
 void t.test(
-  'a builder breaks and is mended, and every part is killed between',
+  'delivers the start and end of an alert while every part is killed',
   async t => {
     const dir = await shared()
     const data = await mkdtemp(join(tmpdir(), 'builder-monitor-alerting-'))
-    const told: Told[] = []
+    const webhookAlerts: WebhookAlert[] = []
     const hook = createHttp((request, response) => {
       let body = ''
       request.setEncoding('utf8').on('data', (text: string) => (body += text))
       request.on('end', () => {
-        told.push(...(JSON.parse(body) as { alerts: readonly Told[] }).alerts)
+        webhookAlerts.push(
+          ...(JSON.parse(body) as { alerts: readonly WebhookAlert[] }).alerts,
+        )
         response.end()
       })
     })
@@ -159,18 +161,18 @@ void t.test(
     )
     await writeFile(
       join(data, 'alertmanager.yml'),
-      'route: { receiver: nobody, group_wait: 1s }\nreceivers: [{ name: nobody }]\n',
+      'route: { receiver: none, group_wait: 1s }\nreceivers: [{ name: none }]\n',
     )
-    // The rules as they are, but for their patience
+    // The rules with shorter `for` times
     const rules = await readFile(rulesFile, 'utf8')
-    const hasty = rules.replaceAll(
+    const shortRules = rules.replaceAll(
       /for: (\d+)([mh])/g,
       (_, count: string, unit: string) => {
         const seconds = Number(count) * (unit === 'h' ? 3600 : 60)
-        return `for: ${Math.round(seconds * patience)}s`
+        return `for: ${Math.round(seconds * forMultiplier)}s`
       },
     )
-    await writeFile(join(data, 'alerts.yml'), hasty)
+    await writeFile(join(data, 'alerts.yml'), shortRules)
     await writeFile(
       join(data, 'prometheus.yml'),
       `global: { scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s }
@@ -194,7 +196,7 @@ scrape_configs:
       `--storage.tsdb.path=${join(data, 'tsdb')}`,
       `--web.listen-address=127.0.0.1:${prometheusPort}`,
     ])
-    // Unpacked, it does not find its templates, so it gets a /usr/share of its own that has them
+    // The unpacked package does not find its templates, so it gets its own /usr/share with them
     const withTemplates =
       'test ! -d "$0" || mount -t overlay overlay -o lowerdir="$0:/usr/share" /usr/share; exec prometheus-alertmanager "$@"'
     const peer = (web: number | undefined, mesh: number | undefined, other: string) =>
@@ -227,11 +229,11 @@ scrape_configs:
     const isOverAt = (base: string) => async () =>
       (await downAt(base))?.length === 0 ? true : null
     const ofB1 = () =>
-      told.filter(({ labels }) => labels['alertname'] === 'NixBuilderDown')
+      webhookAlerts.filter(({ labels }) => labels['alertname'] === 'NixBuilderDown')
 
     try {
-      for (const one of all) one.start()
-      await waitFor('a fleet that works', 60, async () => {
+      for (const part of all) part.start()
+      await waitFor('a healthy fleet', 60, async () => {
         const metrics = (await getText(`${here}/metrics`)) ?? ''
         const verified = metrics.match(/nix_builders_available\{[^}]*feature=""\} 2/)
         return verified && (await firingAt(here))?.length === 0 ? true : null
@@ -257,9 +259,13 @@ scrape_configs:
         { fingerprint: alerts[0]?.fingerprint, startsAt: alerts[0]?.startsAt },
       ])
       await waitFor('the webhook', 10, async () => (ofB1().length > 0 ? true : null))
-      t.equal(ofB1()[0]?.fingerprint, alerts[0]?.fingerprint, "is Alertmanager's own")
+      t.equal(
+        ofB1()[0]?.fingerprint,
+        alerts[0]?.fingerprint,
+        'the fingerprint equals that of Alertmanager',
+      )
 
-      const same = await waitFor('the same of Prometheus', 30, async () => {
+      const same = await waitFor('the same alerts in Prometheus', 30, async () => {
         const [ours, theirs] = await Promise.all([
           firingAt(here),
           firingAt(`http://127.0.0.1:${prometheusPort}`),
@@ -270,20 +276,20 @@ scrape_configs:
       })
       t.comment(same)
 
-      // Killed without a word, the daemon and one of the peers
-      await Promise.all([monitor.end('SIGKILL'), peers[0]?.end('SIGKILL')])
+      // Kill the daemon and one Alertmanager
+      await Promise.all([monitor.stop('SIGKILL'), peers[0]?.stop('SIGKILL')])
       monitor.start()
       peers[0]?.start()
       const after = await waitFor('the alert again', 30, isDownAt(managers[0] ?? ''))
       t.equal(after.startsAt, alerts[0]?.startsAt, 'it is the same alert')
 
-      // Mended while the other peer is away
-      await peers[1]?.end('SIGKILL')
+      // The builder recovers while the other Alertmanager is down
+      await peers[1]?.stop('SIGKILL')
       await heal('b1')
-      await waitFor('its end', 40, isOverAt(managers[0] ?? ''))
+      await waitFor('the end of the alert', 40, isOverAt(managers[0] ?? ''))
       peers[1]?.start()
-      await waitFor('its end at both', 40, isOverAt(managers[1] ?? ''))
-      await waitFor('everybody told', 70, async () => {
+      await waitFor('the end of the alert at both', 40, isOverAt(managers[1] ?? ''))
+      await waitFor('empty delivery queues', 70, async () => {
         const metrics = (await getText(`${here}/metrics`)) ?? ''
         const waiting = [...metrics.matchAll(/notifications_queue_length\{.*\} (\d+)/g)]
         return waiting.length === 3 && waiting.every(([, n]) => n === '0')
@@ -303,14 +309,14 @@ scrape_configs:
           ['firing', ofB1()[0]?.startsAt],
           ['resolved', ofB1()[0]?.startsAt],
         ],
-        'the webhook heard of its begin once, and of its end',
+        'the webhook got one start and one end',
       )
     } catch (error) {
-      for (const one of all) t.comment(one.output().slice(-3000))
+      for (const part of all) t.comment(part.output().slice(-3000))
       throw error
     } finally {
-      await Promise.all([...peers, prometheus].map(one => one.end('SIGTERM')))
-      t.equal(await monitor.end('SIGTERM'), 0, 'the daemon ends well')
+      await Promise.all([...peers, prometheus].map(part => part.stop('SIGTERM')))
+      t.equal(await monitor.stop('SIGTERM'), 0, 'the daemon exits with 0')
     }
   },
 )

@@ -1,7 +1,7 @@
 /**
- * `npm run test:lab -- --calm 10m`: the daemon watches a healthy fleet under load. Real builds take all slots from three
- * clients, garbage is collected all the time, one link has 64 kbit/s, one sshd drops logins at random. No verdict may
- * be anything but healthy.
+ * `npm run test:lab -- --calm 10m`: the daemon watches a healthy fleet under load. Real builds from three clients use all
+ * slots, one builder collects garbage continuously, one link has 64 kbit/s, one sshd drops logins at random. Every
+ * builder must stay healthy.
  */
 import { spawn } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
@@ -32,7 +32,7 @@ const load = [
 ] as const
 const builders = ['c1', 'c2', 'c3'] as const
 
-/** Real builds without end; more at once than there are slots. */
+/** More builds than there are slots. */
 const builds = `
 builtins.genList (i: derivation {
   name = "calm-\${toString i}";
@@ -62,20 +62,20 @@ interface LogLine {
   readonly probe?: string
 }
 
-void t.test(`nothing is red for ${seconds} s`, async t => {
+void t.test(`a healthy fleet under load stays healthy for ${seconds} s`, async t => {
   const port = await freePort()
   const dir = await shared()
   const lines = schemes.flatMap((scheme, i) =>
     nodes.map(node => machineLine({ scheme, host: `v${i + 1}.${node}` })),
   )
-  const everySo = (each: number) => `*/${each} * * * * *`
+  const everySeconds = (step: number) => `*/${step} * * * * *`
   const schedule = {
-    login: everySo(10),
-    system: everySo(20),
-    disk: everySo(10),
-    memory: everySo(10),
-    canary: everySo(30),
-    slots: everySo(5),
+    login: everySeconds(10),
+    system: everySeconds(20),
+    disk: everySeconds(10),
+    memory: everySeconds(10),
+    canary: everySeconds(30),
+    slots: everySeconds(5),
   }
   await writeFile(join(dir.outside, 'machines'), `${lines.join('\n')}\n`)
   await writeFile(join(dir.outside, 'builds.nix'), builds)
@@ -152,12 +152,12 @@ void t.test(`nothing is red for ${seconds} s`, async t => {
   await writeFile(
     join(labDir, 'calm.txt'),
     [
-      `${seconds} s under load, ${lines.length} builders, ${done} real builds beside: ${alarms.length} alarms`,
+      `${seconds} s under load, ${lines.length} builders, ${done} real builds: ${alarms.length} alarms`,
       ...alarms.map(
         ({ time, builder, state, kind, probe }) =>
           `  ${time} ${builder}: ${state} ${kind ?? ''} (${probe ?? '-'})`,
       ),
-      'single probes that failed or had to wait:',
+      'probes that failed or waited:',
       ...(failures.length ? failures.map(line => `  ${line}`) : ['  none']),
       '',
     ].join('\n'),
@@ -168,6 +168,6 @@ void t.test(`nothing is red for ${seconds} s`, async t => {
     'no alarm',
   )
   t.equal(states(last, 'healthy'), lines.length, 'every builder is healthy at the end')
-  t.ok(done > 0, `${done} real builds were done beside`)
+  t.ok(done > 0, `${done} real builds succeeded`)
   await building
 })

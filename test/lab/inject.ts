@@ -1,4 +1,4 @@
-/** Rows made real: faults on the builders, the product asked, what it answered. */
+/** Injects the faults of the rows, runs `check` and collects the results. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Expected, From, Row, Where } from './rows/row.ts'
@@ -20,27 +20,27 @@ import {
   type Node,
 } from './support.ts'
 
-/** One builder that was asked about one row. */
-export interface Asked {
+/** The result of one builder for one row. */
+export interface RowResult {
   readonly row: Row
   readonly where: Where
   readonly expected: Expected
   readonly builder: BuilderAnswer
-  /** All that was answered in the same run. */
-  readonly whole: Answer
-  /** To the whole answer; where many rows were asked at once, from the first probe of this builder to its last. */
+  /** The complete output of the run. */
+  readonly answer: Answer
+  /** Duration of the run; in a shared run, from the first probe of this builder to its last. */
   readonly seconds: number
 }
 export interface Injected {
   readonly row: Row
-  readonly asked: readonly Asked[]
-  /** Runs of the product that were asked about this row alone. */
+  readonly results: readonly RowResult[]
+  /** Runs of `check` with this row only. */
   readonly runs: readonly {
     readonly client: Client
     readonly exit: number | null
-    readonly asked: readonly Asked[]
+    readonly results: readonly RowResult[]
   }[]
-  readonly complaints: readonly string[]
+  readonly problems: readonly string[]
   readonly seconds: number
 }
 
@@ -49,10 +49,10 @@ export interface Plan {
   readonly on: readonly Node[]
   readonly clients: readonly Client[]
 }
-/** Every pair of versions comes up in so many turns. */
+/** Number of turns after which every pair of versions was tested. */
 export const turns = nodes.length * clientNames.length
 
-/** All builders and all clients for each row, or one of each: another pair each time `turn` changes. */
+/** Returns all builders and clients for each row, or one pair, which depends on `turn`. */
 export const planOf = (rows: readonly Row[], turn: number | null): readonly Plan[] =>
   rows.map((row, i) => {
     const on = row.on ?? nodes
@@ -62,7 +62,7 @@ export const planOf = (rows: readonly Row[], turn: number | null): readonly Plan
       const at = (i + step) % all.length
       return all.slice(at, at + 1)
     }
-    // All builders with the one client, then all with the other
+    // All builders with the first client, then with the next
     return {
       row,
       on: oneOf(on, turn),
@@ -77,16 +77,16 @@ const probeSeconds = ({ probes }: BuilderAnswer): number => {
   return Math.max(...done.map(({ at }) => at)) - Math.min(...starts)
 }
 
-interface Wanted {
+interface PlannedCheck {
   readonly row: Row
   readonly where: Where
   readonly line: Line
   readonly expected: Expected
   readonly ssh: readonly string[]
 }
-const wantedOf = (row: Row, client: Client, on: readonly Node[], alias: string) =>
+const planChecks = (row: Row, client: Client, on: readonly Node[], alias: string) =>
   on.flatMap(node =>
-    schemes.map((scheme): Wanted => {
+    schemes.map((scheme): PlannedCheck => {
       const where = { client, node, scheme }
       const host = alias ? `${alias}.${node}` : node
       const line = { scheme, host, ...row.line?.(where) }
@@ -100,18 +100,18 @@ const wantedOf = (row: Row, client: Client, on: readonly Node[], alias: string) 
     }),
   )
 
-const ask = async (
+const runCheck = async (
   client: Client,
-  wanted: readonly Wanted[],
+  checks: readonly PlannedCheck[],
   from: From,
-): Promise<{ readonly ran: Check; readonly asked: readonly Asked[] }> => {
+): Promise<{ readonly ran: Check; readonly results: readonly RowResult[] }> => {
   const dir = await shared()
   try {
-    // one section for both schemes
+    // One section for both schemes
     const sections = new Map(
-      wanted.map(({ line, ssh }) => [line.host, [`Host ${line.host}`, ...ssh, '']]),
+      checks.map(({ line, ssh }) => [line.host, [`Host ${line.host}`, ...ssh, '']]),
     )
-    const withSsh = wanted.some(({ ssh }) => ssh.length)
+    const withSsh = checks.some(({ ssh }) => ssh.length)
     if (withSsh)
       await writeFile(
         join(dir.outside, 'ssh_config'),
@@ -121,14 +121,14 @@ const ask = async (
       ...(withSsh && { NIX_SSHOPTS: `-F ${dir.inside}/ssh_config` }),
       ...from.env,
     }
-    const lines = wanted.map(({ line }) => line)
+    const lines = checks.map(({ line }) => line)
     const ran = await check({ ...from, client, lines, env })
-    const asked = wanted.map(({ row, where, line, expected }) => {
+    const results = checks.map(({ row, where, line, expected }) => {
       const builder = ran.of(line)
       const seconds = row.faults ? ran.seconds : probeSeconds(builder)
-      return { row, where, expected, builder, whole: ran.answer, seconds }
+      return { row, where, expected, builder, answer: ran.answer, seconds }
     })
-    return { ran, asked }
+    return { ran, results }
   } finally {
     await dir.drop()
   }
@@ -140,78 +140,81 @@ const prepare = async (client: Client, command: string | undefined) => {
   if (ran.exit !== 0) throw new Error(`${client}: ${command}: ${ran.stderr}`)
 }
 
-/** Rows without a fault on a builder: those that are asked in the same way are asked at once. */
-export const askTogether = async (plans: readonly Plan[]): Promise<readonly Asked[]> => {
+/** Checks rows without a fault on a builder. Rows with the same settings share a run. */
+export const checkTogether = async (
+  plans: readonly Plan[],
+): Promise<readonly RowResult[]> => {
   const groups = new Map<string, Plan[]>()
   for (const plan of plans) {
     const key = JSON.stringify([plan.row.from ?? {}, plan.row.ssh !== undefined])
     groups.set(key, [...(groups.get(key) ?? []), plan])
   }
-  const asked: Asked[] = []
+  const results: RowResult[] = []
   for (const group of groups.values()) {
     const from = group[0]?.row.from ?? {}
-    // One after the other: client and builders have the same processors here, which is no fault of theirs
+    // Sequentially, because clients and builders share the processors of this machine
     for (const client of new Set(group.flatMap(({ clients }) => clients))) {
       await prepare(client, from.before)
-      const wanted = group.flatMap(({ row, on, clients }, i) =>
-        clients.includes(client) ? wantedOf(row, client, on, `v${i + 1}`) : [],
+      const checks = group.flatMap(({ row, on, clients }, i) =>
+        clients.includes(client) ? planChecks(row, client, on, `v${i + 1}`) : [],
       )
-      asked.push(...(await ask(client, wanted, from)).asked)
+      results.push(...(await runCheck(client, checks, from)).results)
     }
   }
-  return asked
+  return results
 }
 
-/** A row with a fault on builders: broken, asked about, healed. */
+/** Injects the faults of a row, runs `check` and heals the builders. */
 export const inject = async ({ row, on, clients }: Plan): Promise<Injected> => {
   const started = performance.now()
   try {
     await Promise.all(
       on.map(async node => {
-        for (const each of row.faults ?? []) await fault(node, each)
+        for (const name of row.faults ?? []) await fault(node, name)
       }),
     )
     const runs = await Promise.all(
       clients.map(async client => {
         await prepare(client, row.from?.before)
         for (const node of on) await prepare(client, row.before?.(node))
-        const answer = await ask(client, wantedOf(row, client, on, ''), row.from ?? {})
-        return { client, exit: answer.ran.exit, asked: answer.asked }
+        const checks = planChecks(row, client, on, '')
+        const { ran, results } = await runCheck(client, checks, row.from ?? {})
+        return { client, exit: ran.exit, results }
       }),
     )
-    const said = await Promise.all(
+    const problems = await Promise.all(
       on.map(async node => (await row.during?.(node)) ?? null),
     )
     return {
       row,
       runs,
-      asked: runs.flatMap(({ asked }) => asked),
-      complaints: said.filter(each => each !== null),
+      results: runs.flatMap(({ results }) => results),
+      problems: problems.filter(problem => problem !== null),
       seconds: (performance.now() - started) / 1000,
     }
   } catch (error) {
-    // one fault that cannot be made hides no other row
-    const complaints = [error instanceof Error ? error.message : String(error)]
+    // A fault that cannot be injected does not stop the other rows
+    const problems = [error instanceof Error ? error.message : String(error)]
     const seconds = (performance.now() - started) / 1000
-    return { row, runs: [], asked: [], complaints, seconds }
+    return { row, runs: [], results: [], problems, seconds }
   } finally {
     await Promise.all(on.map(heal))
   }
 }
 
-/** Each builder does one row after the other; rows on different builders are done side by side. */
+/** Injects the rows: sequentially on each builder, in parallel on different builders. */
 export const injectAll = async (plans: readonly Plan[]): Promise<readonly Injected[]> => {
   const done: Injected[] = []
-  const whole = plans.filter(({ on }) => on.length > 1)
+  const shared = plans.filter(({ on }) => on.length > 1)
   const lane = async (node: Node) => {
-    const mine = plans.filter(({ on }) => on.length === 1 && on[0] === node)
-    // Those that only wait come first, while the other lanes have work
-    const ordered = mine.toSorted(
+    const own = plans.filter(({ on }) => on.length === 1 && on[0] === node)
+    // Rows that only wait come first, while the other builders are busy
+    const ordered = own.toSorted(
       (a, b) => Number(b.row.isLong ?? 0) - Number(a.row.isLong ?? 0),
     )
     for (const plan of ordered) done.push(await inject(plan))
   }
   await Promise.all((Object.keys(builders) as Node[]).map(lane))
-  for (const plan of whole) done.push(await inject(plan))
+  for (const plan of shared) done.push(await inject(plan))
   return done
 }

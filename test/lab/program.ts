@@ -1,8 +1,8 @@
-/** Programs that a test starts beside the lab, and the ports that they are given. */
+/** Programs that a test starts next to the lab, and free ports for them. */
 import { spawn } from 'node:child_process'
 import { createServer, type AddressInfo } from 'node:net'
 
-/** A TCP port of the loopback interface that was free a moment ago. */
+/** Returns a free TCP port of the loopback interface. */
 export const freePort = () =>
   new Promise<number>((resolve, reject) => {
     const server = createServer()
@@ -14,13 +14,13 @@ export const freePort = () =>
   })
 
 export interface Program {
-  /** All that it has printed. */
+  /** Everything that it printed. */
   readonly output: () => string
-  /** Ends it, SIGTERM by default; resolves with its exit code. */
+  /** Terminates it, with SIGTERM by default. Resolves with its exit code. */
   readonly stop: (signal?: NodeJS.Signals) => Promise<number | null>
 }
 
-/** A child whose output is kept. */
+/** Starts a child process and collects its output. */
 export const startProgram = (
   file: string,
   args: readonly string[],

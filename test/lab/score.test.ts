@@ -1,9 +1,9 @@
-/** The score itself: it must not flatter. */
+/** The score counts only correct results, and the plan covers every pair of versions. */
 import t from 'tap'
-import { planOf, turns, type Asked, type Plan } from './inject.ts'
+import { planOf, turns, type RowResult, type Plan } from './inject.ts'
 import { always, down, healthy, type Expected, type Row } from './rows/row.ts'
 import { rows } from './rows/index.ts'
-import { crowdPatienceSeconds, patienceSeconds, scoreOf } from './score.ts'
+import { sharedMaxSeconds, maxSeconds, scoreOf } from './score.ts'
 import { kinds } from '../../src/diagnosis/kinds/index.ts'
 import { nodes, type BuilderAnswer } from './support.ts'
 
@@ -20,12 +20,12 @@ const builderOf = (state: BuilderAnswer['state'], kind?: string): BuilderAnswer 
     : null,
   probes: {},
 })
-const asked = (builder: BuilderAnswer, more: Partial<Asked> = {}): Asked => ({
+const rowResult = (builder: BuilderAnswer, more: Partial<RowResult> = {}): RowResult => ({
   row,
   where,
   expected: refused,
   builder,
-  whole: {
+  answer: {
     state: 'down',
     builders: [],
     problems: [],
@@ -36,12 +36,12 @@ const asked = (builder: BuilderAnswer, more: Partial<Asked> = {}): Asked => ({
   ...more,
 })
 
-void t.test('only the right state, kind and side count', async t => {
+void t.test('counts only results with the expected state, kind and side', async t => {
   const score = scoreOf([
-    asked(builderOf('down', 'tcp_refused')),
-    asked(builderOf('degraded', 'tcp_refused')),
-    asked(builderOf('down', 'tcp_timeout')),
-    asked(builderOf('healthy')),
+    rowResult(builderOf('down', 'tcp_refused')),
+    rowResult(builderOf('degraded', 'tcp_refused')),
+    rowResult(builderOf('down', 'tcp_timeout')),
+    rowResult(builderOf('healthy')),
   ])
   t.strictSame([score.named, score.of], [1, 4])
   t.match(score.text, 'named 1 of 4')
@@ -49,54 +49,54 @@ void t.test('only the right state, kind and side count', async t => {
   t.match(score.text, 'down tcp_refused (remote) -> healthy')
 })
 
-void t.test('another right answer counts, where a row has one', async t => {
+void t.test('counts the other accepted result of a row', async t => {
   const expected: Expected = { ...healthy, or: refused }
-  const score = scoreOf([asked(builderOf('down', 'tcp_refused'), { expected })])
+  const score = scoreOf([rowResult(builderOf('down', 'tcp_refused'), { expected })])
   t.equal(score.named, 1)
 })
 
-void t.test('late answers are counted, where waiting is not the fault', async t => {
+void t.test('counts late results, except of rows whose fault is a wait', async t => {
   const builder = builderOf('down', 'tcp_refused')
-  const seconds = patienceSeconds + 1
+  const seconds = maxSeconds + 1
   const isLong = { ...row, isLong: true }
   const score = scoreOf([
-    asked(builder, { seconds }),
-    asked(builder, { seconds, row: isLong }),
+    rowResult(builder, { seconds }),
+    rowResult(builder, { seconds, row: isLong }),
   ])
   t.equal(score.late, 1)
-  const inCrowd = { ...row, faults: undefined }
+  const inSharedRun = { ...row, faults: undefined }
   const alone = { ...row, faults: ['sshd-stop'] }
-  const late = (of: object, seconds: number) =>
-    scoreOf([asked(builder, { seconds, row: of as typeof row })]).late
-  t.equal(late(alone, patienceSeconds + 1), 1)
-  t.equal(late(inCrowd, patienceSeconds + 1), 0)
-  t.equal(late(inCrowd, crowdPatienceSeconds + 1), 1)
+  const late = (row: object, seconds: number) =>
+    scoreOf([rowResult(builder, { seconds, row: row as Row })]).late
+  t.equal(late(alone, maxSeconds + 1), 1)
+  t.equal(late(inSharedRun, maxSeconds + 1), 0)
+  t.equal(late(inSharedRun, sharedMaxSeconds + 1), 1)
 })
 
 void t.test(
-  'each turn has one pair of versions, and all turns have them all',
+  'each turn tests one pair of versions, all turns together test every pair',
   async t => {
     const pairsOf = (plans: readonly Plan[]) =>
       plans.flatMap(({ on, clients }) =>
         clients.flatMap(client => on.map(node => `${client} ${node}`)),
       )
-    for (const one of [row, ...rows]) {
-      const each = Array.from({ length: turns }, (_, turn) =>
-        pairsOf(planOf([row, one, one], turn)),
+    for (const tested of [row, ...rows]) {
+      const pairsByTurn = Array.from({ length: turns }, (_, turn) =>
+        pairsOf(planOf([row, tested, tested], turn)),
       )
-      t.ok(each.every(pairs => pairs.length === 3))
-      const all = new Set(pairsOf(planOf([one], null)))
-      t.strictSame(new Set(each.map(pairs => pairs[1])), all, one.name)
+      t.ok(pairsByTurn.every(pairs => pairs.length === 3))
+      const all = new Set(pairsOf(planOf([tested], null)))
+      t.strictSame(new Set(pairsByTurn.map(pairs => pairs[1])), all, tested.name)
     }
     t.strictSame(planOf([row], null)[0]?.on, nodes)
   },
 )
 
-void t.test('rows have names of their own and expect kinds that exist', async t => {
+void t.test('rows have unique names and expect existing kinds', async t => {
   t.equal(new Set(rows.map(({ name }) => name)).size, rows.length)
-  for (const one of rows.filter(({ line }) => !line)) {
-    const { kind, side } = one.expect(where)
+  for (const { name, expect } of rows.filter(({ line }) => !line)) {
+    const { kind, side } = expect(where)
     if (kind === null) continue
-    t.equal(kinds[kind as keyof typeof kinds]?.side, side, `${one.name}: ${kind}`)
+    t.equal(kinds[kind as keyof typeof kinds]?.side, side, `${name}: ${kind}`)
   }
 })

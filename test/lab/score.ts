@@ -1,63 +1,64 @@
-/** The table of what was injected and what was answered. Pure. */
-import type { Asked } from './inject.ts'
+/** Table of injected faults and reported causes. Pure. */
+import type { RowResult } from './inject.ts'
 import type { Expected } from './rows/row.ts'
 import { builders, nodes, schemes, type BuilderAnswer } from './support.ts'
 
-const words = (state: string, kind: string | null, side?: string): string =>
+const describe = (state: string, kind: string | null, side?: string): string =>
   kind === null ? state : `${state} ${kind}${side ? ` (${side})` : ''}`
-export const saidBy = ({ state, cause }: BuilderAnswer): string =>
-  words(state, cause?.kind ?? null, cause?.side)
-const wantedBy = ({ state, kind, side }: Expected): string => words(state, kind, side)
+export const describeResult = ({ state, cause }: BuilderAnswer): string =>
+  describe(state, cause?.kind ?? null, cause?.side)
+const describeExpected = ({ state, kind, side }: Expected): string =>
+  describe(state, kind, side)
 
-/** The one of the right answers that this is, or null. */
-export const rightAnswer = (
+/** The result of the right answers that this is, or null. */
+export const matchExpected = (
   builder: BuilderAnswer,
   expected: Expected,
 ): Expected | null => {
-  const isIt =
+  const matches =
     builder.state === expected.state &&
     (builder.cause?.kind ?? null) === expected.kind &&
     builder.cause?.side === expected.side
-  if (isIt) return expected
-  return expected.or ? rightAnswer(builder, expected.or) : null
+  if (matches) return expected
+  return expected.or ? matchExpected(builder, expected.or) : null
 }
-const isNamed = ({ builder, expected }: Asked) => rightAnswer(builder, expected) !== null
+const isCorrect = ({ builder, expected }: RowResult) =>
+  matchExpected(builder, expected) !== null
 
 const groupBy = <T, K>(all: readonly T[], keyOf: (one: T) => K): Map<K, T[]> => {
   const groups = new Map<K, T[]>()
-  for (const one of all) {
-    const key = keyOf(one)
-    groups.set(key, [...(groups.get(key) ?? []), one])
+  for (const result of all) {
+    const key = keyOf(result)
+    groups.set(key, [...(groups.get(key) ?? []), result])
   }
   return groups
 }
 
-/** No answer shall take longer. */
-export const patienceSeconds = 15
-/** Dozens of builders are asked at once where nothing has to be broken for it, on as few cores as CI has. */
-export const crowdPatienceSeconds = 30
+/** Limit for a run with one row. */
+export const maxSeconds = 15
+/** Limit for a shared run: it checks dozens of builders on the few cores of CI. */
+export const sharedMaxSeconds = 30
 
-const patienceFor = ({ row }: Asked) =>
-  row.faults ? patienceSeconds : crowdPatienceSeconds
+const maxSecondsFor = ({ row }: RowResult) => (row.faults ? maxSeconds : sharedMaxSeconds)
 
 export interface Score {
   readonly named: number
   readonly of: number
-  /** Answers that took too long, rows apart whose fault it is to wait. */
+  /** Results after the limit, without rows whose fault is a wait. */
   readonly late: number
   readonly text: string
 }
 
-export const scoreOf = (asked: readonly Asked[]): Score => {
+export const scoreOf = (results: readonly RowResult[]): Score => {
   const columns = nodes.flatMap(node =>
     schemes.map(scheme => ({ node, scheme, head: `${builders[node]} ${scheme}` })),
   )
-  const byRow = groupBy(asked, ({ row }) => row)
+  const byRow = groupBy(results, ({ row }) => row)
   const wide = Math.max(...[...byRow.keys()].map(({ name }) => name.length))
-  const cell = (some: readonly Asked[]): string => {
+  const cell = (some: readonly RowResult[]): string => {
     if (!some.length) return '-'
-    const wrong = some.find(one => !isNamed(one))
-    const seconds = Math.max(...some.map(one => one.seconds)).toFixed(1)
+    const wrong = some.find(result => !isCorrect(result))
+    const seconds = Math.max(...some.map(result => result.seconds)).toFixed(1)
     return wrong
       ? `NOT ${wrong.builder.cause?.kind ?? wrong.builder.state}`
       : `${seconds} s`
@@ -76,37 +77,38 @@ export const scoreOf = (asked: readonly Asked[]): Score => {
         columns.map(({ node, scheme }) =>
           cell(all.filter(({ where }) => where.node === node && where.scheme === scheme)),
         ),
-        [...new Set(all.map(({ expected }) => wantedBy(expected)))].join(', or '),
+        [...new Set(all.map(({ expected }) => describeExpected(expected)))].join(', or '),
       ),
     ),
   ]
-  const hurried = asked.filter(({ row }) => !row.isLong)
-  const late = hurried.filter(one => one.seconds > patienceFor(one))
-  const slowest = asked.toSorted((a, b) => b.seconds - a.seconds).slice(0, 10)
-  const confused = groupBy(
-    asked.filter(one => !isNamed(one)),
+  const limited = results.filter(({ row }) => !row.isLong)
+  const late = limited.filter(result => result.seconds > maxSecondsFor(result))
+  const slowest = results.toSorted((a, b) => b.seconds - a.seconds).slice(0, 10)
+  const wrong = groupBy(
+    results.filter(result => !isCorrect(result)),
     ({ row, expected, builder }) =>
-      `${row.name}: ${wantedBy(expected)} -> ${saidBy(builder)}`,
+      `${row.name}: ${describeExpected(expected)} -> ${describeResult(builder)}`,
   )
-  const place = ({ where }: Asked) =>
+  const place = ({ where }: RowResult) =>
     `${where.scheme} from ${where.client} to ${builders[where.node]}`
-  const named = asked.filter(isNamed).length
+  const named = results.filter(isCorrect).length
   const text = [
-    'Injected for real, and the time to the answer (the slowest of all clients):',
+    'Injected faults, and the time to the result (slowest client):',
     '',
     ...table,
     '',
-    'slowest answers:',
+    'slowest results:',
     ...slowest.map(
-      one => `  ${one.seconds.toFixed(1).padStart(5)} s  ${one.row.name}, ${place(one)}`,
+      result =>
+        `  ${result.seconds.toFixed(1).padStart(5)} s  ${result.row.name}, ${place(result)}`,
     ),
-    confused.size ? 'confused (expected -> got):' : 'confused: nothing',
-    ...[...confused].map(
+    wrong.size ? 'wrong (expected -> got):' : 'wrong: none',
+    ...[...wrong].map(
       ([what, all]) =>
         `  ${all.length} x ${what}; ${[...new Set(all.map(place))].join('; ')}`,
     ),
-    `answers within ${patienceSeconds} s (${crowdPatienceSeconds} s in a crowd): ${hurried.length - late.length} of ${hurried.length}; ${asked.length - hurried.length} more wait as long as a canary may`,
-    `named ${named} of ${asked.length} (${byRow.size} rows)`,
+    `results within ${maxSeconds} s (${sharedMaxSeconds} s in a shared run): ${limited.length - late.length} of ${limited.length}; ${results.length - limited.length} more wait until the canary's deadline`,
+    `named ${named} of ${results.length} (${byRow.size} rows)`,
   ].join('\n')
-  return { named, of: asked.length, late: late.length, text }
+  return { named, of: results.length, late: late.length, text }
 }

@@ -1,4 +1,4 @@
-/** The lab seen from a test: faults on nodes, and the product run where builds are sent from. */
+/** The lab for tests: faults on nodes, and builder-monitor on the clients. */
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
@@ -13,12 +13,12 @@ export const keysDir = join(labDir, 'keys')
 export const scoreFile = join(labDir, 'score.txt')
 export const labNet = process.env['LAB_NET'] || '10.88.0'
 
-/** The builders with the Nix that each of them runs. */
+/** The builders and their versions of Nix. */
 export const builders = { b1: '2.8', b2: '2.26', b3: '2.34' } as const
 export type Node = keyof typeof builders
 export const nodes = Object.keys(builders) as Node[]
 
-/** Where builds are sent from, with the Nix there; `host` is this machine itself. */
+/** The clients and their versions of Nix; `host` is this machine. */
 export const clients = { host: '2.8', c3: '2.34' } as const
 export type Client = keyof typeof clients | 'c1' | 'c2'
 export const clientNames = Object.keys(clients) as (keyof typeof clients)[]
@@ -33,7 +33,7 @@ export interface Ran {
   readonly seconds: number
 }
 
-/** Runs lab.sh; never rejects for a bad exit. */
+/** Runs lab.sh. Resolves for any exit code. */
 export const lab = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   new Promise<Ran>((resolve, reject) => {
     const started = performance.now()
@@ -67,11 +67,11 @@ export const heal = async (node: Node) => {
 /** Runs a shell command in a node, as root. */
 export const inNode = (node: Node | Client, command: string) =>
   must('exec', node, 'sh', '-c', command)
-/** Runs a shell command where builds are sent from. */
+/** Runs a shell command on a client. */
 export const atClient = (client: Client, command: string, env: NodeJS.ProcessEnv = {}) =>
   lab(['client', client, 'sh', '-c', command], env)
 
-/** A machine line of the lab; what is not given is right. */
+/** A machine line of the lab; the defaults are valid. */
 export interface Line {
   readonly scheme: Scheme
   readonly host: string
@@ -97,7 +97,7 @@ export const machineLine = (line: Line): string =>
     line.hostKey ?? '-',
   ].join(' ')
 
-/** What `check --json` prints, as far as the tests look at it. */
+/** The fields of `check --json` that the tests use. */
 export interface Answer {
   readonly state: State
   readonly builders: readonly BuilderAnswer[]
@@ -142,14 +142,14 @@ export interface ProbeAnswer {
   readonly status: 'ok' | 'degraded' | 'failed' | 'busy' | 'skipped'
   readonly kind?: string
   readonly durationSeconds: number
-  /** Unix seconds of its end. */
+  /** End, Unix seconds. */
   readonly at: number
   readonly value?: unknown
 }
 export interface CanaryRunAnswer {
   readonly system: string
   readonly builtBy: string | null
-  readonly systemProven?: boolean
+  readonly systemVerified?: boolean
 }
 
 export interface CheckOptions {
@@ -157,20 +157,20 @@ export interface CheckOptions {
   readonly lines: readonly Line[]
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
-  /** More lines of nix.conf. */
+  /** Additional lines of nix.conf. */
   readonly config?: string
-  /** More lines of the machines file, as they are. */
+  /** Additional lines of the machines file. */
   readonly extra?: readonly string[]
-  /** The user who asks; root by default. */
+  /** The user who runs it; root by default. */
   readonly as?: string
 }
 export interface Check extends Ran {
   readonly answer: Answer
-  /** The builder of a line. */
+  /** Returns the builder of a line. */
   readonly of: (line: Line) => BuilderAnswer
 }
 
-/** A directory that every client sees as /lab/share/NAME. */
+/** Creates a directory that is /lab/share/NAME on every client. */
 export const shared = async () => {
   const name = randomBytes(6).toString('hex')
   const outside = join(labDir, 'share', name)
@@ -182,7 +182,7 @@ export const shared = async () => {
   }
 }
 
-/** `check --canary --json` of these lines and no others; as many side by side as one likes. */
+/** Runs `check --canary --json` with these lines only. Can run concurrently. */
 export const check = async (options: CheckOptions): Promise<Check> => {
   const dir = await shared()
   try {
@@ -210,11 +210,11 @@ export const check = async (options: CheckOptions): Promise<Check> => {
       ...ran,
       answer,
       of: line => {
-        const found = answer.builders.filter(b => b.storeUri === uriOf(line))
-        const [builder] = found
-        if (!builder || found.length > 1)
+        const matching = answer.builders.filter(b => b.storeUri === uriOf(line))
+        const [builder] = matching
+        if (!builder || matching.length > 1)
           throw new Error(
-            `${found.length} builders ${uriOf(line)} in the answer: ${ran.stderr.slice(-2000)}`,
+            `${matching.length} builders ${uriOf(line)} in the output: ${ran.stderr.slice(-2000)}`,
           )
         return builder
       },
@@ -234,19 +234,19 @@ const parse = (ran: Ran): Answer => {
   }
 }
 
-/** The machine may be busy with other things: what is waited for comes in the end. */
+/** Multiplies deadlines, for a busy machine. */
 const slack = 3
 
-/** Polls until the answer is not null; throws after `seconds` and some slack. */
+/** Polls until the result is not null. Throws after three times `seconds`. */
 export const waitFor = async <T>(
   what: string,
   seconds: number,
-  ask: () => Promise<T | null>,
+  poll: () => Promise<T | null>,
 ): Promise<T> => {
   const end = performance.now() + slack * seconds * 1000
   for (;;) {
-    const answer = await ask()
-    if (answer !== null) return answer
+    const result = await poll()
+    if (result !== null) return result
     if (performance.now() > end) throw new Error(`waited ${seconds} s for ${what}`)
     await new Promise(resolve => setTimeout(resolve, 100))
   }
