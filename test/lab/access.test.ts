@@ -25,7 +25,7 @@ const freePort = () =>
     })
   })
 
-/** The certificate that a new connection gets. */
+/** Returns the certificate of a new connection. */
 const served = (port: number) =>
   new Promise<string>((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port, ca: certificate('ca.pem') }, () => {
@@ -35,7 +35,7 @@ const served = (port: number) =>
     socket.on('error', reject)
   })
 
-void t.test('no scrape of Prometheus fails', { skip }, async t => {
+void t.test('no scrape fails while certificates are replaced', { skip }, async t => {
   const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-access-'))
   const at = (file: string) => join(directory, file)
   const put = async (name: string) => {
@@ -98,7 +98,7 @@ ${job('password', ports.password, `tls_config: { ${ca} }, basic_auth: { username
       data: { result: { metric: { job: string }; value: [number, string] }[] }
     } | null) ?? { data: { result: [] } }
     return Object.fromEntries(
-      data.result.map(one => [one.metric.job, Number(one.value[1])]),
+      data.result.map(({ metric, value }) => [metric.job, Number(value[1])]),
     )
   }
   const stops = [daemon('password'), daemon('client')]

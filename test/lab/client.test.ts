@@ -1,4 +1,4 @@
-/** What `check --json` says of the machine that sends builds, and of its configuration, in the real lab. */
+/** Client checks and findings of `check --json` in the real lab. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -21,7 +21,7 @@ const skip = process.env['LAB'] !== '1' && 'needs the lab: npm run test:lab'
 const client = 'c3'
 const good: Line = { scheme: 'ssh-ng', host: 'b3' }
 
-const ask = async (options: Partial<CheckOptions> = {}) => {
+const runCheck = async (options: Partial<CheckOptions> = {}) => {
   const ran = await check({
     client,
     lines: [good],
@@ -30,22 +30,22 @@ const ask = async (options: Partial<CheckOptions> = {}) => {
   })
   return { ...ran, report: ran.answer as unknown as Report }
 }
-const make = async (command: string) => {
+const atClientOk = async (command: string) => {
   const ran = await atClient(client, command)
   if (ran.exit !== 0) throw new Error(`${command}: ${ran.stderr}`)
 }
 
-void t.test('this machine', { skip }, async t => {
-  await t.test('is fit', async t => {
-    const { report } = await ask()
+void t.test('the client', { skip }, async t => {
+  await t.test('is ready when everything works', async t => {
+    const { report } = await runCheck()
     t.equal(report.client.ready, true)
     t.equal(report.client.checks['daemon']?.status, 'ok')
     t.equal(report.client.checks['keys']?.status, 'ok')
   })
 
-  await t.test('whose builders list has one malformed line and no other', async t => {
+  await t.test('is down if the only builder line is malformed', async t => {
     const extra = [machineLine(good).replace(' 2 1 ', ' two 1 ')]
-    const json = await ask({ lines: [], extra })
+    const json = await runCheck({ lines: [], extra })
     t.equal(json.exit, 2, 'every build fails')
     t.equal(json.report.state, 'down')
     t.match(json.report.client, {
@@ -54,11 +54,11 @@ void t.test('this machine', { skip }, async t => {
     })
   })
 
-  await t.test('with a machines file and no builders', async t => {
-    await make(`echo '${machineLine(good)}' >/etc/nix/machines`)
-    t.teardown(() => make('rm -f /etc/nix/machines'))
-    // the last setting wins
-    const { report } = await ask({ config: 'builders =' })
+  await t.test('reports an unused machines file', async t => {
+    await atClientOk(`echo '${machineLine(good)}' >/etc/nix/machines`)
+    t.teardown(() => atClientOk('rm -f /etc/nix/machines'))
+    // The last setting wins
+    const { report } = await runCheck({ config: 'builders =' })
     t.match(report.client.checks['config'], {
       status: 'degraded',
       kind: 'machines_unused',
@@ -66,11 +66,11 @@ void t.test('this machine', { skip }, async t => {
     })
   })
 
-  await t.test('with a nix.conf that is newer than nix-daemon', async t => {
-    t.teardown(() => make('touch -d @1 /etc/nix/nix.conf'))
-    const checks = await waitFor('a daemon that is old enough', 10, async () => {
-      await make('touch /etc/nix/nix.conf')
-      const { report } = await ask()
+  await t.test('reports a nix.conf that is newer than nix-daemon', async t => {
+    t.teardown(() => atClientOk('touch -d @1 /etc/nix/nix.conf'))
+    const checks = await waitFor('a daemon older than nix.conf', 10, async () => {
+      await atClientOk('touch /etc/nix/nix.conf')
+      const { report } = await runCheck()
       const { daemon } = report.client.checks
       return daemon?.status === 'ok' ? null : report.client.checks
     })
@@ -81,11 +81,11 @@ void t.test('this machine', { skip }, async t => {
     })
   })
 
-  await t.test('without the socket of nix-daemon', async t => {
+  await t.test('is not ready without the socket of nix-daemon', async t => {
     const socket = '/nix/var/nix/daemon-socket/socket'
-    await make(`mv ${socket} ${socket}.off; touch -d @1 /etc/nix/nix.conf`)
-    t.teardown(() => make(`mv ${socket}.off ${socket}`))
-    const { report } = await ask({ as: 'remotebuild' })
+    await atClientOk(`mv ${socket} ${socket}.off; touch -d @1 /etc/nix/nix.conf`)
+    t.teardown(() => atClientOk(`mv ${socket}.off ${socket}`))
+    const { report } = await runCheck({ as: 'remotebuild' })
     t.equal(report.client.ready, false)
     t.match(report.client.checks['daemon'], {
       status: 'failed',
@@ -94,8 +94,8 @@ void t.test('this machine', { skip }, async t => {
     })
   })
 
-  await t.test('with a key that others may read', async t => {
-    const { report } = await ask({ lines: [{ ...good, key: '/lab/keys/open' }] })
+  await t.test('reports a key that others can read', async t => {
+    const { report } = await runCheck({ lines: [{ ...good, key: '/lab/keys/open' }] })
     t.match(report.client.checks['keys'], {
       kind: 'key_permissions',
       fixes: [{ command: /chmod 600 \/lab\/keys\/open/ }],
@@ -103,26 +103,30 @@ void t.test('this machine', { skip }, async t => {
   })
 })
 
-void t.test('findings about real builders', { skip }, async t => {
+void t.test('reports findings about real builders', { skip }, async t => {
   t.teardown(() => heal('b3'))
   await inNode('b3', 'echo "min-free = 1048576" >/etc/nix/lab.conf')
   const wide = machineLine({ ...good, host: 'v1.b3' }).replace(' 2 1 ', ' 11 1 ')
-  const { report } = await ask({ extra: [wide] })
-  const found = (rule: string, name: string): Finding | undefined =>
-    report.findings.find(one => one.rule === rule && one.builder === name)
+  const { report } = await runCheck({ extra: [wide] })
+  const findingOf = (rule: string, name: string): Finding | undefined =>
+    report.findings.find(finding => finding.rule === rule && finding.builder === name)
   const nameOf = (host: string) =>
     report.builders.find(({ storeUri }) => storeUri === uriOf({ ...good, host }))?.name ??
     ''
-  t.match(found('min_free_tiny', nameOf('b3')), {
+  t.match(findingOf('min_free_tiny', nameOf('b3')), {
     message: /min-free of 1 MiB is too small/,
     fix: /^min-free = \d{8,}\nmax-free = \d{8,}$/,
   })
-  t.match(found('max_jobs_above_build_users', nameOf('v1.b3')), {
+  t.match(findingOf('max_jobs_above_build_users', nameOf('v1.b3')), {
     message: /advertises 11 slots.*10 build users/,
     fix: wide.replace(' 11 1 ', ' 10 1 '),
   })
-  t.equal(found('max_jobs_above_build_users', nameOf('b3')), undefined)
-  const pin = found('host_key_unpinned', nameOf('b3'))?.fix.split(' ').at(-1) ?? ''
+  t.equal(findingOf('max_jobs_above_build_users', nameOf('b3')), undefined)
+  const pin = findingOf('host_key_unpinned', nameOf('b3'))?.fix.split(' ').at(-1) ?? ''
   const key = readFileSync(join(keysDir, 'host_b3.pub'), 'utf8').split(' ', 2).join(' ')
-  t.equal(Buffer.from(pin, 'base64').toString().trim(), key, 'the key to pin is its key')
+  t.equal(
+    Buffer.from(pin, 'base64').toString().trim(),
+    key,
+    'the suggested pin is the host key of the builder',
+  )
 })

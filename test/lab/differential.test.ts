@@ -1,4 +1,4 @@
-/** Our reading of `builders` against the build hook of each real Nix: same rejections, same machines, same ssh. */
+/** Compares our parser of `builders` with the build hook of real Nix: errors, machines and ssh calls are equal. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -21,7 +21,7 @@ const nodes = [
   { name: 'c3', version: '2.34.8' },
 ]
 
-/** Files that exist in the nodes while the test runs. */
+/** Files on the nodes during the test. */
 const files: Readonly<Record<string, string>> = {
   '/tmp/diff/m1': 'ssh://a\n\nssh://b x86_64-linux,i686-linux - 4 2 kvm,big kvm\n',
   '/tmp/diff/m2': '# fleet\n@/tmp/diff/m1\nc\n',
@@ -176,18 +176,18 @@ const uriLists = [
   'https://',
 ]
 
-interface Answer {
+interface HookResult {
   readonly isRejected: boolean
   readonly machines: readonly string[]
   readonly calls: readonly string[]
 }
 
-/** Asks the hook about many lists in one go; `system` is the one that the derivation needs. */
-const askHook = async (
+/** Runs the hook with each list; `system` is that of the derivation. */
+const runHook = async (
   node: string,
   lists: readonly string[],
   system: string,
-): Promise<readonly Answer[]> => {
+): Promise<readonly HookResult[]> => {
   const write = Object.entries(files).map(
     ([path, text]) => `echo ${b64(text)} | base64 -d >${path}`,
   )
@@ -207,25 +207,25 @@ for l in ${lists.map(list => `"${b64(list)}"`).join(' ')}; do
   cat /tmp/diff/calls
 done
 rm -rf /tmp/diff`
-  const asked = promisify(execFile)('bash', [lab, 'exec', node, 'bash', '-s'], {
+  const running = promisify(execFile)('bash', [lab, 'exec', node, 'bash', '-s'], {
     timeout: 400_000,
     maxBuffer: 16 * 1_048_576,
   })
-  asked.child.stdin?.end(script)
-  const { stdout } = await asked
-  return stdout.split('@@ list\n').slice(1).map(answerIn)
+  running.child.stdin?.end(script)
+  const { stdout } = await running
+  return stdout.split('@@ list\n').slice(1).map(parseHookOutput)
 }
 
-const answerIn = (output: string): Answer => {
-  const [said = '', calls = ''] = output.split('@@ calls\n')
-  const lines = said.split('\n')
+const parseHookOutput = (output: string): HookResult => {
+  const [text = '', calls = ''] = output.split('@@ calls\n')
+  const lines = text.split('\n')
   const head = lines.indexOf('(systems, maxjobs, supportedFeatures, mandatoryFeatures)')
   const rest = head < 0 ? [] : lines.slice(head + 1)
   const end = rest.findIndex(line => !line.startsWith('('))
   return {
     isRejected:
       /bad machine specification|Cannot parse Nix store|speed factor must|invalid character in Base64|unexpected EOF|invalid URI|Is a directory|Not a directory|reading a line/.test(
-        said,
+        text,
       ),
     machines: rest.slice(0, end < 0 ? undefined : end),
     calls: calls
@@ -238,11 +238,11 @@ const answerIn = (output: string): Answer => {
   }
 }
 
-const ourAnswer = async (
+const parseList = async (
   list: string,
   version: string,
-): Promise<Answer & { problems: number }> => {
-  const flavour = dialectOf(version)
+): Promise<HookResult & { problems: number }> => {
+  const dialect = dialectOf(version)
   const source = createTextSource(path => {
     const text = files[path]
     const code =
@@ -259,7 +259,7 @@ const ourAnswer = async (
   const { machines, problems } = await readMachines(
     { value: list, origin },
     source,
-    flavour,
+    dialect,
     'x86_64-linux',
   )
   const isRejected = problems.some(problem => problem.isFatal)
@@ -278,7 +278,7 @@ const ourAnswer = async (
     calls: isRejected
       ? []
       : machines.flatMap(m => {
-          const to = sshDestination(m, flavour)
+          const to = sshDestination(m, dialect)
           return to && problems.length === 0
             ? [`${to.destination} ${to.port ?? '-'}`]
             : []
@@ -359,8 +359,8 @@ const envOf = ({ env }: Configuration) => ({
   ...env,
 })
 
-/** The `builders` of each configuration; null where Nix rejects it. */
-const askSettings = async (node: string): Promise<readonly (string | null)[]> => {
+/** Returns the `builders` of each configuration; null if Nix rejects it. */
+const readNixSettings = async (node: string): Promise<readonly (string | null)[]> => {
   const script = [
     ...Object.entries(confFiles).map(
       ([path, text]) =>
@@ -375,19 +375,19 @@ env ${set.join(' ')} timeout 60 nix --extra-experimental-features nix-command sh
     }),
     `rm -rf ${directory}; true`,
   ].join('\n')
-  const asked = promisify(execFile)('bash', [lab, 'exec', node, 'bash', '-s'], {
+  const running = promisify(execFile)('bash', [lab, 'exec', node, 'bash', '-s'], {
     timeout: 400_000,
     maxBuffer: 16 * 1_048_576,
   })
-  asked.child.stdin?.end(script)
-  const { stdout } = await asked
+  running.child.stdin?.end(script)
+  const { stdout } = await running
   return stdout
     .split('@@ list\n')
     .slice(1)
     .map(json => stringSetting(readSettings(json) ?? new Map(), 'builders'))
 }
 
-const ourSetting = async (configuration: Configuration, version: string) => {
+const readOurSetting = async (configuration: Configuration, version: string) => {
   const files: Readonly<Record<string, string>> = {
     ...confFiles,
     [`${directory}/nix.conf`]: configuration.conf,
@@ -404,62 +404,62 @@ const ourSetting = async (configuration: Configuration, version: string) => {
       ? Promise.reject(Object.assign(new Error(code), { code }))
       : Promise.resolve(text)
   })
-  const flavour = dialectOf(version)
+  const dialect = dialectOf(version)
   const env = envOf(configuration)
-  const { settings, problems } = await readNixFiles(source, env, flavour)
+  const { settings, problems } = await readNixFiles(source, env, dialect)
   if (problems.some(problem => problem.isFatal)) return null
-  return (settings.get('builders') ?? defaultBuilders(env, flavour)).value
+  return (settings.get('builders') ?? defaultBuilders(env, dialect)).value
 }
 
 for (const { name, version } of nodes)
   t.test(
-    `the settings of Nix ${version}`,
+    `reads the same builders setting as Nix ${version}`,
     { skip: process.env['LAB'] !== '1' && 'needs the lab: npm run test:lab' },
     async t => {
-      const theirs = await askSettings(name)
-      t.equal(theirs.length, configurations.length, 'answers for every configuration')
+      const expected = await readNixSettings(name)
+      t.equal(expected.length, configurations.length, 'a result for every configuration')
       for (const [i, configuration] of configurations.entries())
         t.equal(
-          await ourSetting(configuration, version),
-          theirs[i],
-          `builders by ${JSON.stringify(configuration)}`,
+          await readOurSetting(configuration, version),
+          expected[i],
+          `builders of ${JSON.stringify(configuration)}`,
         )
     },
   )
 
 for (const { name, version } of nodes)
   t.test(
-    `the hook of Nix ${version}`,
+    `parses lists like the hook of Nix ${version}`,
     { skip: process.env['LAB'] !== '1' && 'needs the lab: npm run test:lab' },
     async t => {
       const lists = [...machineLists, ...uriLists]
-      const theirs = await askHook(name, lists, 'nobody-offers-this')
-      t.equal(theirs.length, lists.length, 'answers for every list')
+      const expected = await runHook(name, lists, 'unsupported-system')
+      t.equal(expected.length, lists.length, 'a result for every list')
       for (const [i, list] of lists.entries()) {
-        const ours = await ourAnswer(list, version)
+        const ours = await parseList(list, version)
         t.equal(
           ours.isRejected,
-          theirs[i]?.isRejected,
+          expected[i]?.isRejected,
           `accepts or rejects ${JSON.stringify(list)}`,
         )
         t.same(
           ours.machines,
-          theirs[i]?.machines,
+          expected[i]?.machines,
           `lists the machines of ${JSON.stringify(list)}`,
         )
       }
-      // only what goes by ssh: the others would really build
-      const reached = await Promise.all(
+      // Only lists with ssh: others would really build
+      const parsedUris = await Promise.all(
         uriLists.map(async list => ({
           list,
-          ours: await ourAnswer(list, version),
+          ours: await parseList(list, version),
           uri: await schemeOf(list, version),
         })),
       )
-      const sshLists = reached.filter(
+      const sshLists = parsedUris.filter(
         ({ uri, ours }) => uri !== null && isSshScheme(uri) && ours.problems === 0,
       )
-      const calls = await askHook(
+      const calls = await runHook(
         name,
         sshLists.map(({ list }) => list),
         'x86_64-linux',

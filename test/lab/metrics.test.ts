@@ -1,4 +1,4 @@
-/** promtool, of Debian's prometheus package, reads what /metrics prints. */
+/** promtool accepts the output of /metrics. */
 import { spawnSync } from 'node:child_process'
 import t from 'tap'
 import { createPrometheusExporter } from '../../src/exporters/prometheus/prometheus.ts'
@@ -26,15 +26,15 @@ const check = (input: string) => {
 
 const skip = process.env['LAB'] !== '1' && 'needs the lab: npm run test:lab'
 
-void t.test('promtool finds nothing to say', { skip }, async t => {
+void t.test('promtool reports no problem', { skip }, async t => {
   const below = { ...diskValue, belowMinFreeSince: now - 60 }
-  const everything = stateOf(
+  const complete = stateOf(
     builderOf('a"b\\c\nd'),
     { ...allOk(), disk: recordOf('disk', { status: 'ok', value: below }) },
     { state: 'degraded', cause: { probe: 'disk', kind: 'below_min_free', params: {} } },
   )
-  const nothing = stateOf(builderOf('new'), {}, { state: 'unknown' })
-  for (const builders of [[], [nothing], [everything, nothing]]) {
+  const empty = stateOf(builderOf('new'), {}, { state: 'unknown' })
+  for (const builders of [[], [empty], [complete, empty]]) {
     const view = viewOf(snapshotOf(builders))
     const exporter = createPrometheusExporter({
       version: '1',
@@ -50,5 +50,5 @@ void t.test('promtool finds nothing to say', { skip }, async t => {
     await server.close()
   }
   const [status] = check('# TYPE bad_total gauge\nbad_total 1\n')
-  t.not(status, 0, 'and it would, were there something')
+  t.not(status, 0, 'promtool reports an invalid metric')
 })

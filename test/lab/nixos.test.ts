@@ -1,6 +1,6 @@
 /**
- * The Nix files of this project with every real Nix of the lab: they parse, the modules mean what they should (evaluated
- * with test/nixos, since nixpkgs is not at hand), and the package really builds.
+ * The Nix files of this project with every version of Nix in the lab: they parse, the modules evaluate correctly (with
+ * test/nixos, because nixpkgs is not available), and the package builds.
  */
 import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -29,8 +29,8 @@ const nixFiles = [
   ),
 ].sort()
 
-/** What one evaluation of a module gives, as far as the tests look at it. */
-interface Shown {
+/** The results of one evaluation of a module that the tests use. */
+interface Evaluated {
   readonly failed: readonly string[]
   readonly warnings: readonly string[]
   readonly settings: Readonly<Record<string, unknown>>
@@ -59,7 +59,7 @@ const nixos = (builderMonitor: Options, nix: Options = { distributedBuilds: true
 })
 const machine = (hostName: string, sshKey: string | null) => ({ hostName, sshKey })
 
-/** Each configuration, and what it must lead to. */
+/** Configurations of the module. */
 const cases = {
   off: { nixos: {} },
   first: nixos(
@@ -98,8 +98,8 @@ const cases = {
     },
   }),
   mac: { darwin: { services: { builderMonitor: { enable: true } } } },
-  // each of these is refused, with a sentence
-  nobody: nixos({ alertmanager: { enable: true } }),
+  // Rejected with a message
+  noReceiver: nixos({ alertmanager: { enable: true } }),
   relative: nixos({ webConfigFile: 'web.yml' }),
   loopback: nixos({ openFirewall: true }),
   untrusted: nixos({ canary: { mode: 'daemon' } }),
@@ -107,7 +107,7 @@ const cases = {
   relativeKey: nixos({ keyFiles: ['key'] }),
   clash: nixos({ keyFiles: ['/a/b-c', '/a-b/c'] }),
   noNix: nixos({}, { enable: false, distributedBuilds: true }),
-  // these are warned of
+  // Accepted with a warning
   unused: nixos({}, { buildMachines: [machine('b1', '/etc/nix/key')] }),
   inStore: nixos({ keyFiles: ['/nix/store/abc-key'] }),
 }
@@ -130,7 +130,7 @@ const evaluateCases = async (client: Client, which: Options) => {
     JSON.stringify(which),
   ])
   if (ran.value === null) throw new Error(ran.stderr.slice(-2000))
-  return ran.value as Readonly<Record<keyof typeof cases, Shown>>
+  return ran.value as Readonly<Record<keyof typeof cases, Evaluated>>
 }
 
 for (const [client, nix] of clients)
@@ -145,9 +145,9 @@ for (const [client, nix] of clients)
       ])
       t.equal(ran.exit, 0, `${file} parses ${ran.stderr.slice(-500)}`)
     }
-    await modulesMeanWhatTheyShould(t, await evaluateCases(client, cases))
-    await mistakesAreErrors(t, client)
-    await flakeAndVmTest(t, client)
+    await testModules(t, await evaluateCases(client, cases))
+    await testInvalidOptions(t, client)
+    await testFlakeAndVm(t, client)
     const docs = await lab([
       'client',
       client,
@@ -157,24 +157,24 @@ for (const [client, nix] of clients)
     t.equal(
       docs.stdout,
       await readFile(`${root}/docs/nixos.md`, 'utf8'),
-      'docs/nixos.md is of these options: node scripts/nixos-docs.mjs >docs/nixos.md',
+      'docs/nixos.md is up to date (else: node scripts/nixos-docs.mjs >docs/nixos.md)',
     )
   })
 
-const modulesMeanWhatTheyShould = (
+const testModules = (
   t: Test,
-  shown: Readonly<Record<keyof typeof cases, Shown>>,
+  evaluated: Readonly<Record<keyof typeof cases, Evaluated>>,
 ) =>
-  t.test('modules', async t => {
+  t.test('evaluates the modules', async t => {
     t.match(
-      shown.off,
+      evaluated.off,
       { failed: [], service: null, users: {}, packages: [], etc: {} },
-      'off is off',
+      'a disabled module changes nothing',
     )
-    t.same(shown.off.packages, [])
-    t.same(shown.off.etc, {})
+    t.same(evaluated.off.packages, [])
+    t.same(evaluated.off.etc, {})
 
-    const { first } = shown
+    const { first } = evaluated
     t.same(
       [first.failed, first.warnings, first.ports, first.trusted],
       [[], [], [], ['root']],
@@ -194,7 +194,7 @@ const modulesMeanWhatTheyShould = (
     t.same(
       serviceConfig['SetCredential'],
       ['etc-nix-key:\\n', 'ssh-config:\\n', 'ssh-known_hosts:\\n'],
-      'a missing file does not keep it from starting',
+      'the service starts without these files',
     )
     t.match(path, [/-nix$/, /-openssh$/])
     t.same(reloadTriggers, [first.etc['builder-monitor/config.json']?.source])
@@ -209,13 +209,13 @@ const modulesMeanWhatTheyShould = (
     t.notOk('alerting' in first.settings && hasAlertmanagers(first.settings['alerting']))
     t.same(first.scraped, [])
 
-    t.match(shown.keyless.service?.serviceConfig['LoadCredential'], [
+    t.match(evaluated.keyless.service?.serviceConfig['LoadCredential'], [
       'root-.ssh-id_ecdsa:/root/.ssh/id_ecdsa',
       'root-.ssh-id_ed25519:/root/.ssh/id_ed25519',
       'root-.ssh-id_rsa:/root/.ssh/id_rsa',
     ])
 
-    const { open } = shown
+    const { open } = evaluated
     t.same([open.failed, open.ports, open.users, open.groups], [[], [9999], {}, {}])
     t.match(open.service?.serviceConfig, { User: 'me', Group: 'us' })
     t.match(
@@ -240,22 +240,25 @@ const modulesMeanWhatTheyShould = (
     }
     t.same([open.scrapeConfig, open.scraped], [scrape, [scrape]])
 
-    t.same([shown.trusted.failed, shown.trusted.trusted], [[], ['builder-monitor']])
-    t.match(shown.alerting.settings['alerting'], {
+    t.same(
+      [evaluated.trusted.failed, evaluated.trusted.trusted],
+      [[], ['builder-monitor']],
+    )
+    t.match(evaluated.alerting.settings['alerting'], {
       enable: true,
       alertmanagers: [{ url: 'http://alerts:9093' }],
       webhooks: [{ name: 'chat', url: 'http://chat/hook' }],
     })
 
-    const { launchd } = shown.mac
+    const { launchd } = evaluated.mac
     t.match(launchd?.serviceConfig, { UserName: 'root', RunAtLoad: true })
     t.match(
       launchd?.command,
       /builder-monitor run --config \/nix\/store\/\S+-checked\.json$/,
     )
 
-    const refused = {
-      nobody: /nobody to send alerts to.*alertmanager\.urls/,
+    const rejected = {
+      noReceiver: /there is no receiver.*alertmanager\.urls/,
       relative: /"web\.yml", which is not an absolute path/,
       loopback: /opens port 10922, but the daemon listens on 127\.0\.0\.1/,
       untrusted: /does not trust the user builder-monitor.*canary\.trusted = true/,
@@ -264,24 +267,24 @@ const modulesMeanWhatTheyShould = (
       clash: /two key files would be the same credential \(\/a\/b-c, \/a-b\/c\)/,
       noNix: /nix\.enable is off.*Enable Nix/,
     }
-    for (const [name, sentence] of Object.entries(refused)) {
-      const { failed } = shown[name as keyof typeof refused]
+    for (const [name, message] of Object.entries(rejected)) {
+      const { failed } = evaluated[name as keyof typeof rejected]
       t.equal(failed.length, 1, name)
-      t.match(failed[0]?.replace(/\s+/g, ' '), sentence)
+      t.match(failed[0]?.replace(/\s+/g, ' '), message)
     }
-    t.match(shown.unused.warnings, [
+    t.match(evaluated.unused.warnings, [
       /nix\.distributedBuilds is off[^]*distributedBuilds = true/,
     ])
-    t.match(shown.inStore.warnings, [/in the Nix store \(\/nix\/store\/abc-key\)/])
-    t.notMatch(shown.inStore.service?.serviceConfig['LoadCredential'], [/abc-key/])
+    t.match(evaluated.inStore.warnings, [/in the Nix store \(\/nix\/store\/abc-key\)/])
+    t.notMatch(evaluated.inStore.service?.serviceConfig['LoadCredential'], [/abc-key/])
   })
 
 const hasAlertmanagers = (alerting: unknown): boolean =>
   JSON.stringify(alerting).includes('http')
 
-const mistakesAreErrors = (t: Test, client: Client) =>
-  t.test('mistakes in options', async t => {
-    const mistakes: readonly (readonly [options: Options, told: RegExp])[] = [
+const testInvalidOptions = (t: Test, client: Client) =>
+  t.test('rejects invalid options', async t => {
+    const invalid: readonly (readonly [options: Options, message: RegExp])[] = [
       [{ prot: 1 }, /builderMonitor\.prot' does not exist/],
       [{ port: 70000 }, /builderMonitor\.port' is not of type/],
       [
@@ -291,16 +294,16 @@ const mistakesAreErrors = (t: Test, client: Client) =>
       [{ settings: { logLevel: 'loud' } }, /settings\.logLevel' is not of type/],
       [{ configFile: '/x' }, /configFile' is read-only/],
     ]
-    for (const [options, told] of mistakes) {
+    for (const [options, message] of invalid) {
       const which = JSON.stringify({ one: nixos(options) })
       const { exit, stderr } = await evaluate(client, 'all', ['--argstr', 'cases', which])
       t.not(exit, 0, JSON.stringify(options))
-      t.match(stderr, told)
+      t.match(stderr, message)
     }
   })
 
-const flakeAndVmTest = (t: Test, client: Client) =>
-  t.test('flake and VM test', async t => {
+const testFlakeAndVm = (t: Test, client: Client) =>
+  t.test('evaluates the flake and the VM test', async t => {
     const { value: flake, stderr } = await evaluate(client, 'flake')
     t.match(
       flake,
@@ -334,7 +337,7 @@ const flakeAndVmTest = (t: Test, client: Client) =>
   })
 
 void t.test(
-  'the unit for other systems says the same as nix/service.nix',
+  'systemd/builder-monitor.service equals nix/service.nix',
   { skip },
   async t => {
     const { value } = await evaluate('c3', 'service')
@@ -355,7 +358,7 @@ void t.test(
   },
 )
 
-/** { section: { key: values joined by blanks } }; booleans are yes and no. */
+/** Parses a unit into { section: { key: values joined by spaces } }; booleans are yes and no. */
 const parseUnit = (text: string): Record<string, Record<string, string>> => {
   const sections: Record<string, Record<string, string>> = {}
   let section: Record<string, string> = {}
@@ -375,27 +378,31 @@ const asWords = (value: unknown): string => {
   return String(value)
 }
 
-void t.test('the hash of the production dependencies', { skip }, async t => {
-  const run = (umask: string, option: string) =>
-    promisify(execFile)(
-      'bash',
-      ['-c', `umask ${umask}; exec scripts/npm-deps-hash.sh ${option}`],
-      {
-        cwd: root,
-      },
+void t.test(
+  'the hash of the production dependencies is up to date and reproducible',
+  { skip },
+  async t => {
+    const run = (umask: string, option: string) =>
+      promisify(execFile)(
+        'bash',
+        ['-c', `umask ${umask}; exec scripts/npm-deps-hash.sh ${option}`],
+        {
+          cwd: root,
+        },
+      )
+    const { stdout } = await run('022', '')
+    t.match(stdout, /^sha256-[\w+/]{43}=\n$/)
+    t.equal((await run('077', '')).stdout, stdout, 'does not depend on the umask')
+    t.equal(
+      await readFile(`${root}/nix/npm-deps.nix`, 'utf8'),
+      `# Of the production dependencies. Written by scripts/npm-deps-hash.sh --write\n"${stdout.trim()}"\n`,
+      'nix/npm-deps.nix is up to date (else: scripts/npm-deps-hash.sh --write)',
     )
-  const { stdout } = await run('022', '')
-  t.match(stdout, /^sha256-[\w+/]{43}=\n$/)
-  t.equal((await run('077', '')).stdout, stdout, 'computed twice')
-  t.equal(
-    await readFile(`${root}/nix/npm-deps.nix`, 'utf8'),
-    `# Of the production dependencies. Written by scripts/npm-deps-hash.sh --write\n"${stdout.trim()}"\n`,
-    'scripts/npm-deps-hash.sh --write, after a change of package-lock.json',
-  )
-})
+  },
+)
 
 void t.test(
-  'the package builds, and checks configurations while they are built',
+  'the package builds, and a build checks the configuration',
   { skip },
   async t => {
     const { stdout: registry } = await promisify(execFile)('npm', [
@@ -414,9 +421,9 @@ void t.test(
     const built = await build('package')
     t.equal(built.exit, 0, built.stderr.slice(-2000))
     const program = `${built.stdout.trim()}/bin/builder-monitor`
-    const said = await lab(['client', 'host', program, 'explain', 'disk_full'])
-    t.equal(said.exit, 0, 'it runs from the store')
-    t.match(said.stdout, /disk_full/)
+    const explained = await lab(['client', 'host', program, 'explain', 'disk_full'])
+    t.equal(explained.exit, 0, 'the program runs from the store')
+    t.match(explained.stdout, /disk_full/)
 
     const good = await build('configFiles.one', { one: cases.first })
     t.equal(good.exit, 0, good.stderr.slice(-2000))

@@ -1,4 +1,4 @@
-/** The status page in a real Chromium: of real builders that break, and of the demo fleet, which shows every state. */
+/** The status page in a real Chromium, with real builders that fail and with the demo fleet, which has every state. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ const axe = await readFile(
   'utf8',
 )
 
-/** A browser for the length of a test; gives what opens a page in it. */
+/** Starts a browser for a test. Returns a function that opens a page. */
 const launch = async (t: Test) => {
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
@@ -40,7 +40,7 @@ const launch = async (t: Test) => {
 
 const hostile = '<img src=x onerror=window.owned=1><script>window.owned=1</script>'
 
-/** A page of which everything is noted that should not happen. */
+/** Opens a page. Script errors, dialogs and requests to other hosts fail the test. */
 const openPage = async (
   t: Test,
   browser: Browser,
@@ -50,25 +50,25 @@ const openPage = async (
   const context = await browser.newContext(options)
   t.teardown(() => context.close())
   const page = await context.newPage()
-  page.on('pageerror', error => t.fail('an error in the page', { error }))
-  page.on('dialog', dialog => t.fail('a dialog', { text: dialog.message() }))
+  page.on('pageerror', error => t.fail('no error in the page', { error }))
+  page.on('dialog', dialog => t.fail('no dialog', { text: dialog.message() }))
   page.on('console', message => {
-    // Streams end where the monitor is ended
+    // Streams end when the monitor stops
     if (message.type() === 'error' && !message.text().includes('ERR_'))
-      t.fail('the browser complains', { text: message.text() })
+      t.fail('no error in the console', { text: message.text() })
   })
   page.on('request', request => {
     if (
       new URL(request.url()).origin !== new URL(url).origin &&
       !request.url().startsWith('data:')
     )
-      t.fail('the page asks others', { url: request.url() })
+      t.fail('no request to another host', { url: request.url() })
   })
   await page.goto(url)
   return page
 }
 
-/** Rules of WCAG and good practice that axe-core can check. */
+/** Returns the rules of WCAG and good practice that axe-core reports. */
 const violations = async (page: Page) => {
   await page.evaluate(axe)
   return page.evaluate<readonly string[]>(
@@ -94,7 +94,7 @@ const demo = async (t: Test) => {
     process.execPath,
     [main, 'demo', '--listen', `127.0.0.1:${port}`],
     {
-      // The demo has no Nix, whatever this machine has
+      // The demo must not use the Nix of this machine
       PATH: '/usr/bin:/bin',
     },
   )
@@ -113,7 +113,7 @@ const demo = async (t: Test) => {
 }
 
 t.test(
-  'an open page shows that a builder dies, that it lives, and that the monitor is gone',
+  'an open page shows a failing builder, its recovery and a stopped monitor',
   async t => {
     const open = await launch(t)
     const port = await freePort()
@@ -164,7 +164,11 @@ t.test(
 
     await fault('b1', 'sshd-stop')
     await becomes('b1', 'down')
-    t.equal(await page.locator('#news').textContent(), 'b1: down', 'and it is announced')
+    t.equal(
+      await page.locator('#news').textContent(),
+      'b1: down',
+      'the change is announced',
+    )
     t.match(await page.title(), /^✘ /)
     t.match(
       await page.locator('tbody[data-name="b1"]').textContent(),
@@ -177,26 +181,29 @@ t.test(
         .getAttribute('data-name')
         .then(name => name !== 'b2'),
       true,
-      'the urgent stand first',
+      'urgent builders are first',
     )
     await heal('b1')
     await becomes('b1', 'healthy')
     t.ok(
       await page.evaluate<boolean>(`'sameDocument' in globalThis`),
-      'without loading it anew',
+      'the page was not reloaded',
     )
 
-    // What a builder says is text, here and on its page
+    // Output of a builder is escaped, on both pages
     await inNode(
       'b2',
       `sed -i "1i echo Welcome to the builder '${hostile}'" ~remotebuild/.bashrc`,
     )
     await becomes('b2', 'down')
-    const about = await open(t, `${url}/builders/b2`)
-    t.match(await about.locator('#builder').textContent(), hostile)
-    for (const one of [page, about]) {
-      t.notOk(await one.evaluate<boolean>(`'owned' in globalThis`), 'nothing of it ran')
-      t.equal(await one.locator('img[src=x], main script').count(), 0)
+    const builderPage = await open(t, `${url}/builders/b2`)
+    t.match(await builderPage.locator('#builder').textContent(), hostile)
+    for (const opened of [page, builderPage]) {
+      t.notOk(
+        await opened.evaluate<boolean>(`'owned' in globalThis`),
+        'no script of the builder ran',
+      )
+      t.equal(await opened.locator('img[src=x], main script').count(), 0)
     }
     await heal('b2')
 
@@ -218,161 +225,159 @@ t.test(
   },
 )
 
-t.test(
-  'the demo fleet: complete without a script, by keyboard, for everybody',
-  async t => {
-    const open = await launch(t)
-    const url = await demo(t)
+t.test('the page of the demo fleet', async t => {
+  const open = await launch(t)
+  const url = await demo(t)
 
-    await t.test('without a script', async t => {
-      const page = await open(t, `${url}/`, { javaScriptEnabled: false })
-      t.equal(await page.locator('#fleet > tbody').count(), 5)
-      t.match(await page.locator('h1').textContent(), 'builders available')
-      t.equal(await page.locator('noscript meta[http-equiv=refresh]').count(), 1)
-      t.equal(await page.locator('pre button').count(), 0, 'no button that does nothing')
-      await page.fill('input[name=name]', 'healthy')
-      await page.click('.filter button')
-      await page.waitForURL(/name=healthy/)
-      t.equal(await page.locator('#fleet > tbody').count(), 1)
-      await page.click('text=demo-healthy')
-      t.match(await page.locator('h1').textContent(), /demo-healthy is\s+healthy/)
-    })
-
-    await t.test('by keyboard', async t => {
-      const page = await open(t, `${url}/`)
-      const focused = () =>
-        page.evaluate<string>('document.activeElement.textContent.trim()')
-      await page.keyboard.press('Tab')
-      t.equal(await focused(), 'To the builders')
-      await page.keyboard.press('/')
-      await page.keyboard.type('healthy/')
-      t.equal(
-        await page.inputValue('input[name=name]'),
-        'healthy/',
-        'a slash in the field is a slash',
-      )
-      await page.keyboard.press('Backspace')
-      await page.keyboard.press('Enter')
-      await page.waitForURL(/name=healthy/)
-      await page.waitForSelector('#live:has-text("live")')
-      t.equal(await page.locator('#fleet > tbody').count(), 1)
-      await page.keyboard.press('j')
-      t.equal(await focused(), 'demo-healthy')
-      await page.keyboard.press('Enter')
-      await page.waitForURL(/builders\/demo-healthy/)
-      const step = page.locator('details[data-key=disk]')
-      t.equal(await step.getAttribute('open'), null)
-      await step.locator('summary').focus()
-      await page.keyboard.press('Enter')
-      t.equal(await step.getAttribute('open'), '')
-      const before = await step.locator('time').getAttribute('datetime')
-      await waitFor('the next reading', 30, async () =>
-        (await step.locator('time').getAttribute('datetime')) === before ? null : true,
-      )
-      t.equal(await step.getAttribute('open'), '', 'what was open stays open')
-      t.match(await focused(), /^disk/, 'and what was focused, focused')
-    })
-
-    await t.test(
-      'two clocks that differ: said, and times are of the monitor',
-      async t => {
-        const page = await open(t, `${url}/`)
-        // The monitor's clock is two hours ahead of this browser's
-        await page.route(`${url}/`, async route => {
-          const response = await route.fetch()
-          const ahead = (await response.text()).replace(
-            /data-now="([\d.]+)"/,
-            (_, now) => `data-now="${Number(now) + 7200}"`,
-          )
-          await route.fulfill({ response, body: ahead })
-        })
-        await page.reload()
-        await page.waitForSelector('#live:has-text("live, this clock is")')
-        t.match(
-          await page.locator('#live').textContent(),
-          /this clock is (?:2 h 0|1 h 59) m off/,
-        )
-        const age = page.locator('tbody time[data-say]').first()
-        t.match(await age.textContent(), /\b2 h \d m/)
-      },
+  await t.test('works without JavaScript', async t => {
+    const page = await open(t, `${url}/`, { javaScriptEnabled: false })
+    t.equal(await page.locator('#fleet > tbody').count(), 5)
+    t.match(await page.locator('h1').textContent(), 'builders available')
+    t.equal(await page.locator('noscript meta[http-equiv=refresh]').count(), 1)
+    t.equal(
+      await page.locator('pre button').count(),
+      0,
+      'no copy buttons without JavaScript',
     )
+    await page.fill('input[name=name]', 'healthy')
+    await page.click('.filter button')
+    await page.waitForURL(/name=healthy/)
+    t.equal(await page.locator('#fleet > tbody').count(), 1)
+    await page.click('text=demo-healthy')
+    t.match(await page.locator('h1').textContent(), /demo-healthy is\s+healthy/)
+  })
 
-    await t.test('a command is copied', async t => {
-      const page = await open(t, `${url}/`, {
-        permissions: ['clipboard-read', 'clipboard-write'],
-      })
-      const block = page
-        .locator('tbody[data-name="demo-changed-key"] pre[data-copy]')
-        .first()
-      await block.locator('button').click()
-      await block.locator('button:has-text("copied")').waitFor()
-      t.match(
-        await page.evaluate<string>('navigator.clipboard.readText()'),
-        /^sudo ssh .* true$/,
+  await t.test('works with the keyboard', async t => {
+    const page = await open(t, `${url}/`)
+    const focused = () =>
+      page.evaluate<string>('document.activeElement.textContent.trim()')
+    await page.keyboard.press('Tab')
+    t.equal(await focused(), 'To the builders')
+    await page.keyboard.press('/')
+    await page.keyboard.type('healthy/')
+    t.equal(
+      await page.inputValue('input[name=name]'),
+      'healthy/',
+      'a slash in the field is text',
+    )
+    await page.keyboard.press('Backspace')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/name=healthy/)
+    await page.waitForSelector('#live:has-text("live")')
+    t.equal(await page.locator('#fleet > tbody').count(), 1)
+    await page.keyboard.press('j')
+    t.equal(await focused(), 'demo-healthy')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(/builders\/demo-healthy/)
+    const step = page.locator('details[data-key=disk]')
+    t.equal(await step.getAttribute('open'), null)
+    await step.locator('summary').focus()
+    await page.keyboard.press('Enter')
+    t.equal(await step.getAttribute('open'), '')
+    const before = await step.locator('time').getAttribute('datetime')
+    await waitFor('the next measurement', 30, async () =>
+      (await step.locator('time').getAttribute('datetime')) === before ? null : true,
+    )
+    t.equal(await step.getAttribute('open'), '', 'open details stay open')
+    t.match(await focused(), /^disk/, 'the focus stays')
+  })
+
+  await t.test('shows a clock difference and uses the clock of the monitor', async t => {
+    const page = await open(t, `${url}/`)
+    // The monitor's clock is two hours ahead of this browser's
+    await page.route(`${url}/`, async route => {
+      const response = await route.fetch()
+      const ahead = (await response.text()).replace(
+        /data-now="([\d.]+)"/,
+        (_, now) => `data-now="${Number(now) + 7200}"`,
       )
+      await route.fulfill({ response, body: ahead })
     })
+    await page.reload()
+    await page.waitForSelector('#live:has-text("live, this clock is")')
+    t.match(
+      await page.locator('#live').textContent(),
+      /this clock is (?:2 h 0|1 h 59) m off/,
+    )
+    const age = page.locator('tbody time[data-say]').first()
+    t.match(await age.textContent(), /\b2 h \d m/)
+  })
 
-    await t.test('nothing that axe-core finds fault with, in any look', async t => {
-      for (const path of [
-        '/',
-        '/builders/demo-changed-key',
-        '/builders/demo-healthy',
-        '/?name=nobody',
-        '/runbooks/',
-        '/runbooks/disk_full',
-      ])
-        for (const [colorScheme, width] of [
-          ['light', 1280],
-          ['dark', 1280],
-          ['light', 320],
-        ] as const) {
-          const page = await open(t, url + path, {
-            colorScheme,
-            viewport: { width, height: 800 },
-          })
-          t.strictSame(await violations(page), [], `${path}, ${colorScheme}, ${width} px`)
-          t.ok(
-            await page.evaluate<boolean>(
-              'document.documentElement.scrollWidth <= innerWidth',
-            ),
-            `nothing sticks out of ${path}, ${width} px`,
-          )
-          await page.context().close()
-        }
+  await t.test('the button copies a command', async t => {
+    const page = await open(t, `${url}/`, {
+      permissions: ['clipboard-read', 'clipboard-write'],
     })
+    const block = page
+      .locator('tbody[data-name="demo-changed-key"] pre[data-copy]')
+      .first()
+    await block.locator('button').click()
+    await block.locator('button:has-text("copied")').waitFor()
+    t.match(
+      await page.evaluate<string>('navigator.clipboard.readText()'),
+      /^sudo ssh .* true$/,
+    )
+  })
 
-    await t.test('a theme that was chosen holds, and paper is white', async t => {
-      const page = await open(t, `${url}/`, { colorScheme: 'light' })
-      const ground = () =>
-        page.evaluate<string>('getComputedStyle(document.body).backgroundColor')
-      const light = await ground()
-      await page.click('footer >> text=dark')
-      const dark = await ground()
-      t.not(dark, light)
-      await page.goto(`${url}/builders/demo-healthy`)
-      t.equal(await ground(), dark)
-      await page.emulateMedia({ media: 'print' })
-      t.equal(await ground(), light)
-      t.notOk(await page.locator('footer').isVisible())
-    })
-
-    // LAB_SCREENSHOTS=1 draws those of the README anew
-    if (process.env['LAB_SCREENSHOTS'])
-      for (const [file, path, options] of [
-        ['page', '/', {}],
-        ['page-dark', '/?name=untrusted', { colorScheme: 'dark' }],
-        ['page-narrow', '/?state=down', { viewport: { width: 320, height: 700 } }],
-        ['builder', '/builders/demo-changed-key', {}],
+  await t.test('has no accessibility violations in any theme and width', async t => {
+    for (const path of [
+      '/',
+      '/builders/demo-changed-key',
+      '/builders/demo-healthy',
+      '/?name=nothing',
+      '/runbooks/',
+      '/runbooks/disk_full',
+    ])
+      for (const [colorScheme, width] of [
+        ['light', 1280],
+        ['dark', 1280],
+        ['light', 320],
       ] as const) {
         const page = await open(t, url + path, {
-          viewport: { width: 1280, height: 900 },
-          ...options,
+          colorScheme,
+          viewport: { width, height: 800 },
         })
-        await page.waitForSelector('#live:has-text("live")')
-        await page.screenshot({
-          path: join(images, `${file}.png`),
-          fullPage: file !== 'page-narrow',
-        })
+        t.strictSame(await violations(page), [], `${path}, ${colorScheme}, ${width} px`)
+        t.ok(
+          await page.evaluate<boolean>(
+            'document.documentElement.scrollWidth <= innerWidth',
+          ),
+          `${path} fits into ${width} px`,
+        )
+        await page.context().close()
       }
-  },
-)
+  })
+
+  await t.test('keeps the selected theme and prints in light colors', async t => {
+    const page = await open(t, `${url}/`, { colorScheme: 'light' })
+    const background = () =>
+      page.evaluate<string>('getComputedStyle(document.body).backgroundColor')
+    const light = await background()
+    await page.click('footer >> text=dark')
+    const dark = await background()
+    t.not(dark, light)
+    await page.goto(`${url}/builders/demo-healthy`)
+    t.equal(await background(), dark)
+    await page.emulateMedia({ media: 'print' })
+    t.equal(await background(), light)
+    t.notOk(await page.locator('footer').isVisible())
+  })
+
+  // LAB_SCREENSHOTS=1 updates the screenshots of the README
+  if (process.env['LAB_SCREENSHOTS'])
+    for (const [file, path, options] of [
+      ['page', '/', {}],
+      ['page-dark', '/?name=untrusted', { colorScheme: 'dark' }],
+      ['page-narrow', '/?state=down', { viewport: { width: 320, height: 700 } }],
+      ['builder', '/builders/demo-changed-key', {}],
+    ] as const) {
+      const page = await open(t, url + path, {
+        viewport: { width: 1280, height: 900 },
+        ...options,
+      })
+      await page.waitForSelector('#live:has-text("live")')
+      await page.screenshot({
+        path: join(images, `${file}.png`),
+        fullPage: file !== 'page-narrow',
+      })
+    }
+})

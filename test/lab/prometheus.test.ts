@@ -1,4 +1,4 @@
-/** A real Prometheus scrapes the daemon that watches real builders. */
+/** A real Prometheus scrapes a daemon with real builders. */
 import { spawnSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -34,7 +34,7 @@ const getJson = async (url: string): Promise<unknown> => {
   }
 }
 
-void t.test('Prometheus knows which builders are up', async t => {
+void t.test('Prometheus has metrics and alerts of real builders', async t => {
   const port = await freePort()
   const prometheusPort = await freePort()
   const alertmanagerPort = await freePort()
@@ -44,7 +44,7 @@ void t.test('Prometheus knows which builders are up', async t => {
     await dir.drop()
     await rm(data, { recursive: true, force: true })
   })
-  // one of the three does not exist
+  // One of the three does not exist
   const hosts = [nodes[0], nodes[1], 'nowhere.invalid']
   const lines = hosts.map(host => machineLine({ scheme: 'ssh-ng', host: host ?? '' }))
   await writeFile(join(dir.outside, 'machines'), `${lines.join('\n')}\n`)
@@ -63,13 +63,13 @@ scrape_configs:
 `,
   )
 
-  // The rules as they are, but for their patience
+  // The rules with short `for` times
   const rules = await readFile(join(prometheusDir, 'alerts.yml'), 'utf8')
   await writeFile(join(data, 'alerts.yml'), rules.replaceAll(/for: \w+/g, 'for: 1s'))
   await writeFile(
     join(data, 'alertmanager.yml'),
-    `route: { receiver: nobody, group_wait: 1s }
-receivers: [{ name: nobody }]
+    `route: { receiver: none, group_wait: 1s }
+receivers: [{ name: none }]
 ${await readFile(join(prometheusDir, 'examples', 'alertmanager-inhibit.yml'), 'utf8')}`,
   )
 
@@ -84,7 +84,7 @@ ${await readFile(join(prometheusDir, 'examples', 'alertmanager-inhibit.yml'), 'u
     `--storage.tsdb.path=${join(data, 'tsdb')}`,
     `--web.listen-address=127.0.0.1:${prometheusPort}`,
   ])
-  // Unpacked, it does not find its templates, so it gets a /usr/share of its own that has them
+  // The unpacked package does not find its templates, so it gets its own /usr/share with them
   const withTemplates =
     'test ! -d "$0" || mount -t overlay overlay -o lowerdir="$0:/usr/share" /usr/share; exec prometheus-alertmanager "$@"'
   const alertmanager = startProgram('unshare', [
@@ -97,16 +97,12 @@ ${await readFile(join(prometheusDir, 'examples', 'alertmanager-inhibit.yml'), 'u
   ])
   try {
     const query = encodeURIComponent('nix_builder_up')
-    const up = await waitFor(
-      'an answer of Prometheus for every builder',
-      40,
-      async () => {
-        const url = `http://127.0.0.1:${prometheusPort}/api/v1/query?query=${query}`
-        const answer = (await getJson(url)) as Answer | null
-        const found = answer?.data.result ?? []
-        return found.length === hosts.length ? found : null
-      },
-    )
+    const up = await waitFor('a sample of every builder in Prometheus', 40, async () => {
+      const url = `http://127.0.0.1:${prometheusPort}/api/v1/query?query=${query}`
+      const answer = (await getJson(url)) as Answer | null
+      const samples = answer?.data.result ?? []
+      return samples.length === hosts.length ? samples : null
+    })
     const values = Object.fromEntries(
       up.map(({ metric, value }) => [metric['builder'] ?? '', value[1]] as const),
     )
@@ -121,13 +117,13 @@ ${await readFile(join(prometheusDir, 'examples', 'alertmanager-inhibit.yml'), 'u
     t.strictSame(
       [promtool.status, promtool.stdout, promtool.stderr],
       [0, '', ''],
-      'promtool finds nothing to say',
+      'promtool reports no problem',
     )
 
     const down = await waitFor('the alert in Alertmanager', 40, async () => {
       const url = `http://127.0.0.1:${alertmanagerPort}/api/v2/alerts?filter=alertname=NixBuilderDown`
-      const found = (await getJson(url)) as readonly Alert[] | null
-      return found?.length ? found : null
+      const alerts = (await getJson(url)) as readonly Alert[] | null
+      return alerts?.length ? alerts : null
     })
     t.match(down, [
       {
@@ -143,24 +139,24 @@ ${await readFile(join(prometheusDir, 'examples', 'alertmanager-inhibit.yml'), 'u
         },
       },
     ])
-    t.equal(down.length, 1, 'and no other builder is called down')
+    t.equal(down.length, 1, 'no alert for other builders')
 
-    // Every panel of the dashboard has something to draw
+    // Every panel of the dashboard has data
     for (const expr of dashboardQueries()) {
-      const asked = expr
+      const expression = expr
         .replaceAll('$instance', '.*')
         .replaceAll('$builder', '.*')
         .replaceAll('$__rate_interval', '1m')
-      await waitFor(`data for ${asked}`, 60, async () => {
-        const url = `http://127.0.0.1:${prometheusPort}/api/v1/query?query=${encodeURIComponent(asked)}`
+      await waitFor(`data for ${expression}`, 60, async () => {
+        const url = `http://127.0.0.1:${prometheusPort}/api/v1/query?query=${encodeURIComponent(expression)}`
         const answer = (await getJson(url)) as Answer | null
         return answer?.data.result.length ? true : null
       })
     }
 
-    // Mended: the list names it no more
+    // The list no longer contains the builder
     await writeFile(join(dir.outside, 'machines'), `${lines.slice(0, 2).join('\n')}\n`)
-    await waitFor('the alert is over', 60, async () => {
+    await waitFor('the end of the alert', 60, async () => {
       const url = `http://127.0.0.1:${prometheusPort}/api/v1/query?query=${encodeURIComponent('ALERTS{alertname="NixBuilderDown"}')}`
       const answer = (await getJson(url)) as Answer | null
       return answer?.data.result.length === 0 ? true : null
@@ -173,7 +169,7 @@ ${await readFile(join(prometheusDir, 'examples', 'alertmanager-inhibit.yml'), 'u
   } finally {
     await prometheus.stop()
     await alertmanager.stop()
-    t.equal(await monitor.stop(), 0, 'the daemon ends well on SIGTERM', {
+    t.equal(await monitor.stop(), 0, 'the daemon exits with 0 on SIGTERM', {
       output: monitor.output().slice(-3000),
     })
   }

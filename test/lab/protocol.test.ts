@@ -1,4 +1,4 @@
-/** Our protocol clients against real Nix: this machine's (with a private store) and that of each node of the lab. */
+/** Our protocol clients with real Nix: that of this machine (with a private store) and of each node of the lab. */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
@@ -8,7 +8,7 @@ import { openWorker } from '../../src/nix/protocol/worker.ts'
 
 interface RealNix {
   readonly version: RegExp
-  /** Words to put in front of a remote command. */
+  /** Words before a remote command. */
   readonly prefix: readonly string[]
   readonly env?: Readonly<Record<string, string>>
 }
@@ -20,7 +20,7 @@ const node = (name: string, version: RegExp): RealNix => ({
   prefix: ['bash', lab, 'exec', name],
 })
 
-/** A store of its own: this machine's Nix may have neither daemon nor store. */
+/** A private store, because this machine may have neither daemon nor store. */
 const ownStore = (t: Test): RealNix => {
   const dir = t.testdir()
   return {
@@ -31,7 +31,7 @@ const ownStore = (t: Test): RealNix => {
       NIX_LOG_DIR: `${dir}/log`,
       NIX_STORE_DIR: '/nix/store',
       NIX_REMOTE: `local?root=${dir}/root`,
-      // nix-bin alone makes no build users
+      // The package nix-bin creates no build users
       NIX_CONFIG: 'build-users-group =',
     },
   }
@@ -42,10 +42,10 @@ const start = (t: Test, nix: RealNix, ...command: string[]) => {
   const child: ChildProcessWithoutNullStreams = spawn(file, args, {
     env: { ...process.env, ...nix.env },
   })
-  const said: Buffer[] = []
-  child.stderr.on('data', (chunk: Buffer) => said.push(chunk))
+  const chunks: Buffer[] = []
+  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk))
   t.teardown(() => child.stdin.destroy())
-  return { child, stderr: () => Buffer.concat(said).toString() }
+  return { child, stderr: () => Buffer.concat(chunks).toString() }
 }
 
 const canary = () =>
@@ -64,10 +64,10 @@ const canary = () =>
   })
 const missing = '/nix/store/ivjykdps21cl1shpa911qs5ad37b11m2-canary-0001'
 
-const worksWith = async (t: Test, nix: RealNix): Promise<void> => {
+const testProtocols = async (t: Test, nix: RealNix): Promise<void> => {
   const signal = AbortSignal.timeout(120_000)
 
-  await t.test('worker', async t => {
+  await t.test('speaks the worker protocol', async t => {
     const { child } = start(t, nix, 'nix-daemon', '--stdio')
     const worker = await openWorker(child, { signal })
     t.match(worker.version, /^1\.3[45]$/)
@@ -85,7 +85,7 @@ const worksWith = async (t: Test, nix: RealNix): Promise<void> => {
     })
   })
 
-  await t.test('serve', async t => {
+  await t.test('speaks the serve protocol', async t => {
     const { child, stderr } = start(t, nix, 'nix-store', '--serve', '--write')
     const serve = await openServe(child, { signal })
     t.equal(serve.version, '2.7')
@@ -96,24 +96,26 @@ const worksWith = async (t: Test, nix: RealNix): Promise<void> => {
     t.same(await serve.queryValidPaths([missing, drv.outPath]), [drv.outPath])
   })
 
-  await t.test('a worker that is asked in the other protocol ends', async t => {
+  await t.test('a worker exits after a handshake of the serve protocol', async t => {
     const { child, stderr } = start(t, nix, 'nix-daemon', '--stdio')
     await t.rejects(openServe(child, { signal }), { name: 'UnexpectedEofError' })
     t.match(stderr(), /mismatch|too large/)
   })
 }
 
-t.test('this machine', { skip: !isLab && 'LAB is not 1' }, t => worksWith(t, ownStore(t)))
+t.test('this machine', { skip: !isLab && 'LAB is not 1' }, t =>
+  testProtocols(t, ownStore(t)),
+)
 for (const [name, version] of [
   ['b1', /^2\.8\./],
   ['b2', /^2\.26\./],
   ['b3', /^2\.3/],
 ] as const)
   t.test(`node ${name}`, { skip: !isLab && 'LAB is not 1' }, async t => {
-    await worksWith(t, node(name, version))
-    await t.test('an account that is not trusted', async t => {
+    await testProtocols(t, node(name, version))
+    await t.test('reports an untrusted user', async t => {
       const nix = node(name, version)
-      // Nix 2.8 splices to the socket, which takes pipes (as sshd makes) and not the socket pair that Node makes.
+      // Nix 2.8 splices to the socket, which works with pipes (sshd) but not with the socket pair of Node.
       const piped = 'cat | nix-daemon --stdio | cat'
       const command = ['su', '-s', '/bin/sh', 'plain', '-c', piped]
       const { child, stderr } = start(t, nix, ...command)

@@ -1,6 +1,6 @@
 /**
- * The service in booted systemd 252, 257 and newer: installed as the README says, ready, verified, reloaded, watched by the
- * watchdog, with credentials, refused and stopped.
+ * The service on booted systemd 252, 257 and newer, installed with the commands of the README: readiness, reload, state
+ * file, watchdog, credentials, TLS, a port in use, stop.
  */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
@@ -13,7 +13,7 @@ const machines = { s1: '252', s2: '257', s3: '2' } as const
 const key = '/etc/nix/builder_ed25519'
 const line = (host: string) => `ssh-ng://remotebuild@${host} x86_64-linux ${key} 2`
 
-/** A shell on one of the machines, as root; `node` is where a package of Node would have it. */
+/** A root shell on one of the machines. */
 const on = (machine: string) => {
   const run = (command: string): Promise<Ran> =>
     lab(['exec', machine, 'bash', '-c', command])
@@ -76,7 +76,7 @@ for (const [machine, version] of Object.entries(machines))
     const checked = await run(
       'cp /lab/project/systemd/builder-monitor.service /tmp; cd /tmp; ln -sf /bin/true /usr/local/bin/builder-monitor; systemd-analyze verify ./builder-monitor.service',
     )
-    t.equal(checked.stdout + checked.stderr, '', 'verify says nothing at all')
+    t.equal(checked.stdout + checked.stderr, '', 'systemd-analyze verify prints nothing')
     t.equal(
       (
         await run(
@@ -88,13 +88,15 @@ for (const [machine, version] of Object.entries(machines))
     )
     await must('rm /usr/local/bin/builder-monitor')
 
-    // What needs the network was done before; the rest word by word
+    // The commands that need the network ran before; the others run unchanged
     const commands = readmeCommands()
-    const [install, look, ...others] = commands.filter(one => one.startsWith('sudo '))
+    const [install, check, ...others] = commands.filter(command =>
+      command.startsWith('sudo '),
+    )
     t.same(others, [])
     t.match(commands[0], /^git clone /)
-    const beforeLook = commands.slice(0, -1).flatMap(one => one.split('&&'))
-    t.ok(beforeLook.length <= 5, 'five commands and it runs')
+    const beforeCheck = commands.slice(0, -1).flatMap(command => command.split('&&'))
+    t.ok(beforeCheck.length <= 5, 'the installation has at most five commands')
     const installed = await must(`cd /lab/project && ${install?.slice('sudo '.length)}`)
     t.match(
       installed,
@@ -106,7 +108,7 @@ for (const [machine, version] of Object.entries(machines))
       async () => (await status())?.builders[0]?.verified === true,
     )
     t.match(await status(), { builders: [{ state: 'healthy', cause: null }] })
-    t.match(await must(look?.slice('sudo '.length) ?? ''), '1 of 1 builder available')
+    t.match(await must(check?.slice('sudo '.length) ?? ''), '1 of 1 builder available')
     await until('the headline', async () =>
       (await show('StatusText')).startsWith('1 of 1 builder available'),
     )
@@ -119,32 +121,36 @@ for (const [machine, version] of Object.entries(machines))
       /./,
     )
 
-    // Reload: says so, keeps the process; a bad configuration is told and the previous one stays
+    // A reload is logged and keeps the process; an invalid configuration is reported, the previous one stays
     await must('systemctl reload builder-monitor')
     t.match(await journal(), /"msg":"reloaded"/)
     await must(
       'mkdir -p /etc/builder-monitor && echo "{ nonsense" >/etc/builder-monitor/config.json',
     )
-    t.not((await run('systemctl reload builder-monitor')).exit, 0, 'a bad one is refused')
+    t.not(
+      (await run('systemctl reload builder-monitor')).exit,
+      0,
+      'rejects an invalid configuration',
+    )
     t.equal(await show('ActiveState'), 'active')
-    t.equal(await show('MainPID'), pid, 'and the service goes on')
+    t.equal(await show('MainPID'), pid, 'the process stays')
     t.match(await journal(), /invalid configuration, the previous one stays active/)
 
-    // journald takes the priority off each line, and the line is JSON
-    const journalLine = async (words: string): Promise<Line> => {
+    // journald strips the priority prefix of each line; the rest is JSON
+    const journalLine = async (text: string): Promise<Line> => {
       const lines = await must(
-        `journalctl -u builder-monitor -o json --no-pager | grep -F '${words}' | tail -n 1`,
+        `journalctl -u builder-monitor -o json --no-pager | grep -F '${text}' | tail -n 1`,
       )
       return JSON.parse(lines) as Line
     }
-    const inJournal = async (words: string) => {
-      const { PRIORITY, MESSAGE } = await journalLine(words)
+    const inJournal = async (text: string) => {
+      const { PRIORITY, MESSAGE } = await journalLine(text)
       return { PRIORITY, ...(JSON.parse(MESSAGE) as object) }
     }
     t.match(await inJournal('started'), { PRIORITY: '6', level: 'info', msg: 'started' })
     t.match(await inJournal('the previous one stays'), { PRIORITY: '3', level: 'error' })
 
-    // The same at start is for a person to mend: no restart
+    // An invalid configuration at start: no restart, because only the user can fix it
     await run('systemctl restart builder-monitor')
     t.equal(await show('ActiveState'), 'failed')
     t.equal(await show('ExecMainStatus'), '78')
@@ -156,7 +162,7 @@ for (const [machine, version] of Object.entries(machines))
     t.match(await journal(), /builder-monitor: \/etc\/builder-monitor\/config\.json/)
     await must('rm /etc/builder-monitor/config.json && systemctl start builder-monitor')
 
-    // A state file that is broken is kept aside and a fresh one begun; one that cannot be written is told, too
+    // A broken state file is renamed and a new one started; a write error is reported
     const state = '/var/lib/builder-monitor/state.json'
     const metric = async () => {
       const get = `fetch('http://127.0.0.1:10922/metrics').then(async r => console.log(await r.text()))`
@@ -171,56 +177,74 @@ for (const [machine, version] of Object.entries(machines))
       level: 'warn',
       path: state,
     })
-    t.equal(await must(`cat ${state}.bad`), '{ broken\n', 'kept aside')
-    await until('a fresh one', async () => (await metric()) === '1')
+    t.equal(
+      await must(`cat ${state}.bad`),
+      '{ broken\n',
+      'the broken file is kept as .bad',
+    )
+    await until('a new state file', async () => (await metric()) === '1')
     t.match(await must(`cat ${state}`), /^\{"version":/)
     await must('chmod 500 /var/lib/builder-monitor')
-    await until('it cannot be written', async () => (await metric()) === '0', 60)
+    await until(
+      'a write error of the state file',
+      async () => (await metric()) === '0',
+      60,
+    )
     t.match(await inJournal('cannot write the state file'), {
       PRIORITY: '4',
       err: { code: 'EACCES' },
     })
-    t.equal(await show('ActiveState'), 'active', 'its memory is no reason to stop')
+    t.equal(
+      await show('ActiveState'),
+      'active',
+      'the service continues without a state file',
+    )
 
-    // A monitor that hangs is killed and comes back
+    // The watchdog kills and restarts a service that hangs
     await must(`mkdir -p /etc/systemd/system/builder-monitor.service.d
       printf '[Service]\\nWatchdogSec=3s\\nRestartSec=100ms\\n' >/etc/systemd/system/builder-monitor.service.d/90-test.conf
       systemctl daemon-reload && systemctl restart builder-monitor`)
     await must('sleep 4')
-    t.equal(await show('NRestarts'), '0', 'it is fed')
+    t.equal(await show('NRestarts'), '0', 'the watchdog gets its pings')
     await must(`kill -STOP ${await show('MainPID')}`)
-    await until('the watchdog', async () => (await show('NRestarts')) === '1')
+    await until(
+      'a restart by the watchdog',
+      async () => (await show('NRestarts')) === '1',
+    )
     t.match(await journal(), /Watchdog timeout/)
-    await until('it is back', async () => (await show('ActiveState')) === 'active')
+    await until(
+      'the restarted service',
+      async () => (await show('ActiveState')) === 'active',
+    )
 
-    // A key that is not there does not keep it from saying so
+    // The service starts without the key and reports it
     await must(`rm ${key}; systemctl restart builder-monitor`)
-    // The verdict waits for a second sight, and after a login without a key that is a minute
-    await until('the key is missed', async () => {
+    // The health changes after a second login, a minute after a login without a key
+    await until('a report of the missing key', async () => {
       const login = (await status())?.builders[0]?.probes['login']
       return login?.reason === `the private key ${key} does not exist`
     })
     if (machine === 's1')
       await until(
-        'the status line says so',
+        'the missing key in the status line',
         async () => (await show('StatusText')).includes('b2: key missing'),
         100,
       )
     await must(`install -m 600 /lab/keys/id ${key}; systemctl restart builder-monitor`)
     await until(
-      'with the key again',
+      'a healthy builder with the key',
       async () => (await status())?.builders[0]?.state === 'healthy',
     )
-    // Its copy is from the start: another key is for the next one
+    // The service has a copy of the key from its start, so it does not use a new key
     await must(
       `sleep 1; install -m 600 /lab/keys/id ${key}; systemctl reload builder-monitor`,
     )
-    await until('the change is seen', async () => {
+    await until('a report of the changed key', async () => {
       const { reason = '' } = (await status())?.client.checks['keys'] ?? {}
       return reason.includes(`${key} has changed since this service was started`)
     })
 
-    // TLS as docs/access.md says, with a key that only root may read: systemd lends a copy
+    // TLS as in docs/access.md, with a key that only root can read: systemd passes a copy
     const certificates = '/lab/project/test/support/certificates'
     await must(`
       cd /etc/builder-monitor
@@ -239,29 +263,36 @@ for (const [machine, version] of Object.entries(machines))
       systemctl daemon-reload && systemctl restart builder-monitor`)
     const overTls = `require('https').get({ host: '127.0.0.1', port: 10922, path: '/-/healthy',
       ca: require('fs').readFileSync('${certificates}/ca.pem') }, r => console.log(r.resume().statusCode))`
-    t.equal(await must(`node -e "${overTls}"`), '200\n', 'TLS with a lent key')
+    t.equal(
+      await must(`node -e "${overTls}"`),
+      '200\n',
+      'TLS with a key from LoadCredential=',
+    )
     await must(`
       rm /etc/systemd/system/builder-monitor.service.d/91-tls.conf /etc/builder-monitor/*
       systemctl daemon-reload && systemctl restart builder-monitor`)
 
-    // Somebody else has the port: one sentence, and it tries again
+    // The port is in use: the service says so and tries again
     await must(`systemctl stop builder-monitor
-      (node -e "require('net').createServer().listen(10922,'127.0.0.1')" & echo $! >/tmp/squatter) >/dev/null 2>&1`)
+      (node -e "require('net').createServer().listen(10922,'127.0.0.1')" & echo $! >/tmp/other-server) >/dev/null 2>&1`)
     await run('systemctl start builder-monitor')
-    await until('the sentence', async () =>
+    await until('the message in the journal', async () =>
       /cannot listen on 127\.0\.0\.1:10922: the address is in use/.test(await journal()),
     )
     t.match(await journal(), /status=1\/FAILURE/)
-    await until('the sentence in the status', async () =>
+    await until('the message in the status line', async () =>
       (await show('StatusText')).startsWith('cannot listen on 127.0.0.1:10922: another'),
     )
-    await must('kill $(cat /tmp/squatter)')
-    await until('it gets the port', async () => (await show('ActiveState')) === 'active')
+    await must('kill $(cat /tmp/other-server)')
+    await until(
+      'the service after the port is free',
+      async () => (await show('ActiveState')) === 'active',
+    )
 
-    // Stopped in the middle of its work, it leaves nobody behind
+    // A stop during probes leaves no process
     await must('systemctl stop builder-monitor')
     t.equal(await show('Result'), 'success')
-    t.equal((await run('pgrep -u builder-monitor')).stdout, '', 'no orphan')
+    t.equal((await run('pgrep -u builder-monitor')).stdout, '', 'no process is left')
 
     await must('cd /lab/project && node systemd/install.mjs --remove')
     t.not((await run('systemctl cat builder-monitor')).exit, 0)
