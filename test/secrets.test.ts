@@ -1,6 +1,6 @@
 /**
- * Secrets of every sort are planted where this machine has them, a daemon runs at level debug and every command is used;
- * then all that came out is searched for them. Where there is no ssh program, logins end before it.
+ * Plants secrets of every kind in files and the environment, runs a daemon at level debug and every command, and searches
+ * all output for them. Logins fail early without an ssh program.
  */
 import { execFile, spawn } from 'node:child_process'
 import {
@@ -33,7 +33,7 @@ const file = (name: string, text: string, mode = 0o600): string => {
   return path
 }
 
-/** Each is its own place's name, so that a find tells where it came from. */
+/** Planted secrets. Each value names its place. */
 const plants = {
   keyBody: clientKey.private.split('\n')[3]!,
   awsKey: 'planted-aws-env',
@@ -49,7 +49,7 @@ const plants = {
   daemonEnv: 'planted-in-any-env',
 }
 
-/** A Nix that exists, knows its settings from the files only, and whose builds fail. */
+/** Writes a program of a fake Nix, which reads its settings from files and whose builds fail. */
 const fakeNix = (name: string, script: string) =>
   file(`bin/${name}`, `#!/bin/sh\n${script}\n`, 0o755)
 
@@ -67,7 +67,7 @@ const actAsNix = (channel: ServerChannel, command: string) => {
   )
 }
 
-const world = async () => {
+const setUp = async () => {
   mkdirSync(join(directory, 'bin'))
   fakeNix(
     'nix',
@@ -126,8 +126,8 @@ const command = (
     ),
   )
 
-/** What an endless stream says first. */
-const beginningOf = async (url: string): Promise<string> => {
+/** Returns the first chunk of an endless stream. */
+const firstChunkOf = async (url: string): Promise<string> => {
   const response = await fetch(url)
   for await (const chunk of response.body ?? [])
     return Buffer.from(chunk as Uint8Array).toString()
@@ -143,10 +143,10 @@ const find = (where: string, text: string): string[] =>
       : [],
   )
 
-t.test('planted secrets come out nowhere', async t => {
-  const { env } = await world()
+t.test('no output contains a planted secret', async t => {
+  const { env } = await setUp()
   const outputs = new Map<string, string>()
-  const said = (name: string, text: string) => outputs.set(name, text)
+  const record = (name: string, text: string) => outputs.set(name, text)
 
   const daemon = spawn(
     process.execPath,
@@ -193,9 +193,9 @@ t.test('planted secrets come out nowhere', async t => {
     '/api/v1/builders',
     ...names.map(pageOf),
   ])
-    said(path, await get(path))
-  said('/api/v1/events', await beginningOf(`http://${address}/api/v1/events`))
-  for (const name of names) said(`${name}?debug`, await get(`${pageOf(name)}?debug`))
+    record(path, await get(path))
+  record('/api/v1/events', await firstChunkOf(`http://${address}/api/v1/events`))
+  for (const name of names) record(`${name}?debug`, await get(`${pageOf(name)}?debug`))
   for (const args of [
     ['status', '--json'],
     ['status'],
@@ -205,13 +205,13 @@ t.test('planted secrets come out nowhere', async t => {
     ['check', '--debug'],
     ['config', 'check'],
   ])
-    said(args.join(' '), await command(args, env))
+    record(args.join(' '), await command(args, env))
   daemon.kill('SIGTERM')
   await new Promise(resolve => daemon.once('close', resolve))
-  said('log', log)
-  said('state.json', readFileSync(join(directory, 'state.json'), 'utf8'))
+  record('log', log)
+  record('state.json', readFileSync(join(directory, 'state.json'), 'utf8'))
 
-  // That something else is found shows that something was looked at
+  // The outputs contain other expected text, so the search is not empty
   t.match(outputs.get('builders --json'), 'nix:***@127.0.0.1')
   t.match(outputs.get('log'), /'many'.*error in the builders list/)
   t.match(outputs.get('/api/v1/events'), 'event: ')

@@ -128,7 +128,7 @@ void t.test('templates support what descriptions use and reject the rest', async
     t.notMatch(renderTemplate(description, { builder: 'b' }, 1), /\{\{/, name)
   const duration = (value: number) =>
     renderTemplate('{{ $value | humanizeDuration }}', {}, value)
-  // As Prometheus' template_test.go has them
+  // From template_test.go of Prometheus
   t.strictSame(
     [0, 1, 60, 3600, 86_400, 86_400 + 3600, -(86_400 * 2 + 1), 899.99, 0.1].map(duration),
     [
@@ -159,7 +159,7 @@ void t.test(
     t.equal(one['a'], 'bc')
     t.ok(Buffer.byteLength(one['b'] ?? '') <= 1024)
     t.not(computeFingerprint(one), computeFingerprint(two))
-    // Read off a real Alertmanager 0.25
+    // Computed by a real Alertmanager 0.25
     t.equal(
       computeFingerprint({
         alertname: 'NixBuilderDown',
@@ -207,7 +207,7 @@ void t.test(
     })
     b.pass(5, down('b1', 0))
     b.pass(5)
-    t.equal(b.list('firing').length, 1, 'two evaluations are no answer')
+    t.equal(b.list('firing').length, 1, 'two evaluations do not resolve it')
     b.pass(5)
     t.equal(b.list('firing').length, 0)
     t.match(b.list('resolved'), [{ startsAt: fires?.startsAt, endsAt: b.wall }])
@@ -273,7 +273,7 @@ void t.test('keeps restored alerts firing until there is fresh data', async t =>
       [before?.startsAt, 'b1'],
       [b.wall, 'b2'],
     ],
-    'the same alert; and the other had held for five minutes by now',
+    'the first alert is the same, the second is firing after five minutes',
   )
   for (let i = 0; i < 3; i++) b.pass(5, [...down('b1', 0), ...down('b2')])
   t.match(b.list('resolved'), [{ startsAt: before?.startsAt }])
@@ -285,7 +285,7 @@ void t.test('keeps restored alerts firing until there is fresh data', async t =>
   silent.pass(890, unknown())
   t.equal(silent.list('firing').length, 1)
   for (let i = 0; i < 5; i++) silent.pass(5)
-  t.equal(silent.list('firing').length, 0, 'a quarter of an hour is enough')
+  t.equal(silent.list('firing').length, 0, 'resolves after 15 minutes without data')
 })
 
 void t.test('resolves nothing for a missing measurement after a restart', async t => {
@@ -403,7 +403,7 @@ void t.test(
   },
 )
 
-void t.test('resolves only alerts that fired, whatever is measured when', async () => {
+void t.test('resolves only alerts that fired, for any measurements', async () => {
   const event = fc.record({
     seconds: fc.integer({ min: 1, max: 400 }),
     state: fc.constantFrom('down', 'up', 'missing', 'unknown'),

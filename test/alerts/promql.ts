@@ -1,4 +1,4 @@
-/** The cases of prometheus/tests/alerts.yml, so that our own conditions can be run through them. */
+/** The cases of prometheus/tests/alerts.yml, for our own conditions. */
 import { readFile } from 'node:fs/promises'
 import { parse } from 'yaml'
 import type { Sample } from '../../src/model/index.ts'
@@ -30,7 +30,7 @@ export const secondsOf = (text: string): number =>
     0,
   )
 
-/** promtool's notation of values, `0x9 1+2x5 _x3 stale`; null where there is no sample. */
+/** Parses promtool's notation of values, `0x9 1+2x5 _x3 stale`; null is no sample. */
 export const valuesOf = (text: string): readonly (number | null)[] =>
   text.split(' ').flatMap(part => {
     if (part === 'stale') return [null]
@@ -46,7 +46,7 @@ export const valuesOf = (text: string): readonly (number | null)[] =>
     )
   })
 
-/** The samples of a scrape at that second, without instance and job, which Prometheus adds. */
+/** Samples of a scrape at that second, without instance and job, which Prometheus adds. */
 export const samplesAt = ({ interval, input_series }: Case, second: number): Sample[] =>
   input_series.flatMap(({ series, values }) => {
     const [, family = '', inside = ''] = /^(\w+)\{(.*)\}$/.exec(series) ?? []

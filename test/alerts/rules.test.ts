@@ -47,7 +47,11 @@ t.test(
     const tests = await text('prometheus/tests/alerts.yml')
     for (const { name, summary, description } of alertRules) {
       t.match(name, /^Nix[A-Z]\w+$/)
-      t.match(summary, /^[A-Zb].*[^.]\.$/, 'the summary is one sentence')
+      t.match(
+        summary,
+        /^[A-Zb].*[^.]\.$/,
+        'the summary starts with a capital letter and ends with a period',
+      )
       t.notMatch(summary, /\{\{/, 'the summary has no template')
       t.match(description, /\{\{ \$(?:labels|value)/)
       const blocks = tests

@@ -1,4 +1,4 @@
-/** The daemon behind a web configuration file: starts, reloads and failures as a user sees them. */
+/** The daemon with a web configuration file: start, reload and error messages. */
 import { Agent, request } from 'node:https'
 import { request as plainRequest } from 'node:http'
 import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
@@ -9,7 +9,7 @@ import t, { type Test } from 'tap'
 import { certificate, certificatePath } from '../support/certificates.ts'
 import { conf, run, scratch, start } from './support.ts'
 
-// Mostly waits for processes
+// Most of the time is waiting for processes
 t.jobs = 4
 
 const authorization = `Basic ${Buffer.from('alice:wonderland').toString('base64')}`
@@ -46,7 +46,7 @@ const ask = (port: number, { headers = { authorization }, ...options }: Asked = 
     asked.end()
   })
 
-/** A directory with a web configuration file and our own, and a daemon over them. */
+/** Creates a directory with both configuration files and starts a daemon with them. */
 const begin = async (t: Test, web: string) => {
   const env = await conf(t, '')
   const directory = env['NIX_CONF_DIR']!
@@ -253,7 +253,7 @@ t.test('run prints errors at start and exits with 78, 1 or 3', async t => {
 t.test('run sends the reason to systemd when it cannot start', async t => {
   const env = await conf(t, '')
   const directory = env['NIX_CONF_DIR']!
-  // Stands in for systemd-notify, which is not everywhere
+  // Replaces systemd-notify, which not every machine has
   await mkdir(join(directory, 'bin'))
   const statusFile = join(directory, 'status')
   await writeFile(

@@ -5,7 +5,7 @@ import t from 'tap'
 import type { Report } from '../../src/diagnosis/report.ts'
 import { conf, run, scratch, start } from './support.ts'
 
-// Most of it is waiting for processes
+// Most of the time is waiting for processes
 t.jobs = 4
 
 t.test('help and version', async t => {

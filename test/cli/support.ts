@@ -44,7 +44,7 @@ export const start = (args: readonly string[], env: NodeJS.ProcessEnv = {}) => {
 export const run = (args: readonly string[], env?: NodeJS.ProcessEnv) =>
   start(args, env).ended
 
-/** A directory that is gone after the test. */
+/** Creates a directory that is deleted after the test. */
 export const scratch = async (t: Test): Promise<string> => {
   const directory = await mkdtemp(join(tmpdir(), 'cli-test-'))
   t.teardown(() => rm(directory, { recursive: true, force: true }))

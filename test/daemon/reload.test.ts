@@ -49,7 +49,7 @@ t.test('applies a valid configuration', async t => {
 })
 
 t.test(
-  'keeps everything of an invalid configuration, and reloads the builders',
+  'an invalid configuration changes no setting, the builders are reloaded',
   async t => {
     const { reload, applied, calls, isOk } = setUp({
       loadConfig: () => Promise.resolve({ ok: false, errors: ['/jitter: too large'] }),
@@ -69,7 +69,7 @@ t.test('applies nothing when an address cannot be bound', async t => {
     },
   })
   t.same(await reload(), ['port in use'])
-  t.same(applied, [], 'neither the other settings')
+  t.same(applied, [], 'no other setting is applied')
   t.equal(isOk(), false)
 })
 

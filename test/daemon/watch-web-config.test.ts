@@ -1,4 +1,4 @@
-/** A web configuration file and its certificates that change under the daemon. Real files. */
+/** Changes of a web configuration file and its certificates, with real files. */
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,64 +20,74 @@ const start = async (t: Test, intervalMs = 20) => {
   const load = () => loadWebConfig(at('web.yml'))
   const first = await load()
   if (!first.ok) throw new Error(first.errors.join())
-  const said: string[] = []
-  const say = (fields: object, message: string) =>
-    void said.push(`${message} ${JSON.stringify(fields)}`)
-  const log: Log = { debug: say, info: say, warn: say, error: say, child: () => log }
-  const faults: (readonly string[])[] = []
-  const onRead = (found: readonly string[]) => void faults.push(found)
+  const logged: string[] = []
+  const write = (fields: object, message: string) =>
+    void logged.push(`${message} ${JSON.stringify(fields)}`)
+  const log: Log = {
+    debug: write,
+    info: write,
+    warn: write,
+    error: write,
+    child: () => log,
+  }
+  const errors: (readonly string[])[] = []
+  const onRead = (found: readonly string[]) => void errors.push(found)
   const watch = watchWebConfig({ first, load, log, onRead, intervalMs })
   t.teardown(async () => {
     watch.stop()
     await rm(directory, { recursive: true, force: true })
   })
   const cert = () => watch.access().tls?.context.cert
-  return { at, put, watch, said, faults, cert }
+  return { at, put, watch, logged, errors, cert }
 }
 const until = async (isSo: () => boolean) => {
   while (!isSo()) await new Promise(resolve => setTimeout(resolve, 5))
 }
 
-t.test('a renewed certificate is taken once its key fits', async t => {
-  const { put, watch, said, faults, cert } = await start(t)
-  await until(() => faults.length > 0)
+t.test('applies a renewed certificate when its key matches', async t => {
+  const { put, watch, logged, errors, cert } = await start(t)
+  await until(() => errors.length > 0)
   const before = watch.access()
   await put('renewed.pem', 'server.pem')
-  await until(() => faults.at(-1)!.length > 0)
-  t.match(faults.at(-1), [/:1: the key does not belong to the certificate$/])
-  t.equal(watch.access(), before, 'the old one stays')
-  t.equal(said.filter(one => /the previous one stays/.test(one)).length, 1, 'said once')
+  await until(() => errors.at(-1)!.length > 0)
+  t.match(errors.at(-1), [/:1: the key does not belong to the certificate$/])
+  t.equal(watch.access(), before, 'the previous one stays active')
+  t.equal(
+    logged.filter(line => /the previous one stays/.test(line)).length,
+    1,
+    'logged once',
+  )
   await put('renewed.key', 'server.key')
-  await until(() => faults.at(-1)!.length === 0)
+  await until(() => errors.at(-1)!.length === 0)
   t.equal(cert(), certificate('renewed.pem'))
-  t.ok(said.some(one => one.startsWith('web configuration changed')))
-  t.notMatch(said.join(), /PRIVATE KEY/)
+  t.ok(logged.some(line => line.startsWith('web configuration changed')))
+  t.notMatch(logged.join(), /PRIVATE KEY/)
 })
 
-t.test('what is written in two steps is taken in one', async t => {
+t.test('applies a certificate and its key together', async t => {
   const everyMs = 800
-  const { put, faults, cert } = await start(t, everyMs)
+  const { put, errors, cert } = await start(t, everyMs)
   for (const name of ['renewed', 'server', 'renewed']) {
-    await until(() => faults.length > 0)
-    // A look was just now; the next one shall fall between the two steps
+    await until(() => errors.length > 0)
+    // The next reading must be between the two writes
     await new Promise(resolve => setTimeout(resolve, everyMs * 0.6))
-    const before = faults.length
+    const before = errors.length
     const from = Date.now()
     await put(`${name}.pem`, 'server.pem')
-    // Too short for two looks
+    // Too short for two readings
     await new Promise(resolve => setTimeout(resolve, everyMs * 0.7))
     await put(`${name}.key`, 'server.key')
     const took = Date.now() - from
     await until(() => cert() === certificate(`${name}.pem`))
-    if (took < everyMs) t.same(faults.slice(before).flat(), [])
+    if (took < everyMs) t.same(errors.slice(before).flat(), [])
   }
 })
 
-t.test('a bad file keeps the old one, reload tells why', async t => {
-  const { at, watch, faults } = await start(t, 60_000)
+t.test('an invalid file keeps the previous one, reload reports why', async t => {
+  const { at, watch, errors } = await start(t, 60_000)
   const before = watch.access()
   t.same(await watch.reload(), [])
-  t.equal(watch.access(), before, 'the same is the same')
+  t.equal(watch.access(), before, 'an unchanged file changes nothing')
   await writeFile(at('web.yml'), 'basic_auth_user: {}\n')
   t.same(await watch.reload(), [
     `${at('web.yml')}:1: there is no basic_auth_user, did you mean basic_auth_users?`,
@@ -89,12 +99,12 @@ t.test('a bad file keeps the old one, reload tells why', async t => {
   t.same(await watch.reload(), [])
   t.equal(watch.access().tls, null)
   t.same(
-    faults.map(found => found.length),
+    errors.map(found => found.length),
     [0, 1, 1, 0],
   )
 })
 
-t.test('a new file that is named is followed, too', async t => {
+t.test('watches the files of a changed configuration', async t => {
   const { at, put, watch, cert } = await start(t)
   await put('renewed.pem', 'other.pem')
   await put('renewed.key', 'other.key')
@@ -106,14 +116,14 @@ t.test('a new file that is named is followed, too', async t => {
   t.equal(watch.access().tls?.clientAuth, 'NoClientCert')
 })
 
-t.test('an expired certificate is told at start', async t => {
-  const { put, watch, said } = await start(t, 60_000)
-  t.same(said, [])
+t.test('warns of an expired certificate and serves it', async t => {
+  const { put, watch, logged } = await start(t, 60_000)
+  t.same(logged, [])
   await put('expired.pem', 'server.pem')
   await put('expired.key', 'server.key')
-  t.same(await watch.reload(), [], 'and served')
+  t.same(await watch.reload(), [], 'no error')
   t.match(
-    said.join(),
+    logged.join(),
     /"warning":"[^"]*web\.yml:1: the certificate expired on 2020-02-01/,
   )
   t.equal(watch.access().tls?.context.cert, certificate('expired.pem'))

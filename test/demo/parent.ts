@@ -1,4 +1,4 @@
-/** A parent that is to be killed: starts a fleet, reports where it is, and waits. */
+/** A parent process for a test that kills it: starts a fleet, sends its first builder, and waits. */
 import { startDemoFleet } from '../../src/demo/fleet.ts'
 
 const { builders } = await startDemoFleet({ count: 1 })

@@ -24,7 +24,7 @@ t.test('an exception in a probe is an internal failure, not a crash', async t =>
 })
 
 t.test('the signal fires at the deadline and at the end', async t => {
-  let seen: AbortSignal | undefined
+  let received: AbortSignal | undefined
   const { outcome } = await anAttempt(
     signal =>
       new Promise(resolve =>
@@ -36,8 +36,8 @@ t.test('the signal fires at the deadline and at the end', async t => {
   )
   t.match(outcome, { kind: 'daemon_frozen' })
   await anAttempt(signal => {
-    seen = signal
+    received = signal
     return Promise.resolve(ok())
   })
-  t.equal(seen?.aborted, true)
+  t.equal(received?.aborted, true)
 })

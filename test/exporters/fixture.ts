@@ -1,4 +1,4 @@
-/** Snapshots made by hand, and the server over them: a fleet that shows everything at once. */
+/** Snapshots for tests and a server for them; the fleet has every state. */
 import { startHttpServer } from '../../src/exporters/http/http-server.ts'
 import { createRequestHandler } from '../../src/exporters/http/request-handler.ts'
 import type { Exporter } from '../../src/exporters/exporter.ts'
@@ -32,17 +32,17 @@ import { slotsSamples } from '../../src/probes/slots.ts'
 import { createCanaryProbe } from '../../src/probes/canary.ts'
 import { loginProbes, telemetryProbes } from '../../src/probes/index.ts'
 
-/** The moment at which all results below are fresh. */
+/** A time at which all results below are fresh. */
 export const now = 1_800_000_000
 
-// Only its samples are wanted; it never runs
+// Used only for its samples; it never runs
 const canary = createCanaryProbe('private', {
   env: {},
   testsFeatures: () => false,
   askLocalDaemon: async () => ({ answers: false, reason: 'a test' }),
 })
 
-/** The composition that the daemon hands to the exporter. */
+/** The collectors that the daemon passes to the exporter. */
 export const samplesOf: CollectSamples = ({ probe, outcome }, builder) => {
   if (!('value' in outcome)) return []
   const all = [
@@ -195,7 +195,7 @@ const values = {
 } satisfies Partial<ProbeValues>
 type Measured = keyof typeof values
 
-/** A record whose newest attempt had this outcome. */
+/** A record with this newest outcome. */
 export const recordOf = <P extends ProbeName>(
   probe: P,
   outcome: Outcome<ProbeValues[P]>,
@@ -301,7 +301,7 @@ export const snapshotOf = (
   ...change,
 })
 
-/** A view that the test can move on. */
+/** A view whose snapshot the test can replace. */
 export const viewOf = (first: Snapshot): View & { set(next: Snapshot): void } => {
   let snapshot = first
   const listeners = new Set<SnapshotListener>()

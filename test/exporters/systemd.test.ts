@@ -1,4 +1,4 @@
-/** What systemd is sent, and for how long it is sent that we work. */
+/** Notifications to systemd and the condition for watchdog pings. */
 import t from 'tap'
 import {
   createSystemdExporter,
@@ -21,9 +21,9 @@ const ended = {
 const fleet = (): Snapshot => snapshotOf([stateOf(builderOf('b1'), allOk())])
 
 t.test('notifies readiness, reloads and stop in order, with the headline', async t => {
-  const seen: RunRequest[] = []
+  const requests: RunRequest[] = []
   const run = (request: RunRequest) => {
-    seen.push(request)
+    requests.push(request)
     return Promise.resolve(ended)
   }
   const env = { NOTIFY_SOCKET: '/run/notify' }
@@ -39,11 +39,15 @@ t.test('notifies readiness, reloads and stop in order, with the headline', async
   reloading(true)
   await new Promise(resolve => setImmediate(resolve))
   t.same(
-    seen.map(({ args }) => args[0]),
+    requests.map(({ args }) => args[0]),
     ['READY=1', 'RELOADING=1', 'READY=1', 'STOPPING=1'],
   )
-  t.match(seen[0]?.args[1], /^STATUS=\d+ of \d+ builders? available\./)
-  t.ok(seen.every(({ file, env }) => file === 'systemd-notify' && env?.['NOTIFY_SOCKET']))
+  t.match(requests[0]?.args[1], /^STATUS=\d+ of \d+ builders? available\./)
+  t.ok(
+    requests.every(
+      ({ file, env }) => file === 'systemd-notify' && env?.['NOTIFY_SOCKET'],
+    ),
+  )
   t.equal(createSystemdExporter({ run, env: {}, pid: 7, monotonic: () => 0 }), null)
 })
 

@@ -27,7 +27,7 @@ const script = `
   log.child({ builder: 'b', env: { A: 'planted-secret' } }).error({}, 'four')
 `
 
-/** What a process writes whose standard output is a file, with JOURNAL_STREAM made from that file. */
+/** Output of a process whose stdout is a file, with JOURNAL_STREAM computed from that file. */
 const linesWith = (
   journalStream: (own: string) => string | undefined,
   format?: string,
@@ -80,27 +80,24 @@ t.test('a secret is not written, however deep it hangs', async t => {
   }
 })
 
-t.test(
-  'pretty lines are for people, one for each, without control characters',
-  async t => {
-    const lines = linesWith(() => undefined, 'pretty').map(line =>
-      line.replace(/^\S+ /, ''),
-    )
-    t.match(lines[0], /^DEBUG one passphrase="\[hidden\]" err="it broke" a=\{/)
-    t.strictSame(lines.slice(1), [
-      'INFO  two said="ab cde"',
-      'WARN  three',
-      'ERROR four builder=b env="[hidden]"',
-    ])
-    t.strictSame(
-      linesWith(own => own, 'pretty').map(line => line.slice(0, 3)),
-      ['<7>', '<6>', '<4>', '<3>'],
-      'and carry their priority in the journal',
-    )
-  },
-)
+t.test('pretty output has one line per record, without control characters', async t => {
+  const lines = linesWith(() => undefined, 'pretty').map(line =>
+    line.replace(/^\S+ /, ''),
+  )
+  t.match(lines[0], /^DEBUG one passphrase="\[hidden\]" err="it broke" a=\{/)
+  t.strictSame(lines.slice(1), [
+    'INFO  two said="ab cde"',
+    'WARN  three',
+    'ERROR four builder=b env="[hidden]"',
+  ])
+  t.strictSame(
+    linesWith(own => own, 'pretty').map(line => line.slice(0, 3)),
+    ['<7>', '<6>', '<4>', '<3>'],
+    'lines in the journal have a priority',
+  )
+})
 
-t.test('colours, where they are asked for; strange lines come out clean', async t => {
+t.test('uses colors if requested and sanitizes lines that are not JSON', async t => {
   const esc = String.fromCharCode(27)
   const json = '{"level":"warn","time":"T","msg":"m","n":1}'
   t.equal(prettyLine(json, false), 'T WARN  m n=1\n')

@@ -1,4 +1,4 @@
-/** What Nix's own configuration says: versions, nix.conf, the JSON of `nix config show`, integers. */
+/** Parsers of Nix versions, nix.conf, the JSON of `nix config show` and integers. */
 import fc from 'fast-check'
 import t from 'tap'
 import { atLeast, dialectOf, isLix, parseNixVersion } from '../../src/nix/dialect.ts'
@@ -155,7 +155,7 @@ t.test('parses JSON like JSON.parse', async t => {
   fc.assert(
     fc.property(fc.jsonValue(), value => {
       const json = JSON.stringify(value)
-      // doubles beyond 2^53 that are printed without an exponent come back as bigints
+      // Doubles above 2^53 that are printed without an exponent are parsed as bigints
       const read = JSON.stringify(parseJson(json), (_key, v: unknown) =>
         typeof v === 'bigint' ? Number(v) : v,
       )

@@ -84,12 +84,12 @@ const oldWorker = (trusted: boolean) => (far: FarSide) => {
         ]),
   ]
   far.output.write(Buffer.concat([word(workerAnswer), word(0x120), word(last)]))
-  let seen = 0
-  // greeting 32 bytes, then the two questions
+  let received = 0
+  // The greeting has 32 bytes, then two requests follow
   const starts = [33, 33 + 8 + 8 + 72]
   far.input.on('data', (chunk: Buffer) => {
-    seen += chunk.length
-    while (answers.length && seen >= (starts[2 - answers.length] ?? 0))
+    received += chunk.length
+    while (answers.length && received >= (starts[2 - answers.length] ?? 0))
       far.output.write(answers.shift())
   })
 }
@@ -179,7 +179,7 @@ t.test('classifies failed sessions', async t => {
     ],
     ['crash', saying(null, ''), 'daemon_crash'],
     [
-      'crash with words',
+      'crash with a message',
       saying(1, '', 'error: unexpected end-of-file\n'),
       'daemon_crash',
     ],
@@ -215,8 +215,8 @@ t.test('classifies failed sessions', async t => {
   for (const [what, play, kind] of table) {
     const outcome = await ask(play)
     t.match(outcome, { status: 'failed', kind }, what)
-    const said = JSON.stringify(outcome)
-    t.notMatch(said, /\\u001b/, 'no escape sequence gets through')
+    const json = JSON.stringify(outcome)
+    t.notMatch(json, /\\u001b/, 'no escape sequence gets through')
   }
 })
 

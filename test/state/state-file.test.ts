@@ -1,4 +1,4 @@
-/** What outlives a restart, and what a broken state file does: nothing bad. */
+/** The state file keeps state over a restart; a broken file is reported and replaced. */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -11,7 +11,7 @@ import { openStateFile } from '../../src/state/state-file.ts'
 import { createStore, type EvaluateHealth } from '../../src/state/store.ts'
 import { aBuilder, aResult, ok } from '../support/builders.ts'
 
-const listening = () => {
+const collectWarnings = () => {
   const warnings: string[] = []
   const log: Log = {
     ...silentLog,
@@ -21,7 +21,7 @@ const listening = () => {
   return { log, warnings }
 }
 
-t.test('what is written is there after a restart', async t => {
+t.test('keeps written sections over a restart', async t => {
   const directory = t.testdir()
   const first = await openStateFile({ directory, log: silentLog })
   t.equal(first.read('builders'), undefined)
@@ -37,7 +37,7 @@ t.test('what is written is there after a restart', async t => {
   t.same([third.read('builders'), third.read('alerts')], [[{ a: 2 }], 'y'])
 })
 
-t.test('a file that cannot be read is kept aside, and told', async t => {
+t.test('renames and reports a file that cannot be parsed', async t => {
   const broken = [
     '',
     '{',
@@ -48,34 +48,34 @@ t.test('a file that cannot be read is kept aside, and told', async t => {
   ]
   for (const text of broken) {
     const directory = t.testdir({ 'state.json': text })
-    const { log, warnings } = listening()
-    const seen: boolean[] = []
+    const { log, warnings } = collectWarnings()
+    const states: boolean[] = []
     const file = await openStateFile({ directory, log })
-    file.watch(works => seen.push(works))
-    t.same(seen, [false], text)
+    file.watch(works => states.push(works))
+    t.same(states, [false], text)
     t.match(warnings, ['cannot read the state file, starting a new one'])
     t.equal(readFileSync(join(directory, 'state.json.bad'), 'utf8'), text)
     file.write('builders', () => 1)
     await file.flush()
-    t.same(seen, [false, true], 'and the fresh one works')
+    t.same(states, [false, true], 'a new file works')
   }
 })
 
-t.test('a directory that cannot be written is told once', async t => {
+t.test('reports a directory that is not writable once', async t => {
   const directory = t.testdir({})
-  // A directory in the place of the draft: root may write everywhere
-  const { log, warnings } = listening()
+  // A directory in place of the draft, because root can write everywhere
+  const { log, warnings } = collectWarnings()
   const file = await openStateFile({ directory, log })
   const draft = join(directory, 'state.json.new')
   mkdirSync(draft)
-  const seen: boolean[] = []
-  file.watch(works => seen.push(works))
+  const states: boolean[] = []
+  file.watch(works => states.push(works))
   for (const value of [1, 2]) {
     file.write('builders', () => value)
     await file.flush()
   }
   t.ok(existsSync(draft))
-  t.same(seen, [true, false, false])
+  t.same(states, [true, false, false])
   t.equal(warnings.length, 1)
   t.match(warnings[0], /cannot write the state file/)
 })
@@ -93,7 +93,7 @@ const context: HealthContext = {
   belowMinFreeSeconds: 3600,
 }
 
-t.test('a builder that stays down is down since before the restart', async t => {
+t.test('a builder that stays down keeps its since time over a restart', async t => {
   let now = 1000
   const evaluateHealth: EvaluateHealth = state => nextHealth(state, { ...context, now })
   const refused = { status: 'failed', kind: 'tcp_refused', params: {} } as const
@@ -105,7 +105,7 @@ t.test('a builder that stays down is down since before the restart', async t => 
     files: [],
     nix: { version: null, system: 'x86_64-linux' },
   }
-  const see = (
+  const record = (
     store: ReturnType<typeof createStore>,
     outcome: Parameters<typeof aResult>[1],
   ) => {
@@ -119,11 +119,11 @@ t.test('a builder that stays down is down since before the restart', async t => 
     intervals: context.intervals,
   })
   before.setBuilders(active)
-  see(before, refused)
-  const { since } = see(before, refused).health
-  const kept: unknown = JSON.parse(JSON.stringify(serializeBuilders(before.read())))
+  record(before, refused)
+  const { since } = record(before, refused).health
+  const persisted: unknown = JSON.parse(JSON.stringify(serializeBuilders(before.read())))
 
-  const started = (past: unknown, line = builder.line) => {
+  const restart = (past: unknown, line = builder.line) => {
     const store = createStore({
       evaluateHealth,
       now: () => now,
@@ -134,36 +134,36 @@ t.test('a builder that stays down is down since before the restart', async t => 
     return store
   }
   now += 3600
-  const after = started(kept)
+  const after = restart(persisted)
   t.equal(
     after.read().builders.get(builder.name)?.health.state,
     'unknown',
-    'never believed unseen',
+    'the state is unknown before the first login',
   )
   t.equal(after.read().builders.get(builder.name)?.history.login?.length, 2)
-  see(after, refused)
-  t.match(see(after, refused).health, { state: 'down', since })
+  record(after, refused)
+  t.match(record(after, refused).health, { state: 'down', since })
 
-  const mended = started(kept)
-  see(mended, ok())
-  t.match(see(mended, ok()).health, { state: 'healthy', since: now - 10 })
+  const recovered = restart(persisted)
+  record(recovered, ok())
+  t.match(record(recovered, ok()).health, { state: 'healthy', since: now - 10 })
 
-  const other = started(kept, 'ssh://another')
+  const changed = restart(persisted, 'ssh://another')
   t.equal(
-    other.read().builders.get(builder.name)?.history.login,
+    changed.read().builders.get(builder.name)?.history.login,
     undefined,
-    'another line has no past',
+    'a changed line has no history',
   )
 })
 
-t.test('whatever stands in the file, nothing is thrown', async t => {
+t.test('accepts any persisted JSON', async t => {
   fc.assert(
     fc.property(fc.jsonValue(), value => {
       parseBuilders(value)
       parseBuilders([value])
-      const one = { name: 'b', line: 'x', state: 'down', since: 1 }
-      parseBuilders([{ ...one, past: value }])
-      parseBuilders([{ ...one, past: { login: value, canary: [value, [value]] } }])
+      const entry = { name: 'b', line: 'x', state: 'down', since: 1 }
+      parseBuilders([{ ...entry, past: value }])
+      parseBuilders([{ ...entry, past: { login: value, canary: [value, [value]] } }])
     }),
   )
   t.pass()

@@ -12,7 +12,7 @@ const newStore = (onListenerError?: (error: unknown) => void) =>
   })
 const refused: Outcome = { status: 'failed', kind: 'tcp_refused', params: {} }
 
-t.test('a snapshot never changes once it was read', async t => {
+t.test('a snapshot never changes after it was read', async t => {
   const store = newStore()
   store.setBuilders(listOf(aBuilder()))
   const before = store.read()
@@ -51,7 +51,7 @@ t.test('successes do not push failures out of the history', async t => {
   t.equal(state?.failures.length, 1)
 })
 
-t.test('attempts and failures count neither busy nor skipped', async t => {
+t.test('attempts and failures do not count busy and skipped results', async t => {
   const store = newStore()
   const builder = aBuilder()
   store.setBuilders(listOf(builder))
@@ -129,18 +129,15 @@ t.test('record returns the builder before and after', async t => {
   t.equal(recorded?.after, store.read().builders.get('b1'))
 })
 
-t.test(
-  'an exception of one listener reaches neither the others nor the caller',
-  async t => {
-    const errors: unknown[] = []
-    const store = newStore(error => errors.push(error))
-    let calls = 0
-    store.subscribe(() => {
-      throw new Error('page bug')
-    })
-    store.subscribe(() => calls++)
-    store.setBuilders(listOf(aBuilder()))
-    t.equal(calls, 1)
-    t.match(errors, [{ message: 'page bug' }])
-  },
-)
+t.test('an exception of a listener is reported and does not stop the others', async t => {
+  const errors: unknown[] = []
+  const store = newStore(error => errors.push(error))
+  let calls = 0
+  store.subscribe(() => {
+    throw new Error('page bug')
+  })
+  store.subscribe(() => calls++)
+  store.setBuilders(listOf(aBuilder()))
+  t.equal(calls, 1)
+  t.match(errors, [{ message: 'page bug' }])
+})

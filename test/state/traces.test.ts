@@ -17,7 +17,7 @@ const failed: Result = {
 }
 const ok: Result = { ...failed, outcome: { status: 'ok', value: undefined }, at: 2 }
 
-t.test('steps in order with their times, remote text clean and indented', async t => {
+t.test('formats steps with times, and sanitizes and indents remote text', async t => {
   const ms = { now: 100 }
   const traces = createTraces({ clock: at(ms), maxChars: 4096 })
   const recording = traces.start()
@@ -34,7 +34,7 @@ t.test('steps in order with their times, remote text clean and indented', async 
   })
 })
 
-t.test('the newest attempt is kept, and the newest that failed', async t => {
+t.test('keeps the newest attempt and the newest failed one', async t => {
   const traces = createTraces({ clock: at({ now: 0 }), maxChars: 4096 })
   const attempt = (result: Result, step: string) => {
     const recording = traces.start()
@@ -51,57 +51,57 @@ t.test('the newest attempt is kept, and the newest that failed', async t => {
     lastFailed: { kind: 'tcp_refused', lines: /second/ },
   })
   traces.retain(new Set(['another']))
-  t.strictSame(traces.read('b'), {}, 'a builder that left is forgotten')
+  t.strictSame(traces.read('b'), {}, 'drops the traces of a removed builder')
+})
+
+t.test('limits the size and keeps the beginning and the end', async t => {
+  const traces = createTraces({ clock: at({ now: 0 }), maxChars: 2000 })
+  const recording = traces.start()
+  recording.trace('the first step')
+  for (let i = 0; i < 10_000; i++) recording.trace(`step ${i}`, 'x'.repeat(100))
+  recording.trace('flood', 'y'.repeat(1_000_000))
+  recording.trace('the last step')
+  const text = recording.end()
+  t.ok(text.length < 2200, `${text.length} characters`)
+  t.match(text, /the first step[^]*steps omitted[^]*the last step$/)
 })
 
 t.test(
-  'a talkative remote costs no more than the limit; beginning and end stay',
+  'traces the command line, names of the environment and output of a program',
   async t => {
-    const traces = createTraces({ clock: at({ now: 0 }), maxChars: 2000 })
+    const traces = createTraces({ clock: at({ now: 0 }), maxChars: 4096 })
     const recording = traces.start()
-    recording.trace('the first step')
-    for (let i = 0; i < 10_000; i++) recording.trace(`step ${i}`, 'x'.repeat(100))
-    recording.trace('flood', 'y'.repeat(1_000_000))
-    recording.trace('the last step')
+    const lines: string[] = []
+    const run = traceRun(async ({ onStderrLine }) => {
+      onStderrLine?.('@nix {"action":"msg","level":0,"msg":"error: no such thing"}')
+      onStderrLine?.('ssh: refused')
+      return {
+        code: 1,
+        signal: null,
+        stdout: '',
+        stderr: '',
+        truncated: false,
+        spawnError: null,
+        aborted: false,
+      }
+    }, recording.trace)
+    await run({
+      file: 'nix-build',
+      args: ['-E', 'a b', '--builders', 'ssh-ng://u:planted-one@h x86_64-linux'],
+      env: { AWS_SECRET_ACCESS_KEY: 'planted-two', HOME: '/h', GONE: undefined },
+      signal: AbortSignal.timeout(1000),
+      onStderrLine: line => lines.push(line),
+    })
     const text = recording.end()
-    t.ok(text.length < 2200, `${text.length} characters`)
-    t.match(text, /the first step[^]*steps omitted[^]*the last step$/)
+    t.match(text, "run: nix-build -E 'a b' --builders 'ssh-ng://u:***@h x86_64-linux'")
+    t.match(text, 'environment: AWS_SECRET_ACCESS_KEY HOME\n')
+    t.match(text, /stderr: error: no such thing\n.*stderr: ssh: refused\n.*exit: 1$/)
+    t.notMatch(text, 'planted')
+    t.equal(lines.length, 2, 'the caller still gets the lines')
   },
 )
 
-t.test('of a program its words, the names of its environment, what it says', async t => {
-  const traces = createTraces({ clock: at({ now: 0 }), maxChars: 4096 })
-  const recording = traces.start()
-  const lines: string[] = []
-  const run = traceRun(async ({ onStderrLine }) => {
-    onStderrLine?.('@nix {"action":"msg","level":0,"msg":"error: no such thing"}')
-    onStderrLine?.('ssh: refused')
-    return {
-      code: 1,
-      signal: null,
-      stdout: '',
-      stderr: '',
-      truncated: false,
-      spawnError: null,
-      aborted: false,
-    }
-  }, recording.trace)
-  await run({
-    file: 'nix-build',
-    args: ['-E', 'a b', '--builders', 'ssh-ng://u:planted-one@h x86_64-linux'],
-    env: { AWS_SECRET_ACCESS_KEY: 'planted-two', HOME: '/h', GONE: undefined },
-    signal: AbortSignal.timeout(1000),
-    onStderrLine: line => lines.push(line),
-  })
-  const text = recording.end()
-  t.match(text, "run: nix-build -E 'a b' --builders 'ssh-ng://u:***@h x86_64-linux'")
-  t.match(text, 'environment: AWS_SECRET_ACCESS_KEY HOME\n')
-  t.match(text, /stderr: error: no such thing\n.*stderr: ssh: refused\n.*exit: 1$/)
-  t.notMatch(text, 'planted')
-  t.equal(lines.length, 2, 'and whoever asked for the lines gets them')
-})
-
-t.test('where nobody looks nothing is kept', async t => {
+t.test('noTraces keeps nothing', async t => {
   const recording = noTraces.start()
   recording.trace('step')
   noTraces.save('b', [failed], recording)

@@ -29,7 +29,7 @@ const lives = (pid: number): boolean => {
   }
 }
 
-/** The pid that a script has written, once it is there. */
+/** Waits for the pid file of a script and returns the pid. */
 const pidIn = async (file: string): Promise<number> => {
   await until(() => existsSync(file) && readFileSync(file, 'utf8').endsWith('\n'))
   return Number(readFileSync(file, 'utf8'))
@@ -47,8 +47,12 @@ t.test('returns output, code and signal, and passes input', async t => {
   })
   t.match(await sh('kill -9 $$'), { code: null, signal: 'SIGKILL' })
   t.match(await sh('cat', { stdin: 'given' }), { stdout: 'given' })
-  t.match(await sh('cat; echo end'), { stdout: 'end\n' }, 'else nothing to read')
-  t.match(await sh('exit 0', { stdin: 'x'.repeat(1e6) }), { code: 0 }, 'input unread')
+  t.match(await sh('cat; echo end'), { stdout: 'end\n' }, 'stdin is empty by default')
+  t.match(
+    await sh('exit 0', { stdin: 'x'.repeat(1e6) }),
+    { code: 0 },
+    'unread input is no error',
+  )
   t.match(await sh('echo "$A-$B"', { env: { A: '1', B: undefined } }), { stdout: '1-\n' })
 })
 
@@ -148,7 +152,7 @@ t.test('the semaphore limits concurrency', async t => {
   a()
   a()
   await third
-  t.same(order, ['third'], 'a place is given back once')
+  t.same(order, ['third'], 'a slot is released only once')
   b()
   await fifth
   t.same(order, ['third', 'fifth'])
@@ -213,14 +217,14 @@ t.test('reports the error of a proxy and terminates it when the login fails', as
     params: { detail: /proxy: .*not found/ },
   })
   t.match(await through('echo hello'), { kind: 'not_ssh' })
-  // It is gone before we write, and what it said has not been read yet
+  // The proxy has exited before we write, and its output is still unread
   const gone = openProxy('echo hello', 'p', { PATH: process.env['PATH'] })
   await sleep(200)
   gone.stream.write('SSH-2.0-test\r\n')
   await sleep(50)
-  let heard = ''
-  for await (const chunk of gone.stream) heard += String(chunk)
-  t.equal(heard, 'hello\n')
+  let received = ''
+  for await (const chunk of gone.stream) received += String(chunk)
+  t.equal(received, 'hello\n')
   const file = join(directoryOf(t), 'pid')
   t.match(
     await through(
@@ -272,7 +276,7 @@ t.test('a process exits after all connections are closed', async t => {
   t.equal(code, 0)
 })
 
-/** Runs a module in a process of its own with this process's loader. */
+/** Runs a module in a child process with the loader of this process. */
 const spawnChild = (program: string) =>
   run({
     file: process.execPath,

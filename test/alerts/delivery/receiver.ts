@@ -1,4 +1,4 @@
-/** A real HTTP server on loopback that plays a receiver of alerts, well or badly. */
+/** An HTTP server on loopback: a receiver of alerts that can fail. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'

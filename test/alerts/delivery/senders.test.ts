@@ -168,7 +168,7 @@ void t.test(
     await until('a pause', () => s.sleeping() === 2)
     s.pass(60)
     await until('a pause', () => s.sleeping() === 2)
-    t.equal(b.got.length, 4, 'and no more')
+    t.equal(b.got.length, 4, 'resolved alerts are not resent any more')
     t.equal(s.count('notifications_total', 'other'), 4)
     t.equal(s.count('notifications_failed_total', a.label), 0)
     s.configure({ enable: false })
@@ -198,15 +198,15 @@ void t.test('Alertmanager: sends the newest state after an hour of failures', as
   await until('the state', () => s.count('notifications_total', a.label) === 3)
   const sent = alertsIn(a.got.at(-1)?.body ?? '')
   const ends = new Map(sent.map(x => [x.labels['builder'], secondsOf(x.endsAt)]))
-  t.equal(ends.get('b2'), now, 'over since then')
+  t.equal(ends.get('b2'), now, 'endsAt is the time of the end')
   t.ok((ends.get('b1') ?? 0) > now + 3600)
-  t.equal(secondsOf(sent[0]?.startsAt ?? ''), now - 60, 'with its old beginning')
+  t.equal(secondsOf(sent[0]?.startsAt ?? ''), now - 60, 'startsAt is unchanged')
   t.equal(a.most(), 1, 'never two at a time')
   t.match(
     s.lines.join('\n'),
     /alert delivery failed, retrying.*500: no[^]*alert delivery works again/,
   )
-  t.equal(s.lines.length, 2, 'said once')
+  t.equal(s.lines.length, 2, 'logs the failure and the recovery once')
 })
 
 void t.test(
@@ -249,82 +249,82 @@ void t.test('Alertmanager: isolates one invalid alert of 1,000', async t => {
   await until('a pause', () => s.sleeping() === 1)
   s.pass(300)
   await until('a pause', () => s.sleeping() === 1 && taken.size === 999)
-  t.equal(s.count('notifications_failed_total', a.label), 1, 'and is lost only once')
+  t.equal(
+    s.count('notifications_failed_total', a.label),
+    1,
+    'the invalid alert is counted once',
+  )
 })
 
-void t.test(
-  'Alertmanager: has the true state in the end, whatever fails when',
-  async t => {
-    const url = 'http://alerts'
-    const event = fc.record({
-      flip: fc.subarray(['b1', 'b2', 'b3']),
-      answer: fc.constantFrom(200, 200, 500, 400, null),
-      restart: fc.integer({ min: 0, max: 9 }).map(n => n === 0),
-      seconds: fc.integer({ min: 1, max: 200 }),
-    })
-    await fc.assert(
-      fc.asyncProperty(fc.array(event, { maxLength: 25 }), async events => {
-        let answer: number | null = 200
-        const ends = new Map<string, number>()
-        const everFired = new Set<string>()
-        const take: Post = ({ body }) => {
-          if (answer === null) return Promise.resolve({ status: null, reason: 'away' })
-          if (answer === 200)
-            for (const { labels, endsAt } of alertsIn(body)) {
-              const builder = labels['builder'] ?? ''
-              if (!everFired.has(builder))
-                throw new Error('received an alert that never fired')
-              ends.set(builder, secondsOf(endsAt))
-            }
-          return Promise.resolve({ status: answer, body: '' })
-        }
-        let time = now
-        let s = startSenders(t, { alertmanagers: [{ url }], post: take })
-        const firing = new Map<string, Alert>()
-        const over = new Map<string, Alert>()
-        const show = () => s.show([...firing.values(), ...over.values()])
-        for (const { flip, answer: next, restart, seconds } of events) {
-          answer = next
-          for (const builder of flip) {
-            const was = firing.get(builder)
-            firing.delete(builder)
-            over.delete(builder)
-            everFired.add(builder)
-            if (was) over.set(builder, resolvedOf(was, time))
-            else firing.set(builder, alertOf(builder, { startsAt: time }))
+void t.test('Alertmanager: gets the current state after any failures', async t => {
+  const url = 'http://alerts'
+  const event = fc.record({
+    flip: fc.subarray(['b1', 'b2', 'b3']),
+    answer: fc.constantFrom(200, 200, 500, 400, null),
+    restart: fc.integer({ min: 0, max: 9 }).map(n => n === 0),
+    seconds: fc.integer({ min: 1, max: 200 }),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(event, { maxLength: 25 }), async events => {
+      let answer: number | null = 200
+      const ends = new Map<string, number>()
+      const everFired = new Set<string>()
+      const take: Post = ({ body }) => {
+        if (answer === null) return Promise.resolve({ status: null, reason: 'away' })
+        if (answer === 200)
+          for (const { labels, endsAt } of alertsIn(body)) {
+            const builder = labels['builder'] ?? ''
+            if (!everFired.has(builder))
+              throw new Error('received an alert that never fired')
+            ends.set(builder, secondsOf(endsAt))
           }
+        return Promise.resolve({ status: answer, body: '' })
+      }
+      let time = now
+      let s = startSenders(t, { alertmanagers: [{ url }], post: take })
+      const firing = new Map<string, Alert>()
+      const over = new Map<string, Alert>()
+      const show = () => s.show([...firing.values(), ...over.values()])
+      for (const { flip, answer: next, restart, seconds } of events) {
+        answer = next
+        for (const builder of flip) {
+          const was = firing.get(builder)
+          firing.delete(builder)
+          over.delete(builder)
+          everFired.add(builder)
+          if (was) over.set(builder, resolvedOf(was, time))
+          else firing.set(builder, alertOf(builder, { startsAt: time }))
+        }
+        show()
+        if (restart) {
+          s.stop()
+          const persisted = s.written()
+          s = startSenders(t, { alertmanagers: [{ url }], post: take, persisted })
+          s.jump(time - now)
           show()
-          if (restart) {
-            s.stop()
-            const persisted = s.written()
-            s = startSenders(t, { alertmanagers: [{ url }], post: take, persisted })
-            s.jump(time - now)
-            show()
-          }
-          await until('a pause', () => s.sleeping() === 1)
-          time += seconds
-          s.pass(seconds)
-        }
-        answer = 200
-        // Rejected alerts are resent after ten minutes
-        for (let i = 0; i < 12; i++) {
-          await until('a pause', () => s.sleeping() === 1)
-          time += 61
-          s.pass(61)
         }
         await until('a pause', () => s.sleeping() === 1)
-        s.stop()
-        for (const builder of firing.keys())
-          if ((ends.get(builder) ?? 0) < time)
-            throw new Error(`${builder} is thought over`)
-        for (const builder of over.keys())
-          if ((ends.get(builder) ?? 0) > time)
-            throw new Error(`${builder} is thought firing`)
-      }),
-      { numRuns: 40 },
-    )
-  },
-)
+        time += seconds
+        s.pass(seconds)
+      }
+      answer = 200
+      // Rejected alerts are resent after ten minutes
+      for (let i = 0; i < 12; i++) {
+        await until('a pause', () => s.sleeping() === 1)
+        time += 61
+        s.pass(61)
+      }
+      await until('a pause', () => s.sleeping() === 1)
+      s.stop()
+      for (const builder of firing.keys())
+        if ((ends.get(builder) ?? 0) < time) throw new Error(`${builder} is thought over`)
+      for (const builder of over.keys())
+        if ((ends.get(builder) ?? 0) > time)
+          throw new Error(`${builder} is thought firing`)
+    }),
+    { numRuns: 40 },
+  )
+})
 
 void t.test(
   'never ends an alert before its start when the wall clock jumps back',
@@ -392,7 +392,7 @@ void t.test(
       s.pass(60)
       await until('a pause', () => s.sleeping() === 1)
     }
-    t.equal(hook.got.length, 1, 'no change, no word')
+    t.equal(hook.got.length, 1, 'sends nothing without a change')
     s.show([one, two])
     await until('second', () => hook.got.length === 2)
     t.notOk('builder' in payloadIn(hook.got[1]?.body ?? '').commonLabels)
@@ -400,7 +400,7 @@ void t.test(
     await until('third', () => hook.got.length === 3)
     const third = payloadIn(hook.got[2]?.body ?? '')
     t.equal(storyOf(third), 'b1 resolved, b2 firing')
-    t.equal(third.status, 'firing', 'the group still does')
+    t.equal(third.status, 'firing', 'the group is still firing')
     await until('a pause', () => s.sleeping() === 1)
     s.pass(3.9 * 3600)
     await until('a pause', () => s.sleeping() === 1)
@@ -562,7 +562,7 @@ void t.test(
     t.match(others[5], { status: 200 }, 'the status counts even without the body')
     t.ok(
       others.every(one => one.status === null || one.body.length <= 300),
-      'little is kept',
+      'the body is truncated',
     )
     const away = await startReceiver(t, (_, response) =>
       response.writeHead(302, { location: hangs.url }).end(),

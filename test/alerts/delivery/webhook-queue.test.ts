@@ -34,7 +34,7 @@ const event = fc.oneof(
 )
 
 void t.test(
-  'sends each firing alert once and before its end, whatever fails when',
+  'sends each firing alert once and before its end, for any failures',
   async () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 80 }), events => {
@@ -72,7 +72,7 @@ void t.test(
             queue.recordResult(batch, isRejected, time)
           }
         }
-        // From now on it accepts everything; after hours also what it rejected
+        // Now it accepts everything; after hours also the rejected alerts
         for (let i = 0; i < 200; i++) {
           time += 3600
           const batch = queue.next(time)

@@ -1,4 +1,4 @@
-/** The active builders: asked from a nix that we play, or read from files in memory. */
+/** The active builders, reported by a simulated nix or read from files in memory. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -32,14 +32,14 @@ const ended: RunResult = {
 }
 const noNix: Run = () => Promise.resolve({ ...ended, code: null, spawnError: 'ENOENT' })
 
-/** A nix of this version that answers the question for its settings. */
+/** A simulated nix of this version that prints these settings. */
 const nixOf = (
   version: string,
   answer: Partial<RunResult>,
-  seen: RunRequest[] = [],
+  requests: RunRequest[] = [],
 ): Run => {
   return request => {
-    seen.push(request)
+    requests.push(request)
     return Promise.resolve(
       request.args.includes('--version')
         ? { ...ended, stdout: `nix (Nix) ${version}\n` }
@@ -70,16 +70,20 @@ const read = (options: {
     signal: new AbortController().signal,
   })
 
-/** Processor time since then: other programs of this machine do not count. */
+/** Returns the processor time since then, ms: other programs do not count. */
 const cpuMs = (started: NodeJS.CpuUsage): number => process.cpuUsage(started).user / 1000
 
 const origins = (answer: Awaited<ReturnType<typeof read>>) =>
   answer.builders.map(b => `${b.name} ${b.origin.file}:${b.origin.line}`)
 
 t.test('expands the files of the settings that Nix reports', async t => {
-  const seen: RunRequest[] = []
+  const requests: RunRequest[] = []
   const answer = await read({
-    run: nixOf('2.26.3', settings({ builders: '@/m', system: 'aarch64-linux' }), seen),
+    run: nixOf(
+      '2.26.3',
+      settings({ builders: '@/m', system: 'aarch64-linux' }),
+      requests,
+    ),
     files: {
       '/m': '# fleet\nssh://a\n@/n\nssh://b x\n',
       '/n': '\nssh-ng://c\n',
@@ -103,16 +107,16 @@ t.test('expands the files of the settings that Nix reports', async t => {
     ['/etc/nix/nix.conf', '/etc/xdg/nix/nix.conf', '/h/.config/nix/nix.conf', '/m', '/n'],
     'lists all files, including missing ones',
   )
-  t.same(seen[1]?.args, [
+  t.same(requests[1]?.args, [
     '--extra-experimental-features',
     'nix-command',
     'config',
     'show',
     '--json',
   ])
-  t.equal(seen[1]?.env?.['PATH'], '/bin')
+  t.equal(requests[1]?.env?.['PATH'], '/bin')
   t.equal(
-    seen[0]?.env?.['NIX_CONF_DIR'],
+    requests[0]?.env?.['NIX_CONF_DIR'],
     '/nonexistent',
     'an invalid nix.conf does not hide the version',
   )
@@ -120,19 +124,19 @@ t.test('expands the files of the settings that Nix reports', async t => {
 
 t.test('uses the commands of each Nix version', async t => {
   const asked = async (version: string) => {
-    const seen: RunRequest[] = []
-    await read({ run: nixOf(version, settings({ builders: '' }), seen) })
-    return seen.slice(1).map(request => request.args.join(' '))
+    const requests: RunRequest[] = []
+    await read({ run: nixOf(version, settings({ builders: '' }), requests) })
+    return requests.slice(1).map(request => request.args.join(' '))
   }
   const feature = '--extra-experimental-features nix-command'
   t.same(await asked('2.3.16'), ['show-config --json'])
   t.same(await asked('2.8.0'), [`${feature} show-config --json`])
   t.same(await asked('2.20.0'), [`${feature} config show --json`])
   t.same(await asked('2.93.0'), [`${feature} show-config --json`])
-  const seen: RunRequest[] = []
+  const requests: RunRequest[] = []
   const unknown = { code: 1, stderr: "error: 'config' is not a recognised command" }
-  await read({ run: nixOf('2.20.0', unknown, seen) })
-  t.equal(seen.length, 3, 'and falls back to the other command')
+  await read({ run: nixOf('2.20.0', unknown, requests) })
+  t.equal(requests.length, 3, 'falls back to the other command')
 })
 
 t.test('uses the dialect of the version', async t => {
@@ -472,7 +476,7 @@ t.test('reads TOML lists of Lix', async t => {
     const answer = await lix(version, '@/m.toml', { '/m.toml': toml })
     t.same(origins(answer), ['a /m.toml:2', 'b /m.toml:5'], version)
     t.same(answer.problems, [])
-    t.ok(answer.files.includes('/m.toml'), 'and the file is watched')
+    t.ok(answer.files.includes('/m.toml'), 'the file is watched')
     t.same(origins(await lix(version, toml)), [
       'a builders setting:2',
       'b builders setting:5',
@@ -497,7 +501,7 @@ t.test('reads TOML lists of Lix', async t => {
   t.match(
     (await lix('2.96.0', '@/m', broken)).problems,
     [{ file: '/m', line: 3, isFatal: true, message: /this is not TOML/ }],
-    'missing quotes: still meant as TOML',
+    'a list without quotes is still TOML',
   )
   t.match((await lix('2.96.0', '@/none.toml')).problems, [
     { isFatal: true, message: /none\.toml' cannot be read \(ENOENT\)/ },
@@ -516,5 +520,5 @@ t.test('reads an endless TOML list up to the limits', async t => {
   })
   t.ok(large.builders.length > 10_000 && large.builders.length <= 20_000)
   t.match(large.problems.at(-1)?.message, /more than|larger than/)
-  t.ok(cpuMs(started) < 10_000, 'in a reasonable time')
+  t.ok(cpuMs(started) < 10_000, 'within ten seconds of processor time')
 })

@@ -1,4 +1,4 @@
-/** Copies of keys and of root's files of ssh, as systemd lends them. */
+/** Copies of keys and of root's ssh files, passed by systemd. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -9,7 +9,7 @@ import {
 import type { ActiveBuilders } from '../../../src/model/index.ts'
 import { aBuilder } from '../../support/builders.ts'
 
-const lent = (t: Test, files: Readonly<Record<string, string>>) => {
+const passCredentials = (t: Test, files: Readonly<Record<string, string>>) => {
   const directory = t.testdir({ credentials: files, runtime: {} })
   return {
     CREDENTIALS_DIRECTORY: join(directory, 'credentials'),
@@ -26,7 +26,7 @@ const active = (sshKey: string | null): ActiveBuilders => ({
 
 t.test('finds a key by the name of its path', async t => {
   t.equal(credentialName('/etc/nix/builder_ed25519'), 'etc-nix-builder_ed25519')
-  const env = lent(t, { 'etc-nix-key': 'SECRET', 'etc-nix-gone': '\n' })
+  const env = passCredentials(t, { 'etc-nix-key': 'SECRET', 'etc-nix-gone': '\n' })
   const { attachCredentials, env: same } = await loadCredentials(env)
   const [builder] = attachCredentials(active('/etc/nix/key')).builders
   t.match(builder, {
@@ -49,7 +49,7 @@ t.test('finds a key by the name of its path', async t => {
 
 t.test('writes an ssh_config from the ssh files of root', async t => {
   const env = {
-    ...lent(t, {
+    ...passCredentials(t, {
       'ssh-config': 'Host b\n',
       'ssh-known_hosts': 'b ssh-ed25519 AAAA\n',
       'root-.ssh-id_ed25519': 'SECRET',

@@ -115,9 +115,9 @@ t.test('uses a new TLS certificate for new connections only', async t => {
   const { port, change } = await start(t, { ...open, tls: tlsOf() })
   const first = await get(port)
   t.match(first, { status: 200, body: 'here' })
-  t.notOk('strict-transport-security' in first.headers, 'not unless it is asked for')
+  t.notOk('strict-transport-security' in first.headers, 'HSTS is off by default')
 
-  // A connection that is kept, and a request that is being answered
+  // A keep-alive connection and a running request
   const kept = connect({ host: '127.0.0.1', port, ca: certificate('ca.pem') })
   t.teardown(() => kept.destroy())
   let answered = ''
@@ -133,9 +133,9 @@ t.test('uses a new TLS certificate for new connections only', async t => {
   change({ ...open, tls: tlsOf({ context: pair('renewed') }) })
   const second = await get(port)
   t.equal(second.status, 200)
-  t.not(second.certificate, first.certificate, 'the new one')
+  t.not(second.certificate, first.certificate, 'new connections get the new certificate')
   await ask()
-  t.match(answered, /^HTTP\/1\.1 200 /, 'the old connection goes on')
+  t.match(answered, /^HTTP\/1\.1 200 /, 'the old connection still works')
   t.notMatch(answered, /connection: close/i)
   release()
   t.match(await slow, { status: 200, body: 'at last' })
@@ -152,7 +152,7 @@ t.test('switches TLS on and off without rebinding', async t => {
   release()
   const last = await slow
   t.match(last, { status: 200, body: 'at last' })
-  t.equal(last.headers.connection, 'close', 'and then no more over it')
+  t.equal(last.headers.connection, 'close', 'the plain connection closes')
   change(open)
   t.equal((await get(port, { isPlain: true })).status, 200)
   await t.rejects(get(port))
@@ -221,7 +221,7 @@ t.test('closes connections that the new policy does not allow', async t => {
   const from = Date.now()
   change(clients({ clientAuth, context: { ...pair('server'), ca } }))
   await ended
-  t.ok(Date.now() - from < 3000, 'at once, not when it is idle for long')
+  t.ok(Date.now() - from < 3000, 'closes at once, not after the idle timeout')
   await t.rejects(get(port, pair('client')))
   t.equal((await get(port, pair('untrusted'))).status, 200)
 })
@@ -362,11 +362,11 @@ t.test('configured headers override defaults', async t => {
     'strict-transport-security': 'max-age=60',
   }
   const { port, change } = await start(t, { ...open, headers })
-  const seen = (await get(port, { isPlain: true })).headers
-  t.equal(seen['x-frame-options'], 'sameorigin')
-  t.notOk('content-security-policy' in seen)
-  t.notOk('strict-transport-security' in seen, 'means nothing without TLS')
-  t.equal(seen['x-content-type-options'], 'nosniff')
+  const received = (await get(port, { isPlain: true })).headers
+  t.equal(received['x-frame-options'], 'sameorigin')
+  t.notOk('content-security-policy' in received)
+  t.notOk('strict-transport-security' in received, 'HSTS has no meaning without TLS')
+  t.equal(received['x-content-type-options'], 'nosniff')
   change({ ...open, headers, tls: tlsOf() })
   t.equal((await get(port)).headers['strict-transport-security'], 'max-age=60')
 })

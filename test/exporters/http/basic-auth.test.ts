@@ -1,4 +1,4 @@
-/** Passwords: how often they are compared, and how many at once. */
+/** Limits of password comparisons. */
 import { hashSync } from 'bcryptjs'
 import t from 'tap'
 import { createBasicAuth } from '../../../src/exporters/http/basic-auth.ts'
@@ -9,8 +9,8 @@ const header = (user: string, password: string) =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
 const hash = `$2y$12$${'a'.repeat(53)}`
 
-/** Knows one password, and notes what it is asked. */
-const createAsked = () => {
+/** A comparer that accepts one password and records the hashes. */
+const createRecorder = () => {
   const hashes: string[] = []
   let hold: Promise<void> | null = null
   return {
@@ -27,34 +27,34 @@ const createAsked = () => {
 }
 
 t.test('compares a valid login once and an invalid one each time', async t => {
-  const asked = createAsked()
-  const logIn = createBasicAuth(asked)
+  const recorder = createRecorder()
+  const logIn = createBasicAuth(recorder)
   const users = new Map([['alice', hash]])
   t.equal(await logIn(header('alice', 'right'), users), 'good')
   t.equal(await logIn(header('alice', 'right'), users), 'good')
-  t.equal(asked.hashes.length, 1)
+  t.equal(recorder.hashes.length, 1)
   t.equal(await logIn(header('alice', 'wrong'), users), 'bad')
   t.equal(await logIn(header('alice', 'wrong'), users), 'bad')
-  t.equal(asked.hashes.length, 3)
+  t.equal(recorder.hashes.length, 3)
   t.equal(await logIn(header('bob', 'right'), users), 'bad')
   t.equal(await logIn(undefined, users), 'bad')
-  t.equal(asked.hashes.length, 4, 'an unknown user takes a comparison, too')
-  t.match(asked.hashes[3], /^\$2b\$12\$[.\/A-Za-z0-9]{53}$/, 'of the same cost')
+  t.equal(recorder.hashes.length, 4, 'an unknown user also costs a comparison')
+  t.match(recorder.hashes[3], /^\$2b\$12\$[.\/A-Za-z0-9]{53}$/, 'of the same cost')
   t.equal(await logIn(header('alice', 'right'), new Map([['alice', `${hash}x`]])), 'bad')
 })
 
 t.test('compares equal logins once at a time and limits waiting ones', async t => {
-  const asked = createAsked()
+  const recorder = createRecorder()
   let release = () => undefined as void
-  asked.holdUntil(new Promise(resolve => (release = resolve)))
-  const logIn = createBasicAuth(asked)
+  recorder.holdUntil(new Promise(resolve => (release = resolve)))
+  const logIn = createBasicAuth(recorder)
   const users = new Map([['alice', hash]])
   const same = [1, 2, 3].map(() => logIn(header('alice', 'right'), users))
   const others = Array.from({ length: 40 }, (_, i) =>
     logIn(header('alice', `wrong${i}`), users),
   )
   await new Promise(resolve => setImmediate(resolve))
-  t.equal(asked.hashes.length, 32)
+  t.equal(recorder.hashes.length, 32)
   release()
   t.same(await Promise.all(same), ['good', 'good', 'good'])
   const counts = (await Promise.all(others)).reduce<Record<string, number>>(
@@ -65,15 +65,15 @@ t.test('compares equal logins once at a time and limits waiting ones', async t =
 })
 
 t.test('limits the number of cached logins', async t => {
-  const asked = createAsked()
-  const logIn = createBasicAuth(asked)
+  const recorder = createRecorder()
+  const logIn = createBasicAuth(recorder)
   const users = new Map(Array.from({ length: 101 }, (_, i) => [`user${i}`, hash]))
   for (const user of users.keys()) await logIn(header(user, 'right'), users)
-  t.equal(asked.hashes.length, 101)
+  t.equal(recorder.hashes.length, 101)
   await logIn(header('user100', 'right'), users)
-  t.equal(asked.hashes.length, 101)
+  t.equal(recorder.hashes.length, 101)
   await logIn(header('user0', 'right'), users)
-  t.equal(asked.hashes.length, 102, 'the oldest is forgotten')
+  t.equal(recorder.hashes.length, 102, 'the oldest is forgotten')
 })
 
 t.test('does not block the event loop while comparing', async t => {
@@ -100,7 +100,7 @@ t.test('does not block the event loop while comparing', async t => {
   t.ok(longest < took / 2, `${longest} ms of ${took} ms`)
   t.equal(await bcrypt.compare('x', 'no hash at all'), false)
   bcrypt.stop()
-  t.equal(await bcrypt.compare('password', slow), true, 'and comes back')
+  t.equal(await bcrypt.compare('password', slow), true, 'the worker starts again')
 })
 
 t.test('refills tokens over time up to the burst', async t => {

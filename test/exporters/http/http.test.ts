@@ -1,4 +1,4 @@
-/** The one HTTP server and the API over it: what it refuses, and what it never gives away. */
+/** The HTTP server and the API: rejected requests, limits, and error details. */
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { request } from 'node:http'
@@ -35,14 +35,14 @@ const sample: Exporter = {
     {
       method: 'GET',
       path: '/tree/',
-      handle: one => ({ status: 200, type: text, body: one.path }),
+      handle: ({ path }) => ({ status: 200, type: text, body: path }),
     },
     {
       method: 'POST',
       path: '/-/act',
-      handle: one => {
-        newest = one
-        return { status: one.isLocal ? 200 : 403, type: text, body: 'done' }
+      handle: incoming => {
+        newest = incoming
+        return { status: incoming.isLocal ? 200 : 403, type: text, body: 'done' }
       },
     },
     {
@@ -80,7 +80,7 @@ const start = async (t: Test) => {
   return server
 }
 
-/** What the server answers to these bytes. */
+/** Sends bytes and returns the response. */
 const send = (url: string, bytes: string): Promise<string> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
@@ -96,7 +96,7 @@ const send = (url: string, bytes: string): Promise<string> =>
 t.test('rejects unknown paths and methods', async t => {
   const { get, url } = await start(t)
   t.equal((await get('/nowhere')).status, 404)
-  t.equal((await get('/small/')).status, 404, 'an exact path is exact')
+  t.equal((await get('/small/')).status, 404, 'a trailing slash is another path')
   t.equal((await get('/-/act')).status, 405)
   for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS'])
     t.equal((await fetch(`${url}/small`, { method })).status, 405, method)
@@ -123,7 +123,7 @@ t.test('rejects invalid and too large requests', async t => {
     /^HTTP\/1\.1 400 /,
     'no proxy',
   )
-  t.equal((await get('/small')).status, 200, 'and goes on serving')
+  t.equal((await get('/small')).status, 200, 'continues to serve')
 })
 
 t.test('answers HEAD with the headers of GET and no body', async t => {
@@ -265,7 +265,7 @@ const startWith = async (t: Test, limits: Partial<Limits>) => {
 t.test('discards or rejects request bodies', async t => {
   const { url, get } = await start(t)
   const small = await fetch(`${url}/-/act`, { method: 'POST', body: 'a'.repeat(1000) })
-  t.equal(small.status, 200, 'a small one is dropped')
+  t.equal(small.status, 200, 'a small body is discarded')
   const head = 'POST /-/act HTTP/1.1\r\nHost: x\r\n'
   const declared = await send(url, `${head}Content-Length: 1000000\r\n\r\n`)
   t.match(declared, /^HTTP\/1\.1 413 /)
@@ -276,7 +276,7 @@ t.test('discards or rejects request bodies', async t => {
     url,
     `${head}Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(8)}`,
   ).catch(() => 'reset')
-  t.match(endless, /^(?:reset|HTTP\/1\.1 200 |$)/, 'the connection is ended')
+  t.match(endless, /^(?:reset|HTTP\/1\.1 200 |$)/, 'the connection closes')
   t.ok(Date.now() - from < 8000, 'at once')
   t.equal((await get('/small')).status, 200)
 })
@@ -306,7 +306,7 @@ t.test('closes connections above the limit', async t => {
     const answer = await fetch(`${url}/small`).catch(() => null)
     if (answer?.status === 200) break
   }
-  t.pass('and served when another one has gone')
+  t.pass('serves again after another connection has closed')
 })
 
 t.test('disconnects a client that does not read the response', async t => {

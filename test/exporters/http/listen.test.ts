@@ -1,4 +1,4 @@
-/** Addresses that come, stay and go under a site that is being asked, and unix sockets. */
+/** Changes of listen addresses during requests, and unix sockets. */
 import { Agent, request, type IncomingMessage } from 'node:http'
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo, type Server } from 'node:net'
@@ -15,16 +15,16 @@ import { silentLog } from '../../../src/log/log.ts'
 
 const type = 'text/plain; charset=utf-8'
 
-/** A site whose slow route answers when it is let. */
+/** A site whose slow route answers when the test calls a function of `waiting`. */
 const siteOf = (limits: Parameters<typeof createRequestHandler>[0]['limits'] = {}) => {
-  const asked: (() => void)[] = []
+  const waiting: (() => void)[] = []
   const routes: readonly Route[] = [
     { method: 'GET', path: '/', handle: () => ({ status: 200, type, body: 'here' }) },
     {
       method: 'GET',
       path: '/slow',
       handle: async () => {
-        await new Promise<void>(resolve => asked.push(resolve))
+        await new Promise<void>(resolve => waiting.push(resolve))
         return { status: 200, type, body: 'at last' }
       },
     },
@@ -34,7 +34,7 @@ const siteOf = (limits: Parameters<typeof createRequestHandler>[0]['limits'] = {
       handle: ({ isLocal }) => ({ status: isLocal ? 200 : 403, type, body: '' }),
     },
   ]
-  return { asked, site: createRequestHandler({ routes, log: silentLog, limits }) }
+  return { waiting, site: createRequestHandler({ routes, log: silentLog, limits }) }
 }
 
 interface Got {
@@ -89,10 +89,10 @@ const start = async (
   addresses: readonly Listen[],
   limits: Parameters<typeof siteOf>[0] = {},
 ) => {
-  const { site, asked } = siteOf(limits)
+  const { site, waiting } = siteOf(limits)
   const listeners = await listenAll(addresses, null, site)
   t.teardown(() => listeners.close())
-  return { listeners, asked }
+  return { listeners, waiting }
 }
 const at = (port: number, host = '127.0.0.1'): Listen => ({ host, port })
 
@@ -104,7 +104,7 @@ const scratch = async (t: Test): Promise<string> => {
 
 t.test('keeps connections of unchanged addresses and drains removed ones', async t => {
   const [stays, goes, comes] = [await freePort(), await freePort(), await freePort()]
-  const { listeners, asked } = await start(t, [at(stays), at(goes)])
+  const { listeners, waiting } = await start(t, [at(stays), at(goes)])
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   t.teardown(() => agent.destroy())
   const before = await get({ port: stays }, { agent })
@@ -113,25 +113,25 @@ t.test('keeps connections of unchanged addresses and drains removed ones', async
     get({ port: stays }, { path: '/slow' }),
     get({ port: goes }, { path: '/slow' }),
   ]
-  await until(() => asked.length === 2)
+  await until(() => waiting.length === 2)
 
   await listeners.rebind([at(stays), at(comes)])
   t.same(listeners.addresses(), [`127.0.0.1:${stays}`, `127.0.0.1:${comes}`])
   t.equal((await get({ port: comes })).status, 200)
   await t.rejects(get({ port: goes }), { code: 'ECONNREFUSED' })
-  for (const answer of asked) answer()
+  for (const answer of waiting) answer()
   const [first, second] = await Promise.all(slow)
   t.match(first, { status: 200, body: 'at last' })
   t.match(second, { status: 200, body: 'at last', headers: { connection: 'close' } })
   const after = await get({ port: stays }, { agent })
-  t.same([after.status, after.from], [200, before.from], 'over the same connection')
+  t.same([after.status, after.from], [200, before.from], 'the connection is the same')
 })
 
 t.test('closes connections that do not finish in time', async t => {
   const port = await freePort()
-  const { listeners, asked } = await start(t, [at(port)], { closeMs: 200 })
+  const { listeners, waiting } = await start(t, [at(port)], { closeMs: 200 })
   const slow = get({ port }, { path: '/slow' })
-  await until(() => asked.length === 1)
+  await until(() => waiting.length === 1)
   await listeners.rebind([at(await freePort())])
   await t.rejects(slow, { code: 'ECONNRESET' })
 })
@@ -141,9 +141,9 @@ t.test('keeps the previous addresses when a new one cannot be bound', async t =>
   const taken = await occupy(0)
   t.teardown(() => taken.close())
   const { port } = taken.address() as AddressInfo
-  const { listeners, asked } = await start(t, [at(old)])
+  const { listeners, waiting } = await start(t, [at(old)])
   const slow = get({ port: old }, { path: '/slow' })
-  await until(() => asked.length === 1)
+  await until(() => waiting.length === 1)
   const failed = await listeners
     .rebind([at(free), at(port)])
     .catch((error: unknown) => error)
@@ -153,28 +153,32 @@ t.test('keeps the previous addresses when a new one cannot be bound', async t =>
   )
   t.same(listeners.addresses(), [`127.0.0.1:${old}`])
   await t.rejects(get({ port: free }), { code: 'ECONNREFUSED' })
-  asked[0]!()
+  waiting[0]!()
   t.match(await slow, { status: 200, headers: { connection: 'keep-alive' } })
   await listeners.rebind([at(free)])
-  t.equal((await get({ port: free })).status, 200, 'the next one is taken')
+  t.equal((await get({ port: free })).status, 200, 'the next valid change applies')
 })
 
 t.test('moves a port from one address to all addresses and back', async t => {
   const port = await freePort()
-  const { listeners, asked } = await start(t, [at(port)])
+  const { listeners, waiting } = await start(t, [at(port)])
   const slow = get({ port }, { path: '/slow' })
-  await until(() => asked.length === 1)
+  await until(() => waiting.length === 1)
   await listeners.rebind([at(port, '0.0.0.0')])
   t.same(listeners.addresses(), [`0.0.0.0:${port}`])
   t.equal((await get({ port, host: '127.0.0.2' })).status, 200)
-  asked[0]!()
+  waiting[0]!()
   t.match(await slow, { status: 200 })
   const taken = await occupy(0)
   t.teardown(() => taken.close())
   const other = (taken.address() as AddressInfo).port
   await t.rejects(listeners.rebind([at(port), at(other)]), { code: 'EADDRINUSE' })
   t.same(listeners.addresses(), [`0.0.0.0:${port}`])
-  t.equal((await get({ port, host: '127.0.0.2' })).status, 200, 'the old one is back')
+  t.equal(
+    (await get({ port, host: '127.0.0.2' })).status,
+    200,
+    'the previous address listens again',
+  )
   await listeners.rebind([at(port)])
   t.equal((await get({ port })).status, 200)
   await t.rejects(get({ port, host: '127.0.0.2' }), { code: 'ECONNREFUSED' })
@@ -197,7 +201,7 @@ t.test('listens on a unix socket', async t => {
     describeListenError(again),
     `cannot listen on ${path}: the socket is in use (is builder-monitor already running?)`,
   )
-  t.equal((await get({ socketPath: path })).status, 200, 'which is left alone')
+  t.equal((await get({ socketPath: path })).status, 200, 'the used socket still works')
   const next = join(directory, 'next.sock')
   await listeners.rebind([{ path: next }])
   await t.rejects(stat(path), { code: 'ENOENT' })

@@ -1,4 +1,4 @@
-/** The page of one builder: its probes in order, what failed, and what is not known. */
+/** The page of one builder: probes in order, failures and unknown results. */
 import t from 'tap'
 import { createPageExporter } from '../../../src/exporters/page/index.ts'
 import type { Trends, Snapshot } from '../../../src/model/index.ts'

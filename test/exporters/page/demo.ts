@@ -1,4 +1,4 @@
-/** A fleet that shows what the page can show; run by itself it serves that, for screenshots. */
+/** A fleet with everything that the page can show. As a program it serves the page, for screenshots. */
 import { createPageExporter } from '../../../src/exporters/page/index.ts'
 import { builderParams } from '../../../src/diagnosis/params.ts'
 import type { Builder, Snapshot, Kind, Params } from '../../../src/model/index.ts'

@@ -35,7 +35,7 @@ t.test('serves a runbook for each kind and alert, without broken links', async t
   t.same(
     paths.filter(path => !linked.has(path)),
     [],
-    'and each is to be found',
+    'the index links every runbook',
   )
   t.equal((await server.get('/runbooks/nothing')).status, 404)
   t.equal((await server.get('/runbooks/../package.json')).status, 404)

@@ -1,4 +1,4 @@
-/** What /metrics prints: the contract of names, when a family has a value, and both text formats. */
+/** Output of /metrics: names, when a family has samples, and both text formats. */
 import { readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { families, reservedFamilies } from '../../../src/exporters/prometheus/families.ts'
@@ -116,7 +116,7 @@ interface Parsed {
   readonly family: string
 }
 
-/** A strict reader of the text format: throws on what no parser would take. */
+/** A strict parser of the text format. Throws on invalid text. */
 const parseText = (body: string) => {
   const lines: Parsed[] = []
   const types = new Map<string, string>()
@@ -154,7 +154,7 @@ const parseText = (body: string) => {
   return {
     lines,
     types,
-    /** `{a="b"}` less strictly: the values of a family by the labels that are asked for. */
+    /** Values of a family whose labels include the given ones. */
     values: (name: string, labels: Record<string, string> = {}) =>
       lines
         .filter(
@@ -230,7 +230,7 @@ t.test('names, types and labels match the contract', async t => {
   t.strictSame(
     families.map(({ name }) => name).filter(name => !printed.has(name)),
     [],
-    'a fleet that has everything shows every family',
+    'a complete fleet has samples of every family',
   )
   t.strictSame(
     families.filter(({ name, type }) => types.get(name) !== type),
@@ -239,7 +239,7 @@ t.test('names, types and labels match the contract', async t => {
   const perBuilder = lines.filter(({ labels }) => labels['builder'] === 'b1').length
   t.ok(perBuilder >= 60 && perBuilder <= 95, `${perBuilder} lines for a builder`)
   const keys = lines.map(({ name, labels }) => name + JSON.stringify(labels))
-  t.equal(new Set(keys).size, keys.length, 'no series twice')
+  t.equal(new Set(keys).size, keys.length, 'no duplicate series')
 })
 
 t.test('docs/metrics.md is up to date (else: npm run docs)', async t => {
@@ -260,7 +260,11 @@ t.test('exports no measurement before the first attempt', async t => {
     snapshotOf([stateOf(builder, {}, { state: 'unknown', changes: 0, verified: false })]),
   )
   const { values, lines } = await scrape()
-  t.strictSame(values('nix_builder_up'), [], 'up begins with the first attempt')
+  t.strictSame(
+    values('nix_builder_up'),
+    [],
+    'nix_builder_up appears with the first attempt',
+  )
   t.equal(values('nix_builder_state').length, 6, 'every state has a line')
   t.strictSame(values('nix_builder_state', { state: 'unknown' }), [1])
   t.strictSame(values('nix_builder_state', { state: 'healthy' }), [0])
@@ -295,7 +299,7 @@ t.test('up is 1 when the newest fresh login reached the Nix store', async t => {
   const cases = [
     ['both good', { login: ok('login'), trust: ok('trust') }, [1]],
     [
-      'not trusted, yet reached',
+      'reachable, but not trusted',
       {
         login: ok('login'),
         trust: recordOf('trust', {
@@ -315,7 +319,7 @@ t.test('up is 1 when the newest fresh login reached the Nix store', async t => {
     ],
     ['trust was not asked yet', { login: ok('login') }, [0]],
     [
-      'a busy sshd says nothing new',
+      'a busy sshd keeps the previous value',
       {
         login: recordOf('login', busy, now - 5, ok('login', now - 125)),
         trust: ok('trust'),
@@ -369,13 +373,17 @@ t.test(
     t.strictSame(first.values('nix_builder_ssh_phase_duration_seconds'), [0.5])
     t.strictSame(first.values('nix_builder_memory_size_bytes'), [memoryValue.sizeBytes])
 
-    // The very same state, only later: three intervals of 30 s after the measurement
+    // The same state, three intervals of 30 s after the measurement
     time.now = now + 10
     const edge = await scrape()
     t.strictSame(edge.values('nix_builder_memory_size_bytes'), [memoryValue.sizeBytes])
     time.now = now + 11
     const later = await scrape()
-    t.strictSame(later.values('nix_builder_memory_size_bytes'), [], 'memory grew old')
+    t.strictSame(
+      later.values('nix_builder_memory_size_bytes'),
+      [],
+      'the memory measurement expired',
+    )
     t.equal(later.values('nix_builder_filesystem_available_bytes').length, 3)
     time.now = now + 81
     const disk = await scrape()
@@ -397,7 +405,7 @@ t.test(
     t.strictSame(
       (await scrape()).values('nix_builder_memory_size_bytes'),
       [memoryValue.sizeBytes],
-      'a clock that was set back brings them back',
+      'measurements return after the clock was set back',
     )
   },
 )
@@ -413,7 +421,11 @@ t.test('shows new results and drops removed builders at the next scrape', async 
       filesystem: 'store',
     })
   t.strictSame(await bytes(), [diskValue.store.availableBytes])
-  t.strictSame(await bytes(), [diskValue.store.availableBytes], 'the same from the cache')
+  t.strictSame(
+    await bytes(),
+    [diskValue.store.availableBytes],
+    'the cached response is the same',
+  )
   const store = { ...diskValue.store, availableBytes: 12_345 }
   const disk = recordOf('disk', { status: 'ok', value: { ...diskValue, store } })
   view.set(snapshotOf([stateOf(builderOf('b1'), { ...allOk(), disk })]))
@@ -458,24 +470,24 @@ t.test('prerenders new results while there are scrapes', async t => {
   const first = asked
   t.ok(first > 0)
   await change()
-  t.equal(asked, 2 * first, 'written without a scrape')
+  t.equal(asked, 2 * first, 'the response is rendered before the scrape')
   await server.get('/metrics')
-  t.equal(asked, 2 * first, 'and the scrape finds it done')
+  t.equal(asked, 2 * first, 'the scrape uses the rendered response')
   stop?.()
   await change()
-  t.equal(asked, 2 * first, 'nothing after the end')
+  t.equal(asked, 2 * first, 'nothing is rendered after stop')
 })
 
 t.test('exports whether the host key is verified', async t => {
-  const seen = (verifiedBy: 'pinned' | 'known_hosts' | 'ca' | 'none') => ({
+  const loginBy = (verifiedBy: 'pinned' | 'known_hosts' | 'ca' | 'none') => ({
     ...loginValue,
     hostKey: { ...loginValue.hostKey!, verifiedBy },
   })
   const cases = [
-    [seen('pinned'), [1]],
-    [seen('known_hosts'), [1]],
-    [seen('ca'), [1]],
-    [seen('none'), [0]],
+    [loginBy('pinned'), [1]],
+    [loginBy('known_hosts'), [1]],
+    [loginBy('ca'), [1]],
+    [loginBy('none'), [0]],
     [{ ...loginValue, hostKey: null }, []],
     [{ ...loginValue, hostKey: null, transport: 'openssh' as const }, [1]],
   ] as const
@@ -502,7 +514,11 @@ t.test('exports the earliest certificate expiry, also of a failed login', async 
     return (await scrape()).values('nix_builder_credential_expiry_timestamp_seconds')
   }
   t.strictSame(await exported([]), [])
-  t.strictSame(await exported([ends(null)]), [], 'one that never ends')
+  t.strictSame(
+    await exported([ends(null)]),
+    [],
+    'no sample for a certificate without an end',
+  )
   t.strictSame(await exported([ends(null), ends(now + 90), ends(now + 80)]), [now + 80])
   t.strictSame(await exported([ends(now - 5)], false), [now - 5])
 })
@@ -522,7 +538,7 @@ t.test('exports 0 for a failed canary, also without a build', async t => {
   t.strictSame(
     await available({ status: 'busy', kind: 'slots_full', params: {} }),
     [1],
-    'busy leaves the older answer',
+    'a busy result keeps the previous value',
   )
 })
 
@@ -558,13 +574,17 @@ t.test('counts verified builders by system and feature', async t => {
   const count = (system: string, feature: string) =>
     values('nix_builders_available', { system, feature })
   t.strictSame(count('x86_64-linux', ''), [2])
-  t.strictSame(count('x86_64-linux', 'kvm'), [1], 'one of them has no kvm in truth')
+  t.strictSame(count('x86_64-linux', 'kvm'), [1], 'only one of them really has kvm')
   t.strictSame(count('x86_64-linux', 'big-parallel'), [2])
-  t.strictSame(count('x86_64-linux', 'gpu'), [1], 'mandatory: only for those that ask')
+  t.strictSame(
+    count('x86_64-linux', 'gpu'),
+    [1],
+    'a mandatory feature counts only for its own label',
+  )
   t.strictSame(
     count('aarch64-linux', ''),
     [0],
-    'advertised and not verified counts as zero',
+    'advertised but not verified counts as zero',
   )
   t.strictSame(count('aarch64-linux', 'gpu'), [], 'not advertised')
   t.equal(lines.filter(l => l.name === 'nix_builders_available').length, 7)
@@ -597,7 +617,7 @@ t.test('observes each canary once in the histogram', async t => {
   t.strictSame(await count(), [1])
   const disk = ok('disk')
   view.set(snapshotOf([{ ...first, probes: { ...first.probes, disk } }]))
-  t.strictSame(await count(), [1], 'another probe is no new canary')
+  t.strictSame(await count(), [1], 'another probe does not count as a canary')
   view.set(snapshotOf([{ ...first, probes: { ...first.probes, canary: ok('canary') } }]))
   t.strictSame(await count(), [2])
   t.strictSame(
@@ -637,7 +657,11 @@ t.test('escapes and truncates remote text in labels', async t => {
     snapshotOf([stateOf(builder, { ...allOk(), system })]),
   )
   const { lines, values } = await scrape()
-  t.strictSame(values('nix_builder_up', { builder: nasty }), [1], 'comes back as it was')
+  t.strictSame(
+    values('nix_builder_up', { builder: nasty }),
+    [1],
+    'the name is unescaped correctly',
+  )
   t.strictSame(values('nix_builder_up', { builder: 'evil' }), [])
   const info = lines.find(({ name }) => name === 'nix_builder_info')?.labels
   t.equal(info?.['host']?.length, 253)
@@ -701,7 +725,10 @@ t.test('serves OpenMetrics on request', async t => {
   t.match(plain.body, 'builder_monitor_schedule_delay_seconds_bucket{le="1"} 1\n')
 
   t.notOk((await ask('*/*')).isOpen)
-  t.notOk((await ask('application/openmetrics-text;q=0')).isOpen, 'asked not to')
+  t.notOk(
+    (await ask('application/openmetrics-text;q=0')).isOpen,
+    'q=0 disables OpenMetrics',
+  )
   t.notOk((await ask('application/openmetrics-text;q=0.1,text/plain')).isOpen)
   t.ok((await ask('Application/OpenMetrics-Text')).isOpen, 'case does not matter')
 })
@@ -711,7 +738,7 @@ t.test('exports process metrics', async t => {
   await scrape()
   const { values } = await scrape()
   for (const { name, group } of families)
-    // how late the loop was, or the kernel's share, may well be nothing
+    // The loop delay and the system time can be 0
     if (group === 'process' && !/lag|system/.test(name))
       t.ok(values(name)[0]! > 0, `${name} is ${values(name)[0]}`)
 })

@@ -111,9 +111,9 @@ t.test('reports each error with its consequence in Lix', async t => {
 })
 
 t.test('follows the differences of Lix 2.95 and 2.96', async t => {
-  const strange = 'note = "x"\n[machines.a]\nuri = "ssh://a"'
-  t.match(faultsOf(strange), [/'note' is neither `version` nor `machines`/])
-  t.same(faultsOf(strange, lenient), [])
+  const unknownField = 'note = "x"\n[machines.a]\nuri = "ssh://a"'
+  t.match(faultsOf(unknownField), [/'note' is neither `version` nor `machines`/])
+  t.same(faultsOf(unknownField, lenient), [])
   t.match(faultsOf('[machines.a]\nuri = "ssh://a"\nenabled = true'), [
     /`enabled` .* is an unknown key/,
   ])

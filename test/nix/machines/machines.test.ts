@@ -213,7 +213,7 @@ t.test('parses store URIs by version', async t => {
   t.equal(
     uri('ssh://::1', '2.31.1').error?.isFatal,
     true,
-    '2.31.0 and 2.31.1 want brackets',
+    '2.31.0 and 2.31.1 require brackets',
   )
   t.equal(uri('ssh://::1', '2.31.2').error, null)
   t.equal(uri('ssh://fe80::1%eth0', '2.31.4').error?.isFatal, true)
@@ -334,7 +334,7 @@ t.test('parses formatted lines in every dialect', async () => {
         const read =
           machine &&
           Object.fromEntries(Object.keys(m).map(k => [k, machine[k as keyof typeof m]]))
-        // a line that is handed on is read the same again
+        // A generated line is parsed to the same machine
         const again = machineOf(machine?.line ?? '', version).machine
         return (
           more.length === 0 &&

@@ -4,7 +4,7 @@ import { concat, text, word } from '../../../src/nix/protocol/wire-writer.ts'
 
 export interface FakeRemote extends Pipe {
   readonly stdout: PassThrough
-  /** Everything that our side wrote. */
+  /** Returns everything that our side wrote. */
   written(): Buffer
   /** True once our side closed its direction. */
   left(): boolean

@@ -9,7 +9,7 @@ import {
   storePath,
 } from '../../../src/nix/protocol/store-path.ts'
 
-/** What nix-instantiate of 2.8.0, 2.26.3 and 2.34.8 says. */
+/** Output of nix-instantiate of 2.8.0, 2.26.3 and 2.34.8. */
 const canary = {
   name: 'canary-0001',
   system: 'x86_64-linux',

@@ -34,7 +34,7 @@ t.test('reports what each version sends', async t => {
   const magic = word(0x6478696f)
   const cases = [
     [0x126, [text('2.34.8'), word(2)], '1.35', '2.34.8', false],
-    // Lix 2.94 and later take no less than 1.35, and Determinate sends the version that it is based on
+    // Lix 2.94 and later require 1.35; Determinate sends the version of Nix that it is based on
     [0x123, [text('2.95.3'), word(1)], '1.35', '2.95.3', true],
     [0x126, [text('2.35.2'), word(1)], '1.35', '2.35.2', true],
     [0x123, [text('2.93.3'), word(0)], '1.35', '2.93.3', null],

@@ -192,7 +192,7 @@ const settings: SshSettings = {
 const noKey = activeOf({ builders: [aBuilder({ sshKey: null })] })
 
 t.test('reports different ssh settings of root', async t => {
-  // Ours is asked without any change of the environment, and without a home
+  // Our own settings are resolved with the unchanged environment and without a home
   const parity = (
     theirs: Partial<ResolvedSshConfig['target']>,
     hostKeyRejection: ResolvedSshConfig['hostKeyRejection'] = null,
@@ -241,8 +241,16 @@ t.test('reports different ssh settings of root', async t => {
     { identityFiles: ['/h/id', '/h/no'] },
     /is \/h\/id for root/,
   )
-  t.match(await parity({ identityFiles: ['/h/no'] }), { status: 'ok' }, 'not there')
-  t.match(await parity({ userKnownHosts: ['/root/k'] }), { status: 'ok' }, 'only a path')
+  t.match(
+    await parity({ identityFiles: ['/h/no'] }),
+    { status: 'ok' },
+    'a missing identity file',
+  )
+  t.match(
+    await parity({ userKnownHosts: ['/root/k'] }),
+    { status: 'ok' },
+    'only the path differs',
+  )
   const lacks = await parity({ userKnownHosts: ['/root/k'] }, 'host_key_unknown')
   t.match(lacks, {
     kind: 'client_mismatch',
@@ -284,7 +292,7 @@ t.test('compares the environment of nix-daemon when running as root', async t =>
     { status: 'ok' },
     'an equivalent configuration',
   )
-  t.match(await parity(null), { status: 'ok' }, 'root may read it, or there is no /proc')
+  t.match(await parity(null), { status: 'ok' }, 'root can read it, or there is no /proc')
   t.match(await parity(null, 1000), {
     status: 'skipped',
     kind: 'root_ssh_config_unreadable',

@@ -53,7 +53,7 @@ const valueOf = (outcome: Outcome<SlotsValue>): SlotsValue => {
 }
 
 t.test('returns the lock names of every Nix version', async t => {
-  // Seen in /nix/var/nix/current-load of 2.8, 2.26 and 2.34
+  // File names in /nix/var/nix/current-load of 2.8, 2.26 and 2.34
   t.match(lockNames('ssh-ng://root@one').slots, ['ssh-ng:__root@one'])
   t.match(lockNames('ssh-ng://root@one').upload, ['ssh-ng:__root@one.upload-lock'])
   t.ok(
@@ -71,7 +71,7 @@ t.test('returns the lock names of every Nix version', async t => {
   // Lix: 48 characters of the escaped URI, 16 of the base32 of its hash
   const lix = lockNames(`ssh-ng://builder@${'a'.repeat(60)}.example.org`).slots.at(-1)
   t.match(lix, /^ssh-ng:__builder@a{31}-[0-9a-df-np-sv-z]{16}$/)
-  // 2.24: md5 in base64, where the name is too long for a file
+  // 2.24: md5 in base64 if the name is too long for a file
   t.ok(
     lockNames('ssh://one').upload.some(name => /^[\w+]{22}==\.upload-lock$/.test(name)),
   )
@@ -344,9 +344,9 @@ t.test(
     const holder = await hold(slot, ['sh', '-c', 'echo held; read -r line'])
     await once(holder.stdout, 'data')
     const options = { env: { NIX_STATE_DIR: root }, monotonic: () => 0 }
-    const seen = valueOf(await runProbe(options, uri))
-    t.match(seen.inUse, [{ slot: 0, pid: holder.pid }])
-    const age = Date.now() / 1000 - (seen.oldestAcquiredAt ?? 0)
+    const value = valueOf(await runProbe(options, uri))
+    t.match(value.inUse, [{ slot: 0, pid: holder.pid }])
+    const age = Date.now() / 1000 - (value.oldestAcquiredAt ?? 0)
     t.ok(age > -2 && age < 30, `${age} s old`)
     t.equal(
       spawnSync('flock', ['--nonblock', join(load, 'ssh-ng:__nix@b1-1'), 'true']).status,

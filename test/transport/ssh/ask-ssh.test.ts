@@ -57,12 +57,16 @@ testWith(has('ssh'), 'looks up the host key in known_hosts of another home', asy
   t.equal(await refuses(`b1 ${hostKey.public}\n`), null)
   t.equal(await refuses(`b2 ${hostKey.public}\n`), 'host_key_unknown')
   t.equal(await refuses(`b2 ${hostKey.public}\n`, 'Host b1\n  HostKeyAlias b2\n'), null)
-  t.equal(await refuses('', 'Host *\n  StrictHostKeyChecking no\n'), null, 'as it likes')
+  t.equal(
+    await refuses('', 'Host *\n  StrictHostKeyChecking no\n'),
+    null,
+    'StrictHostKeyChecking no accepts any key',
+  )
   t.equal(await refuses(`b1 ${clientKey.public}\n`), 'host_key_changed')
 })
 
 testWith(has('ssh'), 'resolves in another environment', async t => {
   t.equal((await ask(null, { NIX_SSHOPTS: '-p 2200' }))?.target.port, 2200)
-  t.equal(await ask(null, { NIX_SSHOPTS: '-o NoSuch=1' }), null, 'ssh says nothing')
-  t.equal(await ask(null, { PATH: '/nowhere' }), null, 'no ssh there')
+  t.equal(await ask(null, { NIX_SSHOPTS: '-o NoSuch=1' }), null, 'null if ssh fails')
+  t.equal(await ask(null, { PATH: '/nowhere' }), null, 'null without an ssh program')
 })

@@ -85,7 +85,7 @@ testWith(keygen, 'rejects truncated certificates', t => {
   const line = sign(key('id', 'ed25519'), '-n', 'x')
   const blob = Buffer.from(line.split(' ')[1] ?? '', 'base64')
   t.ok(parseCertificate(blob))
-  // What is needed ends with the validity; options, keys and the signature stand behind it
+  // The needed fields end with the validity; options, keys and the signature follow
   const needed = blob.indexOf('\xff'.repeat(8), 0, 'latin1') + 8
   for (let length = 0; length < needed; length++)
     if (parseCertificate(blob.subarray(0, length))) t.fail(`${length} bytes are enough`)
@@ -116,7 +116,7 @@ t.test('rejects malformed bytes', async t => {
 })
 
 t.test('parses host certificates from ssh -v', async t => {
-  const said = (validity: string) =>
+  const parsed = (validity: string) =>
     parsePresentedCertificates(
       [
         'debug1: Server host key: ssh-ed25519-cert-v01@openssh.com SHA256:abc',
@@ -124,17 +124,17 @@ t.test('parses host certificates from ssh -v', async t => {
         'debug1: Host is known',
       ].join('\r\n'),
     )
-  t.match(said('forever'), [{ role: 'host', keyId: 'b1', validUntil: null }])
-  t.match(said('from 2020-01-01T00:00:00 to 2020-01-02T00:00:00'), [
+  t.match(parsed('forever'), [{ role: 'host', keyId: 'b1', validUntil: null }])
+  t.match(parsed('from 2020-01-01T00:00:00 to 2020-01-02T00:00:00'), [
     { validFrom: 1_577_836_800, validUntil: 1_577_923_200 },
   ])
-  t.match(said('before 2020-01-02T00:00:00'), [
+  t.match(parsed('before 2020-01-02T00:00:00'), [
     { validFrom: null, validUntil: 1_577_923_200 },
   ])
-  t.match(said('after 2020-01-02T00:00:00'), [
+  t.match(parsed('after 2020-01-02T00:00:00'), [
     { validFrom: 1_577_923_200, validUntil: null },
   ])
-  t.same(said('for a while'), [])
+  t.same(parsed('for a while'), [])
   t.same(parsePresentedCertificates(''), [])
 })
 
@@ -166,7 +166,7 @@ testWith(keygen, 'reads the certificates that ssh would offer', async t => {
   t.match(
     await read({ certificateFiles: [elsewhere], identityFiles: [other] }),
     [{ source: elsewhere }],
-    'CertificateFile turns the others off',
+    'CertificateFile replaces the defaults',
   )
 })
 

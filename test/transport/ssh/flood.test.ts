@@ -5,7 +5,7 @@ import { trustProbe } from '../../../src/probes/trust.ts'
 import { contextOf } from '../../probes/support.ts'
 import { dialTo, sshServer, until } from './support.ts'
 
-/** The most that the process held while `work` ran, above what it held before, MiB. */
+/** Returns the peak growth of the process memory during `work`, MiB. */
 const grownBy = async (work: () => Promise<unknown>): Promise<number> => {
   globalThis.gc?.()
   const held = () => {

@@ -19,11 +19,11 @@ t.test('the failure of the first login is that of all waiting logins', async t =
   const first = await go()
   const others = [go(), go()]
   if (typeof first === 'string') return t.fail('the first caller must connect')
-  t.ok(isFree(await jumps.acquire('another gate')), 'another jump host is another way')
+  t.ok(isFree(await jumps.acquire('another gate')), 'another jump host has its own lock')
   first('closed')
   t.same(await Promise.all(others), ['closed', 'closed'])
   after(3999)
-  t.equal(await go(), 'closed', 'for a moment')
+  t.equal(await go(), 'closed', 'the failure stays for a short time')
   after(2)
   t.ok(isFree(await go()), '5 s later the failure is not reused')
 })
@@ -44,7 +44,7 @@ t.test('attributes a failure to the jump host only if it was not reached', async
   const refused = 'ssh: connect to host gate port 22: Connection refused\n'
   t.ok(isJumpHostFailure(jump, refused))
   t.ok(isJumpHostFailure(jump, 'me@gate: Permission denied (publickey).\n'))
-  t.notOk(isJumpHostFailure({ proxyJump: null }, refused), 'there is none')
+  t.notOk(isJumpHostFailure({ proxyJump: null }, refused), 'no jump host configured')
   t.notOk(isJumpHostFailure(jump, ''))
   t.notOk(isJumpHostFailure(jump, 'Welcome to gate\n'), 'a banner is not an error')
   t.notOk(
@@ -52,6 +52,6 @@ t.test('attributes a failure to the jump host only if it was not reached', async
       jump,
       'channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\n',
     ),
-    'it reached the jump host, which does not reach the builder',
+    'the jump host was reached, but not the builder',
   )
 })

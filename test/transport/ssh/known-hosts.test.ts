@@ -22,7 +22,7 @@ import { aTarget } from './target.ts'
 const keyOf = () => generateKey('k').public.split(' ').slice(0, 2).join(' ')
 const [a, b, c] = [keyOf(), keyOf(), keyOf()] as [string, string, string]
 const blob = (key: string) => key.split(' ')[1] ?? ''
-// A public RSA key of the right form; not in use
+// A valid public RSA key that is used nowhere
 const rsaBlob = Buffer.concat([
   Buffer.from([0, 0, 0, 7]),
   Buffer.from('ssh-rsa'),
@@ -231,14 +231,14 @@ t.test('verifies the host key', async t => {
     ['no strictness', { target: { strict: 'no' } }, a, 'none'],
     ['new ones welcome', { target: { strict: 'accept-new' } }, a, 'none'],
     [
-      'new ones welcome, changed',
+      'accept-new, changed key',
       { user: [`one ${b}`], target: { strict: 'accept-new' } },
       a,
       'host_key_changed',
     ],
     ['strict', { target: { strict: 'yes' } }, a, 'host_key_unknown'],
     [
-      'an authority is no key',
+      'an authority without a certificate',
       { user: [`@cert-authority one ${a}`] },
       a,
       'host_key_unknown',

@@ -56,7 +56,7 @@ t.test('logs in, measures each phase and passes on the first channel', async t =
   })
   t.same(commands, ['nix-daemon --stdio'])
   const first = await connection.open('nix-daemon --stdio', new AbortController().signal)
-  t.same(commands, ['nix-daemon --stdio'], 'no second one')
+  t.same(commands, ['nix-daemon --stdio'], 'opens no second channel')
   first.stdout.resume()
   t.same(await first.exit, { code: 7, signal: null })
   const second = await connection.open('nix-daemon --stdio', new AbortController().signal)
@@ -102,7 +102,7 @@ t.test('opens two channels at a time; a third waits or is aborted', async t => {
   t.equal(sessions.most, 2)
   a.stdout.on('data', () => undefined)
   a.close()
-  t.ok(a.stdout.isPaused(), 'a remote that goes on sending is not read')
+  t.ok(a.stdout.isPaused(), 'output after the close is not read')
   await d
   t.equal(sessions.most, 2)
   b.close()
@@ -216,7 +216,7 @@ t.test('accepts text before the identification', async t => {
 })
 
 t.test('reports the lack of a common key exchange', async t => {
-  // ssh2 has no other to offer, so the server's words are ours
+  // ssh2 has no other algorithms, so the expected text is that of the server
   const port = await rawServer(t, socket => {
     const name = (text: string) => {
       const length = Buffer.alloc(4)
@@ -363,11 +363,11 @@ t.test('classifies a handshake cut at any byte', async t => {
   const cut = await rawServerCutting(t, port, () => stop)
   const dial = dialTo(t, cut)
   const kinds = new Set<string>()
-  // Every byte of the words in clear, then every third
+  // Every byte of the unencrypted text, then every third
   for (stop = 0; stop < total; stop += stop < 60 ? 1 : 3) {
     const started = performance.now()
     const { outcome, connection } = await dial()
-    // Once the channel is open the login is done
+    // The login is complete after the channel is open
     if (outcome.status === 'ok' && stop > total - 150) break
     if (outcome.status !== 'failed' || connection)
       return t.fail(`${stop} bytes of ${total}: ${JSON.stringify(outcome)}`)

@@ -391,7 +391,7 @@ testWith(openssh, 'confirms a failure with OpenSSH', async t => {
 
 testWith(
   openssh && has('sshd') && process.getuid?.() === 0,
-  'logs in with OpenSSH where ssh2 cannot',
+  'logs in with OpenSSH if ssh2 does not support the server',
   async t => {
     // sshd offers a key exchange that ssh2 does not have
     const { directory, file, generate } = keys(t)
@@ -427,12 +427,12 @@ testWith(
     t.match(outcome, { status: 'ok', value: { transport: 'openssh' } })
     if (!connection) return
     const channel = await connection.open('cat; echo more >&2; exit 5', never)
-    let said = ''
-    channel.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
+    let output = ''
+    channel.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
     channel.stderr.resume()
     channel.stdin.end('given')
     t.same(await channel.exit, { code: 5, signal: null })
-    t.equal(said, 'given')
+    t.equal(output, 'given')
     const unread = await connection.open('yes', never)
     unread.close()
     await unread.exit
@@ -459,8 +459,8 @@ testWith(openssh, 'leaves security keys to OpenSSH', async t => {
   const { file } = keys(t)
   const handle = file('id_sk', securityKeyHandle)
   const shown = execFileSync('ssh-keygen', ['-l', '-f', handle], { encoding: 'utf8' })
-  t.match(shown, /\(ED25519-SK\)/, 'the recorded file is one')
-  // The public half may be read by all: its handle is with an agent
+  t.match(shown, /\(ED25519-SK\)/, 'the recorded file is a security key')
+  // The public key can be readable by all, because the agent has the handle
   const half = file('id_sk.pub', securityKey, 0o644)
   for (const path of [handle, half]) {
     const found = await readIdentities([path], path, checkKey)
@@ -497,7 +497,7 @@ testWith(
       },
     })
     const { outcome } = await dial(aBuilder({ host: '127.0.0.1', sshKey: half }), never)
-    t.equal(asked, 1, 'and ssh2 does not try')
+    t.equal(asked, 1, 'ssh2 makes no attempt')
     t.match(outcome, {
       status: 'failed',
       kind: 'auth_denied',
