@@ -10,26 +10,26 @@
 #   lab.sh roots                only build the cached roots
 #   lab.sh exec NODE CMD...     run CMD as root inside NODE
 #   lab.sh net NODE CMD...      run this machine's CMD in the network of NODE
-#   lab.sh client WHERE CMD...  run CMD where builds are sent from: WHERE is a client node, or `host`: this machine's
-#                               own programs and network with a private /nix, /etc, /root, /run, /tmp. There, too, are
-#                               /lab/keys, /lab/share (writable, the same everywhere), /lab/project (this checkout,
-#                               read-only) and this machine's node in PATH. NIX_* variables are passed on.
+#   lab.sh client WHERE CMD...  run CMD on a client: WHERE is a client node, or `host`: this machine's programs and
+#                               network with a private /nix, /etc, /root, /run, /tmp. Every client has /lab/keys,
+#                               /lab/share (writable, shared by all), /lab/project (this checkout, read-only) and this
+#                               machine's node in PATH. NIX_* variables are passed on.
 #   lab.sh fault NODE FAULT     break a node (see `lab.sh faults`)
 #   lab.sh heal NODE            undo every fault of a node
 #   lab.sh faults               list of faults
-#   lab.sh tools                put what only needs unpacking (mmdebstrap, prometheus) into $LAB_DIR/tools
-#   lab.sh purge                down, and delete cached roots, keys and tools
+#   lab.sh tools                unpack tools (mmdebstrap, prometheus) into $LAB_DIR/tools
+#   lab.sh purge                stop nodes, delete cached roots, keys and tools
 #
-# Users of a node: root and remotebuild (trusted), plain (not trusted), outsider (not in the group that may use the
+# Users of a node: root and remotebuild (trusted), plain (not trusted), outsider (not in the group that can use the
 # daemon), forced (only `nix-daemon --stdio`), forcedserve (only `nix-store --serve --write`), noshell (nologin).
 #
 # Needs: root, Debian, util-linux, iproute2, openssh-client, nix-bin (for `client host`); test/lab/run.sh installs them.
-# Starts no service and writes nothing outside $LAB_DIR; besides, a bridge, veths and cgroups exist while it is up.
+# Starts no service and writes only to $LAB_DIR. While it is up there are a bridge, veths and cgroups.
 set -euo pipefail
 
 LAB_DIR=${LAB_DIR:-${TMPDIR:-/tmp}/builder-lab}
 LAB_NET=${LAB_NET:-10.88.0}         # /24, local to this machine
-LAB_BRIDGE=${LAB_BRIDGE:-labbr0}    # two labs side by side need two of LAB_DIR, LAB_NET and LAB_BRIDGE
+LAB_BRIDGE=${LAB_BRIDGE:-labbr0}    # a second lab needs its own LAB_DIR, LAB_NET and LAB_BRIDGE
 LAB_ROOTS=${LAB_ROOTS:-$LAB_DIR/roots}
 LAB_STORE_MB=${LAB_STORE_MB:-256}   # size of each node's /nix
 LAB_SANDBOX=${LAB_SANDBOX:-false}   # false | true | relaxed
@@ -45,14 +45,14 @@ SELF=$(readlink -f "${BASH_SOURCE[0]}")
 LIB=${SELF%/*}/lib
 PROJECT=${SELF%/test/lab/lab.sh}
 USERS="remotebuild plain outsider forced forcedserve noshell"
-ROOT_VERSION=2                       # raise when prepare_root changes: cached roots are then built anew
+ROOT_VERSION=2                       # increase when prepare_root changes, to rebuild cached roots
 # packages of a root; nix-setup-systemd brings nixbld users, units, systemd
 PACKAGES=nix-bin,nix-setup-systemd,openssh-server,openssh-client,procps,iproute2,nftables,mount,login
-# a node that was started by other code than this, or from another checkout, is started anew
+# nodes started by other code or from another checkout are restarted
 STAMP="$PROJECT $(cat "$SELF" "$LIB"/*.sh | cksum)"
 CLEAN_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 OUTER_PATH=$PATH
-unset NODE_OPTIONS                   # a test runner's; it names files that a node of the lab does not see
+unset NODE_OPTIONS                   # set by test runners; it names files that the nodes do not have
 export PATH=$TOOLS/usr/bin:$CLEAN_PATH
 
 say() { printf '%s\n' "$*" >&2; }

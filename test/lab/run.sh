@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # `npm run test:lab`: starts the real fleet and runs the tests that need it (or only the test files that are named).
-# Debian, as root. Installs by apt what is missing, none of which is a service; what is one (prometheus, alertmanager) is unpacked
-# into $LAB_DIR, not installed. LAB_KEEP=1 leaves the fleet up; a fleet that was up before stays up.
+# Needs Debian and root. Installs missing packages with apt, none of them a service; services (prometheus, alertmanager) are
+# only unpacked into $LAB_DIR. LAB_KEEP=1 leaves the fleet up; a fleet that was up before stays up.
 #
-#   --score      only the table of faults: what was injected against what was answered (every run prints it)
-#   --all        each fault on all versions of Nix and from all clients; without it one of each, another pair each day (LAB_TURN=0 ... 5)
+#   --score      only the table of injected faults and reported causes (every run prints it)
+#   --all        each fault with all versions of Nix and all clients; by default one pair, another each day (LAB_TURN=0 ... 5)
 #   --rows WORDS only the rows whose name matches
-#   --calm 10m   besides, watch the healthy fleet under load for so long: no verdict may change
+#   --calm 10m   also watch the healthy fleet under load for this time: no builder may change its state
 set -euo pipefail
 files=()
 while (($#)); do
@@ -51,7 +51,7 @@ echo "the fleet is up after $((SECONDS - start)) s"
 [[ ${LAB_CALM:-} ]] && files+=(test/lab/calm.ts)
 rm -f "$LAB_DIR"/{score,calm}.txt
 rc=0
-# one file after the other: they break the same builders
+# one file after the other, because they use the same builders
 PATH=$PATH:$LAB_DIR/tools/usr/bin node scripts/test.mjs --jobs 1 --limit 1500 "${files[@]}" </dev/null || rc=$?
 for report in score calm; do
   [[ ! -e $LAB_DIR/$report.txt ]] || { echo; cat "$LAB_DIR/$report.txt"; }

@@ -1,4 +1,4 @@
-# Evaluates nix/*.nix for test/lab/nixos.test.ts. `lib` may be the one of nixpkgs.
+# Evaluates nix/*.nix for test/lab/nixos.test.ts. `lib` can be that of nixpkgs.
 {
   lib ? import ./lib.nix,
   tools ? [ ],
@@ -48,7 +48,7 @@ let
     else
       evaluate ../../nix/module.nix case.nixos;
 
-  # "[Section]" and lines, as NixOS writes a unit of its attributes.
+  # A unit file of its attributes, as NixOS writes it.
   unitText =
     service:
     let
@@ -86,7 +86,7 @@ let
       ++ [ "" ]
     );
 
-  # Options for people, flat: { name, type, default, example, description, readOnly }.
+  # Options for documentation, flat: { name, type, default, example, description, readOnly }.
   optionsOf =
     loc: options:
     lib.concatMap (
@@ -120,7 +120,7 @@ let
         ++ optionsOf here (option.type.sub here)
     ) (lib.attrNames options);
 
-  # A value in Nix's own words, on one line.
+  # A value as a Nix expression, on one line.
   asNix =
     value:
     if builtins.isAttrs value then
@@ -149,7 +149,7 @@ let
 in
 rec {
   evaluated = lib.mapAttrs (_: case: shown (caseOf case)) (builtins.fromJSON cases);
-  # everything of them, so that no mistake in an option goes unseen
+  # Evaluates everything, so that every error in an option is found
   all = lib.mapAttrs (_: case: [
     (shown (caseOf case))
     (builtins.toJSON (caseOf case).config.services.builderMonitor)
@@ -157,7 +157,7 @@ rec {
   units = lib.mapAttrs (_: case: unitText case.service) evaluated;
 
   package = pkgs.callPackage ../../nix/package.nix { };
-  # the configuration files of the cases, which are checked while they are built
+  # The configuration files of the cases; the build checks them
   configFiles = lib.mapAttrs (
     _: case: (caseOf case).config.services.builderMonitor.configFile
   ) (builtins.fromJSON cases);
@@ -171,9 +171,9 @@ rec {
       darwin = of ../../nix/darwin.nix;
     };
 
-  # as lines, to be compared with the unit for other systems
+  # As lines, for a comparison with the unit for other systems
   service = import ../../nix/service.nix;
-  # What the flake gives, each thing forced as far as it can be without nixpkgs
+  # The outputs of the flake, evaluated as far as possible without nixpkgs
   flake = {
     packages = lib.mapAttrs (_: set: lib.mapAttrs (_: one: one.drvPath) set) outputs.packages;
     overlay = (outputs.overlays.default pkgs { }).builder-monitor.drvPath;

@@ -1,6 +1,6 @@
-# A stand-in for the part of nixpkgs' documented `lib` that nix/*.nix use, since nixpkgs itself is not at hand where these
-# tests run. Small, and stricter where it is simpler: what it does not know is an error, not a guess. Everything here
-# means what the nixpkgs and NixOS manuals say; nix/module.nix is evaluated with the real `lib` by the flake's checks.
+# A replacement for the part of nixpkgs' documented `lib` that nix/*.nix use, because these tests run without nixpkgs. It is
+# small and strict: anything unknown is an error. The functions behave as in the nixpkgs and NixOS manuals; the checks of the
+# flake evaluate nix/module.nix with the real `lib`.
 let
   inherit (builtins)
     all
@@ -87,7 +87,7 @@ let
   literalExpression = text: { _type = "literalExpression"; inherit text; };
   isOption = value: value._type or null == "option";
 
-  # Properties of a set become properties of its attributes, so that its names are known before conditions are.
+  # Moves properties of a set to its attributes, so that names are known before conditions are evaluated.
   pushDown =
     value:
     let
@@ -102,7 +102,7 @@ let
     else
       [ value ];
 
-  # Definitions as values with a priority, what conditions rule out left out.
+  # Definitions as values with a priority, without those whose condition is false.
   discharge =
     priority: value:
     let
@@ -229,7 +229,7 @@ let
       };
   };
 
-  # { NAME = merged; } of all names that these sets define; a name whose definitions are all ruled out is left out.
+  # { NAME = merged; } of all names that these sets define, without names whose conditions are all false.
   mergeNamed =
     loc: typeOf: sets:
     let
@@ -314,7 +314,7 @@ let
     if freeform != null then
       (if unknown == [ ] then { } else freeform.merge loc others) // declared
     else
-      # complains when it is looked at, for whether a definition counts may depend on the options beside it
+      # throws only when evaluated, because the conditions of a definition can depend on other options
       declared
       // listToAttrs (
         map (name: {

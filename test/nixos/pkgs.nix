@@ -1,5 +1,5 @@
-# A stand-in for the part of nixpkgs that nix/*.nix use: derivations that really build where a machine has bash, coreutils,
-# node and npm. `tools` are the directories where these are; only what is built looks at them.
+# A replacement for the part of nixpkgs that nix/*.nix use: derivations that build on a machine with bash, coreutils, node and
+# npm. `tools` are the directories of these programs; only builds use them.
 {
   lib,
   tools ? [ ],
@@ -8,7 +8,7 @@ let
   path = lib.concatStringsSep ":" (tools ++ [ "/usr/local/bin" "/usr/bin" "/bin" ]);
   system = builtins.currentSystem;
 
-  # A program of this machine, as if it were a package.
+  # A package with a program of this machine.
   fromMachine =
     name: attrs:
     pkgs.runCommand name { } ''
@@ -93,7 +93,7 @@ let
           builder = "/bin/bash";
           args = [
             "-c"
-            # bash shall outlive the last command: Nix kills what has closed its output
+            # Keeps bash running until the last command ends: Nix kills a builder that closes its output
             "set -eu; export PATH=${path}\n${script}\nexit 0"
           ];
         }

@@ -1,4 +1,4 @@
-# The options of NixOS and nix-darwin that the modules read and set, without what these systems do with them.
+# The options of NixOS and nix-darwin that the modules read and set, without their implementation.
 { lib, pkgs, ... }:
 let
   inherit (lib) mkOption types;

@@ -1,11 +1,11 @@
-# Where builds are sent from: client nodes, and this machine itself in a private view.
+# Clients: client nodes, and this machine with private mounts.
 
-node_bin() { # the real file behind this machine's `node`
+node_bin() { # the executable of this machine's `node`
   [[ ${LAB_NODE_BIN:-} ]] || LAB_NODE_BIN=$(PATH=$OUTER_PATH node -p process.execPath 2>/dev/null || true)
   printf '%s' "${LAB_NODE_BIN:-}"
 }
 
-show_lab() { # ROOT : /lab/{keys,share,project,bin/node}, called in the mount namespace of the client
+show_lab() { # ROOT : mounts /lab/{keys,share,project,bin/node}; runs in the mount namespace of the client
   local m=$1 node
   mkdir -p "$m"/lab/{keys,share,project,bin}
   mount --bind "$KEYS" "$m/lab/keys"
@@ -14,7 +14,7 @@ show_lab() { # ROOT : /lab/{keys,share,project,bin/node}, called in the mount na
   node=$(node_bin)
   [[ -x $node ]] || return 0
   : >"$m/lab/bin/node"; mount --bind "$node" "$m/lab/bin/node"; mount -o remount,ro,bind "$m/lab/bin/node"
-  # a node that was linked against libraries that this root has not brings them along
+  # copies the shared libraries of node that the root does not have
   [[ ! ${LAB_NODE_BUNDLE:-} ]] && chroot "$m" /lab/bin/node -e 0 >/dev/null 2>&1 && return 0
   umount "$m/lab/bin/node"; mkdir -p "$m/lab/bin/lib"
   cp "$node" "$m/lab/bin/lib/node"
@@ -35,7 +35,7 @@ client() { # host|NODE CMD...
     PATH=/lab/bin:$CLEAN_PATH "${nix[@]}" "$@"
 }
 
-# `host` is one process that keeps a mount namespace; everything it writes is in memory or in $LAB_DIR/nodes/host
+# `host` is a process with its own mount namespace; it writes only to memory and $LAB_DIR/nodes/host
 host_up() {
   local d=$NODES/host
   mkdir -p "$d" "$SHARE"

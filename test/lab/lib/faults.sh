@@ -1,53 +1,53 @@
-# Faults. Each can be set twice, and `heal` undoes all of them.
+# Faults. Each can be set repeatedly; `heal` undoes all of them.
 
 fault_list() { cat <<'EOT'
 sshd-stop       nothing listens on port 22: connection refused
-sshd-listener   sshd's listener is killed, sessions go on (start one with the fault: `session`)
+sshd-listener   sshd's listener is killed, sessions continue (start one with the fault `session`)
 sshd-freeze     SIGSTOP sshd's listener: the kernel accepts, no banner comes
-sshd-throttle   MaxStartups 1 and one login that never ends: sshd turns others away
-sshd-crowd      many come and go, and sshd drops some logins at random
-session         somebody logs in and stays, as remotebuild
+sshd-throttle   MaxStartups 1 and one login that never ends: sshd rejects other logins
+sshd-crowd      many short connections, sshd drops some logins at random
+session         an open session of remotebuild
 link-down       eth0 of the node is down: "No route to host" after ARP fails
 blackhole       node answers no packet at all: connect times out, sessions stall
 reject          node's firewall rejects port 22 (ICMP admin-prohibited)
-tarpit          something accepts on port 22 and never sends a byte
-garbage         something on port 22 sends HTTP and keeps the connection
-garbage-close   the same, but it closes the connection then
-binary          something on port 22 sends random bytes without end
+tarpit          a server on port 22 accepts and never sends a byte
+garbage         a server on port 22 sends HTTP and keeps the connection
+garbage-close   a server on port 22 sends HTTP and closes the connection
+binary          a server on port 22 sends endless random bytes
 hostkey         sshd restarts with another host key
-kex             sshd offers only a key exchange that nobody speaks any more
+kex             sshd offers only an obsolete key exchange
 kex-pq          sshd offers only the post-quantum key exchange sntrup761x25519
-hostcert        sshd shows a host certificate too
-hostcert-late   the same, and it has expired
-hostcert-soon   the same, and it ends tomorrow
-user-ca         sshd lets in whom the authority has signed
-rsa-host        sshd has an RSA host key and no other
-penalties       OpenSSH >= 9.8: PerSourcePenalties on (as by default there)
+hostcert        sshd has a host certificate
+hostcert-late   sshd has an expired host certificate
+hostcert-soon   sshd has a host certificate that ends tomorrow
+user-ca         sshd accepts user certificates of the authority
+rsa-host        sshd has only an RSA host key
+penalties       OpenSSH >= 9.8: PerSourcePenalties on (the default there)
 no-auth         remotebuild's authorized keys are empty
 nologin         remotebuild's shell is nologin
-strict-modes    everybody may write remotebuild's authorized keys, so sshd does not read them
+strict-modes    remotebuild's authorized keys are writable by others, so sshd ignores them
 expired         remotebuild's account has expired
 locked          remotebuild's account is locked
 no-home         remotebuild's home directory is gone
-force-command   sshd runs a program of its own for every login
-mtu             packets of more than 600 bytes from the node are lost without a word
-nix-conf        nix.conf has a line that is none
+force-command   sshd has a ForceCommand for every login
+mtu             packets of more than 600 bytes from the node are dropped silently
+nix-conf        nix.conf has an invalid line
 tmp-full        /tmp has no free block
 noisy-shell     remotebuild's .bashrc prints to stdout (breaks the protocol)
 no-nix          no nix in the remote user's PATH (command not found)
-nix-noexec      nix is there but may not be executed
-daemon-stop     nix-daemon ends, its socket stays (ECONNREFUSED)
-daemon-nosocket nix-daemon ends, its socket is removed
+nix-noexec      nix is not executable
+daemon-stop     nix-daemon is stopped, its socket stays (ECONNREFUSED)
+daemon-nosocket nix-daemon is stopped, its socket is removed
 daemon-freeze   SIGSTOP nix-daemon (accepts by backlog, never answers)
-daemon-crash    nix-daemon and nix-store end in the middle of the handshake
+daemon-crash    nix-daemon and nix-store exit during the handshake
 not-allowed     allowed-users and trusted-users of nix.conf do not name remotebuild
 no-sh           sandbox = true without a /bin/sh in it
-users-busy      every build user is taken
+users-busy      every build user is in use
 no-jobs         max-jobs = 0 in nix.conf
-build-timeout   builds are slow, and nix.conf has a time-out of 3 s
-build-oom       a build eats memory under a memory limit, and the kernel kills it
+build-timeout   builds are slow, and nix.conf has a timeout of 3 s
+build-oom       a build exceeds a memory limit, and the kernel kills it
 build-fills     a build fills the disk while it runs
-gc-run          nix-collect-garbage runs over and over
+gc-run          nix-collect-garbage runs continuously
 gc-lock         the garbage collector's lock is held
 disk-full       /nix has no free block
 inodes-full     /nix has no free inode
@@ -56,11 +56,11 @@ store-ro        /nix is mounted read-only
 slow[:RATE]     eth0 limited to RATE (default 64kbit) by tc tbf
 mem-max[:SIZE]  systemd node: MemoryMax= of nix-daemon.service (default 64M);
                 needs the memory controller in cgroup v2 (not on a hybrid host)
-power-off       the whole node is gone (heal or up brings it back)
+power-off       the node is stopped (heal or up starts it again)
 EOT
 }
 
-# a node's services: plain nodes keep pid files, systemd nodes have units
+# services of a node: plain nodes have pid files, systemd nodes have units
 is_sd() { [[ $(tr '\0' '\n' <"/proc/$(pid_of "$1")/environ" | sed -n 's/^LAB_INIT=//p') == systemd ]]; }
 svc_pid() { # NODE ssh|nix-daemon
   if is_sd "$1"; then in_node "$1" systemctl show -p MainPID --value "$2"
@@ -72,7 +72,7 @@ svc_kill() { local p; p=$(svc_pid "$1" "$2") && [[ $p && $p != 0 ]] && in_node "
 svc_dead() { ! svc_alive "$@"; }
 listens() { in_net "$1" ss -Hltn 'sport = :22' | grep -q .; }
 listens_not() { ! listens "$1"; }
-sshd_stop() { # the listener only: sessions go on
+sshd_stop() { # the listener only: sessions continue
   if is_sd "$1"; then in_node "$1" systemctl stop ssh; else
     svc_kill "$1" ssh CONT || true; svc_kill "$1" ssh TERM || true
     wait_for 5 svc_dead "$1" ssh || die "$1: sshd does not end"
@@ -86,7 +86,7 @@ sshd_start() {
   else in_node "$1" /usr/sbin/sshd -E /var/log/lab/sshd.log -o PidFile=/run/lab/sshd.pid; fi
   spec "$1"; wait_for 5 answers_ssh "$ip" || die "$1: sshd does not answer"
 }
-sshd_with() { # NODE CONFIG, which holds a MaxStartups
+sshd_with() { # NODE CONFIG, which contains MaxStartups
   sshd_stop "$1"; in_node "$1" sh -c 'printf "%s\n" "$1" >/etc/ssh/lab.conf' - "$2"; sshd_start "$1"
 }
 daemon_stop() {
@@ -94,7 +94,7 @@ daemon_stop() {
   else
     svc_kill "$1" nix-daemon CONT || true; svc_kill "$1" nix-daemon TERM || true
     wait_for 5 svc_dead "$1" nix-daemon || die "$1: nix-daemon does not end"
-    in_node "$1" pkill -KILL -x nix-daemon || true         # the children that serve somebody
+    in_node "$1" pkill -KILL -x nix-daemon || true         # children that serve clients
   fi
 }
 daemon_start() {
@@ -110,7 +110,7 @@ daemon_start() {
 daemon_with() { # NODE CONFIG
   daemon_stop "$1"; in_node "$1" sh -c 'printf "%s\n" "$1" >/etc/nix/lab.conf' - "$2"; daemon_start "$1"
 }
-aux() { # NODE CMD... : a helper outside of the node's PID namespace that `heal` ends
+aux() { # NODE CMD... : starts a helper outside the node's PID namespace; `heal` ends it
   local n=$1; shift
   LAB_AUX=$n setsid "$@" >>"$NODES/$n/log/aux.log" 2>&1 </dev/null 3<&- 9<&- &
   echo $! >>"$NODES/$n/aux.pid"
@@ -118,7 +118,7 @@ aux() { # NODE CMD... : a helper outside of the node's PID namespace that `heal`
 fake_listener() { # NODE MODE
   sshd_stop "$1"
   aux "$1" nsenter -t "$(pid_of "$1")" -n -- "$(node_bin)" "$LIB/listener.mjs" "$2"
-  wait_for 5 listens "$1" || { cat "$NODES/$1/log/aux.log" >&2; die "$1: the false server does not listen"; }
+  wait_for 5 listens "$1" || { cat "$NODES/$1/log/aux.log" >&2; die "$1: the fake server does not listen"; }
 }
 logged_in() { in_node "$1" pgrep -u remotebuild -f lab-session >/dev/null; }
 sessions() { in_net "$1" ss -Htn state established 'sport = :22' | wc -l; }
@@ -131,15 +131,15 @@ fault() { # NODE FAULT
     sshd-freeze) svc_alive "$n" ssh || sshd_start "$n"; svc_kill "$n" ssh STOP ;;
     sshd-throttle)
       sshd_with "$n" $'MaxStartups 1:100:1\nLoginGraceTime 0'
-      # the one place: until the login that asked whether sshd is up has ended, we are turned away ourselves
+      # retries until the login of `answers_ssh` has ended, because only one is allowed
       aux "$n" bash -c "while exec 3<>/dev/tcp/$ip/22; do read -r -u 3 line; [[ \$line == SSH-* ]] && exec sleep infinity; sleep 0.1; done"
-      wait_for 5 turned_away "$ip" || die "$n: sshd turns nobody away" ;;
+      wait_for 5 rejects_logins "$ip" || die "$n: sshd rejects no login" ;;
     sshd-crowd)
       sshd_with "$n" $'MaxStartups 2:30:8'
       aux "$n" bash -c "one() { exec 3<>/dev/tcp/$ip/22; sleep 1.\$((RANDOM % 10)); }; while :; do (one) 2>/dev/null & (one) 2>/dev/null & wait; sleep 0.\$((RANDOM % 10)); done" ;;
     session)
       aux "$n" ssh -o BatchMode=yes -o "UserKnownHostsFile=$KEYS/known_hosts" -i "$KEYS/id" "remotebuild@$ip" 'sleep infinity; : lab-session'
-      wait_for 5 logged_in "$n" || { cat "$NODES/$n/log/aux.log" >&2; die "$n: nobody could log in"; } ;;
+      wait_for 5 logged_in "$n" || { cat "$NODES/$n/log/aux.log" >&2; die "$n: the login of the session failed"; } ;;
     link-down) in_net "$n" ip link set eth0 down; forget_neighbour "$ip" ;;
     blackhole) in_net "$n" sh -c "ip route replace blackhole $LAB_NET.0/25; ip route replace blackhole $LAB_NET.128/25" ;;
     reject) in_node "$n" nft -f - <<'NFT' ;;
@@ -200,10 +200,10 @@ NFT
     build-fills) in_node "$n" sh -c ': >>/nix/.fill; chmod 666 /nix/.fill'; builds_do "$n" '/bin/cat /dev/zero >>/nix/.fill 2>/dev/null' ;;
     users-busy) holds "$n" 'cd /nix/var/nix; mkdir -p userpool; cd userpool
         for u in $(getent group nixbld | cut -d: -f4 | tr , " "); do flock -x "$(id -u "$u")" sleep infinity & done; wait'
-      wait_for 5 users_taken "$n" || die "$n: the build users were not taken" ;;
+      wait_for 5 users_taken "$n" || die "$n: the build users are still free" ;;
     gc-run) aux "$n" nsenter -t "$(pid_of "$n")" -m -- env -i "LAB_AUX=$n" "PATH=$CLEAN_PATH" HOME=/root bash -c 'while :; do nix-collect-garbage; done' ;;
     gc-lock) holds "$n" 'exec flock -x /nix/var/nix/gc.lock sleep infinity'
-      wait_for 5 gc_locked "$n" || die "$n: the lock was not taken" ;;
+      wait_for 5 gc_locked "$n" || die "$n: the lock is still free" ;;
     disk-full) in_node "$n" sh -c 'dd if=/dev/zero of=/nix/.fill bs=64k conv=notrunc oflag=append 2>/dev/null; dd if=/dev/zero of=/nix/.fill2 bs=4k conv=notrunc oflag=append 2>/dev/null; test "$(df --output=avail /nix | tail -1)" -eq 0' ;;
     inodes-full) wait_for 5 no_inodes "$n" || die "$n still has inodes" ;;
     low-space) in_node "$n" sh -c 'rm -f /nix/.fill; fallocate -l $(($(df --output=avail -B1 /nix | tail -1) - '$((LAB_STORE_MB * 1048576 / 16))')) /nix/.fill' ;;
@@ -220,27 +220,27 @@ NFT
     *) die "no such fault: $f" ;;
   esac
 }
-holds() { # NODE COMMANDS : inside of the node's PID namespace, where /proc/locks shows who holds a lock
+holds() { # NODE COMMANDS : runs in the node's PID namespace, so that /proc/locks shows the holder
   in_node "$1" sh -c 'mkdir -p /run/lab; setsid sh -c "$1" >/dev/null 2>&1 </dev/null & echo $! >>/run/lab/holders' - "$2"
 }
 users_taken() { in_node "$1" sh -c 'cd /nix/var/nix/userpool && for u in [0-9]*; do ! flock -n "$u" true || exit 1; done' 2>/dev/null; }
-builds_do() { # NODE COMMANDS : what every build does before its own script
+builds_do() { # NODE COMMANDS : every build runs them before its own script
   in_node "$1" bash -c 'cd /usr/bin; [ -e sh.lab-off ] || cp -P sh sh.lab-off
     printf "#!/bin/dash\ncase \$(/usr/bin/id -un) in nixbld*) %s ;; esac\nexec /bin/dash \"\$@\"\n" "$1" >sh.lab-new
     chmod 755 sh.lab-new; mv -f sh.lab-new sh' - "$2"
 }
 CGM=$(findmnt -rn -t cgroup -O memory -o TARGET 2>/dev/null | head -n 1) || true
 memory_of() { printf '%s/lab-%s-%s' "$CGM" "$LAB_BRIDGE" "$1"; }
-memory_limit() { # NODE MEGABYTES : nix-daemon and all that it starts, by cgroup v1 or v2
+memory_limit() { # NODE MEGABYTES : limits nix-daemon and its children, with cgroup v1 or v2
   local n=$1 c p
   if [[ $CGM ]]; then
     c=$(memory_of "$n"); mkdir -p "$c"
     echo $(($2 * 1048576)) >"$c/memory.limit_in_bytes"
-    p=$(outer_pid "$n" nix-daemon) || die "$n: where is its nix-daemon?"
+    p=$(outer_pid "$n" nix-daemon) || die "$n: nix-daemon is not running"
     echo "$p" >"$c/cgroup.procs"
   else
     in_node "$n" sh -c "echo $(($2 * 1048576)) >/sys/fs/cgroup/system.slice/nix-daemon.service/memory.max" ||
-      die "this machine has no memory controller that the lab may use"
+      die "this machine has no memory controller for the lab"
   fi
 }
 memory_free() { # NODE
@@ -249,22 +249,22 @@ memory_free() { # NODE
   for p in $(cat "$c/cgroup.procs"); do echo "$p" >"$CGM/cgroup.procs" 2>/dev/null || true; done
   rmdir "$c" 2>/dev/null || true
 }
-outer_pid() { # NODE NAME : the pid, out here, of the node's service (the child of PID 1 of that name)
+outer_pid() { # NODE NAME : the pid on the host of the node's service (the child of PID 1 with that name)
   local p; p=$(pid_of "$1")
   pgrep -x -P "$p" "$2" | head -n 1 | grep .
 }
-forget_neighbour() { # IP : else packets go to its old hardware address for some seconds more
+forget_neighbour() { # IP : or packets go to its old hardware address for some seconds
   local n
   ip neigh flush to "$1" dev "$LAB_BRIDGE" 2>/dev/null || true
   for n in $(all_nodes); do
     pid_of "$n" >/dev/null && in_net "$n" ip neigh flush to "$1" dev eth0 2>/dev/null || true
   done
 }
-no_inodes() { # files come and go: what is counted may be wrong a moment later
+no_inodes() { # retried, because the number of files changes
   in_node "$1" sh -c 'mount -o "remount,nr_inodes=$(($(df --output=iused /nix | tail -1)))" /nix && test "$(df --output=iavail /nix | tail -1)" -eq 0' 2>/dev/null
 }
 read_only() { in_node "$1" sh -c 'pkill -KILL -x nix-store; mount -o remount,ro /nix' 2>/dev/null; }
-turned_away() { [[ $(timeout 1 bash -c "exec 3<>/dev/tcp/$1/22 && head -c 4 <&3" 2>/dev/null) != "SSH-" ]]; }
+rejects_logins() { [[ $(timeout 1 bash -c "exec 3<>/dev/tcp/$1/22 && head -c 4 <&3" 2>/dev/null) != "SSH-" ]]; }
 gc_locked() { ! in_node "$1" flock -n /nix/var/nix/gc.lock true; }
 
 heal() { # NODE
@@ -275,7 +275,7 @@ heal() { # NODE
   in_net "$n" sh -c "ip link set eth0 up; ip route del blackhole $LAB_NET.0/25; ip route del blackhole $LAB_NET.128/25; tc qdisc del dev eth0 root" 2>/dev/null || true
   tc qdisc del dev "$(veth "$n")" root 2>/dev/null || true
   svc_kill "$n" ssh CONT || true; svc_kill "$n" nix-daemon CONT || true
-  # exits 1: sshd has to start anew, 2: nix-daemon, 3: both
+  # exit code: 1 restart sshd, 2 restart nix-daemon, 3 both
   local again=0
   in_node "$n" bash -c '
     again=0
@@ -305,5 +305,5 @@ heal() { # NODE
   svc_alive "$n" ssh && listens "$n" || sshd_start "$n"
   ((again & 2)) && daemon_stop "$n"
   daemon_start "$n"
-  wait_for 10 node_ready "$(pid_of "$n")" "$ip" || die "$n is not ready again"
+  wait_for 10 node_ready "$(pid_of "$n")" "$ip" || die "$n is not ready after heal"
 }

@@ -1,4 +1,4 @@
-# Nodes: what they are, and how they start and stop.
+# Nodes: configuration, start and stop.
 
 spec() { # NODE -> sets suite ip init
   local s; init=plain
@@ -12,16 +12,16 @@ spec() { # NODE -> sets suite ip init
   die "no such node: $1"
 }
 all_nodes() { local s; for s in $LAB_NODES; do printf '%s\n' "${s%%:*}"; done; }
-# Names of a node that carry a fault of their own: nobody knows the host key of unknown.NODE (nor of
-# pinned.NODE and mispinned.NODE, whose machine lines say it), that of changed.NODE is known to be another, that of
-# revoked.NODE is revoked; twice.NODE has two addresses, and the first is nobody's; for cert.NODE only an authority is
-# known, for rsa.NODE a key of each type, for rsaonly.NODE an RSA key alone.
-names_of() { # NODE : the names whose host key is known
+# Names of a node with special entries. known_hosts has no key of unknown.NODE (nor of pinned.NODE and mispinned.NODE,
+# whose machine lines have it), a different key of changed.NODE, a revoked key of revoked.NODE, only an authority for
+# cert.NODE, a key of each type for rsa.NODE, only an RSA key for rsaonly.NODE. twice.NODE has two addresses, the first
+# is unused.
+names_of() { # NODE : the names with a known host key
   local a
   printf '%s twice.%s' "$1" "$1"
   for a in $LAB_ALIASES; do printf ' %s.%s' "$a" "$1"; done
 }
-hosts_file() ( # DEAD : an address that nobody has
+hosts_file() ( # DEAD : an unused address
   echo "127.0.0.1 localhost"
   for s in $(all_nodes); do
     spec "$s"
@@ -54,7 +54,7 @@ cgroup_drop() {
   wait_for 1 cgroup_empty "$(cgroup_of "$1")"
 }
 
-pid_of() { # NODE : pid of its PID 1, if it is alive and is ours
+pid_of() { # NODE : pid of its PID 1, if it is running and ours
   local p
   p=$(cat "$NODES/$1/pid" 2>/dev/null) || return 1
   [[ $p && -r /proc/$p/environ ]] || return 1
@@ -87,7 +87,7 @@ plug() { # NODE PID IP
 }
 
 SSHD_USUAL='MaxStartups 100:30:200'
-write_config() { # NODE SUITE : everything that differs from the shared root
+write_config() { # NODE SUITE : writes what differs from the shared root
   local n=$1 d=$NODES/$1/etc u
   mkdir -p "$d/ssh/keys" "$d/nix"
   printf '%s\n' "$n" >"$d/hostname"
@@ -98,7 +98,7 @@ write_config() { # NODE SUITE : everything that differs from the shared root
   for u in root remotebuild plain outsider noshell; do cp "$KEYS/id.pub" "$d/ssh/keys/$u"; done
   printf 'restrict,command="nix-daemon --stdio" %s\n' "$(cat "$KEYS/id.pub")" >"$d/ssh/keys/forced"
   printf 'restrict,command="nix-store --serve --write" %s\n' "$(cat "$KEYS/id.pub")" >"$d/ssh/keys/forcedserve"
-  # a fault writes lab.conf; sshd takes the first value of a setting, nix the last
+  # faults write lab.conf; sshd uses the first value of a setting, nix the last
   printf '%s\n' "$SSHD_USUAL" >"$d/ssh/lab.conf"; : >"$d/nix/lab.conf"
   cat >"$d/ssh/sshd_config" <<EOC
 Include /etc/ssh/lab.conf
@@ -145,7 +145,7 @@ start_node() { # NODE
   exec 8>"$LAB_DIR/$n.lock"; flock 8        # until the caller ends
   if p=$(pid_of "$n"); then
     [[ $(cat "$d/stamp" 2>/dev/null) == "$STAMP" ]] && return 0
-    say "lab: $n is of another lab.sh or checkout: starting it anew"; stop_node "$n"
+    say "lab: $n was started by another lab.sh or checkout: restarting it"; stop_node "$n"
   fi
   spec "$n"
   rm -rf "$d"; mkdir -p "$d"/{merged,log,etc,rw}
@@ -175,7 +175,7 @@ stop_node() { # NODE
   cgroup_drop "$n" || true
   rm -f "$d/pid" "$d/pid.unshare"
 }
-# helpers of a fault that run outside of the node's PID namespace
+# helpers of faults that run outside the node's PID namespace
 aux_stop() { # NODE
   local f=$NODES/$1/aux.pid p
   [[ -s $f ]] || return 0
@@ -187,15 +187,15 @@ aux_stop() { # NODE
 
 boot() { # inside, as PID 1
   local n=$LAB_NODE d=$NODES/$LAB_NODE m=$NODES/$LAB_NODE/merged self x tmp=64m
-  read -r self _ </proc/self/stat         # /proc is still the outer one: our pid out there
-  # Only PID 1 enters the cgroup (not its parent `unshare`): cgroup v2 allows no processes beside enabled
-  # controllers. Then the cgroup namespace is rooted there.
+  read -r self _ </proc/self/stat         # /proc is still that of the host: our pid there
+  # Only PID 1 enters the cgroup (not its parent `unshare`): cgroup v2 allows no processes next to
+  # enabled controllers. It is then the root of the cgroup namespace.
   if [[ -z ${LAB_CGNS:-} ]]; then
     cgroup_enter "$n" || say "lab: no cgroup v2 for $n"
     LAB_CGNS=1 exec unshare --cgroup bash "$SELF" _boot
   fi
   mount --make-rprivate /
-  # what the node writes lives in memory, in its own mount namespace: it vanishes with it
+  # the node writes to memory, in its own mount namespace, which ends with it
   mount -t tmpfs -o mode=755,size=256m rw "$d/rw"; mkdir "$d/rw/upper" "$d/rw/work"
   if [[ $LAB_SUITE == host ]]; then compose_root "$m" "$d/rw"
   else
@@ -223,7 +223,7 @@ boot() { # inside, as PID 1
   mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$m/sys" 2>/dev/null || true
   [[ -d $m/sys/fs/cgroup && $CG2 ]] && { mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 "$m/sys/fs/cgroup" || true; }
   hostname "$n"
-  # a real pivot_root, no chroot: nix's sandbox and user namespaces work in it
+  # pivot_root, not chroot: nix's sandbox and user namespaces need it
   cd "$m"; mkdir -p .oldroot; pivot_root . .oldroot
   exec env -i LAB_NODE="$n" LAB_INIT="$LAB_INIT" LAB_HOSTPID="$self" HOME=/root LANG=C.UTF-8 PATH=$CLEAN_PATH \
     /bin/bash -c '
@@ -234,7 +234,7 @@ boot() { # inside, as PID 1
       if [ "$LAB_INIT" = systemd ]; then
         rm -rf /etc/machine-id /run/sshd; cat /proc/sys/kernel/random/uuid | tr -d - >/etc/machine-id
         for u in systemd-journald-audit.socket console-getty.service systemd-modules-load.service systemd-logind.service getty@tty1.service systemd-pstore.service; do ln -sf /dev/null /etc/systemd/system/$u; done
-        mount --make-rshared /          # else LoadCredential= does not arrive in the service
+        mount --make-rshared /          # needed by LoadCredential=
         touch /dev/console
         exec env container=lab /usr/lib/systemd/systemd --show-status=no >>/var/log/lab/console.log 2>&1
       fi
@@ -244,7 +244,7 @@ boot() { # inside, as PID 1
       (echo 0 >$cg/cgroup.procs; exec nix-daemon) >>/var/log/lab/nix-daemon.log 2>&1 </dev/null & echo $! >/run/lab/nix-daemon.pid
       while :; do sleep 3600 & wait -n; done'
 }
-compose_root() { # ROOT RW : this machine's own root, bound read-only piece by piece
+compose_root() { # ROOT RW : binds the directories of this machine's root read-only
   local m=$1 rw=$2 x
   mount -t tmpfs -o mode=755,size=64m root "$m"
   for x in /*; do

@@ -1,13 +1,13 @@
-# The cached Debian roots, and tools that only need unpacking.
+# Cached Debian roots, and unpacked tools.
 
 have_root() { [[ $1 == host || -e $LAB_ROOTS/$1.v$ROOT_VERSION.ok ]]; }
 
-mirror() { # the Debian mirror that this machine's apt already uses
+mirror() { # the Debian mirror of this machine's apt
   [[ ${LAB_MIRROR:-} ]] && { printf '%s' "$LAB_MIRROR"; return; }
   apt-get indextargets --format '$(SITE)' 'Origin: Debian' 2>/dev/null | grep -v security | sort | uniq -c | sort -rn | awk 'NR==1{printf "%s", $2}'
 }
 
-get_tools() { # [NAME...] : unpacked, not installed, so that no service is started
+get_tools() { # [NAME...] : unpacks packages without installing them, so no service starts
   local t deb
   mkdir -p "$LAB_DIR/dl" "$TOOLS"
   for t in "${@:-mmdebstrap}"; do
@@ -23,7 +23,7 @@ build_root() { # SUITE
   have_root "$s" && return 0
   rm -rf "$t"; mkdir -p "$LAB_ROOTS" "$LAB_DIR/tmp"
   local -a opt=()
-  # a suite in development signs its Release for 7 days only
+  # the Release of a suite in development is valid for 7 days only
   [[ $s == forky || $s == sid || $s == testing ]] && opt+=(--aptopt='Acquire::Check-Valid-Until "false"')
   TMPDIR=$LAB_DIR/tmp mmdebstrap --mode=root --variant=essential \
     --keyring="${LAB_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}" \
@@ -43,7 +43,7 @@ prepare_root() { # ROOTDIR : users
   local r=$1 u
   for u in $USERS; do
     grep -q "^$u:" "$r/etc/passwd" && continue
-    chroot "$r" useradd -m -s /bin/bash -p '*' "$u"       # '*': no password, yet not "locked" for sshd
+    chroot "$r" useradd -m -s /bin/bash -p '*' "$u"       # '*': no password, but not "locked" for sshd
     # Debian: /nix/var/nix/daemon-socket is 0770 root:nix-users
     [[ $u == outsider ]] || chroot "$r" usermod -aG nix-users "$u"
   done
@@ -67,15 +67,15 @@ make_keys() {
   local k n
   mkdir -p "$KEYS"; chmod 755 "$KEYS"
   exec 9>"$LAB_DIR/keys.lock"; flock 9
-  # id: accepted everywhere; wrong: nowhere; locked: has a passphrase; open: others may read it; notakey: no key at all
+  # id: accepted everywhere; wrong: accepted nowhere; locked: has a passphrase; open: readable by others; notakey: not a key
   for k in id wrong; do
     [[ -e $KEYS/$k ]] || ssh-keygen -q -t ed25519 -N '' -C "lab-$k" -f "$KEYS/$k"
   done
   [[ -e $KEYS/locked ]] || { cp "$KEYS/id" "$KEYS/locked"; ssh-keygen -q -p -P '' -N secret -f "$KEYS/locked" >/dev/null; }
   [[ -e $KEYS/open ]] || { cp "$KEYS/id" "$KEYS/open"; chmod 644 "$KEYS/open"; }
   [[ -e $KEYS/notakey ]] || { echo 'this is not a private key' >"$KEYS/notakey"; chmod 600 "$KEYS/notakey"; }
-  # pub: a public key in the place of a private one; ca: signs hosts and users; signed, late: keys that only their
-  # certificates let in: that of `late` is expired, that of `soon` ends tomorrow
+  # pub: a public key instead of a private one; ca: signs hosts and users; signed, late, soon: keys that are accepted only
+  # with their certificates: that of `late` is expired, that of `soon` ends tomorrow
   [[ -e $KEYS/pub ]] || { cp "$KEYS/id.pub" "$KEYS/pub"; chmod 600 "$KEYS/pub"; }
   for k in ca signed late soon; do
     [[ -e $KEYS/$k ]] || ssh-keygen -q -t ed25519 -N '' -C "lab-$k" -f "$KEYS/$k"
@@ -96,7 +96,7 @@ make_keys() {
   ssh-keygen -q -H -f "$KEYS/known_hosts.hashed" >/dev/null 2>&1; rm -f "$KEYS/known_hosts.hashed.old"
   exec 9>&-
 }
-sign_host() { # NODE : one certificate that is valid, and one that has expired
+sign_host() { # NODE : a valid and an expired certificate
   local k=$KEYS/host_$1
   cp "$k.pub" "$k-late.pub"
   ssh-keygen -q -s "$KEYS/ca" -I "$1" -h -n "$1,cert.$1" -V 20200101:20200102 "$k-late.pub"

@@ -1,4 +1,4 @@
-# A stand-in of the file of the same name in nixpkgs.
+# Replaces the file of the same name in nixpkgs.
 _: {
   snakeOilPrivateKey = "/a/private/key";
   snakeOilPublicKey = "a public key";
