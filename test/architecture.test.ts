@@ -153,7 +153,7 @@ t.test('files have at most 250 lines, except a list', async t => {
   )
 })
 
-t.test('docs/ARCHITECTURE.md has one sentence per folder, and no other', async t => {
+t.test('docs/ARCHITECTURE.md describes every folder, and no other', async t => {
   const described = [
     ...read('docs', 'ARCHITECTURE.md').matchAll(/^\| `([\w/-]+)\/` \|/gm),
   ]

@@ -23,17 +23,20 @@ const freePort = () =>
     })
   })
 
-interface Asked {
+interface SendOptions {
   readonly path?: string
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly agent?: Agent
 }
-const ask = (port: number, { headers = { authorization }, ...options }: Asked = {}) =>
+const send = (
+  port: number,
+  { headers = { authorization }, ...options }: SendOptions = {},
+) =>
   new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
     const ca = certificate('ca.pem')
     const agent = options.agent ?? false
-    const asked = request(
+    const outgoing = request(
       { host: '127.0.0.1', port, ca, ...options, headers, agent },
       answer => {
         let body = ''
@@ -42,8 +45,8 @@ const ask = (port: number, { headers = { authorization }, ...options }: Asked = 
         answer.on('end', () => resolve({ status: answer.statusCode, body }))
       },
     )
-    asked.on('error', reject)
-    asked.end()
+    outgoing.on('error', reject)
+    outgoing.end()
   })
 
 /** Creates a directory with both configuration files and starts a daemon with them. */
@@ -103,7 +106,7 @@ t.test('no scrape fails during 20 reloads of everything', async t => {
     while (!isOver)
       try {
         const options = { path: '/metrics', ...(kind === 'kept' ? { agent } : {}) }
-        const { status, body } = await ask(port, options)
+        const { status, body } = await send(port, options)
         if (status !== 200 || !body.includes('builder_monitor_build_info'))
           failures.push({ status, body: body.slice(0, 80) })
         counts[kind]++
@@ -119,7 +122,7 @@ t.test('no scrape fails during 20 reloads of everything', async t => {
     await listen(`127.0.0.1:${port}`, ...more)
     const before = { ...counts }
     t.match(await reloadNow(), { status: 200, body: 'reloaded\n' })
-    const alive = await ask(port, { path: '/-/healthy' })
+    const alive = await send(port, { path: '/-/healthy' })
     t.equal(alive.status, 200)
     while (counts.kept <= before.kept || counts.fresh <= before.fresh)
       await new Promise(resolve => setTimeout(resolve, 5))
@@ -131,31 +134,31 @@ t.test('no scrape fails during 20 reloads of everything', async t => {
 
 t.test('changed certificates and passwords apply without a reload', async t => {
   const { at, put, port, daemon } = await begin(t, web)
-  t.equal((await ask(port)).status, 200)
-  t.equal((await ask(port, { headers: {} })).status, 401)
+  t.equal((await send(port)).status, 200)
+  t.equal((await send(port, { headers: {} })).status, 401)
   await put('renewed')
   await daemon.saw(/web configuration changed/)
-  t.equal((await ask(port)).status, 200)
+  t.equal((await send(port)).status, 200)
   await writeFile(at('web.yml'), web.replace('alice', 'bob'))
-  while ((await ask(port)).status !== 401)
+  while ((await send(port)).status !== 401)
     await new Promise(resolve => setTimeout(resolve, 50))
   await writeFile(at('web.yml'), web.replace('alice', 'alice alice'))
   const bob = {
     authorization: `Basic ${Buffer.from('bob:wonderland').toString('base64')}`,
   }
-  t.equal((await ask(port, { headers: bob })).status, 200)
+  t.equal((await send(port, { headers: bob })).status, 200)
 })
 
 t.test('a failed reload is reported, counted and changes nothing', async t => {
   const { at, listen, port, reload, daemon } = await begin(t, web)
   const success = async () =>
     /^builder_monitor_config_last_reload_successful (\d)$/m.exec(
-      (await ask(port, { path: '/metrics' })).body,
+      (await send(port, { path: '/metrics' })).body,
     )?.[1]
-  const taken = createServer()
-  await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => taken.close())
-  const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`
+  const occupied = createServer()
+  await new Promise<void>(resolve => occupied.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => occupied.close())
+  const address = `127.0.0.1:${(occupied.address() as AddressInfo).port}`
   await listen(`127.0.0.1:${port}`, address)
   t.match(await reload(), {
     code: 1,
@@ -170,19 +173,19 @@ t.test('a failed reload is reported, counted and changes nothing', async t => {
   })
   t.equal(await success(), '0')
   const post = { method: 'POST', path: '/-/reload' }
-  t.equal((await ask(port, { ...post, headers: {} })).status, 401)
+  t.equal((await send(port, { ...post, headers: {} })).status, 401)
   t.equal(
     (
-      await ask(port, {
+      await send(port, {
         ...post,
         headers: { authorization, origin: 'https://evil.example' },
       })
     ).status,
     403,
   )
-  t.equal((await ask(port, post)).status, 500)
+  t.equal((await send(port, post)).status, 500)
   await writeFile(at('web.yml'), web)
-  t.match(await ask(port, post), { status: 200, body: 'reloaded\n' })
+  t.match(await send(port, post), { status: 200, body: 'reloaded\n' })
   t.equal(await success(), '1')
   daemon.child.kill('SIGTERM')
   t.match(await daemon.ended, { code: 0 })
@@ -195,7 +198,7 @@ t.test('a reload turns TLS off and on', async t => {
   t.equal((await fetch(`http://127.0.0.1:${port}/-/healthy`)).status, 200)
   await writeFile(at('web.yml'), web)
   t.match(await reload(), { code: 0 })
-  t.equal((await ask(port)).status, 200)
+  t.equal((await send(port)).status, 200)
 })
 
 t.test('run serves several addresses and a unix socket', async t => {
@@ -275,10 +278,10 @@ t.test('run sends the reason to systemd when it cannot start', async t => {
     78,
     'STATUS=/nonexistent: does not exist\n',
   ])
-  const taken = createServer()
-  await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => taken.close())
-  const address = `127.0.0.1:${(taken.address() as AddressInfo).port}`
+  const occupied = createServer()
+  await new Promise<void>(resolve => occupied.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => occupied.close())
+  const address = `127.0.0.1:${(occupied.address() as AddressInfo).port}`
   const [code, status] = await statusOf('--listen', address)
   t.equal(code, 1)
   t.match(status, `STATUS=cannot listen on ${address}: the address is in use`)

@@ -16,8 +16,8 @@ const begin = async (t: Test, alerting: object) => {
   const daemon = start(['run', '--config', config, '--log-format', 'json'], runtime)
   t.teardown(() => daemon.child.kill('SIGKILL'))
   const [, address] = await daemon.saw(/"addresses":\["([^"]+)"/)
-  const ask = (...args: string[]) => run(['alert', ...args], runtime)
-  return { address: address!, ask, write, reload: () => run(['reload'], runtime) }
+  const runAlert = (...args: string[]) => run(['alert', ...args], runtime)
+  return { address: address!, runAlert, write, reload: () => run(['reload'], runtime) }
 }
 
 interface Sent {
@@ -31,7 +31,7 @@ t.test('alert test reports the result of every configured receiver', async t => 
   const strict = await startReceiver(t, status(401, 'who are you?'))
   const chat = await startReceiver(t)
   const secret = join(t.testdir({ url: `${chat.url}/hook-s3cret\n` }), 'url')
-  const { ask, address } = await begin(t, {
+  const { runAlert, address } = await begin(t, {
     // Receivers can be tested before alerting is enabled
     enable: false,
     labels: { site: 'berlin' },
@@ -42,7 +42,7 @@ t.test('alert test reports the result of every configured receiver', async t => 
       { name: 'lost', urlFile: '/does/not/exist' },
     ],
   })
-  const { code, stdout, stderr } = await ask('test')
+  const { code, stdout, stderr } = await runAlert('test')
   t.equal(code, 1, stderr)
   t.same(stdout.split('\n'), [
     `✔ Alertmanager ${good.label}: test alert delivered`,
@@ -83,12 +83,14 @@ t.test(
   'alert test exits with 0 for success, 3 without receivers or for a typo',
   async t => {
     const good = await startReceiver(t)
-    const { ask, write, reload } = await begin(t, { alertmanagers: [{ url: good.url }] })
-    t.match(await ask('test'), { code: 0 })
+    const { runAlert, write, reload } = await begin(t, {
+      alertmanagers: [{ url: good.url }],
+    })
+    t.match(await runAlert('test'), { code: 0 })
     await write({})
     t.match(await reload(), { code: 0 })
-    t.match(await ask('test'), { code: 3, stderr: /no receivers configured/ })
-    t.match(await ask('tset'), {
+    t.match(await runAlert('test'), { code: 3, stderr: /no receivers configured/ })
+    t.match(await runAlert('tset'), {
       code: 3,
       stderr: /unknown command 'tset' \(did you mean test\?\)/,
     })

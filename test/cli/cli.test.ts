@@ -8,7 +8,7 @@ import { conf, run, scratch, start } from './support.ts'
 // Most of the time is waiting for processes
 t.jobs = 4
 
-t.test('help and version', async t => {
+t.test('prints help and version', async t => {
   t.match(await run(['--help']), {
     code: 0,
     stdout: /check \[options\] \[BUILDER\.\.\.\]/,

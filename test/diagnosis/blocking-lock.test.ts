@@ -44,7 +44,7 @@ t.test('a garbage collection is busy for an hour, then failed', async t => {
   t.match(fixesOf('build_timeout', { host: 'b1', ...stuck?.params }), /sudo kill 77/)
 })
 
-t.test('busy when all build users are in use', async t => {
+t.test('returns busy when all build users are in use', async t => {
   const full = findBlockingLock({ ...free, buildUsersInUse: 10 }, 1000)
   t.match(full, { status: 'busy', kind: 'slots_full' })
   t.match(

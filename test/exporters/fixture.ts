@@ -51,9 +51,9 @@ export const samplesOf: CollectSamples = ({ probe, outcome }, builder) => {
     canary,
     { name: 'slots', samples: slotsSamples },
   ]
-  const one = all.find(({ name }) => name === probe) as
+  const source = all.find(({ name }) => name === probe) as
     { samples(value: unknown, builder: Builder): ReturnType<CollectSamples> } | undefined
-  return one?.samples(outcome.value, builder) ?? []
+  return source?.samples(outcome.value, builder) ?? []
 }
 
 export const builderOf = (name: string, change: Partial<Builder> = {}): Builder => ({
@@ -325,7 +325,7 @@ export const viewOf = (first: Snapshot): View & { set(next: Snapshot): void } =>
 
 /** Serves exporters over a view on a port of the loopback interface. */
 export const serve = async (view: View, ...exporters: readonly Exporter[]) => {
-  const routes = exporters.flatMap(one => one.routes?.(view) ?? [])
+  const routes = exporters.flatMap(exporter => exporter.routes?.(view) ?? [])
   const site = createRequestHandler({ routes, log: silentLog })
   const server = await startHttpServer({ host: '127.0.0.1', port: 0 }, site)
   const url = `http://${server.address}`

@@ -53,7 +53,7 @@ const linesWith = (
   return lines
 }
 
-t.test('in the journal each line begins with its priority', async t => {
+t.test('lines in the journal start with their priority', async t => {
   const lines = linesWith(own => own)
   t.strictSame(
     lines.map(line => line.slice(0, 3)),
@@ -63,15 +63,18 @@ t.test('in the journal each line begins with its priority', async t => {
   t.notMatch(lines.join(), 'planted-secret')
 })
 
-t.test('elsewhere lines are JSON alone, an inherited JOURNAL_STREAM too', async t => {
-  for (const lines of [linesWith(() => undefined), linesWith(() => '1:2')])
-    t.strictSame(
-      lines.map(line => (JSON.parse(line) as { msg: string }).msg),
-      ['one', 'two', 'three', 'four'],
-    )
-})
+t.test(
+  'lines outside the journal are only JSON, also with an inherited JOURNAL_STREAM',
+  async t => {
+    for (const lines of [linesWith(() => undefined), linesWith(() => '1:2')])
+      t.strictSame(
+        lines.map(line => (JSON.parse(line) as { msg: string }).msg),
+        ['one', 'two', 'three', 'four'],
+      )
+  },
+)
 
-t.test('a secret is not written, however deep it hangs', async t => {
+t.test('removes secrets from nested fields', async t => {
   for (const format of ['json', 'pretty']) {
     const text = linesWith(() => undefined, format).join('\n')
     t.match(text, /it broke/)

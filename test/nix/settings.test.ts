@@ -13,7 +13,7 @@ import {
   stringSetting,
 } from '../../src/nix/settings.ts'
 
-t.test('versions', async t => {
+t.test('parses and compares versions', async t => {
   t.equal(parseNixVersion('nix (Nix) 2.8.0\n'), '2.8.0')
   t.equal(parseNixVersion('nix (Nix) 2.34.8+1\nmore'), '2.34.8+1')
   t.equal(parseNixVersion('nix (Lix, like Nix) 2.93.3'), '2.93.3')
@@ -57,7 +57,7 @@ t.test('enables syntax by version', async t => {
 
 const statements = (text: string) => [...parseStatements(text)]
 
-t.test('nix.conf', async t => {
+t.test('parses nix.conf', async t => {
   t.same(
     statements('a = b\tc   d # x\n\n# e = f\nbuilders =\r\nx = y=z'),
     [
@@ -108,7 +108,7 @@ t.test('parses every NAME = VALUE', async () => {
   )
 })
 
-t.test('integers', async t => {
+t.test('parses integers', async t => {
   const old = dialectOf('2.22.0')
   const now = dialectOf('2.23.0')
   t.equal(parseInteger('18446744073709551615', old), 2n ** 64n - 1n)
@@ -124,7 +124,7 @@ t.test('integers', async t => {
   t.equal(parseBoolean('TRUE'), null)
 })
 
-t.test('settings as JSON', async t => {
+t.test('parses settings as JSON', async t => {
   const settings = readSettings(
     '{"max-free":{"value":18446744073709551615,"defaultValue":1},"min-free":{"value":5},' +
       '"builders":{"value":"@/m 12345678901234567890"},"trusted-users":{"value":["root","@wheel"]},' +

@@ -48,7 +48,7 @@ const parse = <P extends ProbeName>(
   return probe.parse(output, context)
 }
 
-t.test('system of a Debian builder', async t => {
+t.test('parses the system of a Debian builder', async t => {
   const builder = { supportedFeatures: ['big-parallel', 'lab-b3'] }
   t.match(parse(systemProbe, debian.system, { builder }), {
     status: 'ok',
@@ -91,7 +91,7 @@ stat 25 (nix) store) S 1 25 25 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 301600 0
 args nix-store --gc 
 `
 
-t.test('locks: garbage collector and build users', async t => {
+t.test('parses locks of the garbage collector and build users', async t => {
   const last = { system: { buildUsers: 10 } }
   t.same(parse(locksProbe, locked, { last }), {
     status: 'ok',
@@ -123,12 +123,12 @@ t.test('locks: garbage collector and build users', async t => {
   t.match(parse(locksProbe, ''), { status: 'skipped', kind: 'no_data' }, 'Darwin')
 })
 
-t.test('system: max-jobs 0 is degraded', async t => {
+t.test('max-jobs 0 is degraded', async t => {
   const off = debian.system.replace('max-jobs 2', 'max-jobs 0')
   t.match(parse(systemProbe, off), { status: 'degraded', kind: 'builds_disabled' })
 })
 
-t.test('system: reports advertised systems and features that are missing', async t => {
+t.test('reports advertised systems and features that are missing', async t => {
   const missing = parse(systemProbe, debian.system, {
     builder: { systems: ['x86_64-linux', 'aarch64-linux'] },
   })
@@ -158,7 +158,7 @@ t.test('system: reports advertised systems and features that are missing', async
   })
 })
 
-t.test('system of a Darwin builder', async t => {
+t.test('parses the system of a Darwin builder', async t => {
   t.match(
     parse(systemProbe, darwin.system, { builder: { systems: ['aarch64-darwin'] } }),
     {
@@ -212,7 +212,7 @@ t.test('detects and remembers a reboot by the local clock', async t => {
   t.equal(read(10_900, 10_800, later, 10_900).rebootDetectedAt, 10_900.2, 'and again')
 })
 
-t.test('disk of a Debian builder', async t => {
+t.test('parses the disk of a Debian builder', async t => {
   t.match(parse(diskProbe, debian.disk), {
     status: 'ok',
     value: {
@@ -230,7 +230,7 @@ t.test('disk of a Debian builder', async t => {
   })
 })
 
-t.test('disk of a Darwin builder', async t => {
+t.test('parses the disk of a Darwin builder', async t => {
   t.match(parse(diskProbe, darwin.disk), {
     status: 'ok',
     value: {
@@ -252,7 +252,7 @@ t.test('disk of a Darwin builder', async t => {
 const disk = (available: number, more = '') =>
   `== store /nix/store\nstatfs ${available} 1000000 4096 90 100\n${more}`
 
-t.test('disk against min-free', async t => {
+t.test('compares free space with min-free', async t => {
   const last = { system: { minFree: 20 * GiB, maxFree: 40 * GiB } }
   const below = parse(diskProbe, disk(1000), { last })
   t.match(below, {
@@ -300,7 +300,7 @@ t.test('reports a full, inode-exhausted or read-only disk', async t => {
   t.match(mounted('/dev/a / ext4 rw,errors=remount-ro 0 0'), { status: 'ok' })
 })
 
-t.test('memory', async t => {
+t.test('parses memory', async t => {
   t.match(parse(memoryProbe, debian.memory), {
     status: 'ok',
     value: {
@@ -565,7 +565,7 @@ t.test('formats sizes', async t => {
   ])
 })
 
-t.test('metrics', async t => {
+t.test('exports metrics', async t => {
   const value = <T>(outcome: Outcome<T>): T => {
     if (!('value' in outcome) || !outcome.value) throw new Error(JSON.stringify(outcome))
     return outcome.value

@@ -27,7 +27,7 @@ const saying =
     if (stdout.length < 8) far.end(code)
   }
 
-const ask = async (
+const runTrust = async (
   play: (far: FarSide) => void,
   builder: Partial<Builder> = {},
   signal?: AbortSignal,
@@ -50,7 +50,7 @@ const worker =
   }
 
 t.test('reports whether Nix trusts us', async t => {
-  t.match(await ask(worker()), {
+  t.match(await runTrust(worker()), {
     status: 'ok',
     value: {
       protocol: 'worker',
@@ -60,7 +60,7 @@ t.test('reports whether Nix trusts us', async t => {
       trustSource: 'handshake',
     },
   })
-  t.match(await ask(worker({ trusted: false })), {
+  t.match(await runTrust(worker({ trusted: false })), {
     status: 'degraded',
     kind: 'not_trusted',
     value: { trusted: false, trustSource: 'handshake' },
@@ -95,7 +95,7 @@ const oldWorker = (trusted: boolean) => (far: FarSide) => {
 }
 
 t.test('determines trust with an old Nix', async t => {
-  t.match(await ask(oldWorker(true)), {
+  t.match(await runTrust(oldWorker(true)), {
     status: 'ok',
     value: {
       protocolVersion: '1.32',
@@ -104,7 +104,7 @@ t.test('determines trust with an old Nix', async t => {
       trustSource: 'repair_query',
     },
   })
-  t.match(await ask(oldWorker(false)), {
+  t.match(await runTrust(oldWorker(false)), {
     status: 'degraded',
     kind: 'not_trusted',
     value: { trusted: false, trustSource: 'repair_query' },
@@ -121,7 +121,7 @@ t.test('uses the serve protocol for ssh://, then the worker protocol', async t =
       () => far.end(1),
     )
   }
-  t.match(await ask(both, { scheme: 'ssh' }), {
+  t.match(await runTrust(both, { scheme: 'ssh' }), {
     status: 'ok',
     value: {
       protocol: 'serve',
@@ -132,7 +132,7 @@ t.test('uses the serve protocol for ssh://, then the worker protocol', async t =
   })
   const serveOnly = (far: FarSide) =>
     far.command.startsWith('nix-daemon') ? saying(127, '')(far) : both(far)
-  t.match(await ask(serveOnly, { scheme: 'ssh' }), {
+  t.match(await runTrust(serveOnly, { scheme: 'ssh' }), {
     status: 'ok',
     value: { protocol: 'serve', nixVersion: null, trusted: null, trustSource: null },
   })
@@ -213,7 +213,7 @@ t.test('classifies failed sessions', async t => {
     ],
   ]
   for (const [what, play, kind] of table) {
-    const outcome = await ask(play)
+    const outcome = await runTrust(play)
     t.match(outcome, { status: 'failed', kind }, what)
     const json = JSON.stringify(outcome)
     t.notMatch(json, /\\u001b/, 'no escape sequence gets through')
@@ -231,7 +231,7 @@ t.test('reports an error of the remote store', async t => {
     )
     far.input.resume()
   }
-  t.match(await ask(broken), { status: 'failed', kind: 'disk_full' })
+  t.match(await runTrust(broken), { status: 'failed', kind: 'disk_full' })
 })
 
 /** A deadline that keeps the process alive, like that of an attempt. */
@@ -243,19 +243,19 @@ const soon = (): AbortSignal => {
 
 t.test('classifies timeouts', async t => {
   const frozen = (far: FarSide) => void far.input.resume()
-  t.match(await ask(frozen, {}, soon()), {
+  t.match(await runTrust(frozen, {}, soon()), {
     status: 'failed',
     kind: 'daemon_frozen',
   })
   const collecting = (far: FarSide) =>
     void far.errors.write('waiting for the big garbage collector lock...\n')
-  t.match(await ask(collecting, {}, soon()), {
+  t.match(await runTrust(collecting, {}, soon()), {
     status: 'busy',
     kind: 'gc_wait',
   })
   const halfway = (far: FarSide) =>
     void far.output.write(Buffer.concat([word(workerAnswer), word(0x123)]))
-  t.match(await ask(halfway, {}, soon()), { kind: 'daemon_frozen' })
+  t.match(await runTrust(halfway, {}, soon()), { kind: 'daemon_frozen' })
 })
 
 t.test('reports a remote that cannot be reached', async t => {
@@ -280,7 +280,7 @@ t.test('stops reading a flood', async t => {
     far.output.on('drain', pour)
     pour()
   }
-  t.match(await ask(flood), { status: 'failed' })
+  t.match(await runTrust(flood), { status: 'failed' })
   t.ok(sent < 2e6, `${sent} bytes taken`)
 })
 

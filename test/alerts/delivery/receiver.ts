@@ -30,13 +30,13 @@ export const startReceiver = async (t: Test, first: Answer = ok) => {
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('error', () => undefined)
     request.on('end', () => {
-      const one = {
+      const received = {
         path: request.url ?? '',
         headers: request.headers,
         body: Buffer.concat(chunks).toString(),
       }
-      got.push(one)
-      answer(one, response)
+      got.push(received)
+      answer(received, response)
     })
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))

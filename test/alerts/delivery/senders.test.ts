@@ -75,7 +75,7 @@ const startSenders = (t: Test, options: Options) => {
   }
   const stops = [startAlertmanagers(view, senders), startWebhooks(view, senders)]
   const stop = () => {
-    for (const one of stops) one?.()
+    for (const stop of stops) stop?.()
   }
   t.teardown(stop)
   return {
@@ -110,9 +110,9 @@ const startSenders = (t: Test, options: Options) => {
       metrics
         .samples()
         .find(
-          one =>
-            one.family === `builder_monitor_${family}` &&
-            one.labels['receiver'] === receiver,
+          sample =>
+            sample.family === `builder_monitor_${family}` &&
+            sample.labels['receiver'] === receiver,
         )?.value,
   }
 }
@@ -179,14 +179,14 @@ void t.test(
 void t.test('Alertmanager: sends the newest state after an hour of failures', async t => {
   const a = await startReceiver(t, status(500, 'no'))
   const s = startSenders(t, { alertmanagers: [{ url: a.url }] })
-  const [one, two, three] = [alertOf('b1'), alertOf('b2'), alertOf('b3')]
-  s.show([one, two])
+  const [alert, two, three] = [alertOf('b1'), alertOf('b2'), alertOf('b3')]
+  s.show([alert, two])
   for (let i = 0; i < 60; i++) {
     await until('a pause', () => s.sleeping() === 1)
     t.ok(s.pause() <= 75, 'at most a minute, and jitter')
-    if (i === 3) s.show([one, two, three])
-    if (i === 6) s.show([one, resolvedOf(two), three])
-    if (i === 9) s.show([one, three])
+    if (i === 3) s.show([alert, two, three])
+    if (i === 6) s.show([alert, resolvedOf(two), three])
+    if (i === 9) s.show([alert, three])
     s.pass(60)
   }
   const before = a.got.length
@@ -231,11 +231,11 @@ void t.test(
 )
 
 void t.test('Alertmanager: isolates one invalid alert of 1,000', async t => {
-  const taken = new Set<string>()
+  const delivered = new Set<string>()
   const picky: Answer = ({ body }, response) => {
     const builders = alertsIn(body).map(({ labels }) => labels['builder'] ?? '')
     if (builders.includes('b500')) return void response.writeHead(400).end('bad label')
-    for (const builder of builders) taken.add(builder)
+    for (const builder of builders) delivered.add(builder)
     response.end()
   }
   const a = await startReceiver(t, picky)
@@ -243,12 +243,12 @@ void t.test('Alertmanager: isolates one invalid alert of 1,000', async t => {
   s.show(Array.from({ length: 1000 }, (_, i) => alertOf(`b${i}`)))
   await until('999', () => s.count('notifications_total', a.label) === 999)
   await until('given up', () => s.count('notifications_failed_total', a.label) === 1)
-  t.equal(taken.size, 999)
+  t.equal(delivered.size, 999)
   t.ok(a.got.length < 40, `${a.got.length} requests`)
   t.ok(a.got.every(({ body }) => body.length < 64 * 1024))
   await until('a pause', () => s.sleeping() === 1)
   s.pass(300)
-  await until('a pause', () => s.sleeping() === 1 && taken.size === 999)
+  await until('a pause', () => s.sleeping() === 1 && delivered.size === 999)
   t.equal(
     s.count('notifications_failed_total', a.label),
     1,
@@ -334,8 +334,8 @@ void t.test(
     s.jump(-86_400)
     s.show([alertOf('b1'), resolvedOf(alertOf('b2'))])
     await until('delivered', () => a.got.length === 1)
-    for (const one of alertsIn(a.got[0]?.body ?? ''))
-      t.ok(secondsOf(one.startsAt) <= secondsOf(one.endsAt))
+    for (const alert of alertsIn(a.got[0]?.body ?? ''))
+      t.ok(secondsOf(alert.startsAt) <= secondsOf(alert.endsAt))
   },
 )
 
@@ -360,8 +360,8 @@ void t.test(
     const s = startSenders(t, {
       webhooks: [{ name: 'hook', url: `${hook.url}/secret?x=1`, repeatHours: 4 }],
     })
-    const [one, two] = [alertOf('b1'), alertOf('b2')]
-    s.show([one])
+    const [alert, two] = [alertOf('b1'), alertOf('b2')]
+    s.show([alert])
     await until('first', () => hook.got.length === 1)
     t.equal(hook.got[0]?.path, '/secret?x=1')
     t.strictSame(JSON.parse(hook.got[0]?.body ?? ''), {
@@ -371,32 +371,32 @@ void t.test(
       status: 'firing',
       receiver: 'hook',
       groupLabels: { alertname: 'NixBuilderDown' },
-      commonLabels: one.labels,
-      commonAnnotations: one.annotations,
+      commonLabels: alert.labels,
+      commonAnnotations: alert.annotations,
       externalURL: 'http://here',
       alerts: [
         {
           status: 'firing',
-          labels: one.labels,
-          annotations: one.annotations,
+          labels: alert.labels,
+          annotations: alert.annotations,
           startsAt: new Date((now - 60) * 1000).toISOString(),
           endsAt: '0001-01-01T00:00:00Z',
-          generatorURL: one.generatorUrl,
-          fingerprint: one.fingerprint,
+          generatorURL: alert.generatorUrl,
+          fingerprint: alert.fingerprint,
         },
       ],
     })
     await until('a pause', () => s.sleeping() === 1)
     for (let i = 0; i < 10; i++) {
-      s.show([{ ...one, value: i }])
+      s.show([{ ...alert, value: i }])
       s.pass(60)
       await until('a pause', () => s.sleeping() === 1)
     }
     t.equal(hook.got.length, 1, 'sends nothing without a change')
-    s.show([one, two])
+    s.show([alert, two])
     await until('second', () => hook.got.length === 2)
     t.notOk('builder' in payloadIn(hook.got[1]?.body ?? '').commonLabels)
-    s.show([resolvedOf(one), two])
+    s.show([resolvedOf(alert), two])
     await until('third', () => hook.got.length === 3)
     const third = payloadIn(hook.got[2]?.body ?? '')
     t.equal(storyOf(third), 'b1 resolved, b2 firing')
@@ -421,10 +421,10 @@ void t.test(
     const hook = await startReceiver(t, status(502))
     const webhooks = [{ name: 'hook', url: hook.url, repeatHours: 4 }]
     const s = startSenders(t, { webhooks })
-    const one = alertOf('b1')
-    const later = { ...one, startsAt: now + 100 }
-    s.show([one])
-    s.show([resolvedOf(one, now + 50)])
+    const alert = alertOf('b1')
+    const later = { ...alert, startsAt: now + 100 }
+    s.show([alert])
+    s.show([resolvedOf(alert, now + 50)])
     s.show([later])
     for (let i = 0; i < 60; i++) {
       await until('a pause', () => s.sleeping() === 1)
@@ -469,7 +469,7 @@ void t.test(
     )
     t.equal(delivered.size, 1000)
     hook.answerWith(status(404))
-    s.show(all.map(one => resolvedOf(one)))
+    s.show(all.map(alert => resolvedOf(alert)))
     await until('given up', () => s.count('notifications_failed_total', 'hook') === 1000)
     t.match(s.lines.join(), /notification rejected by the receiver and dropped.*404/)
 
@@ -491,9 +491,9 @@ void t.test('webhook: drops resolved alerts first when the queue is full', async
   })
   const last = alertOf('last')
   for (let i = 0; i < 2100; i++) {
-    const one = alertOf('b1', { startsAt: now + i })
-    s.show([one])
-    s.show([resolvedOf(one, now + i)])
+    const alert = alertOf('b1', { startsAt: now + i })
+    s.show([alert])
+    s.show([resolvedOf(alert, now + i)])
   }
   s.show([last])
   t.equal(s.count('notifications_queue_length', 'hook'), 3999)
@@ -527,7 +527,7 @@ const rawServer = async (
 void t.test(
   'reports an error within ten seconds for each kind of broken receiver',
   async t => {
-    const ask = (url: string, access = {}) =>
+    const sendTo = (url: string, access = {}) =>
       post({ url, access, body: '[]', signal: new AbortController().signal })
     const hangs = await rawServer(t, () => undefined)
     const garbage = await rawServer(t, write => write('SSH-2.0-OpenSSH_9.2\r\n'))
@@ -551,7 +551,7 @@ void t.test(
     })
     const started = performance.now()
     const [hung, ...others] = await Promise.all(
-      [hangs, garbage, closes, cut, endless, headers, slow].map(({ url }) => ask(url)),
+      [hangs, garbage, closes, cut, endless, headers, slow].map(({ url }) => sendTo(url)),
     )
     t.strictSame(hung, { status: null, reason: 'no response within 10 s' })
     t.ok(performance.now() - started < 15_000)
@@ -561,16 +561,16 @@ void t.test(
     t.match(others[4], { status: null, reason: /\w/ })
     t.match(others[5], { status: 200 }, 'the status counts even without the body')
     t.ok(
-      others.every(one => one.status === null || one.body.length <= 300),
+      others.every(result => result.status === null || result.body.length <= 300),
       'the body is truncated',
     )
     const away = await startReceiver(t, (_, response) =>
       response.writeHead(302, { location: hangs.url }).end(),
     )
-    t.match(await ask(away.url), { status: 302 })
+    t.match(await sendTo(away.url), { status: 302 })
     t.equal(hangs.connections(), 1, 'redirects are not followed')
-    t.match(await ask('http://127.0.0.1:1'), { status: null, reason: /ECONNREFUSED/ })
-    t.match(await ask('http://nowhere.invalid'), {
+    t.match(await sendTo('http://127.0.0.1:1'), { status: null, reason: /ECONNREFUSED/ })
+    t.match(await sendTo('http://nowhere.invalid'), {
       status: null,
       reason: /ENOTFOUND|EAI/,
     })

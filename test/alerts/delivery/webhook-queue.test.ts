@@ -44,27 +44,27 @@ void t.test(
         const ended = new Map<string, Alert>()
         let time = now
         const show = () => queue.update([...truth.values(), ...ended.values()], time)
-        for (const one of events) {
+        for (const event of events) {
           time += 1
-          if (one.what === 'flip' && 'builder' in one) {
-            const firing = truth.get(one.builder)
-            truth.delete(one.builder)
-            ended.delete(one.builder)
+          if (event.what === 'flip' && 'builder' in event) {
+            const firing = truth.get(event.builder)
+            truth.delete(event.builder)
+            ended.delete(event.builder)
             if (firing)
-              ended.set(one.builder, { ...firing, state: 'resolved', endsAt: time })
-            else truth.set(one.builder, alertOf(one.builder, { startsAt: time }))
+              ended.set(event.builder, { ...firing, state: 'resolved', endsAt: time })
+            else truth.set(event.builder, alertOf(event.builder, { startsAt: time }))
             show()
-          } else if (one.what === 'forget') {
+          } else if (event.what === 'forget') {
             ended.clear()
             show()
-          } else if (one.what === 'restart') {
+          } else if (event.what === 'restart') {
             const persisted: unknown = JSON.parse(JSON.stringify(queue.serialize()))
             queue = createWebhookQueue(4, persisted)
             show()
           } else {
             const batch = queue.next(time)
             if (!batch) continue
-            const isRejected = one.what === 'rejected'
+            const isRejected = event.what === 'rejected'
             if (!isRejected) receiver.accept(batch.changed)
             else
               for (const { fingerprint, state } of batch.changed)

@@ -123,16 +123,16 @@ t.test('expands the files of the settings that Nix reports', async t => {
 })
 
 t.test('uses the commands of each Nix version', async t => {
-  const asked = async (version: string) => {
+  const commandsOf = async (version: string) => {
     const requests: RunRequest[] = []
     await read({ run: nixOf(version, settings({ builders: '' }), requests) })
     return requests.slice(1).map(request => request.args.join(' '))
   }
   const feature = '--extra-experimental-features nix-command'
-  t.same(await asked('2.3.16'), ['show-config --json'])
-  t.same(await asked('2.8.0'), [`${feature} show-config --json`])
-  t.same(await asked('2.20.0'), [`${feature} config show --json`])
-  t.same(await asked('2.93.0'), [`${feature} show-config --json`])
+  t.same(await commandsOf('2.3.16'), ['show-config --json'])
+  t.same(await commandsOf('2.8.0'), [`${feature} show-config --json`])
+  t.same(await commandsOf('2.20.0'), [`${feature} config show --json`])
+  t.same(await commandsOf('2.93.0'), [`${feature} show-config --json`])
   const requests: RunRequest[] = []
   const unknown = { code: 1, stderr: "error: 'config' is not a recognised command" }
   await read({ run: nixOf('2.20.0', unknown, requests) })

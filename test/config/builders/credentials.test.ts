@@ -57,11 +57,11 @@ t.test('writes an ssh_config from the ssh files of root', async t => {
     }),
     NIX_SSHOPTS: '-F /mine',
   }
-  const taken = await loadCredentials(env)
+  const loaded = await loadCredentials(env)
   const [runtime = ''] = env.RUNTIME_DIRECTORY.split(':')
   const file = join(runtime, 'ssh_config')
   t.equal(
-    taken.env['NIX_SSHOPTS'],
+    loaded.env['NIX_SSHOPTS'],
     `-F ${file} -F /mine`,
     "the administrator's is the last",
   )
@@ -75,9 +75,9 @@ t.test('writes an ssh_config from the ssh files of root', async t => {
 
 t.test('changes nothing without credentials', async t => {
   for (const env of [{}, { CREDENTIALS_DIRECTORY: '/nowhere' }]) {
-    const taken = await loadCredentials(env)
-    t.equal(taken.env, env)
+    const loaded = await loadCredentials(env)
+    t.equal(loaded.env, env)
     const list = active('/k')
-    t.equal(taken.attachCredentials(list), list)
+    t.equal(loaded.attachCredentials(list), list)
   }
 })

@@ -86,12 +86,12 @@ const get = (port: number, options: RequestOptions & { isPlain?: boolean } = {})
   new Promise<Got>((resolve, reject) => {
     const ask = options.isPlain ? plainRequest : request
     const ca = certificate('ca.pem')
-    const asked = ask(
+    const outgoing = ask(
       { host: '127.0.0.1', port, ca, agent: false, ...options },
       answer => {
         let body = ''
         const { socket } = answer
-        const seen =
+        const peerCertificate =
           'getPeerX509Certificate' in socket
             ? (socket as ReturnType<typeof connect>).getPeerX509Certificate()
             : undefined
@@ -102,13 +102,13 @@ const get = (port: number, options: RequestOptions & { isPlain?: boolean } = {})
             status: answer.statusCode,
             headers: answer.headers,
             body,
-            certificate: seen?.fingerprint256,
+            certificate: peerCertificate?.fingerprint256,
           }),
         )
       },
     )
-    asked.on('error', reject)
-    asked.end()
+    outgoing.on('error', reject)
+    outgoing.end()
   })
 
 t.test('uses a new TLS certificate for new connections only', async t => {
@@ -118,13 +118,13 @@ t.test('uses a new TLS certificate for new connections only', async t => {
   t.notOk('strict-transport-security' in first.headers, 'HSTS is off by default')
 
   // A keep-alive connection and a running request
-  const kept = connect({ host: '127.0.0.1', port, ca: certificate('ca.pem') })
-  t.teardown(() => kept.destroy())
+  const keptAlive = connect({ host: '127.0.0.1', port, ca: certificate('ca.pem') })
+  t.teardown(() => keptAlive.destroy())
   let answered = ''
-  kept.setEncoding('utf8').on('data', (text: string) => (answered += text))
+  keptAlive.setEncoding('utf8').on('data', (text: string) => (answered += text))
   const ask = async () => {
     answered = ''
-    kept.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    keptAlive.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     while (!answered.includes('here')) await new Promise(resolve => setImmediate(resolve))
   }
   await ask()
@@ -205,17 +205,17 @@ t.test('matches the names in a client certificate', async t => {
 t.test('closes connections that the new policy does not allow', async t => {
   const clientAuth = 'RequireAndVerifyClientCert'
   const { port, change } = await start(t, clients({ clientAuth }))
-  const kept = connect({
+  const keptAlive = connect({
     host: '127.0.0.1',
     port,
     ca: certificate('ca.pem'),
     ...pair('client'),
   })
-  const ended = new Promise<void>(resolve => kept.on('close', () => resolve()))
-  kept.on('error', () => undefined)
+  const ended = new Promise<void>(resolve => keptAlive.on('close', () => resolve()))
+  keptAlive.on('error', () => undefined)
   let answered = ''
-  kept.setEncoding('utf8').on('data', (text: string) => (answered += text))
-  kept.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  keptAlive.setEncoding('utf8').on('data', (text: string) => (answered += text))
+  keptAlive.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
   while (!answered.includes('here')) await new Promise(resolve => setImmediate(resolve))
   const ca = certificate('other-ca.pem')
   const from = Date.now()

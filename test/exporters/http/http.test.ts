@@ -283,15 +283,15 @@ t.test('discards or rejects request bodies', async t => {
 
 t.test('rejects too many headers', async t => {
   const { url } = await start(t)
-  const asked = (count: number) => {
+  const sendHeaders = (count: number) => {
     const headers = Array.from({ length: count }, (_, i) => `a${i}: 1\r\n`).join('')
     return send(
       url,
       `GET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${headers}\r\n`,
     )
   }
-  t.match(await asked(98), /^HTTP\/1\.1 200 /)
-  t.match(await asked(99), /^HTTP\/1\.1 431 /)
+  t.match(await sendHeaders(98), /^HTTP\/1\.1 200 /)
+  t.match(await sendHeaders(99), /^HTTP\/1\.1 431 /)
 })
 
 t.test('closes connections above the limit', async t => {

@@ -138,9 +138,9 @@ t.test('closes connections that do not finish in time', async t => {
 
 t.test('keeps the previous addresses when a new one cannot be bound', async t => {
   const [old, free] = [await freePort(), await freePort()]
-  const taken = await occupy(0)
-  t.teardown(() => taken.close())
-  const { port } = taken.address() as AddressInfo
+  const occupied = await occupy(0)
+  t.teardown(() => occupied.close())
+  const { port } = occupied.address() as AddressInfo
   const { listeners, waiting } = await start(t, [at(old)])
   const slow = get({ port: old }, { path: '/slow' })
   await until(() => waiting.length === 1)
@@ -169,9 +169,9 @@ t.test('moves a port from one address to all addresses and back', async t => {
   t.equal((await get({ port, host: '127.0.0.2' })).status, 200)
   waiting[0]!()
   t.match(await slow, { status: 200 })
-  const taken = await occupy(0)
-  t.teardown(() => taken.close())
-  const other = (taken.address() as AddressInfo).port
+  const occupied = await occupy(0)
+  t.teardown(() => occupied.close())
+  const other = (occupied.address() as AddressInfo).port
   await t.rejects(listeners.rebind([at(port), at(other)]), { code: 'EADDRINUSE' })
   t.same(listeners.addresses(), [`0.0.0.0:${port}`])
   t.equal(

@@ -149,19 +149,19 @@ t.test('marks a healthy builder that no build has verified', async t => {
 })
 
 t.test('escapes all external text', async t => {
-  const nasty = `"><script>alert('x')</script><img src=x onerror=1>&amp;`
-  const store = { ...diskValue.store, path: nasty }
+  const hostile = `"><script>alert('x')</script><img src=x onerror=1>&amp;`
+  const store = { ...diskValue.store, path: hostile }
   const cause = {
     probe: 'login' as const,
     kind: 'kex_mismatch' as const,
-    params: { host: nasty, detail: nasty, ssh: nasty, dest: nasty },
-    evidence: nasty,
+    params: { host: hostile, detail: hostile, ssh: hostile, dest: hostile },
+    evidence: hostile,
   }
-  const builder = builderOf(nasty, {
-    host: nasty,
-    systems: [nasty],
-    supportedFeatures: [nasty],
-    sshKey: nasty,
+  const builder = builderOf(hostile, {
+    host: hostile,
+    systems: [hostile],
+    supportedFeatures: [hostile],
+    sshKey: hostile,
   })
   const state = stateOf(
     builder,
@@ -172,14 +172,14 @@ t.test('escapes all external text', async t => {
     { state: 'down', cause },
   )
   const { body } = await pageOf(
-    snapshotOf([state], { problems: [{ file: nasty, line: 1, message: nasty }] }),
-    `/?pause=${encodeURIComponent(nasty)}`,
-    [nasty],
+    snapshotOf([state], { problems: [{ file: hostile, line: 1, message: hostile }] }),
+    `/?pause=${encodeURIComponent(hostile)}`,
+    [hostile],
   )
   t.notMatch(body, /<script>|<img|onerror=1>/)
   t.match(body, '&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)')
   t.match(body, '&amp;amp;', 'entities are text too')
-  const empty = await pageOf(snapshotOf([]), '/', [nasty])
+  const empty = await pageOf(snapshotOf([]), '/', [hostile])
   t.notMatch(empty.body, /<script>|<img/)
 })
 

@@ -120,7 +120,7 @@ interface Parsed {
 const parseText = (body: string) => {
   const lines: Parsed[] = []
   const types = new Map<string, string>()
-  const seen = new Set<string>()
+  const names = new Set<string>()
   let family = ''
   for (const line of body.split('\n')) {
     if (line === '' || line === '# EOF') continue
@@ -128,8 +128,8 @@ const parseText = (body: string) => {
     if (header) {
       const [, what, name = '', text = ''] = header
       if (what === 'HELP') {
-        if (seen.has(name)) throw new Error(`a second block of ${name}`)
-        seen.add(name)
+        if (names.has(name)) throw new Error(`a second block of ${name}`)
+        names.add(name)
         family = name
       } else if (name !== family) throw new Error(`TYPE of ${name} inside ${family}`)
       else types.set(name, text)
@@ -447,13 +447,13 @@ t.test('applies a shorter interval at once', async t => {
 })
 
 t.test('prerenders new results while there are scrapes', async t => {
-  let asked = 0
+  let calls = 0
   const view = viewOf(snapshotOf([stateOf(builderOf('b'))]))
   const exporter = createPrometheusExporter({
     version: '1',
     now: () => now,
     collectSamples: (...given) => {
-      asked++
+      calls++
       return samplesOf(...given)
     },
   })
@@ -465,17 +465,17 @@ t.test('prerenders new results while there are scrapes', async t => {
     await new Promise(resolve => setTimeout(resolve, 1300))
   }
   await change()
-  t.equal(asked, 0, 'no scrape yet')
+  t.equal(calls, 0, 'no scrape yet')
   await server.get('/metrics')
-  const first = asked
+  const first = calls
   t.ok(first > 0)
   await change()
-  t.equal(asked, 2 * first, 'the response is rendered before the scrape')
+  t.equal(calls, 2 * first, 'the response is rendered before the scrape')
   await server.get('/metrics')
-  t.equal(asked, 2 * first, 'the scrape uses the rendered response')
+  t.equal(calls, 2 * first, 'the scrape uses the rendered response')
   stop?.()
   await change()
-  t.equal(asked, 2 * first, 'nothing is rendered after stop')
+  t.equal(calls, 2 * first, 'nothing is rendered after stop')
 })
 
 t.test('exports whether the host key is verified', async t => {
@@ -642,11 +642,11 @@ t.test('observes each canary once in the histogram', async t => {
 })
 
 t.test('escapes and truncates remote text in labels', async t => {
-  const nasty = 'x"} 1\nnix_builder_up{builder="evil"} 1\\'
-  const builder = builderOf(nasty, {
-    host: `${nasty}\u001b[31m${'h'.repeat(9999)}`,
-    systems: [nasty],
-    supportedFeatures: [nasty],
+  const hostile = 'x"} 1\nnix_builder_up{builder="evil"} 1\\'
+  const builder = builderOf(hostile, {
+    host: `${hostile}\u001b[31m${'h'.repeat(9999)}`,
+    systems: [hostile],
+    supportedFeatures: [hostile],
   })
   const system = recordOf('system', {
     status: 'ok',
@@ -658,7 +658,7 @@ t.test('escapes and truncates remote text in labels', async t => {
   )
   const { lines, values } = await scrape()
   t.strictSame(
-    values('nix_builder_up', { builder: nasty }),
+    values('nix_builder_up', { builder: hostile }),
     [1],
     'the name is unescaped correctly',
   )

@@ -44,7 +44,7 @@ t.test('rules get the samples that /metrics prints', async t => {
     const printed = text
       .split('\n')
       .filter(line => familiesUsedByRules.has(/^\w+/.exec(line)?.[0] ?? ''))
-    const seen = read(snapshot, at).map(
+    const samples = read(snapshot, at).map(
       ({ family, labels, value }) =>
         `${family}${
           Object.keys(labels).length
@@ -54,8 +54,8 @@ t.test('rules get the samples that /metrics prints', async t => {
             : ''
         } ${value}`,
     )
-    t.ok(seen.length > 10)
-    t.same([...seen].sort(), [...printed].sort())
+    t.ok(samples.length > 10)
+    t.same([...samples].sort(), [...printed].sort())
   }
 })
 

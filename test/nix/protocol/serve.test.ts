@@ -59,7 +59,7 @@ t.test('queries valid paths', async t => {
   )
 })
 
-t.test('a dead daemon behind it is an end of stream after the handshake', async t => {
+t.test('a dead daemon ends the stream after the handshake', async t => {
   const serve = await open(hello).serve
   t.match(await caught(serve.queryValidPaths(['/nix/store/a'])), {
     name: 'UnexpectedEofError',
@@ -76,10 +76,10 @@ t.test('builds with the options and the result of each version', async t => {
   t.match(await s.buildDerivation(drv, limits), { status: 'Built', isSuccess: true })
   t.same(await s.queryValidPaths(['x']), [], 'the result was read to its end')
   const options = concat(...[10, 20, 30, 0, 0, 0].map(word))
-  const asked = remote
+  const request = remote
     .written()
     .subarray(16, -concat(word(1), word(0), word(0), list([text('x')])).length)
-  t.same(asked.subarray(-options.length), options)
+  t.same(request.subarray(-options.length), options)
 
   const old = concat(
     word(0x5452eecb),
@@ -95,7 +95,11 @@ t.test('builds with the options and the result of each version', async t => {
     status: 'PermanentFailure',
     message: 'exit 7',
   })
-  t.equal(older.remote.written().length, 16 + asked.length - 8, 'no keepFailed below 2.7')
+  t.equal(
+    older.remote.written().length,
+    16 + request.length - 8,
+    'no keepFailed below 2.7',
+  )
   t.same(await o.queryValidPaths(['x']), [], 'no realisations below 2.6')
 })
 

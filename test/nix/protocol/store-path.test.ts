@@ -18,7 +18,7 @@ const canary = {
   env: { nonce: '0001', preferLocalBuild: '', allowSubstitutes: '' },
 }
 
-t.test('base32', async t => {
+t.test('encodes base32', async t => {
   t.equal(base32(sha256('')), '0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73')
   t.equal(base32(Buffer.alloc(20)), '0'.repeat(32))
 })
@@ -50,7 +50,7 @@ t.test('strings are escaped in the ATerm', async t => {
   t.match(drv.aterm, String.raw`["\"\\\n\r\t$"]`)
 })
 
-t.test('fixed-output paths', async t => {
+t.test('computes fixed-output paths', async t => {
   const content = 'c8735cf0e6e14b14665b1822dfdd1d6b99bce9938fbfb88f2abc65f0c02b39b5'
   t.equal(
     storePath({

@@ -14,7 +14,7 @@ const reader = (bytes: Uint8Array, limits: Partial<WireLimits> = {}, piece?: num
     limits,
   })
 
-t.test('primitive encodings', async t => {
+t.test('encodes primitive values', async t => {
   const r = reader(
     hex('6378696e00000000', '0600000000000000', '322e33342e380000', '0100000000000000'),
   )

@@ -263,7 +263,7 @@ t.test('reports different ssh settings of root', async t => {
 })
 
 t.test('compares the environment of nix-daemon when running as root', async t => {
-  const asked: unknown[] = []
+  const resolved: unknown[] = []
   const parity = (env: Readonly<Record<string, string>> | null, uid = 0) =>
     check(
       'identity',
@@ -271,19 +271,19 @@ t.test('compares the environment of nix-daemon when running as root', async t =>
       noKey,
       trusted,
       async (_, { env: change, home }) => {
-        asked.push([change, home])
+        resolved.push([change, home])
         const port = change['NIX_SSHOPTS'] === undefined ? 22 : 23
         return { target: { ...settings, port }, hostKeyRejection: null }
       },
     )
   const path = { PATH: '/bin:/usr/bin' }
   t.match(await parity(path), { status: 'ok' })
-  t.same(asked, [], 'the same environment is not resolved')
+  t.same(resolved, [], 'the same environment is not resolved')
   t.match(await parity({ ...path, NIX_SSHOPTS: '-p 23' }), {
     kind: 'client_mismatch',
     params: { whose: 'nix-daemon', field: 'port' },
   })
-  t.same(asked, [
+  t.same(resolved, [
     [{}, null],
     [{ NIX_SSHOPTS: '-p 23' }, null],
   ])

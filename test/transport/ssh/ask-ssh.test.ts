@@ -19,12 +19,16 @@ const homeOf = (t: Test, config: string, knownHosts = ''): string => {
 const builder = aBuilder({ user: null, host: 'b1', sshKey: null })
 const blob = blobOf(hostKey.public)
 
-const ask = (home: string | null, env: Record<string, string> = {}, one = builder) =>
+const resolveAs = (
+  home: string | null,
+  env: Record<string, string> = {},
+  target = builder,
+) =>
   createResolveSshConfigAs({
     run: createRun(),
     env: { PATH: process.env['PATH'] },
     nix: () => ({ version: '2.31.0', system: 'x86_64-linux' }),
-  })(one, { env, home, hostKey: blob, signal: never })
+  })(target, { env, home, hostKey: blob, signal: never })
 
 testWith(
   has('ssh'),
@@ -34,7 +38,7 @@ testWith(
       t,
       'Host b1\n  HostName 10.1.2.3\n  IdentityFile ~/.ssh/builder\n',
     )
-    const side = await ask(home)
+    const side = await resolveAs(home)
     t.match(side?.target, {
       hostname: '10.1.2.3',
       user: 'root',
@@ -42,18 +46,18 @@ testWith(
       userKnownHosts: [join(home, '.ssh/known_hosts'), join(home, '.ssh/known_hosts2')],
     })
     t.equal(side?.hostKeyRejection, 'host_key_unknown')
-    const ours = await ask(null)
+    const ours = await resolveAs(null)
     t.match(ours?.target, { hostname: 'b1', user: userInfo().username })
-    const named = await ask(homeOf(t, 'Host *\n  User other\n'))
+    const named = await resolveAs(homeOf(t, 'Host *\n  User other\n'))
     t.equal(named?.target.user, 'other', 'an explicit user wins')
-    const line = await ask(home, {}, aBuilder({ user: 'nix', sshKey: null }))
+    const line = await resolveAs(home, {}, aBuilder({ user: 'nix', sshKey: null }))
     t.equal(line?.target.user, 'nix', 'the machine line wins')
   },
 )
 
 testWith(has('ssh'), 'looks up the host key in known_hosts of another home', async t => {
   const refuses = async (knownHosts: string, config = '') =>
-    (await ask(homeOf(t, config, knownHosts)))?.hostKeyRejection
+    (await resolveAs(homeOf(t, config, knownHosts)))?.hostKeyRejection
   t.equal(await refuses(`b1 ${hostKey.public}\n`), null)
   t.equal(await refuses(`b2 ${hostKey.public}\n`), 'host_key_unknown')
   t.equal(await refuses(`b2 ${hostKey.public}\n`, 'Host b1\n  HostKeyAlias b2\n'), null)
@@ -66,7 +70,15 @@ testWith(has('ssh'), 'looks up the host key in known_hosts of another home', asy
 })
 
 testWith(has('ssh'), 'resolves in another environment', async t => {
-  t.equal((await ask(null, { NIX_SSHOPTS: '-p 2200' }))?.target.port, 2200)
-  t.equal(await ask(null, { NIX_SSHOPTS: '-o NoSuch=1' }), null, 'null if ssh fails')
-  t.equal(await ask(null, { PATH: '/nowhere' }), null, 'null without an ssh program')
+  t.equal((await resolveAs(null, { NIX_SSHOPTS: '-p 2200' }))?.target.port, 2200)
+  t.equal(
+    await resolveAs(null, { NIX_SSHOPTS: '-o NoSuch=1' }),
+    null,
+    'null if ssh fails',
+  )
+  t.equal(
+    await resolveAs(null, { PATH: '/nowhere' }),
+    null,
+    'null without an ssh program',
+  )
 })

@@ -332,8 +332,8 @@ t.test('reports a server that closes after the login or rejects channels', async
 t.test('an abort in each phase ends the login at once without leaks', async t => {
   const { port, sockets } = await sshServer(t)
   const lengths: number[] = []
-  const whole = await relay(t, port, chunk => (lengths.push(chunk.length), chunk))
-  await dialTo(t, whole)()
+  const relayed = await relay(t, port, chunk => (lengths.push(chunk.length), chunk))
+  await dialTo(t, relayed)()
   const total = lengths.reduce((sum, length) => sum + length, 0)
   for (let stop = 0; stop < total; stop += Math.ceil(total / 12)) {
     const abort = new AbortController()
@@ -356,8 +356,8 @@ t.test('an abort in each phase ends the login at once without leaks', async t =>
 t.test('classifies a handshake cut at any byte', async t => {
   const { port } = await sshServer(t)
   let total = 0
-  const whole = await relay(t, port, chunk => ((total += chunk.length), chunk))
-  const { outcome } = await dialTo(t, whole)()
+  const relayed = await relay(t, port, chunk => ((total += chunk.length), chunk))
+  const { outcome } = await dialTo(t, relayed)()
   t.equal(outcome.status, 'ok')
   let stop = 0
   const cut = await rawServerCutting(t, port, () => stop)

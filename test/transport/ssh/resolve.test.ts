@@ -474,7 +474,7 @@ testWith(
   async t => {
     const { file } = keys(t)
     const half = file('id_sk.pub', securityKey, 0o644)
-    let asked = 0
+    let calls = 0
     const run = createRun()
     const dial = createDial({
       clock,
@@ -483,7 +483,7 @@ testWith(
       run: request => {
         const isLogin = request.file === 'ssh' && request.args.includes('exit 0')
         if (!isLogin) return run(request)
-        asked++
+        calls++
         return Promise.resolve({
           code: 255,
           signal: null,
@@ -497,7 +497,7 @@ testWith(
       },
     })
     const { outcome } = await dial(aBuilder({ host: '127.0.0.1', sshKey: half }), never)
-    t.equal(asked, 1, 'ssh2 makes no attempt')
+    t.equal(calls, 1, 'ssh2 makes no attempt')
     t.match(outcome, {
       status: 'failed',
       kind: 'auth_denied',
