@@ -79,7 +79,7 @@ const violations = async (page: Page) => {
 const wordOf = (page: Page, name: string) =>
   page
     .locator(`tbody[data-name="${name}"]`)
-    .getAttribute('data-word', { timeout: 500 })
+    .getAttribute('data-label', { timeout: 500 })
     .catch(() => null)
 
 const untilReady = (url: string) =>
@@ -165,7 +165,7 @@ t.test(
     await fault('b1', 'sshd-stop')
     await becomes('b1', 'down')
     t.equal(
-      await page.locator('#news').textContent(),
+      await page.locator('#announcement').textContent(),
       'b1: down',
       'the change is announced',
     )
@@ -209,7 +209,7 @@ t.test(
 
     await monitor.stop('SIGKILL')
     await waitFor('the page to say that it is old', 20, async () =>
-      (await page.locator('html.behind').count()) === 1 ? true : null,
+      (await page.locator('html.disconnected').count()) === 1 ? true : null,
     )
     t.match(await page.locator('#live').textContent(), 'reconnecting')
     monitor = start()
@@ -294,12 +294,12 @@ t.test('the page of the demo fleet', async t => {
       await route.fulfill({ response, body: ahead })
     })
     await page.reload()
-    await page.waitForSelector('#live:has-text("live, this clock is")')
+    await page.waitForSelector('#live:has-text("live, clock of this computer is off")')
     t.match(
       await page.locator('#live').textContent(),
-      /this clock is (?:2 h 0|1 h 59) m off/,
+      /clock of this computer is off by (?:2 h 0|1 h 59) m/,
     )
-    const age = page.locator('tbody time[data-say]').first()
+    const age = page.locator('tbody time[data-template]').first()
     t.match(await age.textContent(), /\b2 h \d m/)
   })
 

@@ -241,7 +241,7 @@ for (const [machine, version] of Object.entries(machines))
     )
     await until('a report of the changed key', async () => {
       const { reason = '' } = (await status())?.client.checks['keys'] ?? {}
-      return reason.includes(`${key} has changed since this service was started`)
+      return reason.includes(`${key} has changed since this service started`)
     })
 
     // TLS as in docs/access.md, with a key that only root can read: systemd passes a copy
