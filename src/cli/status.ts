@@ -34,7 +34,10 @@ export const statusCommand = async (
     name => !complete.builders.some(builder => builder.name === name),
   )
   if (unknown) throw new UsageError(`the daemon has no builder called ${unknown}`)
-  const report = { ...complete, builders, state: worstState(builders.map(b => b.state)) }
+  const report =
+    options.builders.length === 0
+      ? complete
+      : { ...complete, builders, state: worstState(builders.map(b => b.state)) }
   io.out(
     options.json
       ? `${JSON.stringify(report, null, 2)}\n`

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { readUpTo } from './bounded-file.ts'
 
@@ -13,7 +14,8 @@ export const digestFiles = async (paths: readonly string[]): Promise<string> => 
   for (const path of [...new Set(paths)].sort()) {
     hash.update(`\0${path}\0`)
     try {
-      const file = await open(path, 'r')
+      // Opening a pipe would wait for a writer
+      const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
       try {
         hash.update(await readUpTo(file, maxBytes))
       } finally {

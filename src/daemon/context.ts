@@ -1,6 +1,8 @@
 import type { AlertSettings } from '../alerts/settings.ts'
 import { parseListen, type Config } from '../config/config.ts'
 import type { HealthContext } from '../diagnosis/health.ts'
+import type { Builder } from '../model/index.ts'
+import { closestMatch } from '../text/closest-match.ts'
 
 /** The configuration in effect. A reload replaces the whole value. */
 export interface EffectiveConfig {
@@ -31,6 +33,20 @@ export const expectationFor = (
 ): HealthContext['expect'] => {
   const overrides = builders[name]
   return overrides?.drained ? 'drained' : (overrides?.expect ?? 'awake')
+}
+
+/** Returns a warning for each name under `builders` that no builder has. */
+export const unknownBuilderNames = (
+  { builders }: Pick<Config, 'builders'>,
+  active: readonly Builder[],
+): readonly string[] => {
+  const names = active.map(({ name }) => name)
+  return Object.keys(builders)
+    .filter(name => !names.includes(name))
+    .map(name => {
+      const suggestion = closestMatch(name, names)
+      return `builders.${name}: no builder has this name${suggestion ? `, did you mean ${suggestion}?` : ''}`
+    })
 }
 
 /** Returns the alert settings, completed with the identity of this daemon. */

@@ -15,6 +15,7 @@ import {
   alertSettings,
   createEffectiveConfig,
   parseAddresses,
+  unknownBuilderNames,
   type DaemonIdentity,
   type EffectiveConfig,
 } from './context.ts'
@@ -112,6 +113,8 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
       client.check()
       for (const problem of active.problems)
         log.warn({ ...problem }, 'error in the builders list')
+      for (const error of unknownBuilderNames(config.read(), active.builders))
+        log.warn({ error }, 'setting without effect')
     },
     log,
   })

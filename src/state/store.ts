@@ -4,6 +4,7 @@ import type {
   Builder,
   BuilderState,
   ClientState,
+  Health,
   HistoryEntry,
   MonitorState,
   ProbeName,
@@ -157,9 +158,7 @@ export const createStore = ({
       const changed = new Set<string>()
       for (const [name, state] of snapshot.builders) {
         const next = withHealth(state)
-        const isChanged =
-          next.health.state !== state.health.state ||
-          next.health.flapping !== state.health.flapping
+        const isChanged = !isSameHealth(next.health, state.health)
         if (isChanged) changed.add(name)
         builders.set(name, isChanged ? next : state)
       }
@@ -178,6 +177,13 @@ export const createStore = ({
     updateMonitor: change => publish({ monitor: { ...snapshot.monitor, ...change } }),
   }
 }
+
+const isSameHealth = (a: Health, b: Health): boolean =>
+  a.state === b.state &&
+  a.flapping === b.flapping &&
+  a.verified === b.verified &&
+  a.cause?.kind === b.cause?.kind &&
+  a.cause?.probe === b.cause?.probe
 
 /** A drained builder is not probed, so nothing has to be waited for. */
 const isChecked = ({ probes, health }: BuilderState): boolean =>

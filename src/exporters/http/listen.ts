@@ -70,8 +70,12 @@ export const listenAll = async (
     } catch (error) {
       for (const { server } of opened.values()) drain(server)
       const restored = new Map(bound)
-      for (const [name, { listen }] of closedForRebind)
-        restored.set(name, await open(listen))
+      for (const [name, { listen }] of closedForRebind) {
+        // Another program may have taken the address in the meantime; the first error is reported all the same
+        const reopened = await open(listen).catch(() => null)
+        if (reopened) restored.set(name, reopened)
+        else restored.delete(name)
+      }
       bound = restored
       throw error
     }

@@ -7,6 +7,7 @@ import {
   ProtocolError,
   UnsupportedVersionError,
 } from '../../nix/protocol/errors.ts'
+import { createUtf8Decoder } from '../../text/utf8.ts'
 
 const maxStderr = 16 * 1024
 /** Wait for stderr of a remote program that has just exited. */
@@ -32,8 +33,9 @@ export const withProtocol = async <T>(
       : failure('connection_lost', { detail })
   }
   let stderr = ''
+  const decode = createUtf8Decoder()
   channel.stderr.on('data', (chunk: Buffer) => {
-    if (stderr.length < maxStderr) stderr += chunk.toString('utf8')
+    if (stderr.length < maxStderr) stderr += decode(chunk)
   })
   try {
     return { value: await exchange(channel, signal) }

@@ -87,7 +87,8 @@ export const findDaemon = async (proc = '/proc'): Promise<DaemonProcess | null> 
   const daemons = await Promise.all(
     pids.map(async pid => {
       const name = await read(join(proc, pid, 'comm'))
-      if (!/^(?:nix-daemon|nix|determinate-nixd|lix-daemon)\n?$/.test(name ?? ''))
+      // The kernel keeps 15 characters of a name (TASK_COMM_LEN)
+      if (!/^(?:nix-daemon|nix|determinate-nix|lix-daemon)\n?$/.test(name ?? ''))
         return []
       const args = (await read(join(proc, pid, 'cmdline')))?.split('\0') ?? []
       if (!isListener(args)) return []

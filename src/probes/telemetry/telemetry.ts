@@ -9,6 +9,7 @@ import type {
   Params,
 } from '../../model/index.ts'
 import { oneLine } from '../../text/truncate.ts'
+import { createUtf8Decoder } from '../../text/utf8.ts'
 
 /** Limit of the combined command. */
 export const telemetryTimeoutMs = 8000
@@ -101,6 +102,8 @@ interface Answer {
 const runScript = async (context: ProbeContext, script: string): Promise<Answer> => {
   let output = ''
   let stderr = ''
+  const decodeOutput = createUtf8Decoder()
+  const decodeStderr = createUtf8Decoder()
   let error: string | null = null
   let code: number | null = null
   let channel: Channel | undefined
@@ -109,7 +112,7 @@ const runScript = async (context: ProbeContext, script: string): Promise<Answer>
     channel = await context.remote.open('exec /bin/sh -s', signal)
     const tooMuch = new Promise<void>(resolve => {
       channel?.stdout.on('data', (chunk: Buffer) => {
-        if (output.length < maxBytes) output += chunk.toString('utf8')
+        if (output.length < maxBytes) output += decodeOutput(chunk)
         else {
           channel?.stdout.pause()
           resolve()
@@ -117,7 +120,7 @@ const runScript = async (context: ProbeContext, script: string): Promise<Answer>
       })
     })
     channel.stderr.on('data', (chunk: Buffer) => {
-      if (stderr.length < 4096) stderr += chunk.toString('utf8')
+      if (stderr.length < 4096) stderr += decodeStderr(chunk)
     })
     channel.stdin.end(script)
     const aborted = new Promise<void>(resolve =>

@@ -50,8 +50,8 @@ export const dialWithSsh2 = async (
   let proxy: ProxyStream | null = null
   const proxyCommand = proxyShellCommand(
     target,
+    login.command,
     target.connectTimeout ?? connectTimeoutSeconds,
-    login.command.options,
   )
   let stream
   if (proxyCommand !== null) {
@@ -68,7 +68,7 @@ export const dialWithSsh2 = async (
       timeout,
       signal,
     )
-    phases.dns = tcp.dnsSeconds
+    if (tcp.dnsSeconds !== null) phases.dns = tcp.dnsSeconds
     if (tcp.tcpSeconds !== null) phases.tcp = tcp.tcpSeconds
     trace('connect', formatConnect(target, tcp))
     if (!tcp.ok)
@@ -88,7 +88,8 @@ export const dialWithSsh2 = async (
     stream,
     user: target.user,
     identities: login.identities.usable,
-    agent: target.agent,
+    // With IdentitiesOnly ssh offers only agent keys that are identity files; OpenSSH does that when it confirms a failure
+    agent: target.identitiesOnly ? null : target.agent,
     preferredTypes: knownTypes(login.policy),
     verifyHostKey: blob => {
       const hostKeyCheck = verifyHostKey(login.policy, blob)

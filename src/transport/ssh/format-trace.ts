@@ -65,7 +65,9 @@ export const formatPreparedLogin = ({
 export const formatConnect = (target: SshTarget, result: ConnectResult): string => {
   const { dnsSeconds, tcpSeconds } = result
   return [
-    `${target.hostname} resolved in ${ms(dnsSeconds)}`,
+    dnsSeconds === null
+      ? `${target.hostname} not resolved`
+      : `${target.hostname} resolved in ${ms(dnsSeconds)}`,
     ...(result.ok
       ? [
           ...result.failedAddresses.map(

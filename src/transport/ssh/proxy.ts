@@ -3,7 +3,9 @@ import { Duplex, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { shellQuote } from '../../nix/protocol/store-command.ts'
 import { killGroup, terminateGroup } from '../process-group.ts'
+import type { SshCommand } from './ssh-command.ts'
 import type { SshTarget } from './ssh-config.ts'
+import { createUtf8Decoder } from '../../text/utf8.ts'
 
 /** A stream through a proxy, with the proxy's stderr. */
 export interface ProxyStream {
@@ -19,20 +21,21 @@ const maxStderr = 8 * 1024
 const stderrDrainMs = 1500
 
 /**
- * Returns the shell command of ProxyJump or ProxyCommand with ssh's tokens expanded; null without a proxy. `sshOptions` are
- * the options of the outer ssh: a jump reads the same configuration file (ssh.c).
+ * Returns the shell command of ProxyJump or ProxyCommand with ssh's tokens expanded (ssh_config(5) TOKENS); null without a
+ * proxy. `command` is the outer ssh: `%n` is the host of its command line, and a jump reads the same configuration file
+ * (ssh.c).
  */
 export const proxyShellCommand = (
   target: SshTarget,
+  command: Pick<SshCommand, 'destination' | 'options'>,
   connectTimeout: number,
-  sshOptions: readonly string[] = [],
 ): string | null => {
   if (target.proxyCommand) {
     const tokens: Record<string, string> = {
       h: target.hostname,
       p: String(target.port),
       r: target.user,
-      n: target.hostname,
+      n: command.destination.slice(command.destination.lastIndexOf('@') + 1),
       '%': '%',
     }
     return `exec ${target.proxyCommand.replace(/%([hprn%])/g, (_, t: string) => tokens[t] ?? '')}`
@@ -44,7 +47,7 @@ export const proxyShellCommand = (
     `-oConnectTimeout=${connectTimeout}`,
     '-oClearAllForwardings=no',
   ]
-  const config = findConfigFile(sshOptions)
+  const config = findConfigFile(command.options)
   const configArgs = config === null ? [] : ['-F', config]
   const forward = `[${target.hostname}]:${target.port}`
   return [
@@ -103,8 +106,9 @@ export const openProxy = (
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   let stderr = ''
+  const decode = createUtf8Decoder()
   child.stderr.on('data', (chunk: Buffer) => {
-    if (stderr.length < maxStderr) stderr += chunk.toString('utf8')
+    if (stderr.length < maxStderr) stderr += decode(chunk)
   })
   child.on('error', error => {
     stderr += `${error.message}\n`

@@ -23,8 +23,9 @@ export type ConnectResult =
       readonly ok: false
       readonly kind: Kind
       readonly params: Params
-      readonly dnsSeconds: number
-      readonly tcpSeconds: number | null
+      /** Null for a phase that failed or was not reached. */
+      readonly dnsSeconds: number | null
+      readonly tcpSeconds: null
     }
 
 /** Limits the number of timeouts. */
@@ -65,7 +66,7 @@ export const connectTcp = async (
       ok: false,
       kind: 'dns',
       params: { detail: code === 'EAI_AGAIN' ? 'the name server does not answer' : code },
-      dnsSeconds: since(started),
+      dnsSeconds: null,
       tcpSeconds: null,
     }
   }
@@ -101,7 +102,8 @@ export const connectTcp = async (
     kind: last?.kind ?? 'dns',
     params: { address: last?.address ?? host, ...(detail ? { detail } : {}) },
     dnsSeconds,
-    tcpSeconds: since(connectStarted),
+    // A phase that failed has no duration
+    tcpSeconds: null,
   }
 }
 

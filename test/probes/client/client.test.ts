@@ -452,6 +452,9 @@ t.test('finds the listening nix-daemon among others', async t => {
   })
   await add(10, 'nix', 'nix daemon', 200)
   t.match(await findDaemon(proc), { pid: 10 })
+  // The kernel keeps 15 characters of the name
+  await add(12, 'determinate-nix', '/usr/local/bin/determinate-nixd daemon', 300)
+  t.match(await findDaemon(proc), { pid: 12 })
 })
 
 t.test('checks this machine quickly', async t => {

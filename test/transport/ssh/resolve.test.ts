@@ -278,13 +278,18 @@ t.test('classifies any bytes of a key', async () => {
 
 t.test('builds the proxy command', async t => {
   const target = { hostname: '10.0.0.9', port: 2222, user: 'nix' }
-  t.equal(proxyShellCommand(aTarget(target), 5), null)
+  const command = { destination: 'nix@mac', options: [] }
+  t.equal(proxyShellCommand(aTarget(target), command, 5), null)
   t.equal(
-    proxyShellCommand(aTarget({ ...target, proxyCommand: 'relay %h:%p %r %% %x' }), 5),
-    'exec relay 10.0.0.9:2222 nix % %x',
+    proxyShellCommand(
+      aTarget({ ...target, proxyCommand: 'relay %h:%p %n %r %% %x' }),
+      command,
+      5,
+    ),
+    'exec relay 10.0.0.9:2222 mac nix % %x',
   )
-  const jump = (proxyJump: string, options?: string[]) =>
-    proxyShellCommand(aTarget({ ...target, proxyJump }), 5, options)
+  const jump = (proxyJump: string, options: string[] = []) =>
+    proxyShellCommand(aTarget({ ...target, proxyJump }), { ...command, options }, 5)
   const common = 'exec ssh -oBatchMode=yes -oConnectTimeout=5 -oClearAllForwardings=no'
   t.equal(jump('gate'), `${common} -W '[10.0.0.9]:2222' -- gate`)
   t.equal(jump('me@gate:2200'), `${common} -l me -p 2200 -W '[10.0.0.9]:2222' -- gate`)
