@@ -1,4 +1,5 @@
 import { defineConfig } from 'eslint/config'
+import regexp from 'eslint-plugin-regexp'
 import tseslint from 'typescript-eslint'
 
 export default defineConfig(
@@ -36,6 +37,15 @@ export default defineConfig(
         'error',
         { allowNumber: true, allowBoolean: true, allowNullish: true },
       ],
+    },
+  },
+  {
+    // Remote text must not be able to stall a match: only expressions that are linear
+    files: ['src/**/*.{ts,js}'],
+    plugins: { regexp },
+    rules: {
+      'regexp/no-super-linear-backtracking': ['error', { report: 'potential' }],
+      'regexp/no-super-linear-move': ['error', { report: 'potential' }],
     },
   },
   {

@@ -1,4 +1,5 @@
 import { sanitize } from '../text/sanitize.ts'
+import { trimEnd } from '../text/trim-end.ts'
 
 export type Labels = Readonly<Record<string, string>>
 
@@ -17,10 +18,12 @@ export const normalizeLabels = (labels: Labels): Labels =>
 const normalizeValue = (value: string): string => {
   const text = sanitize(value, value.length)
   if (Buffer.byteLength(text) <= maxBytes) return text
-  const cut = Buffer.from(text)
-    .subarray(0, maxBytes - 20)
-    .toString()
-    .replace(/\uFFFD+$/, '')
+  const cut = trimEnd(
+    Buffer.from(text)
+      .subarray(0, maxBytes - 20)
+      .toString(),
+    '\uFFFD',
+  )
   return `${cut}…${hex(fnv1a([text]))}`
 }
 

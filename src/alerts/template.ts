@@ -8,7 +8,7 @@ export const renderTemplate = (
   labels: Readonly<Record<string, string>>,
   value: number,
 ): string =>
-  template.replace(/\{\{(.*?)\}\}/g, (_, inner: string) => {
+  template.replace(/\{\{([^{}]*)\}\}/g, (_, inner: string) => {
     const [subject = '', ...pipe] = inner.split('|').map(part => part.trim())
     const label = /^\$labels\.(\w+)$/.exec(subject)?.[1]
     if (label !== undefined && pipe.length === 0) return labels[label] ?? ''

@@ -3,6 +3,7 @@ import { parseListen, type Config } from '../config/config.ts'
 import type { HealthContext } from '../diagnosis/health.ts'
 import type { Builder } from '../model/index.ts'
 import { closestMatch } from '../text/closest-match.ts'
+import { trimEnd } from '../text/trim-end.ts'
 
 /** The configuration in effect. A reload replaces the whole value. */
 export interface EffectiveConfig {
@@ -56,7 +57,7 @@ export const alertSettings = (
 ): AlertSettings => ({
   ...alerting,
   instance: alerting.instance || identity.instance,
-  externalUrl: (alerting.externalUrl || identity.externalUrl).replace(/\/+$/, ''),
+  externalUrl: trimEnd(alerting.externalUrl || identity.externalUrl, '/'),
 })
 
 /** Parses validated listen addresses. */

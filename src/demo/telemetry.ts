@@ -1,6 +1,6 @@
 import { demoSystem, type DemoBuilder } from './demo-builder.ts'
 
-const lastSection = /^\s*section end\s*$/m
+const lastSection = /^[ \t]*section end[ \t]*$/m
 
 /** Returns whether the script is complete. */
 export const isCompleteScript = (script: string): boolean => lastSection.test(script)
@@ -14,9 +14,9 @@ export const renderTelemetryOutput = (
   builder: DemoBuilder,
   now: number = Date.now(),
 ): string => {
-  const nonce = /^\s*nonce=['"]?([0-9a-f]+)/m.exec(scriptText)?.[1]
+  const nonce = /^[ \t]*nonce=['"]?([0-9a-f]+)/m.exec(scriptText)?.[1]
   if (nonce === undefined) return ''
-  const sections = scriptText.matchAll(/^\s*section ([a-z_]+)\s*$/gm)
+  const sections = scriptText.matchAll(/^[ \t]*section ([a-z_]+)[ \t]*$/gm)
   return [...sections]
     .map(([, name = '']) => `\n@${nonce} ${name}\n${renderSection(name, builder, now)}`)
     .join('')

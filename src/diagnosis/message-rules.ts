@@ -92,9 +92,9 @@ export const definite: readonly MessageRule[] = [
   ],
   [/No \S+ host key is known for|Host key verification failed/, 'host_key_unknown'],
   [
-    /(\S+)@(\S+): Permission denied \(([^)]*)\)/,
+    /@[^\s@]+: Permission denied \(([^)]*)\)/,
     'auth_denied',
-    m => ({ detail: `it offers ${m[3] ?? ''}` }),
+    m => ({ detail: `it offers ${m[1] ?? ''}` }),
   ],
   [/Too many authentication failures/, 'auth_denied', detail],
   [

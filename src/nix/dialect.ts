@@ -1,9 +1,14 @@
+/** Longer first lines are not from Nix. */
+const maxVersionLine = 1000
+
 /** Extracts the version number from the output of `nix --version` of any vendor; null if there is none. */
-export const parseNixVersion = (text: string): string | null =>
+export const parseNixVersion = (text: string): string | null => {
+  const [line = ''] = text.slice(0, maxVersionLine).split('\n', 1)
+  if (line.length === maxVersionLine) return null
   // `nix (Determinate Nix 3.6.0) 2.29.0`: the number of Nix itself comes last
-  /(?:^|\s)(\d+\.\d+(?:\.\d+)*[0-9a-zA-Z._+-]*)\s*$/.exec(
-    text.split('\n', 1)[0] ?? '',
-  )?.[1] ?? null
+  const last = line.trim().split(/\s/).at(-1) ?? ''
+  return /^\d+\.\d[\w.+-]*$/.test(last) ? last : null
+}
 
 /** Compares a version (`2.26.3`, `2.92.0-dev`) with a minimum. An unknown version counts as the newest. */
 export const atLeast = (

@@ -244,3 +244,18 @@ t.test('accepts any text in bounded time', async t => {
     'malicious text takes at most two seconds of CPU',
   )
 })
+
+t.test('hostile output does not stall the rules', async t => {
+  const hostile = ['@', '/', ' ', "'", 'a', 'build of ', 'x@y: ', '\u00ad']
+  for (const text of hostile)
+    for (const chars of [2000, 256_000]) {
+      const cpu = process.cpuUsage()
+      classify(text.repeat(chars / text.length))
+      const { user } = process.cpuUsage(cpu)
+      // Two orders of magnitude above the usual time, and far below that of a quadratic rule
+      t.ok(
+        user < 1_000_000,
+        `${JSON.stringify(text)} x ${chars}: ${user / 1000} ms of CPU`,
+      )
+    }
+})

@@ -173,3 +173,11 @@ t.test('parses JSON like JSON.parse', async t => {
     1e20,
   ])
 })
+
+t.test('a hostile version does not stall the parser', async t => {
+  const cpu = process.cpuUsage()
+  t.equal(parseNixVersion(`${'1.1'.repeat(90_000)}!`), null)
+  const { user } = process.cpuUsage(cpu)
+  // A quadratic expression took 42 s
+  t.ok(user < 1_000_000, `${user / 1000} ms of CPU`)
+})

@@ -1,4 +1,5 @@
 import type { Alert } from '../../model/index.ts'
+import { trimEnd } from '../../text/trim-end.ts'
 
 /** Alertmanager resolves an alert by itself when it is not resent within this time: four resend intervals. */
 export const resolveTimeoutSeconds = 240
@@ -29,4 +30,4 @@ const toIsoTime = (unixSeconds: number): string =>
 
 /** Returns the URL that accepts alerts. Accepts the base URL of Alertmanager or that URL itself. */
 export const alertsUrl = (url: string): string =>
-  `${url.replace(/\/+$/, '').replace(/\/api\/v2\/alerts$/, '')}/api/v2/alerts`
+  `${trimEnd(url, '/').replace(/\/api\/v2\/alerts$/, '')}/api/v2/alerts`

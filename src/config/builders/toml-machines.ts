@@ -82,8 +82,8 @@ const invalidList = (problem: Problem): TomlMachines => ({
 const findTableHeaders = (text: string): ReadonlyMap<string, number> => {
   const headers = new Map<string, number>()
   for (const [index, line] of text.split('\n').entries()) {
-    const name = /^\s*\[\s*machines\s*\.\s*([^\]]+?)\s*\]/.exec(line)?.[1]
-    if (name !== undefined) headers.set(name.replace(/^(["'])(.*)\1$/, '$2'), index + 1)
+    const name = /^\s*\[\s*machines\s*\.([^\]]+)\]/.exec(line)?.[1]?.trim()
+    if (name) headers.set(name.replace(/^(["'])(.*)\1$/, '$2'), index + 1)
   }
   return headers
 }

@@ -21,8 +21,11 @@ const units: Readonly<Record<string, number>> = {
 export const parseDuration = (text: string): number | null => {
   if (text === '0') return 0
   if (!/^(?:\d+(?:\.\d+)?(?:ns|us|µs|μs|ms|s|m|h))+$/.test(text)) return null
-  const parts = [...text.matchAll(/([\d.]+)(\D+)/g)]
-  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * units[unit!]!, 0)
+  const parts = text.split(/(?<=[a-zµμ])(?=\d)/)
+  return parts.reduce((sum, part) => {
+    const unit = part.replace(/^[\d.]+/, '')
+    return sum + Number(part.slice(0, part.length - unit.length)) * units[unit]!
+  }, 0)
 }
 
 /** Parses a non-negative integer; null if the text is not one. */

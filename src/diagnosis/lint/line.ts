@@ -92,7 +92,7 @@ const pathInsteadOfHost: LintRule = ({ builder }) => {
 /** Before 2.31 Nix passes everything between `//` and `?` to ssh as the host name. */
 const pathAfterHost: LintRule = ({ builder, dialect }) => {
   if (!isSshScheme(builder.scheme)) return null
-  const match = /^([a-z-]+:\/\/[^/?]+)\/[^?]*(.*)$/.exec(builder.storeUri)
+  const match = /^([a-z-]+:\/\/[^/?]+)\/[^?]*((?:\?.*)?)$/.exec(builder.storeUri)
   if (!match) return null
   return {
     rule: 'slash_in_host',

@@ -14,7 +14,7 @@ export const negotiateFormat = (accept: string | undefined): Format => {
     const weights = (accept ?? '')
       .toLowerCase()
       .split(',')
-      .map(one => one.trim().split(/\s*;\s*/))
+      .map(one => one.split(';').map(part => part.trim()))
       .filter(([name]) => name === type)
       .map(([, ...params]) => {
         const q = params.find(param => param.startsWith('q='))

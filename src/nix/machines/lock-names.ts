@@ -59,11 +59,11 @@ export const renderUri = (uri: string): string => {
 }
 
 /** Adds missing brackets to an IPv6 address (2.31). */
-const withBrackets = (base: string): string =>
-  base.replace(
-    /^([a-z][a-z0-9+.-]*:\/\/(?:[^@/]*@)?)([0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*(?:%[^/]*)?)$/i,
-    '$1[$2]',
-  )
+const withBrackets = (base: string): string => {
+  const [, prefix = '', address = ''] =
+    /^([a-z][a-z0-9+.-]*:\/\/(?:[^@/]*@)?)([0-9a-f:.]+(?:%[^/]*)?)$/i.exec(base) ?? []
+  return address.split(':').length > 2 ? `${prefix}[${address}]` : base
+}
 
 const decode = (text: string): string => {
   try {

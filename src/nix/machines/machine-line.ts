@@ -116,7 +116,7 @@ const parseFloat32 = (text: string): number | null => {
   if (/^[+-]?inf(?:inity)?$/i.test(text))
     return text.startsWith('-') ? -Infinity : Infinity
   if (/^[+-]?nan(?:\(.*\))?$/i.test(text)) return NaN
-  if (!/^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text)) return null
+  if (!/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i.test(text)) return null
   const value = Number(text)
   return Number.isFinite(Math.fround(value)) ? value : null
 }

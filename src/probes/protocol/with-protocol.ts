@@ -143,4 +143,4 @@ const classifyFailure = (
 }
 
 /** Whether the output is text, not another binary protocol. */
-const looksLikeText = (received: string): boolean => /[A-Za-z]{3,}[ ,.:!]/.test(received)
+const looksLikeText = (received: string): boolean => /[A-Za-z]{3}[ ,.:!]/.test(received)

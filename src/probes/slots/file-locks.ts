@@ -8,7 +8,7 @@ export interface FileLock {
 }
 
 const line =
-  /^\d+:\s*(->)?\s*FLOCK\s+\w+\s+\w+\s+(\d{1,10})\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s/
+  /^\d+:(?:\s*(->))?\s*FLOCK\s+\w+\s+\w+\s+(\d{1,10})\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s/
 
 /** Parses the flocks of /proc/locks; other types of locks are omitted. */
 export const parseLocks = (text: string): readonly FileLock[] =>

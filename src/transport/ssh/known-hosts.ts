@@ -1,4 +1,5 @@
 import { createHash, createHmac } from 'node:crypto'
+import { trimEnd } from '../../text/trim-end.ts'
 
 /** One line of a known_hosts file (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
 export interface KnownHost {
@@ -49,10 +50,7 @@ export const keyTypeOf = (blob: string): string | null => {
 /** Returns the fingerprint as ssh prints it: `SHA256:...`. */
 export const fingerprintOf = (blob: string): string =>
   'SHA256:' +
-  createHash('sha256')
-    .update(Buffer.from(blob, 'base64'))
-    .digest('base64')
-    .replace(/=+$/, '')
+  trimEnd(createHash('sha256').update(Buffer.from(blob, 'base64')).digest('base64'), '=')
 
 /** Returns the names that ssh looks up: `[host]:port` and then the bare host, or only the host for port 22. */
 export const lookupNames = (host: string, port: number): string[] => {
