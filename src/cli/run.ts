@@ -108,6 +108,8 @@ const keepRunning = async (
   })
   process.off('SIGHUP', onHangup)
   await daemon.stop()
+  // A handle that survives the deadline of stop (a hung file system) must not keep the process
+  setTimeout(() => process.exit(0), 1000).unref()
   return 0
 }
 

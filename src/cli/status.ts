@@ -27,6 +27,11 @@ export const statusCommand = async (
   )
   if (status !== 200) throw new UsageError(`the daemon replied with HTTP ${status}`)
   const complete = JSON.parse(body) as Report
+  // A daemon that was not restarted after an upgrade
+  if (![complete.builders, complete.sharedCauses, complete.findings].every(Array.isArray))
+    throw new UsageError(
+      'the daemon has another version than this command: restart it (systemctl restart builder-monitor)',
+    )
   const builders = complete.builders.filter(
     builder => options.builders.length === 0 || options.builders.includes(builder.name),
   )

@@ -82,13 +82,28 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
   const { store } = monitor
   const outputs = deps.createOutputs(config.read)
   const reloadStatus = trackReloadStatus(store)
-  // Addresses are bound first, so that nothing has to be undone when one is in use
+  const builders = createBuildersWatch({
+    read: () => deps.readBuilders(stopping.signal),
+    apply: active => {
+      monitor.setBuilders(active)
+      schedules.setBuilders(active.builders)
+      client.check()
+      for (const problem of active.problems)
+        log.warn({ ...problem }, 'error in the builders list')
+      for (const error of unknownBuilderNames(config.read(), active.builders))
+        log.warn({ error }, 'setting without effect')
+    },
+    log,
+  })
+  // Before anything is served: an empty list would be reported as the truth
+  const { source, builders: list } = await builders.load()
+  // Addresses are bound before anything is started, so that nothing has to be undone when one is in use
   const http = await startHttpServers({
     addresses: parseAddresses(deps.listen ?? initial.listen),
     controlSocket: deps.controlSocket,
     routes: [
       ...outputs.exporters.flatMap(exporter => exporter.routes?.(store) ?? []),
-      reloadRoute(() => reload()),
+      reloadRoute(() => reload.reload()),
       createTestAlertRoute(deps, config, () => identity, stopping.signal),
     ],
     ...(deps.web ? { web: deps.web } : {}),
@@ -105,19 +120,6 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
     client,
     onDelay: outputs.onDelay,
   })
-  const builders = createBuildersWatch({
-    read: () => deps.readBuilders(stopping.signal),
-    apply: active => {
-      monitor.setBuilders(active)
-      schedules.setBuilders(active.builders)
-      client.check()
-      for (const problem of active.problems)
-        log.warn({ ...problem }, 'error in the builders list')
-      for (const error of unknownBuilderNames(config.read(), active.builders))
-        log.warn({ error }, 'setting without effect')
-    },
-    log,
-  })
   const reload = createReload({
     ...deps,
     http,
@@ -126,6 +128,8 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
     reloadBuilders: builders.reload,
     setStatus: reloadStatus.set,
   })
+  builders.applyLoaded()
+  builders.start()
   const stopListeners = startListeners(deps, {
     config,
     store,
@@ -133,8 +137,6 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
     schedules,
     identity,
   })
-  const { source, builders: list } = await builders.reload()
-  builders.start()
   log.info({ addresses: http.addresses(), builders: list.length, source }, 'started')
 
   let stopped: Promise<void> | null = null
@@ -147,7 +149,7 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
       // In this order: no new work, then no connections, then no listening sockets
       const idle = schedules.stop()
       monitor.close()
-      await idle
+      await Promise.all([idle, reload.stop()])
       await http.close()
       await deps.stateFile.flush()
     })
@@ -158,7 +160,7 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
       return http.addresses()
     },
     store,
-    reload,
+    reload: reload.reload,
     stop: () => (stopped ??= stop()),
   }
 }

@@ -16,13 +16,11 @@ const daySeconds = 86_400
 
 export type BuilderOverrides = Config['builders'][string] | undefined
 
-/** False while the builder is drained or a back-off is running. */
-export const mayLogIn = (
-  state: BuilderState | undefined,
-  overrides: BuilderOverrides,
-  now: number,
-): boolean =>
-  !overrides?.drained && (state === undefined || loginBackoffUntil(state) <= now)
+/** Returns the delay in milliseconds until a login is allowed again, 0 when no back-off is running. */
+export const loginBackoffMs = (state: BuilderState | undefined, now: number): number => {
+  const until = state ? loginBackoffUntil(state) : 0
+  return until > now ? (until - now + 1) * 1000 : 0
+}
 
 /** True when the connection is kept after a login. A builder that may sleep gets none, which would keep it awake. */
 export const keepsConnection = (
@@ -40,8 +38,8 @@ export const nextLoginDelayMs = (
   now: number,
   random: () => number,
 ): number | null => {
-  const backoffUntil = loginBackoffUntil(state)
-  if (backoffUntil > now) return (backoffUntil - now + 1) * 1000
+  const backoffMs = loginBackoffMs(state, now)
+  if (backoffMs > 0) return backoffMs
   // A store that is not reached by ssh has no login to repeat
   if (state.probes.login?.last.outcome.status === 'skipped') return null
   const isDown = state.health.state === 'down'

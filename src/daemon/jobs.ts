@@ -8,7 +8,7 @@ import {
   canaryBlocker,
   canaryRetryDelayMs,
   keepsConnection,
-  mayLogIn,
+  loginBackoffMs,
   needsCanary,
   nextLoginDelayMs,
 } from './job-policy.ts'
@@ -89,7 +89,9 @@ const runLogin = async (
   const overrides = config.builders[builder.name]
   if (overrides?.drained) return monitor.disconnect(builder)
   const before = stateOf(deps, builder)
-  if (!mayLogIn(before, overrides, now())) return
+  const backoffMs = loginBackoffMs(before, now())
+  // An earlier scheduled run may have replaced the one that was requested for the end of the back-off
+  if (backoffMs > 0) return runOnce('login', builder, backoffMs)
   const login = await monitor.checkLogin(builder, signal)
   if (!login) return
   const keeps = keepsConnection(config, overrides)

@@ -36,14 +36,21 @@ export const trackReloadStatus = (store: Pick<Store, 'updateMonitor'>) => {
   }
 }
 
-/**
- * Returns a function that reloads everything: our configuration, the web configuration and the builders list. Each of the
- * three is applied completely or not at all; what is invalid keeps its previous state. Resolves with all errors, never
- * rejects. Concurrent reloads run one after the other.
- */
-export const createReload = (deps: ReloadDeps): (() => Promise<readonly string[]>) => {
+export interface Reload {
+  /**
+   * Reloads our configuration, the web configuration and the builders list. Each of the three is applied completely or not
+   * at all; what is invalid keeps its previous state. Resolves with all errors, never rejects. Concurrent reloads run one
+   * after the other.
+   */
+  reload(): Promise<readonly string[]>
+  /** Resolves when the running reload has ended. Later ones do nothing. */
+  stop(): Promise<void>
+}
+
+export const createReload = (deps: ReloadDeps): Reload => {
   const { http, log, store, setStatus } = deps
   let last: Promise<unknown> = Promise.resolve()
+  let isStopped = false
 
   const reloadConfig = async (): Promise<readonly string[]> => {
     const loaded = await deps.loadConfig()
@@ -85,9 +92,17 @@ export const createReload = (deps: ReloadDeps): (() => Promise<readonly string[]
     log.info({ errors: errors.length }, 'reloaded')
     return errors
   }
-  return () => {
-    const done = last.then(reloadAll)
-    last = done
-    return done
+  return {
+    reload: () => {
+      const done = last.then(() =>
+        isStopped ? ['builder-monitor is stopping'] : reloadAll(),
+      )
+      last = done
+      return done
+    },
+    stop: async () => {
+      isStopped = true
+      await last
+    },
   }
 }

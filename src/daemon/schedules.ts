@@ -59,7 +59,8 @@ export const startSchedules = (deps: SchedulesDeps): Schedules => {
   })
   let running = start(config.read())
   let builders: readonly Builder[] = []
-  const stop = async () => {
+  let isStopped = false
+  const stopRunning = async () => {
     running.stopClientChecks()
     await running.scheduler.stop()
   }
@@ -77,14 +78,19 @@ export const startSchedules = (deps: SchedulesDeps): Schedules => {
     apply: async next => {
       const isChanged = scheduleKey(next) !== scheduleKey(config.read())
       // Two logins to one host must not overlap
-      if (isChanged) await stop()
+      if (isChanged) await stopRunning()
+      // Stopped in the meantime: no new schedules
+      if (isStopped) return
       config.replace(next)
       if (!isChanged) return
       running = start(next)
       monitor.store.updateMonitor({ intervals: intervalsFor(next, createCron) })
       setBuilders(builders)
     },
-    stop,
+    stop: () => {
+      isStopped = true
+      return stopRunning()
+    },
   }
 }
 

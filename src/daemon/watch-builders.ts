@@ -13,6 +13,10 @@ export interface BuildersWatchDeps {
 }
 
 export interface BuildersWatch {
+  /** Reads the list for the first time. Rejects when it cannot be read. */
+  load(): Promise<ActiveBuilders>
+  /** Puts the list of `load` into effect. */
+  applyLoaded(): void
   /** Reads the list and puts it into effect. Rejects when it cannot be read; the previous list stays active then. */
   reload(): Promise<ActiveBuilders>
   /** Reloads the list whenever one of its files has changed, until `stop`. */
@@ -64,6 +68,10 @@ export const createBuildersWatch = ({
     log.info({ builders: next.builders.length }, 'builders list changed')
   }
   return {
+    load: () => serially(async () => (current = await load())),
+    applyLoaded: () => {
+      if (current) apply(current)
+    },
     reload: () => serially(reload),
     start: () => {
       timer = setInterval(

@@ -5,7 +5,7 @@ import { builderParams } from './params.ts'
 /** Returns a shell command that shows the same result with standard tools. */
 export const reproduceCommand = (builder: Builder, probe: Cause['probe']): string => {
   const { ssh, dest } = builderParams(builder) as { ssh: string; dest: string }
-  const login = `sudo ${ssh} -o BatchMode=yes -o ConnectTimeout=5 ${dest}`
+  const login = `sudo ${ssh}${pinnedKeyOption(builder)} -o BatchMode=yes -o ConnectTimeout=5 ${dest}`
   switch (probe) {
     case 'config':
       return 'builder-monitor builders'
@@ -34,4 +34,13 @@ export const reproduceCommand = (builder: Builder, probe: Cause['probe']): strin
     default:
       return probe satisfies never
   }
+}
+
+/** Returns the option by which ssh accepts the pinned host key of the machine line, as it does for Nix. */
+const pinnedKeyOption = ({ publicHostKey }: Builder): string => {
+  const line = Buffer.from(publicHostKey ?? '', 'base64').toString('latin1')
+  const [, key] = /^([\w@.-]{1,64} [\w+/=]{1,2000})(?:\s|$)/.exec(line) ?? []
+  return key === undefined
+    ? ''
+    : ` -o ${shellQuote(`KnownHostsCommand=/bin/echo %H ${key}`)}`
 }

@@ -154,6 +154,10 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
 
     checkLogin: async (builder, signal) => {
       const { login, connection } = await dial(builder, signal)
+      if (signal.aborted) {
+        connection?.close()
+        return null
+      }
       connections.replace(builder, connection)
       const remote = connections.get(builder)
       const overLogin = remote
@@ -174,10 +178,15 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
 
     checkTelemetry: async (builder, names, signal) => {
       const due = telemetryProbes.filter(({ name }) => names.includes(name))
-      const remote = connections.get(builder)
-      if (!remote || due.length === 0) return
-      const results = await runTelemetry(builder, due, remote, signal)
-      if (!signal.aborted) store.record(builder, results)
+      let remote = due.length > 0 ? connections.get(builder) : undefined
+      while (remote && !signal.aborted) {
+        const results = await runTelemetry(builder, due, remote, signal)
+        const current = connections.get(builder)
+        // A login replaces the connection, which ends what runs over the old one: that says nothing about the builder
+        const isInterrupted = current !== remote && !results.every(isMeasured)
+        if (!isInterrupted && !signal.aborted) store.record(builder, results)
+        remote = isInterrupted ? current : undefined
+      }
     },
 
     runCanary: async (builder, mode, signal) => {
@@ -264,6 +273,9 @@ const asClientMismatch = (result: Result): Result =>
           },
         },
       }
+
+const isMeasured = ({ outcome }: Result): boolean =>
+  outcome.status === 'ok' || outcome.status === 'degraded'
 
 /** For probes that use the local Nix or this machine's files only. */
 const noRemote: Remote = {

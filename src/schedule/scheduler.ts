@@ -70,7 +70,7 @@ export const createScheduler = (jobs: readonly Job[], deps: SchedulerDeps): Sche
         for (const name of builders.keys()) {
           const fraction =
             splayFraction(name) * (1 - job.jitter) + deps.random() * job.jitter
-          queues.get(job.name)?.add(name, task, fraction * splayMs, 'scheduled')
+          queues.get(job.name)?.add(name, task, fraction * splayMs)
         }
       })
   }
@@ -82,7 +82,7 @@ export const createScheduler = (jobs: readonly Job[], deps: SchedulerDeps): Sche
       builders = nextByName
     },
     runOnce: (job, { name }, delayMs) => {
-      if (builders.has(name)) queues.get(job)?.add(name, job, delayMs, 'requested')
+      if (builders.has(name)) queues.get(job)?.add(name, job, delayMs)
     },
     stop: async () => {
       stopped.abort(new Error('the monitor is stopping'))
@@ -93,12 +93,8 @@ export const createScheduler = (jobs: readonly Job[], deps: SchedulerDeps): Sche
 }
 
 interface JobQueue {
-  add(
-    builder: string,
-    task: string,
-    delayMs: number,
-    origin: 'scheduled' | 'requested',
-  ): void
+  /** Adds a task. Tasks that are not started yet are done in one run, at the earliest of their times. */
+  add(builder: string, task: string, delayMs: number): void
   drop(builder: string): void
   stop(): Promise<void>
 }
@@ -126,7 +122,9 @@ const createJobQueue = (
     while (running.size < job.concurrency && !signal.aborted) {
       const index = queue.findIndex(({ builder }) => {
         const current = findBuilder(builder)
-        return current && !running.has(job.exclusiveKey(current))
+        return (
+          current && !runningNames.has(builder) && !running.has(job.exclusiveKey(current))
+        )
       })
       const [next] = index < 0 ? [] : queue.splice(index, 1)
       const builder = next && findBuilder(next.builder)
@@ -153,9 +151,8 @@ const createJobQueue = (
     timers.delete(name)
   }
   return {
-    add: (name, task, delayMs, origin) => {
+    add: (name, task, delayMs) => {
       if (signal.aborted) return
-      if (origin === 'scheduled' && runningNames.has(name)) return
       dueTasks.set(name, (dueTasks.get(name) ?? new Set()).add(task))
       const at = performance.now() + delayMs
       const pending = timers.get(name)

@@ -21,7 +21,7 @@ export interface StateFileDeps {
 }
 
 const maxBytes = 64 * 1024 * 1024
-const formatVersion = 1
+const formatVersion = 2
 const normalDelayMs = 30_000
 const urgentDelayMs = 2000
 
@@ -54,9 +54,9 @@ export const openStateFile = async ({
 
   const write = async (): Promise<void> => {
     if (changed.size === 0) return
-    for (const [section, value] of changed) sections.set(section, value())
-    changed.clear()
     try {
+      for (const [section, value] of changed) sections.set(section, value())
+      changed.clear()
       await replace(
         path,
         JSON.stringify({

@@ -75,6 +75,8 @@ export const createStore = ({
   onListenerError = () => undefined,
 }: StoreDeps): Store => {
   const listeners = new Set<SnapshotListener>()
+  /** Each entry is used once: a builder that is removed and added again starts without history. */
+  const restorable = new Map(persisted)
   let snapshot: Snapshot = {
     version: 0,
     at: now(),
@@ -126,7 +128,12 @@ export const createStore = ({
           const isSame = current?.builder.line === builder.line
           const state = isSame
             ? { ...current, builder }
-            : restoreBuilder(newState(builder, now()), persisted.get(builder.name), now())
+            : restoreBuilder(
+                newState(builder, now()),
+                restorable.get(builder.name),
+                now(),
+              )
+          restorable.delete(builder.name)
           changed.add(builder.name)
           return [builder.name, withHealth(state, { ...snapshot, problems })]
         }),

@@ -3,7 +3,7 @@ import {
   canaryBlocker,
   canaryRetryDelayMs,
   keepsConnection,
-  mayLogIn,
+  loginBackoffMs,
   needsCanary,
   nextLoginDelayMs,
 } from '../../src/daemon/job-policy.ts'
@@ -51,19 +51,15 @@ t.test('after refused keys the next login waits 1, 5, then 15 minutes', async t 
     const times = refusals.slice(0, count)
     const last = times.at(-1)!
     const state = stateAfter(times.map(at => ['login', failed('auth_denied'), at]))
-    t.equal(mayLogIn(state, undefined, last + seconds - 1), false)
-    t.equal(mayLogIn(state, undefined, last + seconds), true)
+    t.equal(loginBackoffMs(state, last + seconds - 1), 2000)
+    t.equal(loginBackoffMs(state, last + seconds), 0)
     t.equal(nextLoginDelayMs(state, false, last, half), (seconds + 1) * 1000)
   }
 })
 
 t.test('other failures delay no login', async t => {
-  t.equal(mayLogIn(undefined, undefined, 0), true)
-  t.equal(mayLogIn(stateAfter([['login', failed('tcp_refused')]]), undefined, 1000), true)
-})
-
-t.test('a drained builder is not logged in to', async t => {
-  t.equal(mayLogIn(undefined, { drained: true } as never, 0), false)
+  t.equal(loginBackoffMs(undefined, 0), 0)
+  t.equal(loginBackoffMs(stateAfter([['login', failed('tcp_refused')]]), 1000), 0)
 })
 
 t.test('an unexpected result is confirmed by a second login', async t => {

@@ -17,7 +17,7 @@ const setUp = (change: Partial<ReloadDeps> = {}) => {
   const store = {
     updateMonitor: (part: Partial<MonitorState>) => void monitor.push(part),
   }
-  const reload = createReload({
+  const { reload, stop } = createReload({
     loadConfig: () => Promise.resolve({ ok: true, config }),
     http: {
       rebind: () => Promise.resolve([]),
@@ -37,7 +37,7 @@ const setUp = (change: Partial<ReloadDeps> = {}) => {
     ...change,
   })
   const isOk = () => monitor.findLast(part => 'lastReloadOk' in part)?.lastReloadOk
-  return { reload, applied, calls, monitor, isOk }
+  return { reload, stop, applied, calls, monitor, isOk }
 }
 
 t.test('applies a valid configuration', async t => {
@@ -98,4 +98,23 @@ t.test('concurrent reloads run one after the other', async t => {
   })
   await Promise.all([reload(), reload(), reload()])
   t.equal(most, 1)
+})
+
+t.test('a stop waits for the running reload and prevents later ones', async t => {
+  let release: () => void = () => undefined
+  const { reload, stop, applied } = setUp({
+    reloadBuilders: () => new Promise(resolve => (release = () => resolve(null))),
+  })
+  const first = reload()
+  while (applied.length === 0) await new Promise(resolve => setImmediate(resolve))
+  const second = reload()
+  let isStopped = false
+  const stopped = stop().then(() => (isStopped = true))
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(isStopped, false)
+  release()
+  t.same(await first, [])
+  t.same(await second, ['builder-monitor is stopping'])
+  await stopped
+  t.equal(applied.length, 1)
 })

@@ -74,7 +74,11 @@ export const dialWithSsh2 = async (
     if (!tcp.ok)
       return failed(
         tcp.kind,
-        withPort(target, tcp.params),
+        // The name that ssh cannot resolve: an alias, or `host:port` of Nix before 2.31
+        {
+          ...withPort(target, tcp.params),
+          ...(tcp.kind === 'dns' ? { host: target.hostname } : {}),
+        },
         buildLoginValue(login, phases),
       )
     unreachableAddresses = tcp.failedAddresses
