@@ -75,6 +75,5 @@ export const alertsDoc = (): string =>
     ),
     '',
     'Disk usage in percent, memory pressure and configuration findings are metrics without an alert.',
-    'NixBuilderFailOpen will come with the published machines file.',
     '',
   ].join('\n')

@@ -126,7 +126,7 @@ export const branches: readonly {
       {
         file: 'alerts/delivery/alert-delivery.ts',
         name: 'createAlertDelivery',
-        does: 'hands changed alerts to each receiver',
+        does: 'passes changed alerts to each receiver',
       },
       {
         file: 'alerts/delivery/worker.ts',

@@ -1,6 +1,5 @@
 import {
   families,
-  reservedFamilies,
   presences,
   type Family,
 } from '../../src/exporters/prometheus/families.ts'
@@ -20,7 +19,7 @@ export const metricsDoc = (): string =>
     'Metrics of `GET /metrics`, in Prometheus text format or OpenMetrics. Generated from `src/exporters/prometheus/families.ts` by `npm run docs`.',
     '',
     '- `builder` is a stable, unique name: the host of the machine line, extended only when two lines have the same host.',
-    '- Values are from the newest scheduled probe. A scrape does not contact any builder.',
+    '- Values are from the newest scheduled probe, not measured at scrape time: a scrape does not contact any builder.',
     '- Measurements older than three intervals of their probe are dropped, because they could fire or hide alerts. The',
     '  state, counters and timestamps remain until the builder is removed from the configuration.',
     '- Times are Unix timestamps, not ages: `time() - nix_builder_state_change_timestamp_seconds`.',
@@ -33,14 +32,6 @@ export const metricsDoc = (): string =>
       '|---|---|---|---|---|',
       ...families.filter(family => family.group === group).map(row),
     ]),
-    '',
-    '## Reserved',
-    '',
-    'Later releases will add these families:',
-    '',
-    '| family | requires |',
-    '|---|---|',
-    ...reservedFamilies.map(([name, feature]) => `| \`${name}\` | ${feature} |`),
     '',
   ].join('\n')
 

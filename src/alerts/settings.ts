@@ -1,6 +1,6 @@
 import type { Labels } from './labels.ts'
 
-/** The `alerting` section of the configuration, as far as evaluation uses it. */
+/** The parts of the `alerting` section that evaluation uses. */
 export interface AlertSettings {
   readonly enable: boolean
   readonly labels: Labels

@@ -19,7 +19,7 @@ import { createTraces, noTraces, type Traces } from '../state/traces.ts'
 import { createRun } from '../transport/run.ts'
 import { resolveConfigPath } from './config.ts'
 import { exitCodes } from './exit-codes.ts'
-import { UsageError, type Io } from './terminal.ts'
+import { printErrors, UsageError, type Io } from './terminal.ts'
 import { closestMatch } from '../text/closest-match.ts'
 import { readLocalBuilders } from '../engine/local-builders.ts'
 import { createPaint } from './paint.ts'
@@ -45,7 +45,7 @@ export const checkCommand = async (options: CheckOptions, io: Io): Promise<numbe
   const loaded = await loadConfig(path, !isExplicit, validationContext)
   if (!loaded.ok && isExplicit) throw new UsageError(loaded.errors.join('\n'))
   // Users who cannot read the daemon's configuration can check with the defaults
-  if (!loaded.ok) io.err(`${loaded.errors.join('\n')}\nusing defaults\n`)
+  if (!loaded.ok) printErrors([...loaded.errors, 'using defaults'], io)
   const run = createRun()
   const active = await readLocalBuilders(run, io.env, io.signal)
   const selected = selectBuilders(active, options.builders)
@@ -69,7 +69,9 @@ export const checkCommand = async (options: CheckOptions, io: Io): Promise<numbe
       : `${renderReport(report, createPaint(io.isTerminal, io.env))}\n`,
   )
   if (selected.length === 0 && active.problems.length === 0 && !json)
-    io.err(`no builders are configured in ${active.files.join(', ')}\n`)
+    io.err(
+      `Read: ${active.files.join(', ')}\nTo try builder-monitor without builders: builder-monitor demo\n`,
+    )
   return exitCodes[report.state]
 }
 

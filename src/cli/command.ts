@@ -1,7 +1,7 @@
 /** The adapter of commander: declarations of commands, their typed options, help texts and usage errors. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { version } from '../version.ts'
-import { UsageError, type Io } from './terminal.ts'
+import { printErrors, UsageError, type Io } from './terminal.ts'
 
 /** One option. `T` is what the command gets. */
 export interface OptionSpec<T> {
@@ -85,6 +85,7 @@ export interface CommandSpec<O extends OptionSpecs> {
 /** A declared command. */
 export interface CliCommand {
   readonly name: string
+  readonly summary: string
   /** Adds it to a group of commands; `onExit` gets its exit code. */
   readonly addTo: (group: Command, io: Io, onExit: (code: number) => void) => void
 }
@@ -93,6 +94,7 @@ export const defineCommand = <const O extends OptionSpecs>(
   spec: CommandSpec<O>,
 ): CliCommand => ({
   name: spec.name,
+  summary: spec.summary,
   addTo: (group, io, onExit) => {
     const command = group.command(spec.name.split(' ').at(-1) ?? '')
     const [first = '', ...rest] = spec.summary
@@ -140,7 +142,7 @@ export const runCli = async (
   } catch (error) {
     if (error instanceof CommanderError) return exitOf(error, io)
     if (!(error instanceof UsageError)) throw error
-    io.err(`builder-monitor: ${error.message}\n`)
+    printErrors(error.message.split('\n'), io)
     return usageExitCode
   }
 }
@@ -179,8 +181,8 @@ const createProgram = (
       groups.set(groupName, group)
       group.helpCommand(false)
       command.addTo(group, io, onExit)
-      const names = commands.filter(({ name }) => name.startsWith(`${groupName} `))
-      group.summary(`commands: ${names.map(({ name }) => name).join(', ')}`)
+      const all = commands.filter(({ name }) => name.startsWith(`${groupName} `))
+      group.summary(all.map(({ summary }) => summary).join('; '))
     }
   }
   return program

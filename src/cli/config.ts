@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { loadConfig } from '../config/config.ts'
 import { loadWebConfig } from '../config/web/web-config.ts'
 import { validationContext } from './validation-context.ts'
@@ -32,7 +33,12 @@ export const configCheckCommand = async (
 ): Promise<number> => {
   const { path, isExplicit } = resolveConfigPath(options.config, io.env)
   const checked = await loadConfig(path, !isExplicit, validationContext)
-  if (checked.ok) io.out(`${path}: OK\n`)
+  if (checked.ok)
+    io.out(
+      isExplicit || existsSync(path)
+        ? `${path}: OK\n`
+        : `${path} does not exist: the defaults are used\n`,
+    )
   else for (const error of checked.errors) io.err(`${error}\n`)
   const webPath = resolveWebConfigPath(options.webConfigFile, io.env)
   const isWebOk = webPath === null || (await checkWeb(webPath, io))

@@ -41,7 +41,9 @@ export const requestDaemon = (
     daemonRequest.on('error', (error: NodeJS.ErrnoException) =>
       reject(
         new UsageError(
-          `cannot reach the daemon at ${socketPath} (${error.code ?? error.message}). Is it running? systemctl status builder-monitor`,
+          error.code === 'ENOENT' || error.code === 'ECONNREFUSED'
+            ? `the daemon is not running: nothing listens on ${socketPath}; see: systemctl status builder-monitor`
+            : `cannot reach the daemon at ${socketPath} (${error.code ?? error.message})`,
         ),
       ),
     )

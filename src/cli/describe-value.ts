@@ -11,7 +11,7 @@ export const describeValue = (name: ProbeName, value: unknown): string => {
 
 const describers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string } = {
   login: v =>
-    `${v.via ?? 'ssh'}, host key ${describeHostKeyCheck(v.hostKey)}${v.transport === 'openssh' ? ', through OpenSSH' : ''}${describeValidity(v)}`,
+    `${v.via ?? 'ssh'}, host key ${describeHostKeyCheck(v)}${v.transport === 'openssh' ? ', through OpenSSH' : ''}${describeValidity(v)}`,
   trust: v =>
     `Nix ${v.nixVersion ?? 'of unknown version'}, ${v.trusted === null ? 'trust unknown' : 'trusted'}, ${v.protocol} protocol ${v.protocolVersion}`,
   system: v =>
@@ -38,12 +38,15 @@ const describeCanaryRun = (run: CanaryRun): string => {
   return `${run.system}${run.feature ? ` with ${run.feature}` : ''} built by ${run.builtBy ?? '?'} in ${formatSeconds(run.durationSeconds)}${limitation}`
 }
 
-const describeHostKeyCheck = (hostKey: { verifiedBy: string } | null): string =>
-  hostKey
-    ? hostKey.verifiedBy === 'none'
-      ? 'not verified'
-      : `verified by ${hostKey.verifiedBy}`
-    : 'verified by ssh'
+const describeHostKeyCheck = ({ hostKey }: ProbeValues['login']): string =>
+  hostKey ? hostKeyChecks[hostKey.verifiedBy] : 'verified by ssh'
+
+const hostKeyChecks = {
+  pinned: 'matches the pinned key',
+  known_hosts: 'found in known_hosts',
+  ca: 'signed by a host CA',
+  none: 'not verified',
+} as const
 
 const describeValidity = ({ certificates }: ProbeValues['login']): string => {
   const first = earliestExpiry(certificates)

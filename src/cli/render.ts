@@ -61,30 +61,32 @@ const renderBuilder = (
   const { cause } = builder
   if (cause && representative !== null && representative !== builder.name)
     lines.push(
-      `    ${paint.bold('cause')}  same cause as ${representative} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
+      `    ${label('cause', paint)}same cause as ${representative} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
     )
   else if (cause) {
     lines.push(
-      `    ${paint.bold('cause')}  ${cause.reason} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
+      `    ${label('cause', paint)}${cause.reason} ${paint.dim(`[${cause.kind}, side: ${cause.side}]`)}`,
     )
     lines.push(...renderFixes(cause.fixes, builder.name, paint))
-    lines.push(`    ${paint.bold('test')}   ${cause.reproduce}`)
+    lines.push(`    ${label('reproduce', paint)}${cause.reproduce}`)
     if (cause.evidence)
       for (const line of cause.evidence.split('\n').slice(0, 8))
         lines.push(`    ${paint.dim(`| ${line.slice(0, 200)}`)}`)
   }
   for (const notice of builder.notices)
     lines.push(
-      `    ${paint.bold('note')}   ${notice.reason} ${paint.dim(`[${notice.kind}]`)}`,
+      `    ${label('note', paint)}${notice.reason} ${paint.dim(`[${notice.kind}]`)}`,
     )
   return `${lines.join('\n')}\n`
 }
 
+const label = (name: string, paint: Paint): string =>
+  `${paint.bold(name)}${' '.repeat('reproduce  '.length - name.length)}`
+
 /** One line for each step; the first has the label. */
 const renderFixes = (fixes: readonly Fix[], builder: string, paint: Paint): string[] =>
   fixes.map(
-    (fix, i) =>
-      `    ${paint.bold(i === 0 ? 'fix' : '   ')}    ${formatFix(fix, builder)}`,
+    (fix, i) => `    ${label(i === 0 ? 'fix' : '', paint)}${formatFix(fix, builder)}`,
   )
 
 /** Renders the failed checks of this machine. */

@@ -13,7 +13,7 @@ import type { LogFormat, LogLevel } from '../log/options.ts'
 import type { Run } from '../model/index.ts'
 import { createRun } from '../transport/run.ts'
 import { resolveConfigPath, resolveWebConfigPath } from './config.ts'
-import { UsageError, wantsColor, type Io } from './terminal.ts'
+import { printErrors, UsageError, wantsColor, type Io } from './terminal.ts'
 import { validationContext } from './validation-context.ts'
 
 /** EX_CONFIG of sysexits.h. The systemd unit is not restarted for it. */
@@ -25,11 +25,11 @@ export interface RunOptions {
   readonly webConfigFile: string | undefined
   readonly logFormat: LogFormat | undefined
   readonly logLevel: LogLevel | undefined
-  /** Runs over the simulated builders. */
+  /** Runs on the demo fleet. */
   readonly demo: boolean
-  /** Runs over the simulated builders if no builder is configured. */
+  /** Runs on the demo fleet if no builder is configured. */
   readonly orDemo: boolean
-  /** Number of simulated builders. */
+  /** Number of builders of the demo fleet. */
   readonly demoBuilders: string | undefined
 }
 
@@ -77,7 +77,7 @@ export const runCommand = async (
     ...(web?.first.ok ? { web: { first: web.first, load: web.load } } : {}),
   })
   try {
-    return await keepRunning(loaded.config, service, io)
+    return await keepRunning(loaded.config, service, options, io)
   } finally {
     await service.stop()
   }
@@ -86,6 +86,7 @@ export const runCommand = async (
 const keepRunning = async (
   config: Config,
   { start, isDemo, scheme, run }: Service,
+  options: RunOptions,
   io: Io,
 ): Promise<number> => {
   let daemon
@@ -99,7 +100,7 @@ const keepRunning = async (
   const url = `${scheme}://${daemon.addresses.find(one => !one.startsWith('/'))}`
   if (isDemo)
     io.err(
-      `No builders are configured here: showing sample data at ${url}/ and ${url}/metrics\n`,
+      `${options.demo ? 'Started on the demo fleet' : 'No builders are configured here: started on the demo fleet'}: ${url}/ and ${url}/metrics\n`,
     )
   else if (io.isTerminal) io.err(`Started: ${url}/ and ${url}/metrics\n`)
   await new Promise<void>(resolve => {
@@ -141,7 +142,7 @@ const failToStart = async (
   messages: readonly string[],
   { io, run }: { readonly io: Io; readonly run: Run },
 ): Promise<number> => {
-  for (const message of messages) io.err(`builder-monitor: ${message}\n`)
+  printErrors(messages, io)
   await notifyStatus(messages[0] ?? '', { run, env: io.env })
   return code
 }

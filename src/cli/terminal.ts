@@ -14,6 +14,10 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
+/** Prints errors to standard error, each with the name of the program. */
+export const printErrors = (messages: readonly string[], { err }: Io): void =>
+  messages.forEach(message => err(`builder-monitor: ${message}\n`))
+
 /** Returns whether to use colors: on a terminal, unless NO_COLOR is set (no-color.org). */
 export const wantsColor = (isTerminal: boolean, env: Io['env']): boolean =>
   isTerminal && !env['NO_COLOR'] && env['TERM'] !== 'dumb'

@@ -103,7 +103,12 @@ export const loadConfig = async (
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error)
     if (code === 'ENOENT' && optional) return parseConfig('', context)
-    return { ok: false, errors: [`${path}: cannot be read (${code})`] }
+    return {
+      ok: false,
+      errors: [
+        `${path}: ${code === 'ENOENT' ? 'no such file' : `cannot be read (${code})`}`,
+      ],
+    }
   }
 }
 
@@ -167,6 +172,15 @@ const formatErrors = (errors: readonly SchemaError[]): string[] => [
   ...new Set(errors.filter(error => !error.isPropertyName).map(formatError)),
 ]
 
+const typeNames: Readonly<Record<string, string>> = {
+  array: 'an array',
+  boolean: 'true or false',
+  integer: 'a whole number',
+  number: 'a number',
+  object: 'an object',
+  string: 'a string',
+}
+
 /** Formats path, error and a suggestion; ajv's messages do not contain the invalid key. */
 const formatError = ({
   path: keys,
@@ -182,7 +196,7 @@ const formatError = ({
       const name = String(params['additionalProperty'])
       const suggestion = closestMatch(name, knownKeys)
       const at = `${pointer}/${name}`
-      return `${at}: there is no such option${suggestion ? `, did you mean ${suggestion}?` : ''}`
+      return `${at}: unknown option${suggestion ? `, did you mean ${suggestion}?` : ''}`
     }
     case 'enum': {
       const allowed = (params['allowedValues'] as readonly unknown[]).map(String)
@@ -199,7 +213,7 @@ const formatError = ({
     case 'required':
       return `${path}: needs ${String(params['missingProperty'])}`
     case 'type':
-      return `${path}: must be ${String(params['type'])}`
+      return `${path}: must be ${typeNames[String(params['type'])] ?? String(params['type'])}`
     default:
       return `${path}: ${message}`
   }

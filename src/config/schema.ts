@@ -90,10 +90,10 @@ export const configSchema = {
       properties: {
         login: cron('*/2 * * * *', 'New SSH login, Nix handshake and trust check.'),
         system: cron('*/5 * * * *', 'Systems, features and settings of the remote Nix.'),
-        disk: cron('*/30 * * * * *', 'Free space, over the persistent connection.'),
+        disk: cron('*/30 * * * * *', 'Free space, over the kept connection.'),
         memory: cron(
           '*/30 * * * * *',
-          'Memory and memory pressure, over the persistent connection.',
+          'Memory and memory pressure, over the kept connection.',
         ),
         canary: cron('*/30 * * * *', 'A real build on each builder.'),
         daemonCanary: cron(
@@ -186,7 +186,7 @@ export const configSchema = {
           propertyNames: { pattern: '^[a-zA-Z_][a-zA-Z0-9_]*$', maxLength: 100 },
           additionalProperties: { type: 'string', minLength: 1, maxLength: 1000 },
           description:
-            'Labels added to every alert; labels of the alert itself win. `job` is builder-monitor.',
+            'Labels added to every alert; labels of the alert itself take precedence. `job` is builder-monitor.',
         },
         instance: {
           type: 'string',
@@ -281,7 +281,7 @@ export const configSchema = {
             enum: ['awake', 'asleep'],
             default: 'awake',
             description:
-              'asleep: the builder can sleep; not answering is not an error, and no persistent connection is kept.',
+              'asleep: the builder can sleep; not answering is not an error, and no connection is kept.',
           },
           drained: {
             type: 'boolean',

@@ -96,7 +96,7 @@ const failedPrerequisite = (
   if (!login) return 'login'
   if (login.status === 'skipped') return null
   if (login.status === 'failed' || login.status === 'busy') {
-    // The daemon may have a key that we lack. When its canary works, this machine has a problem, not the builder
+    // The daemon may have a key that we do not have. When its canary works, this machine has a problem, not the builder
     const mayWorkForDaemon =
       mode === 'daemon' && /^(?:auth|key|host_key)_/.test(login.kind)
     return mayWorkForDaemon ? null : 'login'

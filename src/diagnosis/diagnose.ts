@@ -8,6 +8,7 @@ import type {
   State,
   Kind,
 } from '../model/index.ts'
+import { withoutConsequence } from '../nix/machines/machine-line.ts'
 import { resultValue } from './freshness.ts'
 import { formatClockOffset } from './notices.ts'
 
@@ -113,7 +114,10 @@ const evaluateProbe = (probes: ProbeRecords, probe: ProbeName): Candidate[] => {
 /** Returns the cause for a malformed builders list. */
 export const configCause = (problem: Problem): Omit<Cause, 'probe'> => ({
   kind: 'config_invalid',
-  params: { detail: problem.message, where: `${problem.file}:${problem.line}` },
+  params: {
+    detail: withoutConsequence(problem.message),
+    where: `${problem.file}:${problem.line}`,
+  },
 })
 
 const toCause = (outcome: {

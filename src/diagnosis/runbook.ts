@@ -40,6 +40,8 @@ const placeholders: Params = {
 const extraPlaceholders: Readonly<Partial<Record<Kind, Params>>> = {
   slot_stuck: { slots: 'N', hours: '24', pid: 'PID' },
   client_mismatch: { whose: 'root' },
+  // The machines file needs no restart
+  daemon_restart_needed: { file: '/etc/nix/nix.conf' },
 }
 const kindPlaceholders = (kind: Kind): Params => ({
   ...placeholders,

@@ -194,6 +194,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
         env: deps.env,
         askLocalDaemon: ports.askLocalDaemon,
         testsFeatures: deps.testsFeatures,
+        isDemo: active?.source === 'demo',
       })
       const canary = await explainTimeout(
         builder,
@@ -208,7 +209,8 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
       const { outcome } = result
       const needsDirect =
         outcome.status === 'failed' ||
-        (outcome.status === 'skipped' && outcome.kind === 'no_local_nix')
+        (outcome.status === 'skipped' &&
+          (outcome.kind === 'no_local_nix' || outcome.kind === 'not_applicable'))
       const remote = connections.get(builder)
       if (!needsDirect || !remote) return
       const direct = await explainTimeout(

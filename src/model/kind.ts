@@ -89,6 +89,7 @@ export const kindNames = [
   'drained',
   'dependency_failed',
   'not_requested',
+  'not_applicable',
   'no_local_nix',
   'not_ssh_store',
   'no_data',

@@ -28,6 +28,8 @@ import { createBuildLogParser, type BuildLogParser } from './canary/build-log.ts
 export interface CanaryDeps {
   /** Whether each advertised feature is also verified by its own build. */
   readonly testsFeatures: () => boolean
+  /** True for the demo fleet, which the local Nix cannot reach. */
+  readonly isDemo: boolean
   readonly env: Readonly<Record<string, string | undefined>>
   /** Reports whether the local nix-daemon lets us select the builder. */
   readonly askLocalDaemon: AskLocalDaemon
@@ -42,12 +44,18 @@ const timeoutMs = 60_000
  */
 export const createCanaryProbe = (
   mode: CanaryMode,
-  { env, askLocalDaemon, testsFeatures }: CanaryDeps,
+  { env, askLocalDaemon, testsFeatures, isDemo }: CanaryDeps,
 ): Probe<'canary'> => ({
   name: 'canary',
   summary: 'a real build succeeds for each advertised system',
   timeoutMs,
   run: async context => {
+    if (isDemo)
+      return {
+        status: 'skipped',
+        kind: 'not_applicable',
+        params: { detail: 'the demo builds no canaries' },
+      }
     if (context.nix.version === null)
       return { status: 'skipped', kind: 'no_local_nix', params: {} }
     if (mode === 'daemon') {

@@ -13,7 +13,11 @@ const silentLogger = {
 export const cronError = (expression: string): string | null => {
   const { valid, errors } = validateDetailed(expression)
   if (valid) return null
-  const messages = errors.map(error => error.message).join('; ')
+  const messages = errors
+    .map(({ field, value, message }) =>
+      field === 'expression' ? message : `${value} is not a valid ${field}`,
+    )
+    .join('; ')
   return messages.slice(0, 300) || 'not five or six fields'
 }
 

@@ -169,7 +169,7 @@ t.test('a failed reload is reported, counted and changes nothing', async t => {
   await writeFile(at('web.yml'), `${web}rate_limits: {}\n`)
   t.match(await reload(), {
     code: 1,
-    stderr: /web\.yml:3: there is no rate_limits, did you mean rate_limit\?/,
+    stderr: /web\.yml:3: unknown key rate_limits, did you mean rate_limit\?/,
   })
   t.equal(await success(), '0')
   const post = { method: 'POST', path: '/-/reload' }
@@ -299,6 +299,6 @@ t.test('config check prints all errors of a web configuration file', async t => 
   await writeFile(file, 'basic_auth_users: { a: b }\nrate_limit: { brust: 1 }\n')
   t.match(await check(), {
     code: 1,
-    stderr: `${file}:1: the password of a is not a bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""\n${file}:2: there is no rate_limit.brust, did you mean burst?\n`,
+    stderr: `${file}:1: the password of a is not a bcrypt hash; create one with: htpasswd -nBC 10 ""\n${file}:2: unknown key rate_limit.brust, did you mean burst?\n`,
   })
 })

@@ -48,7 +48,7 @@ t.test('alert test reports the result of every configured receiver', async t => 
     `✔ Alertmanager ${good.label}: test alert delivered`,
     '✘ Alertmanager strict: HTTP status 401: who are you?',
     '✔ webhook chat: test alert delivered',
-    '✘ webhook lost: /does/not/exist is not readable (ENOENT)',
+    '✘ webhook lost: /does/not/exist is not readable (no such file)',
     '',
   ])
   t.equal(good.got[0]?.path, '/api/v2/alerts')

@@ -45,6 +45,14 @@ t.test('usage errors name the closest command or option and exit with 3', async 
   t.match(await run(['builders', 'extra']), { code: 3, stderr: /too many arguments/ })
   t.match(await run(['run', '--config', '']), { code: 3, stderr: /--config .*empty/ })
   t.match(await run(['run', '--config']), { code: 3, stderr: /argument missing/ })
+  t.match(await run(['explain', 'NixBuilderDown']), {
+    code: 0,
+    stdout: /^# NixBuilderDown\n/,
+  })
+  t.match(await run(['explain', 'zzzzzzzzzzzz']), {
+    code: 3,
+    stderr: 'builder-monitor: no kind or alert is called zzzzzzzzzzzz\n',
+  })
   t.match(await run(['explain', 'dnss']), { code: 3, stderr: /did you mean dns\?/ })
   t.match(await run(['explain']), { code: 3, stderr: /missing required argument/ })
 })
@@ -87,7 +95,8 @@ t.test('check without builders exits with 3 and names the files it read', async 
   const env = await conf(t, '')
   t.match(await run(['check'], env), {
     code: 3,
-    stderr: /no builders are configured in .*machines/,
+    stdout: /^No builders are configured\./,
+    stderr: /^Read: .*machines\nTo try .*: builder-monitor demo\n$/,
   })
 })
 
@@ -140,6 +149,11 @@ t.test('run exits with 78 for an invalid configuration', async t => {
   const file = join(await scratch(t), 'config.json')
   await writeFile(file, '{')
   t.match(await run(['run', '--config', file]), { code: 78, stderr: /not JSON/ })
+  await writeFile(file, '{"lisen": [], "jitter": 3}')
+  for (const command of ['run', 'check']) {
+    const { stderr } = await run([command, '--config', file])
+    t.match(stderr, /^(builder-monitor: .*\n){2}$/, 'every error names the program')
+  }
 })
 
 t.test('run exits with 1 and names a port in use', async t => {
@@ -161,7 +175,7 @@ t.test('demo shows every state, replies to status and stops on SIGTERM', async t
   const env = { XDG_RUNTIME_DIR: directory, RUNTIME_DIRECTORY: directory }
   const demo = start(['demo', '--listen', '127.0.0.1:0'], env)
   t.teardown(() => demo.child.kill('SIGKILL'))
-  const [, address] = await demo.saw(/sample data at http:\/\/([\d.:]+)\//)
+  const [, address] = await demo.saw(/on the demo fleet: http:\/\/([\d.:]+)\//)
   const began = Date.now()
   const wanted = {
     'demo-healthy': 'healthy',
@@ -186,7 +200,7 @@ t.test('demo shows every state, replies to status and stops on SIGTERM', async t
   demo.child.kill('SIGTERM')
   t.match(await demo.ended, { code: 0 })
   t.ok(Date.now() - stopping < 5000, 'within five seconds')
-  t.match(await run(['status'], env), { code: 3, stderr: /cannot reach the daemon/ })
+  t.match(await run(['status'], env), { code: 3, stderr: /the daemon is not running/ })
 })
 
 t.test(

@@ -90,7 +90,7 @@ t.test('an invalid file keeps the previous one, reload reports why', async t => 
   t.equal(watch.access(), before, 'an unchanged file changes nothing')
   await writeFile(at('web.yml'), 'basic_auth_user: {}\n')
   t.same(await watch.reload(), [
-    `${at('web.yml')}:1: there is no basic_auth_user, did you mean basic_auth_users?`,
+    `${at('web.yml')}:1: unknown key basic_auth_user, did you mean basic_auth_users?`,
   ])
   t.equal(watch.access(), before)
   await rm(at('web.yml'))

@@ -37,6 +37,7 @@ export const now = 1_800_000_000
 
 // Used only for its samples; it never runs
 const canary = createCanaryProbe('private', {
+  isDemo: false,
   env: {},
   testsFeatures: () => false,
   askLocalDaemon: async () => ({ answers: false, reason: 'a test' }),

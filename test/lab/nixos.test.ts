@@ -431,9 +431,6 @@ void t.test(
       one: nixos({ settings: { concurency: {} } }),
     })
     t.not(bad.exit, 0)
-    t.match(
-      bad.stderr,
-      /\/concurency: there is no such option, did you mean concurrency\?/,
-    )
+    t.match(bad.stderr, /\/concurency: unknown option, did you mean concurrency\?/)
   },
 )

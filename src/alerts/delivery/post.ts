@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { request as requestHttp, type IncomingMessage } from 'node:http'
 import { request as requestHttps, type RequestOptions } from 'node:https'
+import { describeErrorCode } from '../../text/error-code.ts'
 import { sanitize } from '../../text/sanitize.ts'
 import type { Access } from './receivers.ts'
 
@@ -123,7 +124,9 @@ export const readSecret = async (path: string): Promise<string> => {
 
 const readSmallFile = async (path: string): Promise<Buffer> => {
   const content = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`${path} is not readable (${error.code ?? 'unknown'})`)
+    throw new Error(
+      `${path} is not readable (${describeErrorCode(error.code ?? 'unknown')})`,
+    )
   })
   if (content.length > maxSecretBytes) throw new Error(`${path} is larger than 64 KiB`)
   return content

@@ -91,12 +91,12 @@ export const resourceRules: readonly AlertRule[] = [
     severity: 'warning',
     summary: 'An SSH certificate for a Nix builder expires soon.',
     description:
-      'The first certificate required for {{ $labels.builder }} expires in {{ $value | humanizeDuration }}.',
+      'A certificate for {{ $labels.builder }} expires in {{ $value | humanizeDuration }}.',
     runbook: {
-      meaning: 'After that no build can log in to the builder.',
+      meaning: 'After the certificate expires, no build can log in to the builder.',
       diagnosis:
         '`ssh-keygen -L -f KEY-cert.pub` for the key in the machine line; on the builder, for its host certificate.',
-      fix: 'Have the certificate authority sign a new certificate.',
+      fix: 'Request a new certificate from the certificate authority.',
     },
   },
   {
@@ -133,7 +133,7 @@ export const resourceRules: readonly AlertRule[] = [
     severity: 'info',
     summary: 'The clock of a Nix builder is wrong.',
     description:
-      'The clock of {{ $labels.builder }} is {{ $value | humanizeDuration }} off the clock of {{ $labels.instance }}.',
+      'The clock of {{ $labels.builder }} differs by {{ $value | humanizeDuration }} from the clock of {{ $labels.instance }}.',
     runbook: {
       meaning:
         'Certificates are rejected and builds see a wrong time. Possibly the clock of this machine is the wrong one.',

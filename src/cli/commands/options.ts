@@ -12,5 +12,5 @@ export const configOption = text(
 )
 export const webConfigOption = text(
   '--web.config.file <FILE>',
-  'TLS and users, as the exporters of Prometheus read them (docs/access.md)',
+  'web configuration file (TLS and passwords), in the format of Prometheus exporters',
 )

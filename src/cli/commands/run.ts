@@ -44,7 +44,7 @@ export const createRunCommand = (overrides: TestOverrides = {}): CliCommand =>
 
 export const demo = defineCommand({
   name: 'demo',
-  summary: 'run the daemon on five simulated builders',
+  summary: 'run the daemon on the demo fleet: five SSH servers in different states',
   options,
   example: 'builder-monitor demo',
   exitCodes,

@@ -3,7 +3,7 @@ import { jsonOption, socketOption } from './options.ts'
 
 export const status = defineCommand({
   name: 'status',
-  summary: 'print the report of the running daemon',
+  summary: 'print the state known to the running daemon',
   argument: ['[BUILDER...]', 'only these builders, by name'],
   options: { json: jsonOption, socket: socketOption },
   example: 'sudo builder-monitor status',

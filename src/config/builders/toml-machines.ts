@@ -1,5 +1,6 @@
 import type { Problem } from '../../model/index.ts'
 import type { NixDialect } from '../../nix/dialect.ts'
+import { describeErrorCode } from '../../text/error-code.ts'
 import { listConsequence } from '../../nix/machines/machine-line.ts'
 import { readMachineTables } from '../../nix/machines/machine-table.ts'
 import { quote } from '../../nix/text.ts'
@@ -36,7 +37,7 @@ export const readTomlMachines = async (
     return isMeant
       ? invalidList({
           ...origin,
-          message: `${quote(path ?? '')} cannot be read (${read.code}): ${listConsequence}`,
+          message: `${quote(path ?? '')} cannot be read (${describeErrorCode(read.code)}): ${listConsequence}`,
           isFatal: true,
         })
       : { kind: 'legacy', problem: null }

@@ -5,7 +5,7 @@ export type TomlResult =
   | { readonly table: Readonly<Record<string, unknown>> }
   | { readonly error: string; readonly line: number }
 
-/** Limit for the recursive parser; machines lists are not this deep. */
+/** Limit for the recursive parser; machines lists are not nested this deeply. */
 const maxDepth = 20
 
 /** Parses TOML with integers as bigint, so that `8` and `8.0` differ as in Nix. Never throws. */

@@ -12,7 +12,7 @@ export const formatSchemaError = (error: SchemaError): string | null => {
     case 'additionalProperties': {
       const key = String(params['additionalProperty'])
       const suggestion = closestMatch(key, knownKeys)
-      return `there is no ${printable([...path, key].join('.'))}${suggestion ? `, did you mean ${suggestion}?` : ''}`
+      return `unknown key ${printable([...path, key].join('.'))}${suggestion ? `, did you mean ${suggestion}?` : ''}`
     }
     case 'type': {
       const type = String([params['type']].flat()[0])

@@ -6,7 +6,7 @@ import type { Issues } from './issues.ts'
 const slowCost = 14
 const maxCost = 20
 
-const fix = 'make a bcrypt hash: htpasswd -nBC 10 ""'
+const fix = 'create one with: htpasswd -nBC 10 ""'
 
 /** Returns bcrypt hashes by user. Messages never contain a hash. */
 export const parseUsers = (

@@ -118,7 +118,7 @@ export const clientKinds = {
       hereAsRoot(`ssh-keygen -t ed25519 -N '' -f ${keyArgument(p)}`),
     ],
     meaning:
-      'The machine line or ssh_config names a private key that does not exist. ssh goes on to its default keys, and those were rejected too.',
+      'The machine line or ssh_config names a private key that does not exist. ssh then tries its default keys, and those were rejected too.',
     diagnosis: 'sudo ls -l with the path in field 3 of the machine line.',
     moreAboutFix: copiedKeys,
   },
@@ -175,7 +175,7 @@ export const clientKinds = {
     meaning:
       'The builder answers and its host key is verified, but it accepts no key for this user: the public key is not in authorized_keys, the user does not exist, or sshd forbids the login.',
     diagnosis: "The builder's sshd log has the reason: journalctl -u ssh -u sshd.",
-    moreAboutFix: `builder-monitor waits 1, 5 and then 15 minutes between attempts, because OpenSSH 9.8 and newer lock out addresses with failed logins, including real builds. ${copiedKeys}`,
+    moreAboutFix: `builder-monitor waits 1, 5 and then 15 minutes between attempts, because OpenSSH 9.8 and newer block an address after failed logins, and so its builds too. ${copiedKeys}`,
   },
   host_key_unknown: {
     side: 'client',
@@ -192,7 +192,7 @@ export const clientKinds = {
     meaning:
       "This machine does not have the host key of the builder, and a build cannot answer ssh's question. A key pinned in field 8 is valid only for the name in the machine line: with an ssh alias set HostKeyAlias.",
     diagnosis:
-      'sudo ssh-keygen -F HOST searches known_hosts; the message above shows the fingerprint that the builder presents.',
+      'sudo ssh-keygen -F HOST searches known_hosts; the message shows the fingerprint that the builder presents.',
   },
   client_untrusted: {
     side: 'client',
@@ -360,7 +360,7 @@ export const clientKinds = {
     message: p =>
       `process ${p.pid ?? '-'} holds slot ${p.slots} of ${p.host} for ${p.hours} hours without a build${p.detail}`,
     fixes: p => [
-      text('Find out what it waits for, and end it if nothing builds'),
+      text('Find out what it waits for, and end the process if it runs no build'),
       here(`ps -o pid,lstart,args -p ${p.pid ?? '-'}`),
       hereAsRoot(`kill ${p.pid ?? '-'}`),
     ],
@@ -386,8 +386,8 @@ export const clientKinds = {
     side: 'client',
     state: 'info',
     message: p =>
-      `only OpenSSH can log in to ${p.host}, so every check uses it${p.detail}`,
-    fixes: () => [text('No action needed: each check takes a full ssh login')],
+      `only OpenSSH can log in to ${p.host}, so every probe uses it${p.detail}`,
+    fixes: () => [text('No action needed: each probe needs a new ssh login')],
     meaning:
       'The SSH library of builder-monitor cannot log in, and OpenSSH can: certificates, security keys, post-quantum key exchange.',
     diagnosis: 'ssh -v HOST shows what was negotiated.',

@@ -25,7 +25,7 @@ export const monitorKinds = {
   asleep: {
     side: 'none',
     state: 'info',
-    message: p => `${p.host} does not answer, as its configuration allows`,
+    message: p => `${p.host} does not answer (allowed: expect is asleep)`,
     fixes: () => [noAction],
     meaning:
       'The configuration allows this builder to sleep (expect: "asleep"), and it does not answer.',
@@ -43,10 +43,10 @@ export const monitorKinds = {
   dependency_failed: {
     side: 'none',
     state: 'info',
-    message: p => `not checked, because ${p.waitsFor} failed`,
+    message: p => `not probed, because ${p.waitsFor} failed`,
     fixes: p => [text(`Fix ${p.waitsFor} first`)],
     meaning: 'A probe on which this one depends failed, so this one did not run.',
-    diagnosis: 'The probe that is named.',
+    diagnosis: 'The probe that failed.',
   },
   not_requested: {
     side: 'none',
@@ -56,8 +56,17 @@ export const monitorKinds = {
       text('Request a canary build to verify the builder'),
       here('builder-monitor check --canary'),
     ],
-    meaning: 'The command did not request this check.',
+    meaning: 'The command did not request this probe.',
     diagnosis: 'check --canary requests it.',
+  },
+  not_applicable: {
+    side: 'none',
+    state: 'info',
+    message: p => `not applicable${p.detail}`,
+    fixes: () => [noAction],
+    meaning:
+      'This machine or its builders have nothing to check here, for example ssh where no builder uses it.',
+    diagnosis: 'The message has the reason.',
   },
   no_local_nix: {
     side: 'none',
@@ -84,6 +93,7 @@ export const monitorKinds = {
     fixes: () => [noAction],
     meaning:
       'The builder did not report this, or not in time. No data is neither good nor bad.',
-    diagnosis: 'check again; the link is slow or the shell lacks the usual tools.',
+    diagnosis:
+      'Run the check again. The link may be slow, or the shell may lack the usual tools.',
   },
 } as const satisfies Partial<Record<Kind, KindInfo>>

@@ -58,7 +58,7 @@ export const remoteKinds = {
     message: p =>
       `${p.host} port ${p.port} accepts TCP connections but sends no SSH banner`,
     fixes: () => [
-      text('sshd hangs (Debian: ssh), or another program has its port. Restart it'),
+      text('sshd hangs (Debian: ssh), or another program uses its port. Restart it'),
       onBuilderAsRoot('systemctl restart sshd'),
     ],
     meaning:
@@ -140,7 +140,7 @@ export const remoteKinds = {
       showOutput(p, '-c 200'),
     ],
     meaning:
-      'The data from the builder violates the protocol (absurd lengths, unknown tags). builder-monitor closed the connection at the byte that is named.',
+      'The data from the builder violates the protocol (invalid lengths, unknown tags). builder-monitor closed the connection at the position in the message.',
     diagnosis: 'The versions of both sides, and what else may write into that stream.',
   },
   nix_missing: {
@@ -251,7 +251,7 @@ export const remoteKinds = {
       collectGarbage,
       onBuilder('df -i /nix/store'),
     ],
-    meaning: 'The filesystem has space but no inodes: a store is many small files.',
+    meaning: 'The filesystem has space but no inodes: the store has many small files.',
     diagnosis: 'df -i /nix/store on the builder.',
   },
   store_read_only: {
@@ -334,7 +334,7 @@ export const remoteKinds = {
       ),
     ],
     meaning:
-      'The machine line advertises a system whose programs the builder cannot run: emulation (binfmt) is missing.',
+      'The machine line advertises a system that the builder cannot execute: emulation (binfmt) is missing.',
     diagnosis: 'ls /proc/sys/fs/binfmt_misc on the builder.',
   },
   remote_config_invalid: {
@@ -432,7 +432,7 @@ export const remoteKinds = {
       ),
     ],
     meaning:
-      'sshd rejects logins because too many are in progress (MaxStartups, default 10:30:100), or because it penalises this address. Real builds are rejected too.',
+      'sshd rejects logins because too many are in progress (MaxStartups, default 10:30:100), or because it penalizes this address. Real builds are rejected too.',
     diagnosis: 'journalctl -u ssh on the builder: "drop connection".',
   },
   gc_wait: {
@@ -484,7 +484,7 @@ export const remoteKinds = {
     state: 'info',
     message: p => `${p.host} was rebooted${p.detail}`,
     fixes: () => [text('No action needed if the reboot was intended')],
-    meaning: 'The builder was restarted since the last check.',
+    meaning: 'The builder was restarted since the previous probe.',
     diagnosis: 'last reboot on the builder.',
   },
 } as const satisfies Partial<Record<Kind, KindInfo>>

@@ -18,7 +18,7 @@ export const securityKinds = {
       `the host key of ${p.host} changed: the builder was reinstalled, or this is a man-in-the-middle attack${p.detail}`,
     fixes: p => [
       text(
-        'Find out which. If the builder was reinstalled, compare the fingerprint on its console, then remove the old key',
+        'Find out whether the builder was reinstalled. If it was, compare the fingerprint on its console, then remove the old key',
       ),
       hereAsRoot(`ssh-keygen -R ${shellQuote(p.knownAs === '-' ? p.host : p.knownAs)}`),
     ],
@@ -41,7 +41,7 @@ export const securityKinds = {
     ],
     meaning:
       'The builder presents another host key than the one pinned in field 8 of its machine line. Either it was reinstalled, or another machine answers in its place, as with a changed key.',
-    diagnosis: 'As for host_key_changed; base64 -d of field 8 prints the pinned key.',
+    diagnosis: 'See host_key_changed. base64 -d of field 8 prints the pinned key.',
   },
   host_key_revoked: {
     side: 'security',
@@ -63,7 +63,7 @@ export const securityKinds = {
     message: p => `an SSH certificate for ${p.host} is not valid any more${p.detail}`,
     fixes: () => [
       text(
-        'Have the certificate signed again. ssh-keygen -L -f CERTIFICATE prints its validity',
+        'Request a new certificate from the certificate authority. ssh-keygen -L -f CERTIFICATE prints its validity',
       ),
     ],
     meaning:
@@ -76,11 +76,11 @@ export const securityKinds = {
     message: p => `an SSH certificate for ${p.host} expires soon${p.detail}`,
     fixes: () => [
       text(
-        'Have the certificate signed again before that. ssh-keygen -L -f CERTIFICATE prints its validity',
+        'Request a new certificate from the certificate authority before that. ssh-keygen -L -f CERTIFICATE prints its validity',
       ),
     ],
     meaning:
-      'An SSH certificate of the user or of the host expires within three days. After that logins with it fail. Host certificates are only known where the login goes through OpenSSH, which is where they matter.',
+      'An SSH certificate of the user or of the host expires within three days. After that logins with it fail. Host certificates are known only for logins through OpenSSH.',
     diagnosis:
       'ssh-keygen -L -f CERTIFICATE; nix_builder_credential_expiry_timestamp_seconds has the time.',
     alert: 'NixBuilderCredentialExpires',

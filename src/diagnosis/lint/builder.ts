@@ -72,7 +72,7 @@ const rootLogin: LintRule = ({ builder, state }) => {
   if (memory.daemonLimitBytes === null) return null
   return {
     rule: 'root_login',
-    message: `builds of a root login do not run in nix-daemon.service, so its memory limit does not apply to them; log in as a user in trusted-users (${formatOrigin(builder)})`,
+    message: `builds run outside nix-daemon.service when ssh logs in as root, so its memory limit does not apply to them; log in as a user in trusted-users (${formatOrigin(builder)})`,
     fix: editMachine(builder, {
       1: builder.storeUri.replace('://root@', '://remotebuild@'),
     }),

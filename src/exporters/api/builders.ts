@@ -31,7 +31,7 @@ export const apiExporter: Exporter = {
         return {
           status: ready ? 200 : 503,
           type: 'text/plain; charset=utf-8',
-          body: ready ? 'ready\n' : 'the first check of all builders is not complete\n',
+          body: ready ? 'ready\n' : 'not all builders have been probed yet\n',
         }
       },
     },

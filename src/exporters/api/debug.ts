@@ -19,7 +19,7 @@ export interface DebugOptions {
 }
 
 /**
- * Responds to `/builders/NAME?debug`, like `debug=true` of blackbox_exporter: the log of the newest and the newest
+ * Responds to `/builders/NAME?debug`, like `debug=true` of blackbox_exporter: the trace of the newest and the newest
  * failed attempt of each probe, the metrics and the effective settings of the builder, as plain text. Null for an
  * unknown builder.
  */
@@ -53,9 +53,9 @@ const renderDebug = (
   return [
     `# ${builder.name}: ${health.state}${cause} since ${toIsoTime(health.since)}, as of ${toIsoTime(context.now)}`,
     '',
-    '## Probe log',
+    '## Trace',
     '',
-    ...attemptLogs(readTraces(builder.name)),
+    ...attemptTraces(readTraces(builder.name)),
     '## Metrics',
     '',
     renderMetrics(state, context),
@@ -66,11 +66,11 @@ const renderDebug = (
   ].join('\n')
 }
 
-/** Telemetry probes that share one command share one log. */
-const attemptLogs = (traces: BuilderTraces): string[] => {
+/** Telemetry probes that share one command share one trace. */
+const attemptTraces = (traces: BuilderTraces): string[] => {
   const sections = new Map<string, string[]>()
   const add = (probe: ProbeName, what: string, trace: AttemptTrace) => {
-    const text = `${what}: ${describeOutcome(trace)}\n${trace.lines || 'no log'}\n`
+    const text = `${what}: ${describeOutcome(trace)}\n${trace.lines || 'no trace'}\n`
     sections.set(text, [...(sections.get(text) ?? []), probe])
   }
   for (const probe of probeNames) {

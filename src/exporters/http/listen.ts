@@ -115,7 +115,10 @@ const openControlSocket = async (
     return await startHttpServer({ path }, handler, 'control')
   } catch (error) {
     // Only status, reload and alert test need the control socket
-    handler.log.warn({ path, err: error }, 'no control socket')
+    handler.log.warn(
+      { path, err: error },
+      'cannot create the control socket: status, reload and alert test do not work',
+    )
     return null
   }
 }

@@ -19,7 +19,7 @@ import { formatElapsed } from '../../text/duration.ts'
 import { relativeTime } from './relative-time.ts'
 import { stateStyles } from './state-style.ts'
 
-/** Renders the page of one builder: its probes in order of dependency, recent checks, trends and the last failure. */
+/** Renders the page of one builder: its probes in order of dependency, recent attempts, trends and the last failure. */
 export const builderView = (
   state: BuilderState,
   { monitor: { intervals } }: Snapshot,
@@ -43,11 +43,11 @@ export const builderView = (
       <pre class="line">${state.builder.line}</pre>
       <h2>Probes</h2>
       ${probeList(state, report.probes, { now, intervals })}
-      <h2>Recent checks</h2>
-      ${timeline(bars, isStale)} ${trends(state)} ${checkTable(bars, now)}
+      <h2>Recent attempts</h2>
+      ${timeline(bars, isStale)} ${trends(state)} ${attemptTable(bars, now)}
       ${lastFailure(state, now)}
       <p>
-        <a href="${builderPath(report.name)}?debug">Debug log</a>
+        <a href="${builderPath(report.name)}?debug">Trace</a>
         <img src="/badge/${encodeURIComponent(report.name)}.svg" alt="" height="20" />
       </p>
     </div>`,
@@ -77,22 +77,23 @@ const note = (
 
 const trends = ({ history }: BuilderState): Html => {
   const points = (
-    checks: readonly HistoryEntry[] | undefined,
-    readValue: (check: HistoryEntry) => number | null,
+    attempts: readonly HistoryEntry[] | undefined,
+    readValue: (attempt: HistoryEntry) => number | null,
   ): readonly Point[] =>
-    (checks ?? []).flatMap(check => {
-      const value =
-        check.status === 'ok' || check.status === 'degraded' ? readValue(check) : null
-      return value === null ? [] : [{ at: check.at, value }]
+    (attempts ?? []).flatMap(attempt => {
+      const { status, at } = attempt
+      const value = status === 'ok' || status === 'degraded' ? readValue(attempt) : null
+      return value === null ? [] : [{ at, value }]
     })
   const duration = ({ durationSeconds }: HistoryEntry) => durationSeconds
-  const level = (name: TrendName) => (check: HistoryEntry) => check.trends[name] ?? null
+  const level = (name: TrendName) => (attempt: HistoryEntry) =>
+    attempt.trends[name] ?? null
   return html`<div class="sparks">
     ${sparkline('login', points(history.login, duration), formatElapsed)}
     ${sparkline('canary', points(history.canary, duration), formatElapsed)}
     ${sparkline('free space', points(history.disk, level('storeFreeBytes')), formatBytes)}
     ${sparkline('free memory', points(history.memory, level('memoryFreeBytes')), formatBytes)}
-    ${sparkline('waiting for memory', rate(points(history.memory, level('memoryStallSeconds'))), formatShare)}
+    ${sparkline('memory pressure', rate(points(history.memory, level('memoryStallSeconds'))), formatShare)}
     ${sparkline('load', points(history.memory, level('load')), value => value.toFixed(2))}
   </div>`
 }
@@ -109,15 +110,17 @@ const rate = (points: readonly Point[]): readonly Point[] =>
 const formatShare = (value: number): string => `${(value * 100).toFixed(1)} %`
 
 /** Renders the bars of the timeline as a table, for details and for screen readers. */
-const checkTable = (bars: readonly Bar[], now: number): Html | null =>
+const attemptTable = (bars: readonly Bar[], now: number): Html | null =>
   bars.length === 0
     ? null
-    : html`<details data-key="checks">
-        <summary>${bars.length} checks, newest first</summary>
+    : html`<details data-key="attempts">
+        <summary>
+          ${bars.length} ${bars.length === 1 ? 'attempt' : 'attempts'}, newest first
+        </summary>
         <table>
           <thead>
             <tr>
-              ${['When', 'Check', 'Outcome', 'Took'].map(name => html`<th scope="col">${name}</th>`)}
+              ${['When', 'Probe', 'Outcome', 'Took'].map(name => html`<th scope="col">${name}</th>`)}
             </tr>
           </thead>
           <tbody>
@@ -126,21 +129,11 @@ const checkTable = (bars: readonly Bar[], now: number): Html | null =>
         </table>
       </details>`
 
-const barLabels = {
-  good: outcomeLabels.ok,
-  degraded: outcomeLabels.degraded,
-  failed: outcomeLabels.failed,
-  gap: '… inconclusive',
-} as const
-
-const tableRow = (
-  { probe, outcome, kind, at, durationSeconds }: Bar,
-  now: number,
-): Html =>
+const tableRow = ({ probe, status, kind, at, durationSeconds }: Bar, now: number): Html =>
   html`<tr>
     <td>${relativeTime(at, now, '{} ago')}</td>
     <th scope="row">${probe}</th>
-    <td>${barLabels[outcome]}${kind !== null && ` (${kind})`}</td>
+    <td>${outcomeLabels[status]}${kind !== null && ` (${kind})`}</td>
     <td class="number">${formatElapsed(durationSeconds)}</td>
   </tr>`
 

@@ -3,7 +3,7 @@ import { states, type Builder, type State } from '../../model/index.ts'
 import { html, type Html } from './html.ts'
 import { stateStyles } from './state-style.ts'
 
-/** Which builders to show. Empty fields match all builders; unknown values match none. */
+/** Which builders to show. Empty fields match all builders. */
 export interface Filter {
   readonly state: string
   readonly system: string
@@ -13,9 +13,19 @@ export interface Filter {
 
 const maxLength = 200
 
-export const parseFilter = (query: URLSearchParams): Filter => {
+/** Parses the query. Unknown states, and systems that no builder has, are ignored. */
+export const parseFilter = (
+  query: URLSearchParams,
+  systems: readonly string[],
+): Filter => {
   const text = (key: string) => (query.get(key) ?? '').trim().slice(0, maxLength)
-  return { state: text('state'), system: text('system'), name: text('name') }
+  const oneOf = (key: string, known: readonly string[]) =>
+    known.includes(text(key)) ? text(key) : ''
+  return {
+    state: oneOf('state', ['failing', ...states]),
+    system: oneOf('system', systems),
+    name: text('name'),
+  }
 }
 
 export const isFiltering = (filter: Filter): boolean =>

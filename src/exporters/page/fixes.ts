@@ -6,13 +6,14 @@ import { html, type Html } from './html.ts'
 export const fixList = (fixes: readonly Fix[], builder = 'the builder'): Html | null =>
   fixes.length === 0
     ? null
-    : html`<ul class="fixes">
-        ${fixes.map(fix =>
-          'text' in fix
-            ? html`<li>${fix.text}.</li>`
-            : html`<li>
-                ${fix.where === 'here' ? 'On this machine' : `On ${builder}`}${fix.root && ', as root'}:
-                <pre data-copy><code>${commandLine(fix)}</code></pre>
-              </li>`,
-        )}
-      </ul>`
+    : html`<p class="label">Fix:</p>
+        <ul class="fixes">
+          ${fixes.map(fix =>
+            'text' in fix
+              ? html`<li>${fix.text}.</li>`
+              : html`<li>
+                  ${fix.where === 'here' ? 'On this machine' : `On ${builder}`}${fix.root && ', as root'}:
+                  <pre data-copy><code>${commandLine(fix)}</code></pre>
+                </li>`,
+          )}
+        </ul>`

@@ -29,7 +29,8 @@ export const fleetView = (
   const { monitor } = snapshot
   const report = createReport(snapshot)
   const builders = report.builders.toSorted(byUrgency)
-  const filter = parseFilter(query)
+  const systems = [...snapshot.builders.values()].flatMap(state => state.builder.systems)
+  const filter = parseFilter(query, systems)
   const shown = builders.flatMap((one): [BuilderReport, BuilderState][] => {
     const state = snapshot.builders.get(one.name)
     return state && matchesFilter(filter, one, state.builder) ? [[one, state]] : []
@@ -37,7 +38,6 @@ export const fleetView = (
   const { text, since: at } = createHeadline(report, monitor.ready)
   const title = createTitle(builders, monitor.ready)
   const context = { now, intervals: monitor.intervals }
-  const systems = [...snapshot.builders.values()].flatMap(state => state.builder.systems)
 
   const region = (id: string, inner: Html | null | false) => ({
     id,
@@ -58,7 +58,7 @@ export const fleetView = (
     alerts: region('alerts', alertList(snapshot.alerts, now)),
     matrix: region('matrix', capabilityMatrix(listCapabilities(snapshot, context))),
     machine: region('machine', clientChecks(snapshot)),
-    advice: region('advice', findingList(report.findings)),
+    findings: region('findings', findingList(report.findings)),
   }
   const rows = shown.map(([one, state]) => ({
     id: rowId(one.name),
@@ -74,7 +74,7 @@ export const fleetView = (
         <p class="brand">
           <b>builder-monitor</b>
           <span>Nix remote builders as this machine sees them</span>${
-            snapshot.source === 'demo' && html` <span>sample data</span>`
+            snapshot.source === 'demo' && html` <span>demo fleet</span>`
           }
         </p>
         ${regions.headline.html}
@@ -91,7 +91,7 @@ export const fleetView = (
           ${rows.map(row => row.html)}
         </table>
         ${regions.emptyState.html} ${regions.alerts.html} ${regions.matrix.html}
-        ${regions.machine.html} ${regions.advice.html}
+        ${regions.machine.html} ${regions.findings.html}
       </main>`,
   }
 }
@@ -133,7 +133,7 @@ ssh-ng://user@host x86_64-linux /etc/nix/builder_key 4 1 big-parallel - -</pre>
         </ul>`
     }
     <p>
-      Changes take effect within seconds. To try the monitor with sample data:
+      Changes take effect within seconds. To try the monitor on the demo fleet:
       <code>builder-monitor demo</code>
     </p>
   </div>`

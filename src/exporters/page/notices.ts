@@ -11,7 +11,7 @@ export const notices = ({ monitor, problems }: Snapshot): Html =>
     monitor.selfCheckFailed &&
     html`<p class="note">
       Results on hold: the self-check failed (suspend, clock jump, or most builders failed
-      at once). States stay as they are until every builder was checked again.
+      at once). States stay as they are until every builder was probed again.
     </p>`
   }${
     !monitor.lastReloadOk &&
@@ -45,7 +45,7 @@ export const clientChecks = (snapshot: Snapshot): Html | null => {
   return html`<h2>This machine</h2>
     ${wrong.map(([name, outcome]) => checkNote(name, outcome))}
     <p class="quiet">
-      ${good.length > 0 && `✔ ${good.join(', ')}. `}${noData.length > 0 && `– inconclusive: ${noData.join(', ')}.`}
+      ${good.length > 0 && `✔ ${good.join(', ')}. `}${noData.length > 0 && `– skipped: ${noData.join(', ')}.`}
     </p>`
 }
 
@@ -64,7 +64,7 @@ const checkNote = (name: string, outcome: ClientOutcome): Html | null =>
 export const findingList = (findings: readonly Finding[]): Html | null =>
   findings.length === 0
     ? null
-    : html`<h2>Advice</h2>
+    : html`<h2>Findings</h2>
         ${findings.map(
           ({ builder, message, fix }) =>
             html`<details>

@@ -65,7 +65,7 @@ export const outcomeLabels: Readonly<Record<ProbeItem['status'], string>> = {
   busy: '… busy',
   skipped: '– skipped',
   blocked: '– skipped: login failed',
-  none: '? not checked yet',
+  none: '? not probed yet',
 }
 
 const outcomeClasses: Readonly<Record<ProbeItem['status'], string>> = {

@@ -30,7 +30,7 @@ export const columns = [
   'Slots',
   'Login',
   'Free space',
-  'Last checks',
+  'Last attempts',
   'Since',
 ] as const
 
@@ -154,7 +154,6 @@ const causeRow = (report: BuilderReport, cause: CauseReport): Html =>
     <td colspan="${columns.length}">
       <div class="why ${report.state}">
         <p><strong>${capitalize(cause.reason)}.</strong> ${runbookLink(cause.kind)}</p>
-        <p class="label">Fix:</p>
         ${fixList(cause.fixes, report.name)}
         <p class="label">Reproduce:</p>
         <pre data-copy>${cause.reproduce}</pre>
@@ -162,7 +161,7 @@ const causeRow = (report: BuilderReport, cause: CauseReport): Html =>
           cause.evidence !== null &&
           cause.evidence !== '' &&
           html`<details>
-            <summary>Evidence (${cause.kind}, from the ${cause.probe} check)</summary>
+            <summary>Evidence (${cause.kind}, from the ${cause.probe} probe)</summary>
             <pre>${cause.evidence}</pre>
           </details>`
         }

@@ -13,7 +13,7 @@ export const runbookPath = (name: string): string => `${runbooksPath}${name}`
 
 /** Renders a link to the runbook of a kind. */
 export const runbookLink = (kind: string): Html =>
-  html`<a href="${runbookPath(kind)}">More on ${kind.replaceAll('_', ' ')}</a>`
+  html`<a href="${runbookPath(kind)}">Runbook: ${kind}</a>`
 
 /** Renders the runbook of a kind or an alert, or the index for an empty name. Null for an unknown name. */
 export const runbookView = (

@@ -83,7 +83,7 @@ pre { position: relative; } pre button { position: absolute; top: .3rem; right: 
 pre[data-copy]:has(button) { padding-right: 4.5rem; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; margin: 0; }
 .disconnected #live { color: var(--down); font-weight: 600; }
-main > details, #builder > details, #advice > details { margin: .35rem 0; }
+main > details, #builder > details, #findings > details { margin: .35rem 0; }
 footer { margin-top: 1.75rem; color: var(--quiet); font-size: .875rem; display: flex; flex-wrap: wrap; gap: .35rem 1.25rem; }
 .skip { position: absolute; left: -99rem; } .skip:focus { left: 1rem; }
 @media (max-width: 46rem) {

@@ -1,9 +1,10 @@
 import type { HistoryEntry, History, ProbeName } from '../../model/index.ts'
 import { html, raw, type Html } from './html.ts'
 
-/** One bar of a timeline: a login with its trust check, or a build. */
+/** One bar of a timeline: a login with its trust probe, or a build. */
 export interface Bar {
   readonly probe: ProbeName
+  readonly status: HistoryEntry['status']
   readonly outcome: 'good' | 'degraded' | 'failed' | 'gap'
   readonly kind: HistoryEntry['kind']
   /** Unix seconds. */
@@ -20,13 +21,13 @@ export const createBars = ({
   canary = [],
   direct = [],
 }: History): readonly Bar[] => {
-  // The newest trust checks belong to the newest logins
+  // The newest trust attempts belong to the newest logins
   const lead = login.length - trust.length
-  const logins = login.map((check, i) => worse(check, trust[i - lead]))
+  const logins = login.map((attempt, i) => worse(attempt, trust[i - lead]))
   return [
-    ...logins.map(check => createBar('login', check)),
-    ...canary.map(check => createBar('canary', check)),
-    ...direct.map(check => createBar('direct', check)),
+    ...logins.map(attempt => createBar('login', attempt)),
+    ...canary.map(attempt => createBar('canary', attempt)),
+    ...direct.map(attempt => createBar('direct', attempt)),
   ]
     .sort((a, b) => a.at - b.at)
     .slice(-maxBars)
@@ -52,6 +53,7 @@ const createBar = (
   { status, kind, at, durationSeconds }: HistoryEntry,
 ): Bar => ({
   probe,
+  status,
   outcome: barOutcomes[status],
   kind,
   at,
@@ -102,9 +104,9 @@ const describeBars = (bars: readonly Bar[]): string => {
     `${count('good')} good`,
     count('degraded') > 0 && `${count('degraded')} degraded`,
     count('failed') > 0 && `${count('failed')} failed`,
-    count('gap') > 0 && `${count('gap')} inconclusive`,
+    count('gap') > 0 && `${count('gap')} busy or skipped`,
   ].filter(part => part !== false)
   return bars.length === 0
-    ? 'No checks yet'
-    : `The last ${bars.length} checks: ${parts.join(', ')}`
+    ? 'No attempts yet'
+    : `The last ${bars.length} attempts: ${parts.join(', ')}`
 }

@@ -41,16 +41,14 @@ const fleet = inGroup('fleet', [])
 const monitor = inGroup('monitor', [])
 const process = inGroup('process', [])
 
-const scheduled = 'as of the newest scheduled probe, not measured at scrape time'
-
 // A table with one line per family
 // prettier-ignore
 export const families = [
-  builder('gauge', 'nix_builder_info', 'always', 'Constant 1; properties of the builder as last seen.', ['scheme', 'host', 'nix_version']),
+  builder('gauge', 'nix_builder_info', 'always', 'Constant 1; properties of the builder from the newest probe.', ['scheme', 'host', 'nix_version']),
   builder('gauge', 'nix_builder_configured_slots', 'always', 'maxJobs in the machine line.'),
   builder('gauge', 'nix_builder_configured_speed_factor', 'always', 'speedFactor in the machine line.'),
   builder('gauge', 'nix_builder_lint_findings', 'always', 'Configuration findings for this builder; builder-monitor status lists them.'),
-  builder('gauge', 'nix_builder_up', 'attempted', `1 if the newest fresh login reached the Nix store, else 0; not debounced; ${scheduled}.`),
+  builder('gauge', 'nix_builder_up', 'attempted', '1 if the newest fresh login reached the Nix store, else 0; not debounced.'),
   builder('gauge', 'nix_builder_state', 'always', 'Debounced state, 1 for the current one.', ['state']),
   builder('gauge', 'nix_builder_cause', 'cause', '1 for the current cause; absent while healthy.', ['kind', 'side']),
   builder('gauge', 'nix_builder_state_change_timestamp_seconds', 'always', 'When the debounced state last changed.'),
@@ -58,35 +56,35 @@ export const families = [
   builder('gauge', 'nix_builder_flapping', 'always', '1 while the state changes too often to be reliable.'),
   builder('counter', 'nix_builder_probe_attempts_total', 'always', 'Attempts that ran, without busy and skipped ones.', ['probe']),
   builder('counter', 'nix_builder_probe_failures_total', 'always', 'Failed attempts.', ['probe']),
-  builder('gauge', 'nix_builder_probe_duration_seconds', 'attempted', `Duration of the newest attempt that ran; ${scheduled}.`, ['probe']),
+  builder('gauge', 'nix_builder_probe_duration_seconds', 'attempted', 'Duration of the newest attempt that ran.', ['probe']),
   builder('gauge', 'nix_builder_probe_run_timestamp_seconds', 'always', 'End of the newest attempt, including busy and skipped ones; 0 before the first.', ['probe']),
   builder('gauge', 'nix_builder_probe_success_timestamp_seconds', 'always', 'End of the newest successful attempt; 0 before the first.', ['probe']),
-  builder('gauge', 'nix_builder_ssh_phase_duration_seconds', 'fresh', `Duration of each completed phase of the newest fresh login; ${scheduled}.`, ['phase']),
-  builder('gauge', 'nix_builder_canary_available', 'fresh', `1 if the newest conclusive canary build for this system succeeded; ${scheduled}.`, ['system']),
-  builder('gauge', 'nix_builder_trusted', 'fresh', `1 if the remote Nix trusts the user of the builder, absent if unknown; ${scheduled}.`),
-  builder('gauge', 'nix_builder_host_key_pinned', 'fresh', `1 if the host key is verified by the machine line, known_hosts or a host CA; ${scheduled}.`),
-  builder('gauge', 'nix_builder_credential_expiry_timestamp_seconds', 'fresh', `First expiry of the user certificates that ssh would offer and, for logins through OpenSSH, of the presented host certificates; absent if none expires; ${scheduled}.`),
-  builder('gauge', 'nix_builder_clock_offset_seconds', 'fresh', `Remote minus local clock; the error is at most the round-trip time; ${scheduled}.`),
-  builder('gauge', 'nix_builder_filesystem_available_bytes', 'fresh', `Space available to unprivileged users; ${scheduled}.`, ['filesystem']),
-  builder('gauge', 'nix_builder_filesystem_available_inodes', 'fresh', `Free inodes, absent if the file system has no limit; ${scheduled}.`, ['filesystem']),
-  builder('gauge', 'nix_builder_min_free_bytes', 'fresh', `min-free of the remote Nix, 0 if automatic garbage collection is off; ${scheduled}.`),
-  builder('gauge', 'nix_builder_max_free_bytes', 'fresh', `max-free of the remote Nix; ${scheduled}.`),
+  builder('gauge', 'nix_builder_ssh_phase_duration_seconds', 'fresh', 'Duration of each completed phase of the newest fresh login.', ['phase']),
+  builder('gauge', 'nix_builder_canary_available', 'fresh', '1 if the newest conclusive canary build for this system succeeded.', ['system']),
+  builder('gauge', 'nix_builder_trusted', 'fresh', '1 if the remote Nix trusts the user of the builder, absent if unknown.'),
+  builder('gauge', 'nix_builder_host_key_pinned', 'fresh', '1 if the host key is verified by the machine line, known_hosts or a host CA.'),
+  builder('gauge', 'nix_builder_credential_expiry_timestamp_seconds', 'fresh', 'First expiry of the user certificates that ssh would offer and, for logins through OpenSSH, of the presented host certificates; absent if none expires.'),
+  builder('gauge', 'nix_builder_clock_offset_seconds', 'fresh', 'Remote minus local clock; the error is at most the round-trip time.'),
+  builder('gauge', 'nix_builder_filesystem_available_bytes', 'fresh', 'Space available to unprivileged users.', ['filesystem']),
+  builder('gauge', 'nix_builder_filesystem_available_inodes', 'fresh', 'Free inodes, absent if the file system has no limit.', ['filesystem']),
+  builder('gauge', 'nix_builder_min_free_bytes', 'fresh', 'min-free of the remote Nix, 0 if automatic garbage collection is off.'),
+  builder('gauge', 'nix_builder_max_free_bytes', 'fresh', 'max-free of the remote Nix.'),
   builder('gauge', 'nix_builder_below_min_free_since_timestamp_seconds', 'fresh', 'Since when scheduled probes have seen available space below min-free; absent while it is not.'),
-  builder('gauge', 'nix_builder_memory_available_bytes', 'fresh', `MemAvailable, or its equivalent on Darwin; ${scheduled}.`),
-  builder('gauge', 'nix_builder_memory_size_bytes', 'fresh', `Physical memory; ${scheduled}.`),
-  builder('counter', 'nix_builder_memory_stalled_seconds_total', 'fresh', `Total of PSI full for memory; ${scheduled}.`),
-  builder('gauge', 'nix_builder_daemon_memory_bytes', 'fresh', `Unreclaimable memory in the cgroup of nix-daemon; ${scheduled}.`),
-  builder('gauge', 'nix_builder_daemon_memory_limit_bytes', 'fresh', `memory.max of the cgroup of nix-daemon, absent without a limit; ${scheduled}.`),
-  builder('counter', 'nix_builder_daemon_oom_kills_total', 'fresh', `oom_kill of the cgroup of nix-daemon, reset with the unit; ${scheduled}.`),
-  builder('gauge', 'nix_builder_boot_timestamp_seconds', 'fresh', `Boot time of the builder; ${scheduled}.`),
-  builder('gauge', 'nix_builder_build_users_held', 'fresh', `Build users in use on the builder by builds of all clients; ${scheduled}.`),
+  builder('gauge', 'nix_builder_memory_available_bytes', 'fresh', 'MemAvailable, or its equivalent on Darwin.'),
+  builder('gauge', 'nix_builder_memory_size_bytes', 'fresh', 'Physical memory.'),
+  builder('counter', 'nix_builder_memory_stalled_seconds_total', 'fresh', 'Seconds all tasks waited for memory (PSI full).'),
+  builder('gauge', 'nix_builder_daemon_memory_bytes', 'fresh', 'Unreclaimable memory in the cgroup of nix-daemon.'),
+  builder('gauge', 'nix_builder_daemon_memory_limit_bytes', 'fresh', 'memory.max of the cgroup of nix-daemon, absent without a limit.'),
+  builder('counter', 'nix_builder_daemon_oom_kills_total', 'fresh', 'OOM kills in the cgroup of nix-daemon, reset with the unit.'),
+  builder('gauge', 'nix_builder_boot_timestamp_seconds', 'fresh', 'Boot time of the builder.'),
+  builder('gauge', 'nix_builder_build_users_held', 'fresh', 'Build users in use on the builder by builds of all clients.'),
   builder('gauge', 'nix_builder_gc_lock_held_since_timestamp_seconds', 'fresh', 'Since when scheduled probes have seen the same process hold the garbage collector lock; absent while none does.'),
-  builder('gauge', 'nix_builder_slots_held', 'fresh', `Slots in use by this client; ${scheduled}.`),
-  builder('gauge', 'nix_builder_slot_oldest_acquired_timestamp_seconds', 'fresh', `When the oldest slot in use was acquired; absent if none is in use; ${scheduled}.`),
-  builder('gauge', 'nix_builder_upload_lock_waiters', 'fresh', `Local processes waiting for the upload lock; ${scheduled}.`),
+  builder('gauge', 'nix_builder_slots_held', 'fresh', 'Slots in use by this client.'),
+  builder('gauge', 'nix_builder_slot_oldest_acquired_timestamp_seconds', 'fresh', 'When the oldest slot in use was acquired; absent if none is in use.'),
+  builder('gauge', 'nix_builder_upload_lock_waiters', 'fresh', 'Local processes waiting for the upload lock.'),
   fleet('gauge', 'nix_builders_available', 'always', 'Builders verified for this system and feature by their newest scheduled canary build; an empty feature is no feature.', ['system', 'feature']),
-  fleet('gauge', 'nix_client_ready', 'always', '1 if this machine can send builds, by check; absent for an inconclusive check.', ['check']),
-  fleet('histogram', 'nix_client_wait_seconds', 'always', 'Connect time of scheduled canary builds, as clients experience it.'),
+  fleet('gauge', 'nix_client_ready', 'always', '1 if this machine can send builds, by check; absent for a skipped check.', ['check']),
+  fleet('histogram', 'nix_client_wait_seconds', 'always', 'Time until a scheduled canary build connects.'),
   monitor('gauge', 'builder_monitor_build_info', 'always', 'Constant 1.', ['version']),
   monitor('gauge', 'builder_monitor_probe_interval_seconds', 'always', 'Configured interval.', ['probe']),
   monitor('histogram', 'builder_monitor_schedule_delay_seconds', 'always', 'Delay between the due time and the start of an attempt.'),
@@ -115,8 +113,8 @@ export const families = [
 
 export type FamilyName = (typeof families)[number]['name']
 
-/** Reserved names, with the planned feature that will provide them. */
-export const reservedFamilies: readonly (readonly [family: string, feature: string])[] = [
-  ['nix_builder_withdrawn', 'the published machines file'],
-  ['builder_monitor_machines_file_fail_open', 'the published machines file'],
+/** Names that later features will use; no family has them now. */
+export const reservedFamilies: readonly string[] = [
+  'nix_builder_withdrawn',
+  'builder_monitor_machines_file_fail_open',
 ]

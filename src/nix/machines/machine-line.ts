@@ -23,6 +23,10 @@ export interface MachineLineError {
 export const listConsequence =
   'every build on this machine fails until this line is fixed'
 
+/** Returns the message of a fatal error without its consequence. */
+export const withoutConsequence = (message: string): string =>
+  message.replace(`: ${listConsequence}`, '')
+
 /**
  * Parses one machine line and applies Nix's defaults (machines.cc parseBuilderLine); `system` is the local system.
  * Never throws.

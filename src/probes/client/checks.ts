@@ -33,14 +33,14 @@ export type CheckClient = (
 type Check = (context: ClientContext) => Promise<ClientOutcome> | ClientOutcome
 
 /** Checks whether the daemon trusts us, which canaries through the daemon need. */
-const checkTrust: Check = ({ active, daemon }) =>
-  active.nix.version === null
-    ? outcome('skipped', 'no_local_nix')
-    : !daemon.answers
-      ? outcome('skipped', 'dependency_failed', { waitsFor: 'daemon' })
-      : daemon.trusted
-        ? ok
-        : outcome('skipped', 'client_untrusted')
+const checkTrust: Check = async context => {
+  const { daemon } = context
+  if (daemon.answers) return daemon.trusted ? ok : outcome('skipped', 'client_untrusted')
+  const answer = await checkDaemon(context)
+  return answer.status === 'skipped'
+    ? answer
+    : outcome('skipped', 'dependency_failed', { waitsFor: 'daemon' })
+}
 
 const checks: Readonly<Record<ClientCheck, Check>> = {
   config: checkConfig,

@@ -1,4 +1,5 @@
 import { dirname } from 'node:path'
+import { describeErrorCode } from '../../text/error-code.ts'
 import { oneLine } from '../../text/truncate.ts'
 import type { ClientOutcome } from '../../model/index.ts'
 import { outcome, ok, type ClientContext } from './outcome.ts'
@@ -6,6 +7,8 @@ import { outcome, ok, type ClientContext } from './outcome.ts'
 /** Checks whether nix-daemon answers and has read the present nix.conf. */
 export const checkDaemon = async (context: ClientContext): Promise<ClientOutcome> => {
   const { active, daemon } = context
+  if (active.source === 'demo')
+    return outcome('skipped', 'not_applicable', { detail: 'the demo has no nix-daemon' })
   if (active.nix.version === null) return outcome('skipped', 'no_local_nix')
   return daemon.answers
     ? checkConfigAge(context)
@@ -16,7 +19,7 @@ const explainNoAnswer = async (
   { env, localSystem }: ClientContext,
   reason: string,
 ): Promise<ClientOutcome> => {
-  const detail = oneLine(reason)
+  const detail = oneLine(describeErrorCode(reason))
   if (reason === 'EACCES' || reason === 'EPERM')
     return outcome('degraded', 'client_daemon_denied', { detail })
   const socket =
@@ -26,7 +29,7 @@ const explainNoAnswer = async (
   const needsNoDaemon =
     localSystem.uid === 0 || (await localSystem.stat(dirname(socket))) === null
   if (reason === 'ENOENT' && needsNoDaemon)
-    return outcome('skipped', 'not_requested', {
+    return outcome('skipped', 'not_applicable', {
       detail: 'this Nix has no daemon: builds start without one',
     })
   // It accepts and closes the connection: allowed-users excludes our user (daemon.cc)

@@ -54,5 +54,5 @@ export const checkNetwork = ({ active, localSystem }: ClientContext): ClientOutc
   )
   return isRemote
     ? outcome('failed', 'client_offline')
-    : outcome('skipped', 'not_requested', { detail: 'no builder is on another machine' })
+    : outcome('skipped', 'not_applicable', { detail: 'no builder is on another machine' })
 }

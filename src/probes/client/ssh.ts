@@ -10,7 +10,7 @@ const sshBuilders = ({ active }: ClientContext) => active.builders.filter(isReac
 export const checkSsh = async (context: ClientContext): Promise<ClientOutcome> => {
   const { active, env, localSystem, daemon } = context
   if (active.source === 'demo' || sshBuilders(context).length === 0)
-    return outcome('skipped', 'not_requested', { detail: 'no builder uses ssh' })
+    return outcome('skipped', 'not_applicable', { detail: 'no builder uses ssh' })
   const has = async (path: string | undefined) => {
     for (const directory of (path ?? '').split(':').filter(Boolean))
       if (await localSystem.canExecute(join(directory, 'ssh'))) return true
@@ -27,7 +27,7 @@ export const checkSsh = async (context: ClientContext): Promise<ClientOutcome> =
 export const checkIdentity = async (context: ClientContext): Promise<ClientOutcome> => {
   const { localSystem, daemon } = context
   if (sshBuilders(context).length === 0 || context.active.source === 'demo')
-    return outcome('skipped', 'not_requested', { detail: 'no builder uses ssh' })
+    return outcome('skipped', 'not_applicable', { detail: 'no builder uses ssh' })
   if (!daemon.answers) return ok
   if (localSystem.uid === 0)
     return compareSshSettings(context, sshBuilders(context), null)

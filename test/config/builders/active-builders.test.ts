@@ -504,7 +504,7 @@ t.test('reads TOML lists of Lix', async t => {
     'a list without quotes is still TOML',
   )
   t.match((await lix('2.96.0', '@/none.toml')).problems, [
-    { isFatal: true, message: /none\.toml' cannot be read \(ENOENT\)/ },
+    { isFatal: true, message: /none\.toml' cannot be read \(no such file\)/ },
   ])
 })
 

@@ -137,19 +137,19 @@ rate_limit:
 `,
   )
   t.same(errors, [
-    'web.yml:1: there is no tls_server_confg, did you mean tls_server_config?',
+    'web.yml:1: unknown key tls_server_confg, did you mean tls_server_config?',
     'web.yml:3: cert_file nowhere.pem does not exist',
     'web.yml:3: tls_server_config needs key_file (or key) to serve TLS',
-    'web.yml:4: there is no tls_server_config.key_fil, did you mean key_file?',
+    'web.yml:4: unknown key tls_server_config.key_fil, did you mean key_file?',
     'web.yml:5: tls_server_config.client_auth_type cannot be RequireAndVerifyClientCerts, did you mean RequireAndVerifyClientCert?',
     'web.yml:7: tls_server_config.max_version cannot be SSL3: one of TLS10, TLS11, TLS12, TLS13',
     'web.yml:8: tls_server_config.cipher_suites cannot be TLS_RSA_WITH_RC4_128_SHA, did you mean TLS_RSA_WITH_AES_128_CBC_SHA?',
     'web.yml:8: tls_server_config.cipher_suites cannot be 7: one of TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA ...',
     'web.yml:9: tls_server_config.curve_preferences must be a list',
     'web.yml:10: tls_server_config.prefer_server_cipher_suites must be true or false',
-    'web.yml:13: there is no http_server_config.headers.Server',
+    'web.yml:13: unknown key http_server_config.headers.Server',
     'web.yml:14: http_server_config.headers.X-Frame-Options cannot be allow: one of deny, sameorigin',
-    'web.yml:16: the password of alice is not a bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""',
+    'web.yml:16: the password of alice is not a bcrypt hash; create one with: htpasswd -nBC 10 ""',
     'web.yml:18: rate_limit.interval must be a duration such as 1s or 250ms',
     'web.yml:19: rate_limit.burst must be a whole number',
   ])
@@ -174,10 +174,10 @@ rate_limit: often
     'web.yml:1: tls_server_config must be a map of keys and values',
     'web.yml:3: http_server_config.http2 must be a string',
     'web.yml:4: http_server_config.headers must be a map of keys and values',
-    'web.yml:6: the password of alice is not a bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""',
+    'web.yml:6: the password of alice is not a bcrypt hash; create one with: htpasswd -nBC 10 ""',
     'web.yml:7: basic_auth_users.bob must be a string',
-    'web.yml:7: the password of bob is not a bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""',
-    'web.yml:8: the password of __proto__ is not a bcrypt hash; make a bcrypt hash: htpasswd -nBC 10 ""',
+    'web.yml:7: the password of bob is not a bcrypt hash; create one with: htpasswd -nBC 10 ""',
+    'web.yml:8: the password of __proto__ is not a bcrypt hash; create one with: htpasswd -nBC 10 ""',
     'web.yml:9: rate_limit must be a map of keys and values',
   ])
   t.match(

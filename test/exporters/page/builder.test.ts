@@ -30,16 +30,19 @@ t.test('opens the failed probe and marks its dependents as skipped', async t => 
   t.match(body, /<details open data-key=.login.>\s*<summary>\s*<b>login<\/b>/)
   t.match(text, 'ConnectTimeout=5 nix@mac-1.example.org true')
   t.match(text, 'REMOTE HOST IDENTIFICATION HAS CHANGED')
-  t.match(text, /On this machine, as root: sudo ssh-keygen -R mac-1\.example\.org/)
+  t.match(
+    text,
+    /Fix: .* On this machine, as root: sudo ssh-keygen -R mac-1\.example\.org/,
+  )
   t.match(text, 'trust – skipped: login failed')
 })
 
-t.test('marks old results as stale and missing ones as not checked', async t => {
+t.test('marks old results as stale and missing ones as not probed', async t => {
   const old = snapshotOf([stateOf(builderOf('a'), allOk(now - 601))])
   const { text } = await get(old, 'a')
   t.match(text, 'login ? stale, was: ✔ ok')
   t.match(text, 'system ? stale, was: ✔ ok')
-  t.match(text, 'direct ? not checked yet')
+  t.match(text, 'direct ? not probed yet')
   t.notMatch(text, 'slots ? stale')
 })
 
@@ -88,7 +91,7 @@ t.test('shows the login phases up to the failed one', async t => {
   t.match(text, /dns 1 ms tcp 20 ms banner 30 ms kex ✘ failed here auth not reached/)
 })
 
-t.test('shows recent checks as bars, table and trends', async t => {
+t.test('shows recent attempts as bars, table and trends', async t => {
   const check = (status: 'ok' | 'failed' | 'busy', at: number, trends: Trends = {}) => ({
     status,
     kind: status === 'ok' ? null : ('tcp_refused' as const),
@@ -116,11 +119,12 @@ t.test('shows recent checks as bars, table and trends', async t => {
     },
   }
   const { body, text } = await get(snapshotOf([state]), 'a')
-  t.match(body, 'aria-label="The last 4 checks: 1 good, 2 failed, 1 inconclusive"')
-  t.match(text, '4 checks, newest first')
+  t.match(body, 'aria-label="The last 4 attempts: 1 good, 2 failed, 1 busy or skipped"')
+  t.match(text, '4 attempts, newest first')
+  t.match(text, '30 s ago canary … busy (tcp_refused)')
   t.match(text, /40 s ago login ✘ failed \(tcp_refused\) 60\.0 s/)
   t.match(text, /free space 3\.0 GiB 1\.0 GiB to 3\.0 GiB/)
-  t.match(text, /waiting for memory 50\.0 % 5\.0 % to 50\.0 %/)
+  t.match(text, /memory pressure 50\.0 % 5\.0 % to 50\.0 %/)
   t.match(text, /load 4\.00 0\.50 to 12\.25/)
   t.match(text, /login 80\.0 s 40\.0 s to 80\.0 s/, 'only completed logins')
 })

@@ -45,7 +45,7 @@ t.test('links a cause to its runbook', async t => {
   const server = await serve(viewOf(demoSnapshot()), createPageExporter({ version: '1' }))
   t.teardown(() => server.close())
   const { body } = await server.get('/')
-  t.match(body, /href="\/runbooks\/\w+"\s*>More on /)
+  t.match(body, /href="\/runbooks\/\w+"\s*>Runbook: \w+/)
 })
 
 t.test('renders and escapes Markdown', async t => {
