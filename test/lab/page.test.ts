@@ -309,6 +309,7 @@ t.test('the page of the demo fleet', async t => {
     })
     const block = page
       .locator('tbody[data-name="demo-changed-key"] pre[data-copy]')
+      .filter({ hasText: 'BatchMode' })
       .first()
     await block.locator('button').click()
     await block.locator('button:has-text("copied")').waitFor()
