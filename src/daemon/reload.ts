@@ -39,8 +39,8 @@ export const trackReloadStatus = (store: Pick<Store, 'updateMonitor'>) => {
 export interface Reload {
   /**
    * Reloads our configuration, the web configuration and the builders list. Each of the three is applied completely or not
-   * at all; what is invalid keeps its previous state. Resolves with all errors, never rejects. Concurrent reloads run one
-   * after the other.
+   * at all; what is invalid keeps its previous state. Resolves with all errors, never rejects. One reload runs at a time, and
+   * at most one waits, which all further requests share.
    */
   reload(): Promise<readonly string[]>
   /** Resolves when the running reload has ended. Later ones do nothing. */
@@ -51,6 +51,7 @@ export const createReload = (deps: ReloadDeps): Reload => {
   const { http, log, store, setStatus } = deps
   let last: Promise<unknown> = Promise.resolve()
   let isStopped = false
+  let waiting: Promise<readonly string[]> | null = null
 
   const reloadConfig = async (): Promise<readonly string[]> => {
     const loaded = await deps.loadConfig()
@@ -94,11 +95,13 @@ export const createReload = (deps: ReloadDeps): Reload => {
   }
   return {
     reload: () => {
-      const done = last.then(() =>
-        isStopped ? ['builder-monitor is stopping'] : reloadAll(),
-      )
-      last = done
-      return done
+      // A request that finds one waiting shares it: that one reads everything after the request was made
+      waiting ??= last.then(() => {
+        waiting = null
+        return isStopped ? ['builder-monitor is stopping'] : reloadAll()
+      })
+      last = waiting
+      return waiting
     },
     stop: async () => {
       isStopped = true

@@ -86,18 +86,25 @@ t.test('an exception is reported, and the other parts are reloaded', async t => 
   t.match(monitor.at(-1), { reloading: false })
 })
 
-t.test('concurrent reloads run one after the other', async t => {
+t.test('one reload runs at a time, and later requests share the next one', async t => {
   let running = 0
   let most = 0
+  let count = 0
   const { reload } = setUp({
     reloadBuilders: async () => {
+      count++
       most = Math.max(most, ++running)
       await new Promise(resolve => setImmediate(resolve))
       running--
     },
   })
-  await Promise.all([reload(), reload(), reload()])
+  const first = reload()
+  await new Promise(resolve => setImmediate(resolve))
+  await Promise.all([first, ...Array.from({ length: 3000 }, () => reload())])
   t.equal(most, 1)
+  t.equal(count, 2)
+  await reload()
+  t.equal(count, 3)
 })
 
 t.test('a stop waits for the running reload and prevents later ones', async t => {

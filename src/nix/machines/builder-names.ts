@@ -1,11 +1,13 @@
 import type { Builder } from '../../model/index.ts'
+import { sanitize } from '../../text/sanitize.ts'
 
 type UnnamedBuilder = Omit<Builder, 'name'>
 
 /**
  * Names each builder by its host. `user@`, `:port` and the scheme are added only where names collide, then `#2`, `#3` ...
  * in the sorted order of the machine lines, so reordering the list changes no name. Stores without a host are named by
- * their URI. Keeps the order of the list.
+ * their URI. Control and direction characters are removed, since names reach terminals and pages. Keeps the order of the
+ * list.
  */
 export const nameBuilders = (builders: readonly UnnamedBuilder[]): readonly Builder[] => {
   let parts: readonly NameParts[] = builders.map(builder => ({
@@ -47,7 +49,9 @@ const addWhereDifferent = (
   )
 }
 
-const formatName = ({ builder, shown }: NameParts): string => {
+const formatName = (parts: NameParts): string => sanitize(formatParts(parts)) || '?'
+
+const formatParts = ({ builder, shown }: NameParts): string => {
   const scheme = shown.scheme ? `${builder.scheme}://` : ''
   if (builder.host === null)
     return builder.storeUri.includes('://') ? builder.storeUri : scheme + builder.storeUri

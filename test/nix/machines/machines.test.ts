@@ -4,6 +4,7 @@ import t from 'tap'
 import { dialectOf } from '../../../src/nix/dialect.ts'
 import { parseMachine } from '../../../src/nix/machines/machine-line.ts'
 import { parseMachinesEntries } from '../../../src/nix/machines/machines-entries.ts'
+import { aBuilder } from '../../support/builders.ts'
 import { nameBuilders } from '../../../src/nix/machines/builder-names.ts'
 import { parseStoreUri, sshDestination } from '../../../src/nix/machines/store-uri.ts'
 
@@ -372,4 +373,14 @@ t.test('never throws', async () => {
     }),
     { numRuns: 2000 },
   )
+})
+
+t.test('removes control and direction characters from names', async t => {
+  const host = (name: string) =>
+    nameBuilders([
+      { ...aBuilder(), host: name, storeUri: `ssh://${name}`, user: null, port: null },
+    ])[0]?.name
+  t.equal(host('b1\u202e\u200bgnp.exe'), 'b1gnp.exe')
+  t.equal(host('b1\u001b[31m'), 'b1')
+  t.equal(host('\u202e'), '?')
 })
