@@ -27,7 +27,8 @@ const { values, positionals } = parseArgs({
   options: { jobs: { type: 'string' }, limit: { type: 'string' } },
   allowPositionals: true,
 })
-const jobs = Number(values.jobs ?? Math.min(4, Math.max(2, availableParallelism())))
+/** One more than processors: many tests wait. */
+const jobs = Number(values.jobs ?? Math.min(6, 1 + Math.max(2, availableParallelism())))
 /** Seconds that a file may take, unless it sets another limit. */
 const limit = Number(values.limit ?? 180)
 const found = dir =>
@@ -35,7 +36,8 @@ const found = dir =>
     .map(String)
     .filter(file => file.endsWith('.test.ts') && !file.startsWith('lab'))
     .map(file => relative(root, join(dir, file)))
-    .sort()
+    // Tests of whole programs take longest: first
+    .sort((a, b) => b.includes('/cli/') - a.includes('/cli/') || (a < b ? -1 : 1))
 const files = positionals.length ? positionals : found(join(root, 'test'))
 const loader = pathToFileURL(join(root, 'scripts', 'ts', 'register.mjs')).href
 const kept = join(root, '.tap')
