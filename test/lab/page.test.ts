@@ -172,7 +172,7 @@ t.test(
     t.match(await page.title(), /^✘ /)
     t.match(
       await page.locator('tbody[data-name="b1"]').textContent(),
-      'Nothing listens on b1',
+      'Cannot reach b1 port 22',
     )
     t.equal(
       await page

@@ -281,7 +281,9 @@ for (const [machine, version] of Object.entries(machines))
     )
     t.match(await journal(), /status=1\/FAILURE/)
     await until('the message in the status line', async () =>
-      (await show('StatusText')).startsWith('cannot listen on 127.0.0.1:10922: the address is in use'),
+      (await show('StatusText')).startsWith(
+        'cannot listen on 127.0.0.1:10922: the address is in use',
+      ),
     )
     await must('kill $(cat /tmp/other-server)')
     await until(
