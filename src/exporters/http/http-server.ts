@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
 import type { WebAccess } from '../../model/index.ts'
 import { bind, type Listen } from './bind.ts'
+import { createConnectionLimiter } from './connection-limiter.ts'
 import { createTlsListener, clientPolicy } from './tls-listener.ts'
 import type { ListenerKind } from './request.ts'
 import type { RequestHandler } from './request-handler.ts'
@@ -23,6 +24,7 @@ export const startHttpServer = async (
 ): Promise<HttpServer> => {
   const { limits } = handler
   let isClosing = false
+  const limiter = createConnectionLimiter(limits)
   const server = createServer(
     {
       maxHeaderSize: limits.headerBytes,
@@ -30,12 +32,14 @@ export const startHttpServer = async (
       requestTimeout: limits.requestMs,
       connectionsCheckingInterval: Math.min(5000, limits.headersMs),
     },
-    (request, response) =>
+    (request, response) => {
+      limiter.track(request.socket, response)
       void handler.handle(request, response, () => ({
         listenerKind,
         isVerified: tlsListener.isVerified(request.socket),
         closeAfterResponse: isClosing || tlsListener.hasOldPolicy(request.socket),
-      })),
+      }))
+    },
   )
   // One more than the limit, so that exceeding it is detected
   server.maxHeadersCount = limits.headers + 1
@@ -47,6 +51,8 @@ export const startHttpServer = async (
   const sockets = new Set<Socket>()
   server.on('connection', socket => {
     sockets.add(socket)
+    // Unix sockets are limited by the mode of the file
+    if (listenerKind === 'tcp') limiter.add(socket)
     socket.on('close', () => sockets.delete(socket))
   })
   let policy = clientPolicy(access().tls)

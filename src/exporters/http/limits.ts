@@ -2,6 +2,8 @@
 export interface Limits {
   /** Open connections per address. */
   readonly connections: number
+  /** Open connections per client address; more close the client's oldest idle one. */
+  readonly connectionsPerClient: number
   /** Size of all headers. */
   readonly headerBytes: number
   readonly headers: number
@@ -21,9 +23,10 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   connections: 256,
+  connectionsPerClient: 64,
   headerBytes: 16 * 1024,
   headers: 100,
-  headersMs: 10_000,
+  headersMs: 5000,
   requestMs: 30_000,
   handshakeMs: 10_000,
   urlLength: 2048,
