@@ -7,31 +7,47 @@ export type LoginResult = 'good' | 'bad' | 'busy'
 
 /** Maximum number of cached logins, as in exporter-toolkit. */
 const maxCached = 100
+/** Comparisons that wait, of all clients and of one. */
 const maxWaiting = 32
+const maxWaitingPerClient = 8
+/** Further places for clients with a successful login, which others cannot take. */
+const reservedWaiting = 8
+const maxKnownClients = 100
 
 /**
  * Verifies basic authentication (RFC 7617) against bcrypt hashes. Successful logins are cached by a keyed digest of
- * user, hash and password, so repeated requests are cheap and a changed hash invalidates them.
+ * user, hash and password, so repeated requests are cheap and a changed hash invalidates them. `client` is an address:
+ * wrong passwords from one address do not lock out another one.
  */
 export const createBasicAuth = (
   bcrypt: Pick<Bcrypt, 'compare'>,
-): ((header: string | undefined, users: WebAccess['users']) => Promise<LoginResult>) => {
+): ((
+  header: string | undefined,
+  users: WebAccess['users'],
+  client?: string,
+) => Promise<LoginResult>) => {
   const secret = randomBytes(32)
   const cached = new Set<string>()
-  const waiting = new Map<string, Promise<boolean>>()
+  const waiting = new Map<
+    string,
+    { readonly client: string; readonly answer: Promise<boolean> }
+  >()
+  const knownClients = new Set<string>()
 
   const verify = async (key: string, password: string, hash: string, isUser: boolean) => {
     const isGood = (await bcrypt.compare(password, hash)) && isUser
-    if (isGood) cache(key)
+    if (isGood) addNewest(cached, key, maxCached)
     return isGood
   }
-  const cache = (key: string) => {
-    cached.add(key)
-    const [oldest] = cached
-    if (cached.size > maxCached && oldest !== undefined) cached.delete(oldest)
+  const hasPlace = (client: string): boolean => {
+    const ofClient = [...waiting.values()].filter(one => one.client === client).length
+    const reserved = knownClients.has(client) ? reservedWaiting : 0
+    return (
+      waiting.size < maxWaiting + reserved && ofClient < maxWaitingPerClient + reserved
+    )
   }
 
-  return async (header, users) => {
+  return async (header, users, client = '') => {
     const credentials = parseCredentials(header)
     if (!credentials) return 'bad'
     const { user, password } = credentials
@@ -41,19 +57,29 @@ export const createBasicAuth = (
       .update(JSON.stringify([user, hash, password]))
       .digest('base64')
     if (cached.delete(key)) {
-      cache(key) // move to the end
+      addNewest(cached, key, maxCached)
       return 'good'
     }
-    let answer = waiting.get(key)
+    let answer = waiting.get(key)?.answer
     if (!answer) {
-      if (waiting.size >= maxWaiting) return 'busy'
+      if (!hasPlace(client)) return 'busy'
       answer = verify(key, password, hash, users.has(user)).finally(() =>
         waiting.delete(key),
       )
-      waiting.set(key, answer)
+      waiting.set(key, { client, answer })
     }
-    return (await answer) ? 'good' : 'bad'
+    if (!(await answer)) return 'bad'
+    addNewest(knownClients, client, maxKnownClients)
+    return 'good'
   }
+}
+
+/** Adds a value as the newest one, and deletes the oldest above `max`. */
+const addNewest = (values: Set<string>, value: string, max: number): void => {
+  values.delete(value)
+  values.add(value)
+  const [oldest] = values
+  if (values.size > max && oldest !== undefined) values.delete(oldest)
 }
 
 const parseCredentials = (

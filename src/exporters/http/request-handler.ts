@@ -54,7 +54,7 @@ export const createRequestHandler = (options: RequestHandlerOptions): RequestHan
 
   /** Authenticates a request, or returns the response of a rejected one. */
   const authenticate = async (
-    { headers }: IncomingMessage,
+    { headers, socket }: IncomingMessage,
     { listenerKind, isVerified }: ConnectionInfo,
   ): Promise<{ readonly isAuthenticated: boolean } | HttpResponse> => {
     // Protected by file permissions; must work without the password
@@ -63,7 +63,7 @@ export const createRequestHandler = (options: RequestHandlerOptions): RequestHan
     if (!allowRequest(rateLimit, performance.now()))
       return textResponse(429, 'too many requests\n')
     if (users.size === 0) return { isAuthenticated: isVerified }
-    switch (await checkBasicAuth(headers.authorization, users)) {
+    switch (await checkBasicAuth(headers.authorization, users, socket.remoteAddress)) {
       case 'good':
         return { isAuthenticated: true }
       case 'busy':
@@ -81,8 +81,8 @@ export const createRequestHandler = (options: RequestHandlerOptions): RequestHan
   ): Promise<HttpResponse> => {
     const authentication = await authenticate(request, connection)
     if (!('isAuthenticated' in authentication)) return authentication
-    const { listenerKind: entrance } = connection
-    const parsed = parseRequest(request, entrance, authentication.isAuthenticated, limits)
+    const { isAuthenticated } = authentication
+    const parsed = parseRequest(request, connection.listenerKind, isAuthenticated, limits)
     if ('status' in parsed) return textResponse(parsed.status, errorBodies[parsed.status])
     const route = findRoute(parsed, routes)
     if (!('handle' in route)) return route
@@ -100,15 +100,15 @@ export const createRequestHandler = (options: RequestHandlerOptions): RequestHan
       response.on('error', () => undefined)
       discardBody(request, limits.bodyBytes)
       try {
-        const handle = await respond(request, connection())
+        const result = await respond(request, connection())
         setHeaders(response, access().headers)
-        const { status } = 'status' in handle ? handle : { status: 200 }
+        const { status } = 'status' in result ? result : { status: 200 }
         if (connection().closeAfterResponse || status === 413)
           response.setHeader('connection', 'close')
         if (response.closed) return // the client has left
-        if ('stream' in handle && request.method === 'HEAD') response.end()
-        else if ('stream' in handle) handle.stream(response)
-        else await sendResponse(request, response, handle, limits.responseMs)
+        if ('stream' in result && request.method === 'HEAD') response.end()
+        else if ('stream' in result) result.stream(response)
+        else await sendResponse(request, response, result, limits.responseMs)
       } catch (error) {
         log.error({ err: error, url: request.url?.slice(0, 200) }, 'request failed')
         if (response.headersSent) response.destroy()

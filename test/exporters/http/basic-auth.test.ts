@@ -51,7 +51,7 @@ t.test('compares equal logins once at a time and limits waiting ones', async t =
   const users = new Map([['alice', hash]])
   const same = [1, 2, 3].map(() => logIn(header('alice', 'right'), users))
   const others = Array.from({ length: 40 }, (_, i) =>
-    logIn(header('alice', `wrong${i}`), users),
+    logIn(header('alice', `wrong${i}`), users, `10.0.0.${i}`),
   )
   await new Promise(resolve => setImmediate(resolve))
   t.equal(recorder.hashes.length, 32)
@@ -115,4 +115,27 @@ t.test('refills tokens over time up to the burst', async t => {
     [mayPass({ intervalMs: 1, burst: 0 }, 0), mayPass({ intervalMs: 1, burst: 0 }, 9)],
     [false, false],
   )
+})
+
+t.test('wrong passwords of one client do not lock out others', async t => {
+  const recorder = createRecorder()
+  const logIn = createBasicAuth(recorder)
+  const users = new Map([['alice', hash]])
+  t.equal(await logIn(header('alice', 'right'), users, 'prometheus'), 'good')
+  let release = () => undefined as void
+  recorder.holdUntil(new Promise(resolve => (release = resolve)))
+  const flood = Array.from({ length: 100 }, (_, i) =>
+    logIn(header('alice', `wrong${i}`), users, 'attacker'),
+  )
+  const other = logIn(header('alice', 'other'), users, 'visitor')
+  // Many attackers fill all places but the reserved ones
+  const more = Array.from({ length: 100 }, (_, i) =>
+    logIn(header('alice', `bad${i}`), users, `attacker ${i}`),
+  )
+  const known = logIn(header('alice', 'mistyped'), users, 'prometheus')
+  release()
+  t.equal((await Promise.all(flood)).filter(result => result === 'busy').length, 92)
+  t.equal(await other, 'bad')
+  t.ok((await Promise.all(more)).includes('busy'))
+  t.equal(await known, 'bad')
 })
