@@ -23,7 +23,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   connections: 256,
-  connectionsPerClient: 64,
+  connectionsPerClient: 192,
   headerBytes: 16 * 1024,
   headers: 100,
   headersMs: 5000,
