@@ -111,7 +111,9 @@ for (const client of scoreOnly ? [] : clientNames)
       // A canary has its own store, so the local one must not change
       const listClient =
         'ls -A /tmp; ls -A /nix/store /nix/var/nix/gcroots/auto 2>/dev/null; ls -A /root' +
-        (client === 'host' ? '' : '; ps -e -o comm= | grep -v -x -e ps -e sh | sort')
+        (client === 'host'
+          ? ''
+          : '; processes=$(ps -e -o comm=); echo "$processes" | grep -v -x -e ps -e sh | sort')
       const before = await atClient(client, listClient)
       const ran = await check({ client, lines })
       const after = await atClient(client, listClient)
