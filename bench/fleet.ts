@@ -71,7 +71,8 @@ try {
 /** Seconds from the start of the daemon until the condition held. */
 async function until(condition: () => Promise<boolean>): Promise<number> {
   while (!(await condition())) {
-    if (performance.now() - started > 60_000) throw new Error('the daemon does not respond')
+    if (performance.now() - started > 60_000)
+      throw new Error('the daemon does not respond')
     await sleep(50)
   }
   return (performance.now() - started) / 1000
