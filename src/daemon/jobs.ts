@@ -1,7 +1,8 @@
 import type { Config } from '../config/config.ts'
 import type { Monitor } from '../engine/monitor.ts'
-import type { Builder, ProbeName } from '../model/index.ts'
+import type { Builder } from '../model/index.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
+import { telemetryNames } from '../probes/index.ts'
 import { isFull } from '../probes/slots.ts'
 import type { Job } from '../schedule/scheduler.ts'
 import {
@@ -24,8 +25,6 @@ export interface JobDeps {
 }
 
 export type JobName = 'login' | 'telemetry' | 'canary' | 'slots' | 'daemonCanary'
-
-const telemetry: readonly ProbeName[] = ['system', 'disk', 'memory', 'locks']
 
 /** Returns the jobs of the daemon: what is done for each builder on schedule. Decisions are in job-policy.ts. */
 export const createJobs = (deps: JobDeps): readonly Job[] => {
@@ -96,7 +95,7 @@ const runLogin = async (
   if (!login) return
   const keeps = keepsConnection(config, overrides)
   if (monitor.isConnected(builder) && (!keeps || !before?.probes.disk))
-    await monitor.checkTelemetry(builder, telemetry, signal)
+    await monitor.checkTelemetry(builder, telemetryNames, signal)
   if (!keeps) monitor.disconnect(builder)
   const after = stateOf(deps, builder)
   if (!after || signal.aborted) return
@@ -113,7 +112,7 @@ const runTelemetry = async (
 ): Promise<void> => {
   if (deps.config().builders[builder.name]?.drained) return
   // locks has no schedule of its own
-  const names = telemetry.filter(name => due.has(name === 'locks' ? 'disk' : name))
+  const names = telemetryNames.filter(name => due.has(name === 'locks' ? 'disk' : name))
   await deps.monitor.checkTelemetry(builder, names, signal)
 }
 

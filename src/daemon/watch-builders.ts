@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { digestFiles } from '../config/digest-files.ts'
 import type { Log } from '../log/log.ts'
 import type { ActiveBuilders } from '../model/index.ts'
+import { createSerialQueue } from './serial-queue.ts'
 
 export interface BuildersWatchDeps {
   readonly read: () => Promise<ActiveBuilders>
@@ -34,7 +35,7 @@ export const createBuildersWatch = ({
   let files: readonly string[] = []
   /** Of the files before they were read, so that a change during the reading is noticed. */
   let digest: string | null = null
-  let last: Promise<unknown> = Promise.resolve()
+  const serially = createSerialQueue()
   let timer: NodeJS.Timeout | undefined
 
   let current: ActiveBuilders | null = null
@@ -52,12 +53,6 @@ export const createBuildersWatch = ({
     current = await load()
     apply(current)
     return current
-  }
-  /** Runs `work` after all earlier work has finished. */
-  const serially = <T>(work: () => Promise<T>): Promise<T> => {
-    const done = last.then(work)
-    last = done.catch(() => undefined)
-    return done
   }
   const check = async () => {
     if ((await digestFiles(files)) === digest) return

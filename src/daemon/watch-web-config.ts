@@ -3,6 +3,7 @@ import { digestFiles } from '../config/digest-files.ts'
 import type { WebConfig } from '../config/web/web-config.ts'
 import type { Log } from '../log/log.ts'
 import type { WebAccess } from '../model/index.ts'
+import { createSerialQueue } from './serial-queue.ts'
 
 export type ValidWebConfig = Extract<WebConfig, { readonly ok: true }>
 
@@ -34,7 +35,7 @@ export const watchWebConfig = (deps: WebConfigWatchDeps): WebConfigWatch => {
   let { access, files } = first
   let loadedDigest: string | null = null
   let previousDigest: string | null = null
-  let last: Promise<unknown> = Promise.resolve()
+  const serially = createSerialQueue()
 
   const read = async (digest: string): Promise<readonly string[]> => {
     const config = await load()
@@ -54,12 +55,6 @@ export const watchWebConfig = (deps: WebConfigWatchDeps): WebConfigWatch => {
     const errors = config.ok ? [] : config.errors
     onRead(errors)
     return errors
-  }
-  /** Runs `work` after all earlier work has finished. */
-  const serially = <T>(work: () => Promise<T>): Promise<T> => {
-    const done = last.then(work)
-    last = done.catch(() => undefined)
-    return done
   }
   const check = async (): Promise<void> => {
     const digest = await digestFiles(files)

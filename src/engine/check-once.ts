@@ -1,6 +1,7 @@
 import { isReachedBySsh } from '../nix/machines/store-uri.ts'
-import type { Builder, ProbeName } from '../model/index.ts'
+import type { Builder } from '../model/index.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
+import { telemetryNames } from '../probes/index.ts'
 import type { Monitor } from './monitor.ts'
 
 export interface CheckOnceOptions {
@@ -14,8 +15,6 @@ export interface CheckOnceOptions {
 
 /** Maximum number of builders that are checked concurrently. */
 const concurrency = 16
-
-const telemetry: readonly ProbeName[] = ['system', 'disk', 'memory', 'locks']
 
 /** Runs every probe of every builder once, and the check of this machine. Closes the monitor's connections. */
 export const checkOnce = async (
@@ -46,10 +45,10 @@ const checkBuilder = async (
   await slots
   const isRemote = isReachedBySsh(builder)
   const isConnected = monitor.isConnected(builder)
-  if (isConnected) await monitor.checkTelemetry(builder, telemetry, signal)
+  if (isConnected) await monitor.checkTelemetry(builder, telemetryNames, signal)
   else {
     const kind = isRemote ? 'dependency_failed' : 'not_ssh_store'
-    monitor.recordSkipped(builder, telemetry, kind, { waitsFor: 'login' })
+    monitor.recordSkipped(builder, telemetryNames, kind, { waitsFor: 'login' })
   }
   if (canaryMode === null) monitor.recordSkipped(builder, ['canary'], 'not_requested')
   else if (login?.isUsable || !isRemote)

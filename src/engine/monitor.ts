@@ -1,4 +1,5 @@
 import {
+  isSuccess,
   type ActiveBuilders,
   type Builder,
   type HostKeyInfo,
@@ -170,9 +171,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
       if (signal.aborted) return null
       const recorded = store.record(builder, [login, ...overLogin])
       if (!recorded) return null
-      const isUsable = overLogin.every(
-        ({ outcome }) => outcome.status === 'ok' || outcome.status === 'degraded',
-      )
+      const isUsable = overLogin.every(isSuccess)
       return { ...recorded, isUsable }
     },
 
@@ -183,7 +182,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
         const results = await runTelemetry(builder, due, remote, signal)
         const current = connections.get(builder)
         // A login replaces the connection, which ends what runs over the old one: that says nothing about the builder
-        const isInterrupted = current !== remote && !results.every(isMeasured)
+        const isInterrupted = current !== remote && !results.every(isSuccess)
         if (!isInterrupted && !signal.aborted) store.record(builder, results)
         remote = isInterrupted ? current : undefined
       }
@@ -275,9 +274,6 @@ const asClientMismatch = (result: Result): Result =>
           },
         },
       }
-
-const isMeasured = ({ outcome }: Result): boolean =>
-  outcome.status === 'ok' || outcome.status === 'degraded'
 
 /** For probes that use the local Nix or this machine's files only. */
 const noRemote: Remote = {

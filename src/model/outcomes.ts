@@ -45,3 +45,7 @@ export interface Result<T = unknown> {
   readonly at: number
   readonly durationSeconds: number
 }
+
+/** True if the attempt measured something: its outcome is ok or degraded. */
+export const isSuccess = ({ outcome }: Result): boolean =>
+  outcome.status === 'ok' || outcome.status === 'degraded'

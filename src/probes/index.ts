@@ -28,6 +28,10 @@ export const telemetryProbes: readonly TelemetryProbe<ProbeName>[] = [
   locksProbe,
 ] as readonly TelemetryProbe<ProbeName>[]
 
+export const telemetryNames: readonly ProbeName[] = telemetryProbes.map(
+  ({ name }) => name,
+)
+
 type ToSamples = (value: unknown, builder: Builder) => readonly Sample[]
 
 /** Sample extractors by probe; the exporter itself handles logins. */

@@ -1,20 +1,21 @@
-import type {
-  ActiveBuilders,
-  AlertsState,
-  Builder,
-  BuilderState,
-  ClientState,
-  Health,
-  HistoryEntry,
-  MonitorState,
-  ProbeName,
-  ProbeRecord,
-  ProbeValues,
-  Result,
-  Snapshot,
-  SnapshotListener,
-  Trends,
-  View,
+import {
+  isSuccess,
+  type ActiveBuilders,
+  type AlertsState,
+  type Builder,
+  type BuilderState,
+  type ClientState,
+  type Health,
+  type HistoryEntry,
+  type MonitorState,
+  type ProbeName,
+  type ProbeRecord,
+  type ProbeValues,
+  type Result,
+  type Snapshot,
+  type SnapshotListener,
+  type Trends,
+  type View,
 } from '../model/index.ts'
 import { restoreBuilder, type PersistedBuilder } from './persisted-builders.ts'
 
@@ -211,9 +212,6 @@ const newState = (builder: Builder, now: number): BuilderState => ({
   history: {},
   failures: [],
 })
-
-const isSuccess = (result: Result): boolean =>
-  result.outcome.status === 'ok' || result.outcome.status === 'degraded'
 
 const withResult = (
   state: BuilderState,

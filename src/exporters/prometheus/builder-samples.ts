@@ -1,4 +1,5 @@
 import {
+  isSuccess,
   states,
   type Builder,
   type BuilderState,
@@ -81,11 +82,8 @@ export const collectStateSamples = ({
 const isUp = ({ login, trust }: BuilderState['probes']): boolean | null => {
   if (!login) return null
   if (!login.conclusive) return login.last.outcome.status === 'skipped' ? null : false
-  return isSuccess(login.conclusive) && isSuccess(trust?.conclusive)
+  return isSuccess(login.conclusive) && !!trust?.conclusive && isSuccess(trust.conclusive)
 }
-
-const isSuccess = (result: Result | null | undefined): boolean =>
-  result?.outcome.status === 'ok' || result?.outcome.status === 'degraded'
 
 /** Returns the counters and timestamps of one probe, and its measurements while they are fresh. */
 export const collectProbeSamples = <P extends ProbeName>(
