@@ -1,6 +1,7 @@
 /** Injects the faults of the rows, runs `check` and collects the results. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { buildReally, type RealBuild } from './oracle.ts'
 import type { Expected, From, Row, Where } from './rows/row.ts'
 import {
   atClient,
@@ -30,6 +31,8 @@ export interface RowResult {
   readonly answer: Answer
   /** Duration of the run; in a shared run, from the first probe of this builder to its last. */
   readonly seconds: number
+  /** What a real build with the same settings did. Null where the row has none. */
+  readonly build: RealBuild | null
 }
 export interface Injected {
   readonly row: Row
@@ -100,6 +103,24 @@ const planChecks = (row: Row, client: Client, on: readonly Node[], alias: string
     }),
   )
 
+/** Real builds at a time. */
+const maxBuilds = 6
+
+const mapConcurrently = async <T, R>(
+  items: readonly T[],
+  limit: number,
+  convert: (item: T) => Promise<R>,
+): Promise<R[]> => {
+  const results: R[] = []
+  const queue = [...items.entries()]
+  const worker = async () => {
+    for (let next = queue.shift(); next; next = queue.shift())
+      results[next[0]] = await convert(next[1])
+  }
+  await Promise.all(Array.from({ length: limit }, worker))
+  return results
+}
+
 const runCheck = async (
   client: Client,
   checks: readonly PlannedCheck[],
@@ -123,10 +144,15 @@ const runCheck = async (
     }
     const lines = checks.map(({ line }) => line)
     const ran = await check({ ...from, client, lines, env })
-    const results = checks.map(({ row, where, line, expected }) => {
+    const results = await mapConcurrently(checks, maxBuilds, async planned => {
+      const { row, where, line, expected } = planned
       const builder = ran.of(line)
       const seconds = row.faults ? ran.seconds : probeSeconds(builder)
-      return { row, where, expected, builder, answer: ran.answer, seconds }
+      const build =
+        row.noBuild === undefined
+          ? await buildReally({ ...from, client, env }, line)
+          : null
+      return { row, where, expected, builder, answer: ran.answer, seconds, build }
     })
     return { ran, results }
   } finally {
@@ -158,7 +184,11 @@ export const checkTogether = async (
       const checks = group.flatMap(({ row, on, clients }, i) =>
         clients.includes(client) ? planChecks(row, client, on, `v${i + 1}`) : [],
       )
-      results.push(...(await runCheck(client, checks, from)).results)
+      try {
+        results.push(...(await runCheck(client, checks, from)).results)
+      } finally {
+        await prepare(client, from.after)
+      }
     }
   }
   return results
@@ -178,8 +208,12 @@ export const inject = async ({ row, on, clients }: Plan): Promise<Injected> => {
         await prepare(client, row.from?.before)
         for (const node of on) await prepare(client, row.before?.(node))
         const checks = planChecks(row, client, on, '')
-        const { ran, results } = await runCheck(client, checks, row.from ?? {})
-        return { client, exit: ran.exit, results }
+        try {
+          const { ran, results } = await runCheck(client, checks, row.from ?? {})
+          return { client, exit: ran.exit, results }
+        } finally {
+          await prepare(client, row.from?.after)
+        }
       }),
     )
     const problems = await Promise.all(

@@ -3,19 +3,21 @@
 # Needs Debian and root. Installs missing packages with apt, none of them a service; services (prometheus, alertmanager) are
 # only unpacked into $LAB_DIR. LAB_KEEP=1 leaves the fleet up; a fleet that was up before stays up.
 #
-#   --score      only the table of injected faults and reported causes (every run prints it)
-#   --all        each fault with all versions of Nix and all clients; by default one pair, another each day (LAB_TURN=0 ... 5)
+#   --oracle     only the comparison with real builds, with every version of Nix and every client: --score --all
+#   --score      only the table of set-ups, reported causes and real builds (every run prints it)
+#   --all        each set-up with all versions of Nix and all clients; by default one pair, another each day (LAB_TURN=0 ... 5)
 #   --rows WORDS only the rows whose name matches
 #   --calm 10m   also watch the healthy fleet under load for this time: no builder may change its state
 set -euo pipefail
 files=()
 while (($#)); do
   case $1 in
-    --score) files+=(test/lab/check.test.ts); export LAB_SCORE=1 ;;
+    --oracle) files+=(test/lab/oracle.test.ts); export LAB_ALL=1 ;;
+    --score) files+=(test/lab/oracle.test.ts); export LAB_SCORE=1 ;;
     --all) export LAB_ALL=1 ;;
     --rows) export LAB_ROWS=$2; shift ;;
     --calm) export LAB_CALM=$2; shift ;;
-    --*) echo "unknown option $1: --score, --all, --rows WORDS, --calm 10m" >&2; exit 1 ;;
+    --*) echo "unknown option $1: --oracle, --score, --all, --rows WORDS, --calm 10m" >&2; exit 1 ;;
     *) files+=("$1") ;;
   esac
   shift
@@ -52,7 +54,7 @@ echo "the fleet is up after $((SECONDS - start)) s"
 rm -f "$LAB_DIR"/{score,calm}.txt
 rc=0
 # one file after the other, because they use the same builders
-PATH=$PATH:$LAB_DIR/tools/usr/bin node scripts/test.mjs --jobs 1 --limit 1500 "${files[@]}" </dev/null || rc=$?
+PATH=$PATH:$LAB_DIR/tools/usr/bin node scripts/test.mjs --jobs 1 --limit 3000 "${files[@]}" </dev/null || rc=$?
 for report in score calm; do
   [[ ! -e $LAB_DIR/$report.txt ]] || { echo; cat "$LAB_DIR/$report.txt"; }
 done

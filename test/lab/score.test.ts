@@ -33,6 +33,7 @@ const rowResult = (builder: BuilderAnswer, more: Partial<RowResult> = {}): RowRe
     client: { checks: {} },
   },
   seconds: 1,
+  build: null,
   ...more,
 })
 
@@ -99,4 +100,20 @@ void t.test('rows have unique names and expect existing kinds', async t => {
     if (kind === null) continue
     t.equal(kinds[kind as keyof typeof kinds]?.side, side, `${name}: ${kind}`)
   }
+})
+
+void t.test('counts results that contradict the real build', async t => {
+  const built = { ended: 'built', seconds: 0.4, output: '' } as const
+  const failed = { ended: 'failed', seconds: 0.4, output: 'error' } as const
+  const score = scoreOf([
+    rowResult(builderOf('down', 'tcp_refused'), { build: failed }),
+    rowResult(builderOf('down', 'tcp_refused'), { build: built }),
+    rowResult(builderOf('healthy'), { build: failed }),
+    rowResult(builderOf('unknown'), { build: built }),
+    rowResult(builderOf('healthy')),
+  ])
+  t.strictSame([score.agrees, score.compared], [2, 4])
+  t.match(score.text, 'agrees with the real build in 2 of 4')
+  t.match(score.text, 'false red: down (tcp_refused), but Nix builds in 0.4 s')
+  t.match(score.text, 'false green: healthy, but the build fails')
 })

@@ -1,5 +1,6 @@
 /** Table of injected faults and reported causes. Pure. */
 import type { RowResult } from './inject.ts'
+import { contradiction } from './oracle.ts'
 import type { Expected } from './rows/row.ts'
 import { builders, nodes, schemes, type BuilderAnswer } from './support.ts'
 
@@ -39,6 +40,11 @@ export const maxSeconds = 15
 /** Limit for a shared run: it checks dozens of builders on the few cores of CI. */
 export const sharedMaxSeconds = 30
 
+const describeBuild = (some: readonly RowResult[]): string => {
+  const builds = some.flatMap(({ build }) => build ?? [])
+  return [...new Set(builds.map(({ ended }) => ended))].join(', ') || '-'
+}
+
 const maxSecondsFor = ({ row }: RowResult) => (row.faults ? maxSeconds : sharedMaxSeconds)
 
 export interface Score {
@@ -46,6 +52,9 @@ export interface Score {
   readonly of: number
   /** Results after the limit, without rows whose fault is a wait. */
   readonly late: number
+  /** Results that do not contradict the real build, of `compared`. */
+  readonly agrees: number
+  readonly compared: number
   readonly text: string
 }
 
@@ -63,12 +72,13 @@ export const scoreOf = (results: readonly RowResult[]): Score => {
       ? `NOT ${wrong.builder.cause?.kind ?? wrong.builder.state}`
       : `${seconds} s`
   }
-  const line = (name: string, cells: readonly string[], kind: string) =>
-    `${name.padEnd(wide)}  ${cells.map(text => text.padStart(11)).join('')}  ${kind}`
+  const line = (name: string, cells: readonly string[], build: string, kind: string) =>
+    `${name.padEnd(wide)}  ${cells.map(text => text.padStart(11)).join('')}  ${build.padEnd(13)}  ${kind}`
   const table = [
     line(
       'fault',
       columns.map(({ head }) => head),
+      'real build',
       'expected',
     ),
     ...[...byRow].map(([row, all]) =>
@@ -77,6 +87,7 @@ export const scoreOf = (results: readonly RowResult[]): Score => {
         columns.map(({ node, scheme }) =>
           cell(all.filter(({ where }) => where.node === node && where.scheme === scheme)),
         ),
+        describeBuild(all),
         [...new Set(all.map(({ expected }) => describeExpected(expected)))].join(', or '),
       ),
     ),
@@ -89,11 +100,24 @@ export const scoreOf = (results: readonly RowResult[]): Score => {
     ({ row, expected, builder }) =>
       `${row.name}: ${describeExpected(expected)} -> ${describeResult(builder)}`,
   )
-  const place = ({ where }: RowResult) =>
+  const place = ({ where }: Pick<RowResult, 'where'>) =>
     `${where.scheme} from ${where.client} to ${builders[where.node]}`
   const named = results.filter(isCorrect).length
+  const compared = results.flatMap(({ build, ...result }) =>
+    build
+      ? [
+          {
+            ...result,
+            build,
+            problem: contradiction(build, result.builder, result.answer),
+          },
+        ]
+      : [],
+  )
+  const contradictions = compared.filter(({ problem }) => problem !== null)
+  const agrees = compared.length - contradictions.length
   const text = [
-    'Injected faults, and the time to the result (slowest client):',
+    'Set-ups, the time to the result (slowest client), and what a real build does:',
     '',
     ...table,
     '',
@@ -107,8 +131,23 @@ export const scoreOf = (results: readonly RowResult[]): Score => {
       ([what, all]) =>
         `  ${all.length} x ${what}; ${[...new Set(all.map(place))].join('; ')}`,
     ),
+    contradictions.length
+      ? 'contradicts the real build:'
+      : 'contradicts the real build: none',
+    ...contradictions.map(
+      ({ row, problem, build, where }) =>
+        `  ${row.name}, ${place({ where })}: ${problem}${build.output ? `\n${build.output.replace(/^/gm, '    ')}` : ''}`,
+    ),
     `results within ${maxSeconds} s (${sharedMaxSeconds} s in a shared run): ${limited.length - late.length} of ${limited.length}; ${results.length - limited.length} more wait until the canary's deadline`,
+    `agrees with the real build in ${agrees} of ${compared.length}`,
     `named ${named} of ${results.length} (${byRow.size} rows)`,
   ].join('\n')
-  return { named, of: results.length, late: late.length, text }
+  return {
+    named,
+    of: results.length,
+    late: late.length,
+    agrees,
+    compared: compared.length,
+    text,
+  }
 }

@@ -57,6 +57,7 @@ export const clientRows: readonly Row[] = [
       before:
         'mkdir -p /lab/share/nonix; ln -sf /usr/bin/ssh /usr/bin/sh /lab/share/nonix/',
     },
+    noBuild: 'there is no nix-build',
     expect: always({
       state: 'healthy',
       kind: null,

@@ -96,6 +96,7 @@ export const nixRows: readonly Row[] = [
     name: 'all build users in use',
     faults: ['users-busy'],
     isLong: true,
+    noBuild: 'busy is not broken: a build waits for its turn',
     // The serve protocol does not report what a build waits for; the builder's locks do
     expect: always(waits(/^slots_full$/)),
   },
@@ -103,6 +104,7 @@ export const nixRows: readonly Row[] = [
     name: 'a lock of the garbage collector that is never released',
     faults: ['gc-lock'],
     isLong: true,
+    noBuild: 'busy is not broken: a build waits for the end of the garbage collection',
     // Nix does not report it to the client; the builder's lock does. Nix 2.8 ignores the lock
     expect: always(waits(/^gc_wait$/)),
   },

@@ -40,8 +40,12 @@ export interface From {
   readonly as?: string
   /** Lines appended to the machines file. */
   readonly extra?: readonly string[]
+  /** Lines appended to nix.conf. */
+  readonly config?: string
   /** A shell command that prepares it, run as root on each client. */
   readonly before?: string
+  /** A shell command that undoes it. */
+  readonly after?: string
 }
 
 export interface Row {
@@ -60,6 +64,8 @@ export interface Row {
   /** Lines of ssh_config for the host of the line. */
   readonly ssh?: (where: Where, host: string) => readonly string[]
   readonly expect: (where: Where) => Expected
+  /** Why no real build is compared with the result. */
+  readonly noBuild?: string
   /** True if the fault is a wait: the result comes at the deadline. */
   readonly isLong?: boolean
   /** Checks the fault while it is active. Returns a problem or null. */
