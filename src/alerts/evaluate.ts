@@ -15,8 +15,10 @@ import {
   nextAlerts,
   type TrackedAlerts,
   type ActiveAlert,
+  type RuleMatch,
 } from './alert-state.ts'
 import { restoreAlerts, serializeAlerts } from './persisted-alerts.ts'
+import type { AlertRule } from './rule.ts'
 import { alertRules } from './rules.ts'
 import { createSampleSet, type SampleSet } from './sample-set.ts'
 import { buildExternalLabels, type AlertSettings } from './settings.ts'
@@ -126,24 +128,43 @@ export const createEvaluator = (deps: AlertsDeps): (() => void) => {
         window.increase(family, now),
       )
       const previous = alerts
+      const rules = alertRules.filter(
+        ({ name }) => !settings.disabledAlerts.includes(name),
+      )
+      const inhibited = inhibitedAlerts(rules, sampleSet)
+      const isFiring = ({ alert: { fingerprint } }: RuleMatch) =>
+        previous.active.get(fingerprint)?.alert.state === 'firing'
       alerts = nextAlerts(alerts, {
         wallSeconds,
         monotonicSeconds: monotonicSeconds(),
-        matches: alertRules
-          .filter(({ name }) => !settings.disabledAlerts.includes(name))
+        matches: rules
           .flatMap(rule =>
             rule.evaluate(sampleSet).map(sample => renderAlert(rule, sample)),
-          ),
+          )
+          .filter(match => !inhibited.has(match.alert.name) || isFiring(match)),
         mayResolve: activeAlert =>
-          !activeAlert.isRestored ||
-          monotonicSeconds() - startedAt > maxRestoredSeconds ||
-          (snapshot.monitor.ready && hasFreshData(sampleSet, activeAlert)),
+          (!inhibited.has(activeAlert.alert.name) ||
+            activeAlert.alert.state !== 'firing') &&
+          (!activeAlert.isRestored ||
+            monotonicSeconds() - startedAt > maxRestoredSeconds ||
+            (snapshot.monitor.ready && hasFreshData(sampleSet, activeAlert))),
       })
       logTransitions(log, previous, alerts)
     }
     publishChanges(settings)
     if (alerts.active.size > 0) persist(false)
   }
+}
+
+/** Returns the names of alerts that this machine causes by itself now. */
+const inhibitedAlerts = (
+  rules: readonly AlertRule[],
+  samples: SampleSet,
+): ReadonlySet<string> => {
+  const client = rules.find(({ name }) => name === 'NixClientNotReady')
+  return client && client.evaluate(samples).length > 0
+    ? new Set(rules.filter(rule => rule.isInhibitedByClient).map(({ name }) => name))
+    : new Set()
 }
 
 const alertKey = ({ fingerprint, state }: Alert): string => `${fingerprint}${state}`

@@ -15,6 +15,11 @@ export interface AlertRule {
    * that fired before a restart keeps firing. By default, a known state of the builder is enough.
    */
   readonly sourceFamily?: string
+  /**
+   * True for an alert that a machine without a network, or one that cannot send builds, causes by itself. While
+   * NixClientNotReady matches, it neither starts nor resolves; prometheus/examples/alertmanager-inhibit.yml does the same.
+   */
+  readonly isInhibitedByClient?: boolean
   /** Duration in Prometheus' format; `0m` fires at once. */
   readonly for: string
   readonly severity: 'critical' | 'warning' | 'info'

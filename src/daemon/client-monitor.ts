@@ -1,5 +1,5 @@
 import { fixesText, formatMessage, kindFixes } from '../diagnosis/kinds/index.ts'
-import { clientOutcomes } from '../diagnosis/report.ts'
+import { clientOutcomes } from '../diagnosis/client-outcomes.ts'
 import type { Monitor } from '../engine/monitor.ts'
 import type { Log } from '../log/log.ts'
 import type { CronScheduler, Snapshot } from '../model/index.ts'

@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts'
+import { isClientTrouble } from '../diagnosis/diagnose.ts'
 import { loginBackoffUntil } from '../diagnosis/login-backoff.ts'
 import type { BuilderState, Kind, Params } from '../model/index.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
@@ -8,6 +9,8 @@ import { lastValue } from '../state/store.ts'
 /** Delay before an unexpected result is confirmed by a second login. Longer than the gap that health requires (5 s). */
 const confirmationDelayMs = 6000
 const confirmationSplayMs = 2000
+/** Delay until a login is repeated that this machine could not attempt. It sends nothing while there is no network. */
+const clientRetryMs = 15_000
 const canaryRetryMs = 60_000
 const maxCanaryRetries = 3
 /** With less than this above min-free, the canary itself would start a garbage collection. */
@@ -41,7 +44,9 @@ export const nextLoginDelayMs = (
   const backoffMs = loginBackoffMs(state, now)
   if (backoffMs > 0) return backoffMs
   // A store that is not reached by ssh has no login to repeat
-  if (state.probes.login?.last.outcome.status === 'skipped') return null
+  const login = state.probes.login?.last.outcome
+  if (login && isClientTrouble(login)) return clientRetryMs
+  if (login?.status === 'skipped') return null
   const isDown = state.health.state === 'down'
   const isExpected = isUsable ? !isDown : isDown || state.health.state === 'asleep'
   return isExpected ? null : confirmationDelayMs + random() * confirmationSplayMs
@@ -93,7 +98,7 @@ const failedPrerequisite = (
   mode: CanaryMode,
 ): 'login' | 'trust' | null => {
   const login = probes.login?.last.outcome
-  if (!login) return 'login'
+  if (!login || isClientTrouble(login)) return 'login'
   if (login.status === 'skipped') return null
   if (login.status === 'failed' || login.status === 'busy') {
     // The daemon may have a key that we do not have. When its canary works, this machine has a problem, not the builder

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts'
 import type { Monitor } from '../engine/monitor.ts'
 import type { Builder } from '../model/index.ts'
+import { expectedBuildMs } from '../probes/canary.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
 import { telemetryNames } from '../probes/index.ts'
 import { isFull } from '../probes/slots.ts'
@@ -26,6 +27,9 @@ export interface JobDeps {
 
 export type JobName = 'login' | 'telemetry' | 'canary' | 'slots' | 'daemonCanary'
 
+/** Longer than a login of a working builder takes, milliseconds. */
+const expectedMs = 6000
+
 /** Returns the jobs of the daemon: what is done for each builder on schedule. Decisions are in job-policy.ts. */
 export const createJobs = (deps: JobDeps): readonly Job[] => {
   const { schedule, jitter, concurrency } = deps.config()
@@ -35,6 +39,7 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       times: { login: schedule.login },
       jitter,
       concurrency: concurrency.logins,
+      expectedMs,
       // sshd's MaxStartups counts all logins to a host
       exclusiveKey: hostAndPort,
       run: (builder, _, signal) => runLogin(deps, builder, signal),
@@ -43,6 +48,7 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       times: { system: schedule.system, disk: schedule.disk, memory: schedule.memory },
       jitter: 0,
       concurrency: 2 * concurrency.logins,
+      expectedMs,
       exclusiveKey: builder => builder.name,
       run: (builder, due, signal) => runTelemetry(deps, builder, due, signal),
     }),
@@ -50,6 +56,7 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       times: { canary: schedule.canary },
       jitter,
       concurrency: concurrency.canaries,
+      expectedMs: expectedBuildMs,
       exclusiveKey: hostAndPort,
       run: (builder, _, signal) =>
         runCanary(deps, builder, deps.config().canary.mode, signal),
@@ -58,6 +65,7 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       times: { slots: schedule.slots },
       jitter: 0,
       concurrency: 4 * concurrency.logins,
+      expectedMs,
       exclusiveKey: builder => builder.name,
       run: (builder, _, signal) => deps.monitor.checkSlots(builder, signal),
     }),
@@ -65,6 +73,7 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       times: { daemonCanary: schedule.daemonCanary },
       jitter,
       concurrency: 1,
+      expectedMs: expectedBuildMs,
       exclusiveKey: hostAndPort,
       run: (builder, _, signal) => runDaemonCanary(deps, builder, signal),
     }),

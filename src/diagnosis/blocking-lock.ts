@@ -8,9 +8,20 @@ const stuckAfterSeconds = 3600
  * `failed` for a lock that was held for an hour. Null if no lock explains it. Pure.
  */
 export const findBlockingLock = (
-  { gcLockHolder, buildUsers, buildUsersInUse }: LocksValue,
+  { gcLockHolder, storeLockHolder, buildUsers, buildUsersInUse }: LocksValue,
   now: number,
 ): Extract<Outcome<never>, { status: 'busy' | 'failed' }> | null => {
+  if (storeLockHolder) {
+    const { pid, program, runtimeSeconds, path } = storeLockHolder
+    const age =
+      runtimeSeconds === null ? '' : `, running for ${formatAge(runtimeSeconds)}`
+    const holder = `process ${pid}${program ? `, ${program}` : ''}${age}`
+    return {
+      status: 'failed',
+      kind: 'store_locked',
+      params: { detail: holder, pid: String(pid), path },
+    }
+  }
   if (gcLockHolder) {
     const { pid, program, runtimeSeconds, since } = gcLockHolder
     const holder = `process ${pid}${program ? `, ${program}` : ''}`

@@ -1,7 +1,10 @@
 import type {
+  CanaryValue,
   Cause,
   CertificateInfo,
   Diagnosis,
+  Outcome,
+  ProbeRecord,
   ProbeName,
   Problem,
   ProbeRecords,
@@ -10,6 +13,7 @@ import type {
 } from '../model/index.ts'
 import { withoutConsequence } from '../nix/machines/machine-line.ts'
 import { resultValue } from './freshness.ts'
+import { kindSide } from './kinds/index.ts'
 import { formatClockOffset } from './notices.ts'
 
 /** Order of probes: a failure of an earlier one explains failures of later ones. */
@@ -46,6 +50,10 @@ export const diagnose = (
   if (fatal) return { state: 'down', cause: { probe: 'config', ...configCause(fatal) } }
   const { login } = probes
   if (!login) return { state: 'unknown', cause: null }
+  // This machine could not ask: older results do not apply any more
+  const newest = login.last.outcome
+  if (newest.status === 'skipped' && isClientTrouble(newest))
+    return { state: 'unknown', cause: { probe: 'login', ...toCause(newest) } }
   const candidates = probeOrder.flatMap(probe => evaluateProbe(probes, probe))
   const disk = candidates.find(
     ({ cause }) => cause.probe === 'disk' && cause.kind !== 'below_min_free',
@@ -102,7 +110,7 @@ interface Candidate {
 
 /** Returns the failure of a probe, if its newest conclusive result still applies. */
 const evaluateProbe = (probes: ProbeRecords, probe: ProbeName): Candidate[] => {
-  const record = probes[probe]
+  const record = probe === 'canary' ? newestBuild(probes) : probes[probe]
   const outcome = record?.conclusive?.outcome
   if (!outcome || (outcome.status !== 'failed' && outcome.status !== 'degraded'))
     return []
@@ -132,9 +140,28 @@ const toCause = (outcome: {
 
 /** Returns whether a canary build, or a direct build without a local Nix, has succeeded since `since` (Unix seconds). */
 export const isVerified = (probes: ProbeRecords, since: number): boolean => {
-  const record = probes.canary?.conclusive ? probes.canary : probes.direct
+  const record = newestBuild(probes)
   return record?.streak.ok === true && (record.lastSuccess?.at ?? 0) >= since
 }
+
+/**
+ * Returns the record that decides whether the builder builds: that of the canary, or of the direct build where this machine
+ * cannot build canaries (no local Nix, or trouble of its own).
+ */
+const newestBuild = ({
+  canary,
+  direct,
+}: ProbeRecords): ProbeRecord<CanaryValue> | undefined => {
+  if (!canary?.conclusive) return direct ?? canary
+  const isReplaced =
+    isClientTrouble(canary.last.outcome) &&
+    (direct?.conclusive?.at ?? 0) > canary.conclusive.at
+  return isReplaced ? direct : canary
+}
+
+/** Returns whether a probe was skipped because of this machine, so that the builder was not asked. */
+export const isClientTrouble = (outcome: Outcome): boolean =>
+  outcome.status === 'skipped' && kindSide(outcome.kind) === 'client'
 
 /** States, most urgent first. */
 export const urgency: readonly State[] = [

@@ -8,8 +8,9 @@ import type {
   Health,
   Kind,
 } from '../model/index.ts'
-import { diagnose, isVerified } from './diagnose.ts'
+import { diagnose, isClientTrouble, isVerified } from './diagnose.ts'
 import { loginBackoffUntil } from './login-backoff.ts'
+import { isTimeout } from './timeouts.ts'
 
 /** Everything except probe results that decides health. */
 export interface HealthContext {
@@ -51,20 +52,17 @@ const withExpectation = (
     : diagnosis
 }
 
-/** Kinds that need three failures, not two, because short congestion causes timeouts. */
-const timeoutKinds: ReadonlySet<Kind> = new Set<Kind>([
-  'tcp_timeout',
-  'banner_timeout',
-  'kex_timeout',
-  'daemon_frozen',
-  'build_timeout',
-])
 /** Kinds that need only one failure, because builds must not continue. */
 const immediateKinds: ReadonlySet<Kind> = new Set<Kind>([
   'host_key_changed',
   'host_key_mismatch',
   'host_key_revoked',
   'config_invalid',
+])
+/** Probes whose timeouts are repeated with the hard deadline before they are recorded. */
+const repeatedProbes: ReadonlySet<Cause['probe']> = new Set<Cause['probe']>([
+  'login',
+  'trust',
 ])
 /** Failures closer together than this count as one. */
 const minFailureGapSeconds = 5
@@ -80,8 +78,9 @@ export const nextHealth = (
   const { health } = state
   const diagnosis = evaluateState(state, context)
   const changed = diagnosis.state !== health.state
-  // The first health after the start is not a change
-  const countsAsChange = changed && health.state !== 'unknown'
+  // The first health after the start is not a change, and neither is a builder that could not be asked
+  const countsAsChange =
+    changed && health.state !== 'unknown' && diagnosis.state !== 'unknown'
   const since = changed
     ? (sinceBeforeRestart(state, diagnosis) ?? context.now)
     : health.since
@@ -144,6 +143,13 @@ const isStale = (state: BuilderState, { now, intervals }: HealthContext): boolea
 const debounceState = (state: BuilderState, context: HealthContext): Diagnosis => {
   const { probes, health } = state
   const { state: rawState, cause } = diagnose(probes, context.problems)
+  // No debouncing: nothing was asked of the builder
+  if (
+    probes.login &&
+    isClientTrouble(probes.login.last.outcome) &&
+    rawState === 'unknown'
+  )
+    return { state: 'unknown', cause }
   const unchanged: Diagnosis = { state: health.state, cause: health.cause }
   const streak =
     cause && cause.probe !== 'config' ? probes[cause.probe]?.streak : undefined
@@ -152,10 +158,15 @@ const debounceState = (state: BuilderState, context: HealthContext): Diagnosis =
       return { state: 'asleep', cause: null }
     if (health.state === 'down') return { state: 'down', cause }
     if (immediateKinds.has(cause.kind)) return { state: 'down', cause }
-    const neededFailures = timeoutKinds.has(cause.kind) ? 3 : 2
+    // A recorded timeout of these is the second one already, after the time that Nix would wait
+    const isRepeated =
+      cause.probe !== 'config' &&
+      repeatedProbes.has(cause.probe) &&
+      isTimeout(probes[cause.probe]?.conclusive?.outcome)
     const isApart = context.now - (streak?.since ?? context.now) >= minFailureGapSeconds
     const isConfirmed =
-      (streak !== undefined && !streak.ok && streak.count >= neededFailures && isApart) ||
+      isRepeated ||
+      (streak !== undefined && !streak.ok && streak.count >= 2 && isApart) ||
       // Both ways to build fail
       (cause.probe === 'canary' && isFailing(probes.direct))
     return isConfirmed && !context.selfCheckFailed ? { state: 'down', cause } : unchanged

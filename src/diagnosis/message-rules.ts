@@ -114,6 +114,17 @@ export const definite: readonly MessageRule[] = [
     detail,
   ],
   [
+    /nologin: .*|System is (?:going down|booting up)\b.*|[Pp]assword change required.*|Your (?:password|account) has expired.*|This service allows sftp connections only.*/,
+    'session_ended',
+    detail,
+  ],
+  [/Unable to exec|exec request failed on channel/, 'process_limit', detail],
+  [
+    /fork: (?:retry: )?(?:Resource temporarily unavailable|Cannot allocate memory)|[Cc]annot fork|unable to fork: .*|fork failed.*|can't fork|No more processes/,
+    'process_limit',
+    detail,
+  ],
+  [
     /protocol mismatch(?: from '[^']*')?, got '(.*)/,
     'shell_noise',
     m => ({ detail: oneLine(m[1] ?? '') }),

@@ -1,7 +1,6 @@
 import type {
   BuilderState,
   Cause,
-  ClientCheck,
   ClientOutcome,
   Finding,
   Fix,
@@ -14,7 +13,8 @@ import type {
   Side,
 } from '../model/index.ts'
 import { clientChecks, probeNames } from '../model/index.ts'
-import { configCause, worstState } from './diagnose.ts'
+import { clientOutcomes } from './client-outcomes.ts'
+import { worstState } from './diagnose.ts'
 import { lint } from './lint/lint.ts'
 import { kindFixes, formatMessage, kindSide } from './kinds/index.ts'
 import { collectNotices } from './notices.ts'
@@ -110,24 +110,6 @@ export const collectFindings = (
         ({ builder }) => builder === undefined || !names || names.has(builder),
       )
     : []
-
-/** Returns the newest checks of this machine, if it was checked. The check of the builders list uses the current list. */
-export const clientOutcomes = ({
-  problems,
-  client,
-}: Pick<Snapshot, 'problems' | 'client'>): Readonly<
-  Partial<Record<ClientCheck, ClientOutcome>>
-> => {
-  const fatal = problems.find(problem => problem.isFatal)
-  const checks = client?.checks
-  const isFixed = checks?.config.status === 'failed'
-  const config: ClientOutcome = fatal
-    ? { status: 'failed', ...configCause(fatal) }
-    : checks && !isFixed
-      ? checks.config
-      : { status: 'ok' }
-  return { ...checks, config }
-}
 
 const clientReport = (snapshot: Snapshot): Report['client'] => {
   const outcomes = clientOutcomes(snapshot)

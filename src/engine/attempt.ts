@@ -1,4 +1,5 @@
 import type { Clock, Outcome, ProbeName, Result, Params } from '../model/index.ts'
+import { tempTrouble } from '../diagnosis/local-trouble.ts'
 import { truncateEvidence, oneLine } from '../text/truncate.ts'
 
 export interface Attempt<T> {
@@ -16,7 +17,8 @@ export interface Attempt<T> {
 const graceMs = 5000
 
 /**
- * Runs one probe with a deadline and measures its duration. An exception becomes the kind `internal`. Never rejects,
+ * Runs one probe with a deadline and measures its duration. An exception becomes the kind `internal`, or `skipped` when
+ * this machine lacks a temporary directory, space or descriptors. Never rejects,
  * and resolves even when the probe ignores its deadline.
  */
 export const attempt = async <T>({
@@ -47,7 +49,7 @@ export const attempt = async <T>({
     })
     outcome = await Promise.race([run(deadline.signal), late])
   } catch (error) {
-    outcome = internal(error)
+    outcome = tempTrouble(error) ?? internal(error)
   } finally {
     clearTimeout(timer)
     clearTimeout(stuck)

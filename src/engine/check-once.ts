@@ -13,8 +13,21 @@ export interface CheckOnceOptions {
   readonly signal: AbortSignal
 }
 
-/** Maximum number of builders that are checked concurrently. */
+/** Maximum number of builders that are checked concurrently, without those that are waited for. */
 const concurrency = 16
+/** Longer than the check of a working builder takes, milliseconds. */
+const expectedMs = 10_000
+
+/** Returns whether a promise is settled within a time. Rejects when it does. */
+const endsWithin = async (ms: number, promise: Promise<void>): Promise<boolean> => {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>(resolve => (timer = setTimeout(resolve, ms, false)))
+  try {
+    return await Promise.race([promise.then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
 
 /** Runs every probe of every builder once, and the check of this machine. Closes the monitor's connections. */
 export const checkOnce = async (
@@ -25,11 +38,20 @@ export const checkOnce = async (
   const loginsFinished = new Promise<void>(resolve => (markFinished = resolve))
   const clientChecked = monitor.checkClient(options.signal, loginsFinished)
   const queue = options.builders.filter(builder => !options.isDrained(builder))
+  const waiting: Promise<void>[] = []
   const worker = async () => {
-    for (let next = queue.shift(); next; next = queue.shift())
-      await checkBuilder(monitor, next, options)
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const checked = checkBuilder(monitor, next, options)
+      // A builder that does not answer does not delay the others
+      if (!(await endsWithin(expectedMs, checked))) waiting.push(checked)
+    }
   }
-  await Promise.all(Array.from({ length: concurrency }, worker)).finally(markFinished)
+  try {
+    await Promise.all(Array.from({ length: concurrency }, worker))
+    await Promise.all(waiting)
+  } finally {
+    markFinished()
+  }
   await clientChecked
   monitor.close()
 }

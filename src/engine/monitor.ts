@@ -12,9 +12,6 @@ import {
   type Result,
   type Snapshot,
 } from '../model/index.ts'
-import { findBlockingLock } from '../diagnosis/blocking-lock.ts'
-import { formatMessage } from '../diagnosis/kinds/index.ts'
-import { builderParams } from '../diagnosis/params.ts'
 import { createCanaryProbe } from '../probes/canary.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
 import { directProbe } from '../probes/direct.ts'
@@ -28,8 +25,8 @@ import {
   type StoreDeps,
 } from '../state/store.ts'
 import { noTraces, type Traces } from '../state/traces.ts'
-import { withParams } from './attempt.ts'
 import { createConnections } from './connections.ts'
+import { asClientMismatch, explainByLock, mayBeBlocked, mayBeOffline } from './explain.ts'
 import { createProbeRunner } from './probe-runner.ts'
 import type { MonitorPorts } from './system-ports.ts'
 
@@ -124,22 +121,30 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     last: (builder, probe) => lastValue(stateOf(builder), probe),
   })
 
-  /** A build that timed out may have waited for a lock on the builder. Returns the result with that cause. */
+  /** Without a network here no builder can be asked. Returns the result with that cause. */
+  const explainOffline = async (builder: Builder, result: Result): Promise<Result> => {
+    if (!mayBeOffline(result)) return result
+    const { outcome } = result
+    // A name that does not resolve had an address before
+    const via = lastValue(stateOf(builder), 'login')?.via?.split(' port ')[0]
+    const address =
+      ('params' in outcome ? outcome.params['address'] : null) ?? via ?? null
+    return (await ports.isOffline(builder, address))
+      ? notAttempted('skipped', builder, 'login', 'client_offline')
+      : result
+  }
+
+  /** Reads the builder's locks after a timeout. Returns the result with the lock that blocks Nix as its cause. */
   const explainTimeout = async (
     builder: Builder,
     result: Result,
     signal: AbortSignal,
   ): Promise<Result> => {
-    const { outcome } = result
-    if (outcome.status !== 'failed' || !outcome.params['hangs']) return result
+    if (!mayBeBlocked(result)) return result
     const startedAt = now()
     await monitor.checkTelemetry(builder, ['locks'], signal)
     const locks = stateOf(builder)?.probes.locks?.last
-    if (!locks || locks.at < startedAt || locks.outcome.status !== 'ok') return result
-    const blocked = findBlockingLock(locks.outcome.value, now())
-    return blocked === null
-      ? result
-      : { ...result, outcome: withParams(blocked, builderParams(builder)) }
+    return locks && locks.at >= startedAt ? explainByLock(result, locks, now()) : result
   }
 
   const monitor: Monitor = {
@@ -154,7 +159,9 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     },
 
     checkLogin: async (builder, signal) => {
-      const { login, connection } = await dial(builder, signal)
+      const dialled = await dial(builder, signal)
+      const { connection } = dialled
+      const login = await explainOffline(builder, dialled.login)
       if (signal.aborted) {
         connection?.close()
         return null
@@ -163,7 +170,13 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
       const remote = connections.get(builder)
       const overLogin = remote
         ? await Promise.all(
-            loginProbes.map(probe => runProbe(builder, probe, remote, signal)),
+            loginProbes.map(async probe =>
+              explainTimeout(
+                builder,
+                await runProbe(builder, probe, remote, signal),
+                signal,
+              ),
+            ),
           )
         : loginProbes.map(({ name }) =>
             notAttempted('skipped', builder, name, ...skipReason(login.outcome)),
@@ -190,6 +203,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
 
     runCanary: async (builder, mode, signal) => {
       const probe = createCanaryProbe(mode, {
+        builder,
         env: deps.env,
         askLocalDaemon: ports.askLocalDaemon,
         testsFeatures: deps.testsFeatures,
@@ -208,8 +222,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
       const { outcome } = result
       const needsDirect =
         outcome.status === 'failed' ||
-        (outcome.status === 'skipped' &&
-          (outcome.kind === 'no_local_nix' || outcome.kind === 'not_applicable'))
+        (outcome.status === 'skipped' && outcome.kind !== 'client_untrusted')
       const remote = connections.get(builder)
       if (!needsDirect || !remote) return
       const direct = await explainTimeout(
@@ -257,30 +270,12 @@ const hostKeysByBuilder = ({ builders }: Snapshot): ReadonlyMap<string, HostKeyI
     }),
   )
 
-/** When our own canary works and the daemon's fails, the builder is healthy and this machine's settings differ. */
-const asClientMismatch = (result: Result): Result =>
-  result.outcome.status !== 'failed'
-    ? result
-    : {
-        ...result,
-        outcome: {
-          ...result.outcome,
-          status: 'degraded',
-          kind: 'client_mismatch',
-          value: result.outcome.value,
-          params: {
-            ...result.outcome.params,
-            detail: `through nix-daemon: ${formatMessage(result.outcome.kind, result.outcome.params)}`,
-          },
-        },
-      }
-
 /** For probes that use the local Nix or this machine's files only. */
 const noRemote: Remote = {
   open: () => Promise.reject(new Error('this probe opens no channel')),
 }
 
 const skipReason = (login: Outcome): [Kind, Params?] =>
-  login.status === 'skipped'
+  login.status === 'skipped' && login.kind === 'not_ssh_store'
     ? ['not_ssh_store']
     : ['dependency_failed', { waitsFor: 'login' }]

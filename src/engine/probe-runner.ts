@@ -2,8 +2,10 @@ import {
   noTrace,
   type Builder,
   type Connection,
+  type Deadline,
   type Kind,
   type LocalNix,
+  type LoginValue,
   type Outcome,
   type Params,
   type Probe,
@@ -16,6 +18,7 @@ import {
   type Trace,
 } from '../model/index.ts'
 import { builderParams } from '../diagnosis/params.ts'
+import { degradeIfSlow, isTimeout } from '../diagnosis/timeouts.ts'
 import { isReachedBySsh } from '../nix/machines/store-uri.ts'
 import { readTelemetry, telemetryTimeoutMs } from '../probes/telemetry/telemetry.ts'
 import type { Traces } from '../state/traces.ts'
@@ -36,11 +39,12 @@ export interface ProbeRunnerDeps {
 
 /** Runs single attempts: with a deadline, a trace and the parameters of the builder. Records nothing. */
 export interface ProbeRunner {
-  /** Opens a new login. The connection is null when it failed. */
+  /** Opens a new login; repeats it once with the hard deadline after a timeout. The connection is null when it failed. */
   dial(
     builder: Builder,
     signal: AbortSignal,
   ): Promise<{ readonly login: Result; readonly connection: Connection | null }>
+  /** Runs a probe; repeats it once after a timeout, when it has a hard deadline. */
   runProbe<P extends ProbeName>(
     builder: Builder,
     probe: Probe<P>,
@@ -64,7 +68,22 @@ export interface ProbeRunner {
   ): Result
 }
 
-const loginTimeoutMs = 20_000
+/** Deadlines of a login, milliseconds. They leave time to confirm a failure with OpenSSH. */
+const loginTimeoutMs: Readonly<Record<Deadline, number>> = {
+  expected: 20_000,
+  hard: 90_000,
+}
+/** Deadline for the explanation of a failure, milliseconds. */
+const explainTimeoutMs = 30_000
+/** A working login that takes longer is slow, milliseconds. */
+const expectedLoginMs = 10_000
+
+/** Returns what is slow: the link carries connect and key exchange, the builder does the rest. */
+const slowLoginKind = ({ phases }: LoginValue): Kind => {
+  const linkSeconds = (phases.tcp ?? 0) + (phases.kex ?? 0)
+  const allSeconds = Object.values(phases).reduce((sum, seconds) => sum + seconds, 0)
+  return linkSeconds > allSeconds / 2 ? 'slow_link' : 'slow_login'
+}
 
 export const createProbeRunner = (deps: ProbeRunnerDeps): ProbeRunner => {
   const { ports, nix, traces, last } = deps
@@ -86,45 +105,94 @@ export const createProbeRunner = (deps: ProbeRunnerDeps): ProbeRunner => {
     last: probe => last(builder, probe),
   })
 
+  const dialOnce = async (builder: Builder, signal: AbortSignal, limit: Deadline) => {
+    let connection: Connection | null = null
+    let isFinished = false
+    const recording = traces.start()
+    const login = await attempt<LoginValue>({
+      probe: 'login',
+      timeoutMs: loginTimeoutMs[limit],
+      params: builderParams(builder),
+      clock,
+      signal,
+      run: async deadline => {
+        if (!isReachedBySsh(builder))
+          return { status: 'skipped', kind: 'not_ssh_store', params: {} }
+        const result = await ports.dial(builder, deadline, recording.trace, limit)
+        // A dial that ignores its deadline must not leave an open connection
+        if (isFinished) result.connection?.close()
+        else connection = result.connection
+        return result.outcome
+      },
+    })
+    isFinished = true
+    const result = degradeIfSlow(
+      login,
+      expectedLoginMs,
+      slowLoginKind,
+      builderParams(builder),
+    )
+    traces.save(builder.name, [result], recording)
+    return { login: result, connection }
+  }
+
+  const runOnce = async <P extends ProbeName>(
+    builder: Builder,
+    probe: Probe<P>,
+    remote: Remote,
+    signal: AbortSignal,
+    timeoutMs: number,
+  ): Promise<Result<ProbeValues[P]>> => {
+    const recording = traces.start()
+    const result = await attempt<ProbeValues[P]>({
+      probe: probe.name,
+      timeoutMs,
+      params: builderParams(builder),
+      clock,
+      signal,
+      run: deadline => probe.run(contextFor(builder, remote, deadline, recording.trace)),
+    })
+    traces.save(builder.name, [result], recording)
+    return result
+  }
+
+  const runWithDeadlines = async <P extends ProbeName>(
+    builder: Builder,
+    probe: Probe<P>,
+    remote: Remote,
+    signal: AbortSignal,
+  ): Promise<Result<ProbeValues[P]>> => {
+    const { timeoutMs, hardTimeoutMs } = probe
+    const first = await runOnce(builder, probe, remote, signal, timeoutMs)
+    if (hardTimeoutMs === undefined || !isTimeout(first.outcome) || signal.aborted)
+      return first
+    const second = await runOnce(builder, probe, remote, signal, hardTimeoutMs)
+    return degradeIfSlow(second, timeoutMs, () => 'slow_login', builderParams(builder))
+  }
+
   return {
     dial: async (builder, signal) => {
-      let connection: Connection | null = null
-      let isFinished = false
-      const recording = traces.start()
-      const login = await attempt({
-        probe: 'login',
-        timeoutMs: loginTimeoutMs,
-        params: builderParams(builder),
-        clock,
-        signal,
-        run: async deadline => {
-          if (!isReachedBySsh(builder))
-            return { status: 'skipped', kind: 'not_ssh_store', params: {} }
-          const dialResult = await ports.dial(builder, deadline, recording.trace)
-          // A dial that ignores its deadline must not leave an open connection
-          if (isFinished) dialResult.connection?.close()
-          else connection = dialResult.connection
-          return dialResult.outcome
-        },
-      })
-      isFinished = true
-      traces.save(builder.name, [login], recording)
-      return { login, connection }
+      const first = await dialOnce(builder, signal, 'expected')
+      return isTimeout(first.login.outcome) && !signal.aborted
+        ? dialOnce(builder, signal, 'hard')
+        : first
     },
 
     runProbe: async (builder, probe, remote, signal) => {
-      const recording = traces.start()
-      const result = await attempt<unknown>({
-        probe: probe.name,
-        timeoutMs: probe.timeoutMs,
-        params: builderParams(builder),
-        clock,
+      const result = await runWithDeadlines(builder, probe, remote, signal)
+      const { outcome } = result
+      if (outcome.status !== 'failed' || !probe.explain || signal.aborted) return result
+      const { value: _, ...failure } = outcome
+      const explain = async (context: ProbeContext) =>
+        (await probe.explain?.(context, failure)) ?? failure
+      const explained = await runOnce(
+        builder,
+        { ...probe, run: explain },
+        remote,
         signal,
-        run: deadline =>
-          probe.run(contextFor(builder, remote, deadline, recording.trace)),
-      })
-      traces.save(builder.name, [result], recording)
-      return result
+        explainTimeoutMs,
+      )
+      return { ...result, outcome: explained.outcome }
     },
 
     runTelemetry: async (builder, due, remote, signal) => {

@@ -1,5 +1,13 @@
-import type { AskLocalDaemon, Clock, Dial, LocalNix, Run } from '../model/index.ts'
+import type {
+  AskLocalDaemon,
+  Builder,
+  Clock,
+  Dial,
+  LocalNix,
+  Run,
+} from '../model/index.ts'
 import { createCheckClient, type CheckClient } from '../probes/client/checks.ts'
+import { createIsOffline } from '../probes/client/network.ts'
 import { localSystem } from '../probes/client/local-system.ts'
 import { createReadSlotLocks, type ReadSlotLocks } from '../probes/slots/slot-locks.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
@@ -15,6 +23,8 @@ export interface MonitorPorts {
   readonly askLocalDaemon: AskLocalDaemon
   readonly readSlotLocks: ReadSlotLocks
   readonly checkClient: CheckClient
+  /** Returns whether this machine has no way to a builder. `address`: the last one tried, null for none. */
+  readonly isOffline: (builder: Builder, address: string | null) => Promise<boolean>
 }
 
 export interface SystemPortsDeps {
@@ -38,6 +48,7 @@ export const createSystemPorts = (deps: SystemPortsDeps): MonitorPorts => {
     clock,
     askLocalDaemon,
     dial: createDial({ run, clock, env: sshEnv, nix, ...(resolve ? { resolve } : {}) }),
+    isOffline: createIsOffline(localSystem),
     readSlotLocks: createReadSlotLocks({ env, monotonic: clock.monotonic }),
     checkClient: createCheckClient({
       localSystem,

@@ -10,8 +10,11 @@ export const clientChecks = [
   'disk',
   'memory',
   'network',
+  'canary',
 ] as const
 export type ClientCheck = (typeof clientChecks)[number]
+/** The checks that ask this machine. `canary` follows from the canaries of all builders. */
+export type LocalCheck = Exclude<ClientCheck, 'canary'>
 
 /** The result of one client check. `failed`: this machine cannot send builds. `skipped`: not checked. */
 export type ClientOutcome =
@@ -26,5 +29,5 @@ export type ClientOutcome =
 export interface ClientState {
   /** Unix seconds. */
   readonly at: number
-  readonly checks: Readonly<Record<ClientCheck, ClientOutcome>>
+  readonly checks: Readonly<Record<LocalCheck, ClientOutcome>>
 }

@@ -37,6 +37,9 @@ export type Outcome<T = unknown> =
   | { readonly status: 'busy'; readonly kind: Kind; readonly params: Params }
   | { readonly status: 'skipped'; readonly kind: Kind; readonly params: Params }
 
+/** A failure without a measurement. */
+export type Failure = Extract<Outcome<never>, { status: 'failed' }>
+
 /** One attempt of one probe. */
 export interface Result<T = unknown> {
   readonly probe: ProbeName

@@ -55,11 +55,18 @@ export type Trace = (step: string, detail?: string) => void
 /** A trace that discards its steps. */
 export const noTrace: Trace = () => undefined
 
+/**
+ * Which deadlines apply. `expected`: beyond them a working builder is slow. `hard`: as long as Nix itself would wait, at
+ * least 60 s; only a timeout after that is believed.
+ */
+export type Deadline = 'expected' | 'hard'
+
 /** Opens a new login to a builder, as Nix's ssh would. */
 export type Dial = (
   builder: Builder,
   signal: AbortSignal,
   trace?: Trace,
+  deadline?: Deadline,
 ) => Promise<{
   readonly outcome: Outcome<LoginValue>
   readonly connection: Connection | null

@@ -1,5 +1,5 @@
 import type { Builder, LocalNix } from './builders.ts'
-import type { Outcome, ProbeName } from './outcomes.ts'
+import type { Failure, Outcome, ProbeName } from './outcomes.ts'
 import type { Trends } from './history.ts'
 import type { Clock, Remote, Run, Trace } from './ports.ts'
 import type { Sample } from './snapshot.ts'
@@ -25,9 +25,16 @@ export interface ProbeContext {
 export interface Probe<P extends ProbeName> {
   readonly name: P
   readonly summary: string
-  /** Deadline of one attempt, milliseconds. */
+  /** Expected deadline of one attempt, milliseconds. */
   readonly timeoutMs: number
+  /**
+   * Hard deadline, milliseconds. A timeout is repeated once with it, and a success that takes longer than `timeoutMs` is
+   * degraded. Absent when the first timeout decides.
+   */
+  readonly hardTimeoutMs?: number
   run(context: ProbeContext): Promise<Outcome<ProbeValues[P]>>
+  /** Finds a better reason for the final failure, in an attempt of its own. */
+  explain?(context: ProbeContext, failure: Failure): Promise<Failure>
   samples(value: ProbeValues[P], builder: Builder): readonly Sample[]
   /** Values shown as sparklines on the builder's page. */
   trends?(value: ProbeValues[P]): Trends

@@ -125,6 +125,13 @@ export interface LocksValue {
     /** Unix time of the first of the consecutive readings that saw it. */
     readonly since: number
   }
+  /** The process that holds the lock of the whole store or of its database. Null when none does, as far as we can see. */
+  readonly storeLockHolder: null | {
+    readonly pid: number
+    readonly program: string | null
+    readonly runtimeSeconds: number | null
+    readonly path: string
+  }
   readonly buildUsersInUse: number
   /** Null when they are allocated on demand, or their number is unknown. */
   readonly buildUsers: number | null

@@ -6,15 +6,10 @@ import type {
   Outcome,
   Probe,
   ProbeContext,
-  RunResult,
   Sample,
-  Kind,
-  Params,
 } from '../model/index.ts'
-import { kindState } from '../diagnosis/kinds/index.ts'
-import { classify } from '../diagnosis/classify.ts'
+import type { LocalTrouble } from '../diagnosis/local-trouble.ts'
 import { lineWithCredential } from '../nix/machines/edit-machine-line.ts'
-import { plainText } from '../nix/internal-json.ts'
 import { truncateEvidence, oneLine } from '../text/truncate.ts'
 import { canaryExpression, type CanaryRequest } from './canary/derivation.ts'
 import { summarizeBuilds, type BuildAttempt } from './canary/outcome.ts'
@@ -23,9 +18,11 @@ import {
   type CanaryMode,
   type CanarySandbox,
 } from './canary/sandbox.ts'
-import { createBuildLogParser, type BuildLogParser } from './canary/build-log.ts'
+import { createBuildLogParser } from './canary/build-log.ts'
+import { classifyFailure, isLocalFailure, localFailure } from './canary/failure.ts'
 
 export interface CanaryDeps {
+  readonly builder: Pick<Builder, 'systems' | 'supportedFeatures'>
   /** Whether each advertised feature is also verified by its own build. */
   readonly testsFeatures: () => boolean
   /** True for the demo fleet, which the local Nix cannot reach. */
@@ -35,8 +32,12 @@ export interface CanaryDeps {
   readonly askLocalDaemon: AskLocalDaemon
 }
 
-/** Limit of all canary builds of one attempt: Nix's own timeouts do not apply to remote builds (2.8, 2.26 and 2.34). */
-const timeoutMs = 60_000
+/**
+ * Hard deadline of each canary build, milliseconds: Nix's own timeouts do not apply to remote builds (2.8, 2.26 and 2.34).
+ * A working builder that needs longer than the expected time is slow.
+ */
+const buildTimeoutMs = 75_000
+export const expectedBuildMs = 30_000
 
 /**
  * Creates the probe that builds a derivation that no cache has, only on this builder, once for each advertised system.
@@ -44,11 +45,12 @@ const timeoutMs = 60_000
  */
 export const createCanaryProbe = (
   mode: CanaryMode,
-  { env, askLocalDaemon, testsFeatures, isDemo }: CanaryDeps,
+  { builder, env, askLocalDaemon, testsFeatures, isDemo }: CanaryDeps,
 ): Probe<'canary'> => ({
   name: 'canary',
   summary: 'a real build succeeds for each advertised system',
-  timeoutMs,
+  timeoutMs:
+    (1 + builder.systems.length + builder.supportedFeatures.length) * buildTimeoutMs,
   run: async context => {
     if (isDemo)
       return {
@@ -100,17 +102,7 @@ const buildAll = async (
   const { builder } = context
   const nonce = `${Math.floor(context.clock.now())}-${randomBytes(8).toString('hex')}`
   const seed = await sandbox.createSeed(nonce)
-  if ('failure' in seed) {
-    const { stderr } = seed.failure
-    return {
-      status: context.signal.aborted ? 'skipped' : 'failed',
-      kind: context.signal.aborted ? 'no_data' : 'hook_broken',
-      params: {
-        detail: `the local Nix cannot create the canary's input: ${oneLine(lastLine(plainText(stderr)))}`,
-      },
-      evidence: truncateEvidence(plainText(stderr)),
-    }
-  }
+  if ('failure' in seed) return localFailure(seed.failure)
 
   const builds: BuildAttempt[] = []
   const systems = builder.systems.length ? builder.systems : [context.nix.system]
@@ -120,12 +112,15 @@ const buildAll = async (
     ...features.map(feature => ({ system: systems[0] ?? context.nix.system, feature })),
   ]
   for (const target of targets) {
-    builds.push(
-      await buildOne(sandbox, context, { nonce, seed: seed.expression }, target),
-    )
-    if (context.signal.aborted) break
+    const signal = AbortSignal.any([context.signal, AbortSignal.timeout(buildTimeoutMs)])
+    const common = { nonce, seed: seed.expression }
+    const build = await buildOne(sandbox, { ...context, signal }, common, target)
+    if ('status' in build) return build
+    builds.push(build)
+    // The next one would hang as well
+    if (signal.aborted) break
   }
-  return summarizeBuilds(builds)
+  return summarizeBuilds(builds, expectedBuildMs / 1000)
 }
 
 /** The common part of all builds of one canary. */
@@ -142,8 +137,9 @@ const buildOne = async (
   context: ProbeContext,
   common: CommonRequest,
   target: BuildTarget,
-): Promise<BuildAttempt> => {
+): Promise<BuildAttempt | LocalTrouble> => {
   const shell = await attemptBuild(sandbox, context, common, target, 'shell')
+  if ('status' in shell) return shell
   const noShell = /executing '\/bin\/sh': No such file or directory/.test(shell.evidence)
   return noShell && !context.signal.aborted
     ? attemptBuild(sandbox, context, common, target, 'builtin')
@@ -156,7 +152,7 @@ const attemptBuild = async (
   { nonce, seed }: CommonRequest,
   { system, feature }: BuildTarget,
   by: 'shell' | 'builtin',
-): Promise<BuildAttempt> => {
+): Promise<BuildAttempt | LocalTrouble> => {
   const { builder, clock, signal } = context
   const started = clock.monotonic()
   const buildLog = createBuildLogParser(() => (clock.monotonic() - started) / 1000)
@@ -171,8 +167,10 @@ const attemptBuild = async (
       '--builders',
       sandbox.mode === 'private' ? lineWithCredential(builder) : builder.line,
     ],
+    signal,
     line => buildLog.line(line),
   )
+  if (isLocalFailure(result, buildLog)) return localFailure(result)
   const observed = buildLog.summary()
   const out = result.code === 0 ? await sandbox.readOutput(result.stdout, by) : null
   const hostName =
@@ -205,42 +203,3 @@ const attemptBuild = async (
     },
   }
 }
-
-const classifyFailure = (
-  result: RunResult,
-  buildLog: BuildLogParser,
-  signal: AbortSignal,
-): { kind: Kind; params: Params; busy?: boolean } => {
-  const observed = buildLog.summary()
-  if (result.spawnError)
-    return { kind: 'no_local_nix', params: { detail: result.spawnError } }
-  if (signal.aborted) {
-    if (observed.waitingFor) return { kind: observed.waitingFor, params: {}, busy: true }
-    const classified = classify(observed.text)
-    if (classified && classified.kind !== 'build_failed') return classified
-    return {
-      kind: 'build_timeout',
-      params: { detail: `it hangs ${observed.stage}`, hangs: observed.stage },
-    }
-  }
-  if (result.code === 0)
-    return {
-      kind: 'build_failed',
-      params: { detail: 'Nix reports success, but the output is not from this builder' },
-    }
-  const classified = classify(observed.text) ?? classify(result.stderr)
-  // The login probe decides whether sshd is closed; an additional ssh can be rejected by sshd's limit
-  if (classified?.kind === 'sshd_closed')
-    return { kind: 'sshd_throttled', params: classified.params, busy: true }
-  // Rejected by sshd's limit, or waiting: not an error of the builder
-  if (classified && kindState(classified.kind) === 'info')
-    return { ...classified, busy: true }
-  return (
-    classified ?? {
-      kind: 'unclassified',
-      params: { detail: oneLine(lastLine(plainText(result.stderr))) },
-    }
-  )
-}
-
-const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? ''

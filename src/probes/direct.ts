@@ -10,7 +10,8 @@ import { openWorker } from '../nix/protocol/worker.ts'
 import { summarizeBuilds, type BuildAttempt } from './canary/outcome.ts'
 import { withProtocol, type ProtocolFailure } from './protocol/with-protocol.ts'
 
-const timeoutMs = 30_000
+const timeoutMs = 75_000
+const expectedSeconds = 30
 /** A build log can be longer than a handshake. */
 const wireLimits = { totalBytes: 4 * 1024 * 1024 }
 
@@ -28,7 +29,7 @@ export const directProbe: Probe<'direct'> = {
       builds.push(await buildOn(context, system))
       if (context.signal.aborted) break
     }
-    return summarizeBuilds(builds)
+    return summarizeBuilds(builds, expectedSeconds)
   },
   samples: () => [],
 }

@@ -1,10 +1,16 @@
 import type { LocksValue, Outcome, TelemetryProbe } from '../model/index.ts'
 import { oneLine } from '../text/truncate.ts'
 import { parseSections, parseNumber, parseKeyValues } from './telemetry/parse-output.ts'
-import { formatDevice, findMountDevice, parseLocks } from './slots/file-locks.ts'
+import {
+  formatDevice,
+  findMountDevice,
+  parseLocks,
+  type FileLock,
+} from './slots/file-locks.ts'
 
 /**
- * Reads what builds of all clients wait for on the builder: the garbage collector's lock and the build users, from
+ * Reads what builds of all clients wait for on the builder: the locks of the garbage collector, of the store (big-lock,
+ * local-store.cc) and of its database (SQLite locks the file, or -shm in WAL mode), and the build users, from
  * /proc/locks, which every user can read. Takes no lock itself. Skipped without /proc/locks (Darwin) or without access to
  * the state directory. Lock files: gc.cc, user-lock.cc (2.8, 2.26 and 2.34).
  */
@@ -19,16 +25,17 @@ echo "== clock"
 echo "now $(date +%s)"
 grep '^btime ' /proc/stat
 echo "== files"
-stat -c '%d %i %n' $state/gc.lock $state/userpool/[0-9]* $state/userpool2/slot-* 2>/dev/null | head -n 2000
+stat -c '%d %i %n' $state/gc.lock $state/db/big-lock $state/db/db.sqlite $state/db/db.sqlite-shm $state/userpool/[0-9]* $state/userpool2/slot-* 2>/dev/null | head -n 2000
 echo "== mounts"
 grep -E '^[^ ]+ [^ ]+ [^ ]+ [^ ]+ /(nix[^ ]*)? ' /proc/self/mountinfo | cut -c 1-300
 echo "== locks"
-grep 'FLOCK .* WRITE ' /proc/locks | head -n 2000
-inode=$(stat -c %i $state/gc.lock 2>/dev/null) || return 0
-for pid in $(sed -n "s/^[0-9]*: FLOCK  *[A-Z]*  *WRITE  *\\([0-9]*\\) [0-9a-f]*:[0-9a-f]*:$inode .*/\\1/p" /proc/locks | head -n 3); do
-  echo "== process $pid"
-  echo "stat $(cat /proc/$pid/stat 2>/dev/null)"
-  echo "args $(tr '\\0' ' ' </proc/$pid/cmdline 2>/dev/null | cut -c 1-200)"
+grep -E '(FLOCK|POSIX) .* WRITE ' /proc/locks | head -n 2000
+for inode in $(stat -c %i $state/gc.lock $state/db/big-lock $state/db/db.sqlite $state/db/db.sqlite-shm 2>/dev/null); do
+  for pid in $(sed -n "s/^[0-9]*: [A-Z]*  *[A-Z]*  *WRITE  *\\([0-9]*\\) [0-9a-f]*:[0-9a-f]*:$inode .*/\\1/p" /proc/locks | head -n 3); do
+    echo "== process $pid"
+    echo "stat $(cat /proc/$pid/stat 2>/dev/null)"
+    echo "args $(tr '\\0' ' ' </proc/$pid/cmdline 2>/dev/null | cut -c 1-200)"
+  done
 done
 true
 `,
@@ -37,21 +44,17 @@ true
     const clock = parseKeyValues(sections.get('clock') ?? '')
     const now = parseNumber(clock.get('now'))
     if (now === null) return noData
-    const lockHolders = new Map(
-      parseLocks(sections.get('locks') ?? '').flatMap(({ file, pid, isWaiting }) =>
-        isWaiting ? [] : [[file, pid] as const],
-      ),
-    )
+    const locks = sections.get('locks') ?? ''
     const files = lockFiles(sections.get('files') ?? '', sections.get('mounts') ?? '')
-    const holderOf = ({ names }: LockFile) =>
-      names.map(name => lockHolders.get(name)).find(pid => pid !== undefined)
-    const pid = files
-      .filter(({ path }) => path.endsWith('/gc.lock'))
-      .map(holderOf)
-      .find(Boolean)
-    const users = files.filter(
-      file => !file.path.endsWith('/gc.lock') && holderOf(file) !== undefined,
-    )
+    const nixLocks = heldLocks(files, parseLocks(locks))
+    const sqliteLocks = heldLocks(files, parseLocks(locks, 'POSIX'))
+    const pid = nixLocks.find(({ path }) => path.endsWith('/gc.lock'))?.pid
+    const storeLock =
+      nixLocks.find(({ path }) => path.endsWith('/big-lock')) ??
+      sqliteLocks.find(({ path }) => path.includes('/db.sqlite'))
+    const users = nixLocks.filter(({ path }) => path.includes('/userpool'))
+    const processOf = (pid: number) =>
+      parseProcess(sections.get(`process ${pid}`), now, parseNumber(clock.get('btime')))
     const previous = context.last('locks')?.gcLockHolder
     const value: LocksValue = {
       at: context.receivedAt,
@@ -60,13 +63,12 @@ true
           ? null
           : {
               pid,
-              ...parseProcess(
-                sections.get(`process ${pid}`),
-                now,
-                parseNumber(clock.get('btime')),
-              ),
+              ...processOf(pid),
               since: previous?.pid === pid ? previous.since : context.receivedAt,
             },
+      storeLockHolder: storeLock
+        ? { pid: storeLock.pid, path: storeLock.path, ...processOf(storeLock.pid) }
+        : null,
       buildUsersInUse: users.length,
       // With auto-allocate-uids there are more build users than builds can need
       buildUsers: users.some(({ path }) => path.includes('/userpool2/'))
@@ -115,6 +117,22 @@ const lockFiles = (text: string, mounts: string): readonly LockFile[] =>
     ].flat()
     return [{ path, names: devices.map(device => `${device}:${inode}`) }]
   })
+
+/** Returns the files that a process has locked. */
+const heldLocks = (
+  files: readonly LockFile[],
+  locks: readonly FileLock[],
+): readonly { readonly path: string; readonly pid: number }[] => {
+  const holders = new Map(
+    locks.flatMap(({ file, pid, isWaiting }) =>
+      isWaiting ? [] : [[file, pid] as const],
+    ),
+  )
+  return files.flatMap(({ path, names }) => {
+    const pid = names.map(name => holders.get(name)).find(pid => pid !== undefined)
+    return pid === undefined ? [] : [{ path, pid }]
+  })
+}
 
 const ticksPerSecond = 100
 

@@ -10,6 +10,7 @@ import { openServe } from '../nix/protocol/serve.ts'
 import { storeCommand } from '../nix/protocol/store-command.ts'
 import { NixError } from '../nix/protocol/errors.ts'
 import { openWorker } from '../nix/protocol/worker.ts'
+import { explainSession } from './protocol/explain-session.ts'
 import { withProtocol, type ProtocolFailure } from './protocol/with-protocol.ts'
 
 /** A path that exists in no store: querying it opens the store and changes nothing. */
@@ -23,8 +24,10 @@ export const trustProbe: Probe<'trust'> = {
   name: 'trust',
   summary: 'Nix answers, opens its store and trusts our user',
   timeoutMs: 8000,
+  hardTimeoutMs: 60_000,
   run: context =>
     context.builder.scheme === 'ssh' ? probeServe(context) : probeWorker(context),
+  explain: explainSession,
   samples: ({ trusted }, builder) =>
     trusted === null
       ? []

@@ -11,6 +11,8 @@ export interface Job {
   readonly jitter: number
   /** Maximum number of concurrent runs, over all builders. */
   readonly concurrency: number
+  /** A run that takes longer waits for a deadline and does not count as concurrent any more, milliseconds. */
+  readonly expectedMs: number
   /** Runs with the same key never overlap: the builder's name, or its host for work that loads the host. */
   readonly exclusiveKey: (builder: Builder) => string
   /** `due`: the tasks of `times` that are due. Rejections are reported to `onError`. */
@@ -116,10 +118,12 @@ const createJobQueue = (
   const queue: { readonly builder: Builder['name']; readonly dueAt: number }[] = []
   const running = new Map<string, Promise<void>>()
   const runningNames = new Set<string>()
+  /** Runs that count against the limit. */
+  let concurrent = 0
   const dueTasks = new Map<string, Set<string>>()
 
   const runNext = () => {
-    while (running.size < job.concurrency && !signal.aborted) {
+    while (concurrent < job.concurrency && !signal.aborted) {
       const index = queue.findIndex(({ builder }) => {
         const current = findBuilder(builder)
         return (
@@ -135,12 +139,23 @@ const createJobQueue = (
       dueTasks.delete(name)
       const key = job.exclusiveKey(builder)
       runningNames.add(name)
+      concurrent++
+      let counts = true
+      const stopCounting = () => {
+        if (!counts) return
+        counts = false
+        concurrent--
+        runNext()
+      }
+      const expected = setTimeout(stopCounting, job.expectedMs)
       const done = job
         .run(builder, tasks, signal)
         .catch((error: unknown) => deps.onError(job.name, builder, error))
         .finally(() => {
+          clearTimeout(expected)
           running.delete(key)
           runningNames.delete(name)
+          stopCounting()
           runNext()
         })
       running.set(key, done)

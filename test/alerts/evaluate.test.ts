@@ -1,4 +1,5 @@
 /** Built-in alerting equals Prometheus, through gaps, restarts, failed self-checks and clock jumps. */
+import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import fc from 'fast-check'
 import { createEvaluator } from '../../src/alerts/evaluate.ts'
@@ -439,5 +440,55 @@ void t.test('resolves only alerts that fired, for any measurements', async () =>
       }
     }),
     { numRuns: 300 },
+  )
+})
+
+t.test(
+  'alerts of builders neither start nor resolve while the client is not ready',
+  async t => {
+    const b = createBench()
+    const ready = (value: number): Sample => ({
+      family: 'nix_client_ready',
+      labels: { check: 'network' },
+      value,
+    })
+    const state = (builder: string, state: string): Sample => ({
+      family: 'nix_builder_state',
+      labels: { builder, state },
+      value: 1,
+    })
+    const names = () =>
+      b.list('firing').map(({ name, labels }) => [name, labels['builder']])
+    b.pass(0, [ready(1), state('b1', 'down'), state('b2', 'healthy')])
+    b.pass(300)
+    t.same(names(), [['NixBuilderDown', 'b1']])
+    const offline = [ready(0), state('b1', 'unknown'), state('b2', 'unknown')]
+    b.pass(5, offline)
+    for (let i = 0; i < 400; i++) b.pass(5)
+    t.same(names().toSorted(), [
+      ['NixBuilderDown', 'b1'],
+      ['NixClientNotReady', undefined],
+    ])
+    b.pass(5, [ready(0), state('b1', 'unknown'), state('b2', 'down')])
+    for (let i = 0; i < 100; i++) b.pass(5)
+    t.notOk(
+      names().some(([, builder]) => builder === 'b2'),
+      'no alert starts for another builder',
+    )
+    b.pass(5, [ready(1), state('b1', 'healthy'), state('b2', 'healthy')])
+    for (let i = 0; i < 3; i++) b.pass(5)
+    t.same(names(), [])
+  },
+)
+
+t.test('Alertmanager inhibits the same alerts', async t => {
+  const example = await readFile(
+    new URL('../../prometheus/examples/alertmanager-inhibit.yml', import.meta.url),
+    'utf8',
+  )
+  const pattern = /alertname =~ "([^"]+)"/.exec(example)?.[1] ?? ''
+  t.same(
+    alertRules.filter(({ name }) => new RegExp(`^(?:${pattern})$`).test(name)),
+    alertRules.filter(rule => rule.isInhibitedByClient),
   )
 })

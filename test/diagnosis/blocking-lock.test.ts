@@ -6,6 +6,7 @@ import type { LocksValue } from '../../src/model/index.ts'
 const free: LocksValue = {
   at: 1000,
   gcLockHolder: null,
+  storeLockHolder: null,
   buildUsersInUse: 0,
   buildUsers: 10,
 }
@@ -52,4 +53,22 @@ t.test('returns busy when all build users are in use', async t => {
     'all 10 build users of b1 are in use',
   )
   t.match(fixesOf('slots_full', { host: 'b1', ...full?.params }), /nixbld/)
+})
+
+t.test('a lock of the store is the cause before all others', async t => {
+  const storeLockHolder = {
+    pid: 7,
+    program: 'sqlite3 db.sqlite',
+    runtimeSeconds: 90,
+    path: '/nix/var/nix/db/db.sqlite',
+  }
+  t.same(findBlockingLock({ ...free, storeLockHolder, gcLockHolder: collector }, 1000), {
+    status: 'failed',
+    kind: 'store_locked',
+    params: {
+      detail: 'process 7, sqlite3 db.sqlite, running for 90 s',
+      pid: '7',
+      path: '/nix/var/nix/db/db.sqlite',
+    },
+  })
 })

@@ -91,13 +91,55 @@ t.test('down after two failed logins at least five seconds apart', async t => {
   t.match(b.health().cause, { probe: 'login', kind: 'tcp_refused' })
 })
 
-t.test('down after three timeouts', async t => {
+t.test('down after one timeout of a login, which was repeated', async t => {
   const b = createBuilder()
   b.record('login', ok())
-  for (const expected of ['healthy', 'healthy', 'down']) {
-    b.advance(10)
-    t.equal(b.record('login', failed('tcp_timeout')), expected)
-  }
+  b.advance(10)
+  t.equal(b.record('login', failed('tcp_timeout')), 'down')
+})
+
+t.test('down after two timeouts of a canary, which is not repeated', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
+  b.advance(10)
+  t.equal(b.record('canary', failed('build_timeout')), 'healthy')
+  b.advance(60)
+  t.equal(b.record('canary', failed('build_timeout')), 'down')
+})
+
+t.test('unknown while this machine cannot ask, and nothing of it remains', async t => {
+  const b = createBuilder()
+  const offline = { status: 'skipped', kind: 'client_offline', params: {} } as const
+  b.record('login', ok())
+  b.record('canary', ok({ runs: [] }))
+  b.advance(10)
+  t.equal(b.record('login', offline), 'unknown')
+  t.match(b.health().cause, { probe: 'login', kind: 'client_offline' })
+  b.advance(10)
+  t.equal(b.record('login', ok()), 'healthy')
+  t.equal(b.health().cause, null)
+  b.advance(10)
+  t.equal(b.record('login', failed('host_key_changed')), 'down')
+  t.equal(b.record('login', offline), 'unknown', 'a builder that was down as well')
+  b.advance(10)
+  t.equal(b.record('login', ok()), 'healthy', 'the past failure is not remembered')
+  t.equal(b.health().flapping, false)
+})
+
+t.test('the direct build replaces a canary that this machine cannot build', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
+  b.record('canary', failed('build_failed'))
+  b.record('direct', failed('build_failed'))
+  t.equal(b.state(), 'down')
+  b.advance(10)
+  b.record('login', ok())
+  b.advance(60)
+  b.record('login', ok())
+  b.record('canary', { status: 'skipped', kind: 'client_temp_unusable', params: {} })
+  t.equal(b.state(), 'down', 'a skipped canary alone says nothing')
+  t.equal(b.record('direct', ok({ runs: [] })), 'healthy')
+  t.equal(b.health().verified, true)
 })
 
 t.test('down at once for a changed host key', async t => {

@@ -64,6 +64,7 @@ const setUp = () => {
     askLocalDaemon: () => Promise.resolve({ answers: false, reason: 'ENOENT' }),
     readSlotLocks: () => Promise.resolve({ unreadable: 'not used' }),
     checkClient: () => Promise.reject(new Error('not used')),
+    isOffline: () => Promise.resolve(false),
     dial: async () => {
       await gate
       const next = aConnection()

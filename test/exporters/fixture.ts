@@ -37,6 +37,7 @@ export const now = 1_800_000_000
 
 // Used only for its samples; it never runs
 const canary = createCanaryProbe('private', {
+  builder: { systems: [], supportedFeatures: [] },
   isDemo: false,
   env: {},
   testsFeatures: () => false,
@@ -155,6 +156,7 @@ export const memoryValue: MemoryValue = {
 }
 export const locksValue: LocksValue = {
   at: now,
+  storeLockHolder: null,
   gcLockHolder: {
     pid: 77,
     program: 'nix-store --gc',

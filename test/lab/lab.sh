@@ -45,9 +45,9 @@ SELF=$(readlink -f "${BASH_SOURCE[0]}")
 LIB=${SELF%/*}/lib
 PROJECT=${SELF%/test/lab/lab.sh}
 USERS="remotebuild plain outsider forced forcedserve noshell"
-ROOT_VERSION=2                       # increase when prepare_root changes, to rebuild cached roots
+ROOT_VERSION=3                       # increase when prepare_root changes, to rebuild cached roots
 # packages of a root; nix-setup-systemd brings nixbld users, units, systemd
-PACKAGES=nix-bin,nix-setup-systemd,openssh-server,openssh-client,procps,iproute2,nftables,mount,login
+PACKAGES=nix-bin,nix-setup-systemd,openssh-server,openssh-client,procps,iproute2,nftables,mount,login,zsh,tcsh,fish
 # nodes started by other code or from another checkout are restarted
 STAMP="$PROJECT $(cat "$SELF" "$LIB"/*.sh | cksum)"
 CLEAN_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -91,6 +91,25 @@ stat 25 (nix) store) S 1 25 25 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 301600 0
 args nix-store --gc 
 `
 
+t.test('parses the locks of the store and of its database', async t => {
+  const withLock = (file: string, lock: string) =>
+    locked
+      .replace('== mounts', `74 12 /nix/var/nix/db/${file}\n== mounts`)
+      .replace('== process', `5: ${lock} WRITE 25 00:4a:12 0 EOF\n== process`)
+  const holderOf = (text: string) =>
+    (parse(locksProbe, text) as { value: { storeLockHolder: unknown } }).value
+      .storeLockHolder
+  const holder = { pid: 25, program: 'nix-store --gc', runtimeSeconds: 1000 }
+  t.same(holderOf(withLock('big-lock', 'FLOCK  ADVISORY ')), {
+    ...holder,
+    path: '/nix/var/nix/db/big-lock',
+  })
+  t.match(holderOf(withLock('db.sqlite-shm', 'POSIX  ADVISORY ')), holder)
+  t.match(holderOf(withLock('db.sqlite', 'POSIX  ADVISORY ')), holder)
+  t.equal(holderOf(withLock('big-lock', '-> FLOCK  ADVISORY ')), null, 'only waits')
+  t.equal(holderOf(withLock('big-lock', 'POSIX  ADVISORY ')), null, 'Nix uses flock')
+})
+
 t.test('parses locks of the garbage collector and build users', async t => {
   const last = { system: { buildUsers: 10 } }
   t.same(parse(locksProbe, locked, { last }), {
@@ -103,6 +122,7 @@ t.test('parses locks of the garbage collector and build users', async t => {
         runtimeSeconds: 1000,
         since: 1795384652.2,
       },
+      storeLockHolder: null,
       buildUsersInUse: 1,
       buildUsers: 10,
     },

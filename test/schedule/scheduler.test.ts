@@ -36,6 +36,7 @@ const setUp = (change: Partial<Job>, count = 1) => {
     times: { work: '* * * * *' },
     jitter: 0,
     concurrency: 10,
+    expectedMs: 60_000,
     exclusiveKey: builder => builder.name,
     run: async (builder, due) => {
       most = Math.max(most, ++running)
@@ -76,6 +77,16 @@ t.test('never runs more jobs at once than the concurrency', async t => {
   s.release()
   await s.until(() => s.runs.length === 12)
   t.equal(s.most(), 3)
+  await s.scheduler.stop()
+})
+
+t.test('a run that waits for a deadline does not delay others', async t => {
+  const s = setUp({ concurrency: 2, expectedMs: 5 }, 12)
+  s.hold()
+  s.ring('work')
+  await s.until(() => s.runs.length === 12)
+  t.equal(s.most(), 12)
+  s.release()
   await s.scheduler.stop()
 })
 

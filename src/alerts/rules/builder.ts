@@ -48,6 +48,7 @@ export const builderRules: readonly AlertRule[] = [
           .select('nix_builder_cause', { kind: 'host_key_changed' })
           .filter(valueIs(1)),
       ),
+    isInhibitedByClient: true,
     for: '5m',
     severity: 'warning',
     summary: 'A Nix builder is down.',
@@ -68,6 +69,7 @@ export const builderRules: readonly AlertRule[] = [
         samples,
         samples.select('nix_builder_state', { state: 'unknown' }).filter(valueIs(1)),
       ),
+    isInhibitedByClient: true,
     for: '30m',
     severity: 'warning',
     summary: 'The state of a Nix builder is unknown.',
@@ -100,6 +102,7 @@ export const builderRules: readonly AlertRule[] = [
         buildersInStates(samples, ['down', 'drained', 'asleep']),
       )
     },
+    isInhibitedByClient: true,
     for: '15m',
     severity: 'warning',
     summary: 'A Nix builder had no successful canary build recently.',
@@ -116,6 +119,7 @@ export const builderRules: readonly AlertRule[] = [
     name: 'NixBuilderFlapping',
     expr: 'nix_builder_flapping == 1',
     evaluate: samples => samples.select('nix_builder_flapping').filter(valueIs(1)),
+    isInhibitedByClient: true,
     for: '15m',
     severity: 'warning',
     summary: 'A Nix builder is flapping.',

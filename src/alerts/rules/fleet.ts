@@ -12,6 +12,7 @@ export const fleetRules: readonly AlertRule[] = [
         samples,
         samples.select('nix_builders_available', { feature: '' }).filter(valueIs(0)),
       ),
+    isInhibitedByClient: true,
     for: '5m',
     severity: 'critical',
     summary: 'No Nix builder is available for a system.',

@@ -280,6 +280,51 @@ export const clientKinds = {
       'This machine has little memory left. The kernel may kill ssh, nix-daemon or a build hook in the middle of a remote build.',
     diagnosis: 'free -m; journalctl -k | grep -i oom.',
   },
+  client_temp_unusable: {
+    side: 'client',
+    state: 'degraded',
+    message: p => `this machine cannot write to its temporary directory${p.detail}`,
+    fixes: p => [
+      text(
+        'Create the directory, or correct TMPDIR in the environment of builder-monitor and nix-daemon',
+      ),
+      here(`ls -ld ${shellQuote(p.path)}`),
+      hereAsRoot(`install -d -m 1777 ${shellQuote(p.path)}`),
+    ],
+    meaning:
+      'The directory in TMPDIR (/tmp by default) does not exist, is read-only or belongs to another user. Nix creates a directory there for each remote build, and canaries need it too, so none is built: builders are verified by a direct build.',
+    diagnosis: 'echo $TMPDIR; systemctl show nix-daemon builder-monitor -p Environment.',
+  },
+  client_resources: {
+    side: 'client',
+    state: 'degraded',
+    message: p =>
+      `this machine has no process, file descriptor or memory left for a canary build${p.detail}`,
+    fixes: () => [
+      text(
+        'Find what uses them, or raise the limit of the service (TasksMax, LimitNOFILE)',
+      ),
+      here('ps -eo user= | sort | uniq -c | sort -n | tail -3'),
+      hereAsRoot('systemctl show builder-monitor nix-daemon -p TasksMax -p LimitNOFILE'),
+    ],
+    meaning:
+      'The kernel refused a new process, descriptor or memory to builder-monitor. Nothing was asked of the builder; real builds may fail for the same reason.',
+    diagnosis: 'ulimit -a; cat /proc/sys/fs/file-nr; journalctl -u builder-monitor.',
+  },
+  client_nix_broken: {
+    side: 'client',
+    state: 'degraded',
+    message: p => `the local Nix ends before it contacts a builder${p.detail}`,
+    fixes: () => [
+      text('See what the local Nix prints, and repair its installation'),
+      here('nix-build --version'),
+      here('nix-store --store /tmp/builder-monitor-test --init && nix-store --version'),
+    ],
+    meaning:
+      'nix-build or nix-store of this machine failed while it prepared a canary, before any builder was contacted. The canary is skipped, and builders are verified by a direct build. Real builds may fail in the same way.',
+    diagnosis:
+      'builder-monitor check --canary --debug prints the commands and their output.',
+  },
   machines_unused: {
     side: 'client',
     state: 'degraded',

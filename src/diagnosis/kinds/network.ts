@@ -74,13 +74,15 @@ export const networkKinds = {
   },
   slow_link: {
     side: 'network',
-    state: 'info',
+    state: 'degraded',
     message: p => `the link to ${p.host} is slow${p.detail}`,
     fixes: p => [
-      text('No action needed if builds are fast enough. Measure the link'),
+      text('Measure the link; compress=true in the store URI may help'),
       here(`ping -c 3 ${shellQuote(p.host)}`),
     ],
-    meaning: 'The builder answers slowly. Builds will wait for the copying of inputs.',
-    diagnosis: 'ping HOST; compress=true in the store URI may help.',
+    meaning:
+      'Packets to the builder take long or get lost. Builds work, but each of them waits for the login and for the copying of its inputs.',
+    diagnosis:
+      'ping HOST shows delay and loss. The time of each phase of the login is on the status page and in nix_builder_ssh_phase_duration_seconds.',
   },
 } as const satisfies Partial<Record<Kind, KindInfo>>

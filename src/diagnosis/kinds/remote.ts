@@ -65,6 +65,22 @@ export const remoteKinds = {
       'The connection is accepted and then nothing arrives: a frozen sshd, a tarpit, or a machine out of memory or processes.',
     diagnosis: "The builder's console; a restart of sshd often helps.",
   },
+  login_timeout: {
+    side: 'remote',
+    state: 'down',
+    message: p => `sshd on ${p.host} does not finish the login${p.detail}`,
+    fixes: () => [
+      text(
+        'A directory service (LDAP, sssd) or a PAM module may hang. Time a login on the builder, and read the log of sshd',
+      ),
+      onBuilderAsRoot('time getent passwd "$USER"'),
+      readSshdLog,
+    ],
+    meaning:
+      'The key exchange succeeded, and then authentication or the opening of a session got no answer for a minute: a directory service, a PAM module or a home directory on the network hangs.',
+    diagnosis:
+      'ssh -vvv HOST shows the last step. journalctl -u ssh -u sshd on the builder.',
+  },
   sshd_closed: {
     side: 'remote',
     state: 'down',
@@ -103,6 +119,58 @@ export const remoteKinds = {
     meaning:
       'The account exists and its shell is nologin, which prints text where Nix expects its protocol.',
     diagnosis: 'getent passwd USER on the builder.',
+  },
+  session_ended: {
+    side: 'remote',
+    state: 'down',
+    message: p =>
+      `the session of ${p.user} on ${p.host} ends before Nix starts${p.detail}`,
+    fixes: p => [
+      text(
+        'The login works, and then sshd, PAM or a start-up file of the shell ends the session. See what it prints',
+      ),
+      hereAsRoot(`${p.ssh} ${p.dest} echo works`),
+      onBuilder(
+        'ls -l /etc/nologin ~/.bashrc ~/.zshenv ~/.cshrc ~/.config/fish/config.fish',
+      ),
+      readSshdLog,
+    ],
+    meaning:
+      'The user is logged in, but the remote command does not run: /etc/nologin exists (a shutdown or a boot that has not finished), the account must change its password, or a start-up file of the shell exits.',
+    diagnosis: 'ssh HOST echo works must print works.',
+  },
+  process_limit: {
+    side: 'remote',
+    state: 'down',
+    message: p =>
+      `${p.user} on ${p.host} cannot start a process, so Nix does not start${p.detail}`,
+    fixes: p => [
+      text('Find what uses the processes of this user, or raise the limit'),
+      onBuilderAsRoot(`ps -u ${shellQuote(p.user)} -o pid,etime,args | tail`),
+      onBuilderAsRoot(`grep -r nproc /etc/security/limits.conf /etc/security/limits.d`),
+      onBuilderAsRoot(
+        'systemctl show user.slice nix-daemon ssh -p TasksMax -p TasksCurrent',
+      ),
+    ],
+    meaning:
+      'The limit of processes of the user, of its cgroup or of the machine is reached. The shell that sshd starts cannot start Nix.',
+    diagnosis: 'ulimit -u as that user; cat /proc/sys/kernel/pid_max; ps -e | wc -l.',
+  },
+  shell_reads_input: {
+    side: 'remote',
+    state: 'down',
+    message: p =>
+      `a start-up file of ${p.user} on ${p.host} reads standard input, which belongs to Nix`,
+    fixes: p => [
+      text('Let start-up files read only in interactive shells'),
+      onBuilder(
+        "grep -nE '(^|[ ;])(read|select|cat)( |$)' ~/.bashrc ~/.profile ~/.zshenv ~/.cshrc",
+      ),
+      hereAsRoot(`printf '' | ${p.ssh} ${p.dest} echo works`),
+    ],
+    meaning:
+      'A start-up file of the remote shell asks a question or reads its input. Nix sends its protocol there, and both sides wait forever.',
+    diagnosis: 'ssh HOST echo works hangs; with an empty input (ssh -n) it prints works.',
   },
   shell_noise: {
     side: 'remote',
@@ -202,6 +270,20 @@ export const remoteKinds = {
       'nix-daemon accepts the connection and never responds. Builds hang forever, because Nix has no timeout here.',
     diagnosis:
       'ps and cat /proc/PID/stack on the builder; a stopped or swapping process.',
+  },
+  store_locked: {
+    side: 'remote',
+    state: 'down',
+    message: p => `the Nix store of ${p.host} is locked by another process${p.detail}`,
+    fixes: p => [
+      text('Wait for the process if it makes progress. If it does not, end it'),
+      ...(p.pid === undefined ? [] : [showProcess(p.pid)]),
+      onBuilderAsRoot(`kill ${p.pid ?? 'PID'}`),
+    ],
+    meaning:
+      'A process holds the lock of the whole Nix store (big-lock) or of its database, and everything else that opens the store waits for it without a limit: a process that is stopped or hangs, an update of the database, or a backup.',
+    diagnosis:
+      'On the builder, fuser -v /nix/var/nix/db/big-lock /nix/var/nix/db/db.sqlite-shm.',
   },
   daemon_denied: {
     side: 'remote',
@@ -380,6 +462,36 @@ export const remoteKinds = {
     diagnosis: 'nix show-config | grep -E "^(system|extra-platforms)" on the builder.',
   },
   // ------------------------------------------------------------------------------------------------ degraded
+  slow_login: {
+    side: 'remote',
+    state: 'degraded',
+    message: p => `a login to ${p.host} is slow${p.detail}`,
+    fixes: p => [
+      text(
+        'Find what takes the time: a directory service (LDAP, sssd), PAM, UseDNS of sshd, or start-up files of the shell',
+      ),
+      here(`time ${p.ssh} ${p.dest} true`),
+      onBuilder('time bash -lc true'),
+    ],
+    meaning:
+      'The builder works, but the login, or the time from the login until Nix answers, is long. Nix opens a new login for each build.',
+    diagnosis:
+      'The time of each phase of the login is on the status page and in nix_builder_ssh_phase_duration_seconds. ssh -vvv HOST true shows where it waits.',
+  },
+  slow_build: {
+    side: 'remote',
+    state: 'degraded',
+    message: p => `a tiny build on ${p.host} is slow${p.detail}`,
+    fixes: () => [
+      text('The builder may be overloaded, or short of memory. Look at its load'),
+      onBuilder('uptime'),
+      onBuilder('ps -eo pcpu,pmem,args --sort=-pcpu | head'),
+    ],
+    meaning:
+      'The canary, a build that does nothing, takes long. Builds work and take longer than they need.',
+    diagnosis:
+      'The phases of the canary on the status page; load and memory of the builder.',
+  },
   not_trusted: {
     side: 'remote',
     state: 'degraded',

@@ -1,5 +1,5 @@
 import { kindFixes, formatMessage } from '../../diagnosis/kinds/index.ts'
-import { clientOutcomes } from '../../diagnosis/report.ts'
+import { clientOutcomes } from '../../diagnosis/client-outcomes.ts'
 import type { ClientOutcome, Finding, Problem, Snapshot } from '../../model/index.ts'
 import { fixList } from './fixes.ts'
 import { html, type Html } from './html.ts'

@@ -5,7 +5,8 @@ import {
   isKind,
   kindNames,
 } from '../../model/index.ts'
-import { clientOutcomes, collectFindings } from '../../diagnosis/report.ts'
+import { clientOutcomes } from '../../diagnosis/client-outcomes.ts'
+import { collectFindings } from '../../diagnosis/report.ts'
 import { kindState } from '../../diagnosis/kinds/index.ts'
 import { listCapabilities } from '../../diagnosis/capabilities.ts'
 import type { FreshnessContext } from '../../diagnosis/freshness.ts'

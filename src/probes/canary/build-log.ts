@@ -10,6 +10,8 @@ export interface BuildLogParser {
     /** The machine that Nix reports; the nested start event of the remote has none. */
     readonly machine: string | null
     readonly phases: CanaryRun['phases']
+    /** Whether Nix has begun to connect to a builder. */
+    readonly wasAsked: boolean
     /** Messages, log lines and ssh's output in order, limited in size. */
     readonly text: string
     /** What a build waits for, if that is not an error of the builder. */
@@ -103,6 +105,7 @@ export const createBuildLogParser = (now: () => number): BuildLogParser => {
       const known = Object.entries(phases).filter(entry => entry[1] !== undefined)
       return {
         machine,
+        wasAsked: times.connect !== undefined || times.accepted !== undefined,
         text,
         waitingFor: [...waitingActivities.values()].at(-1) ?? waitingFor,
         stage: stages[stage],

@@ -21,6 +21,7 @@ export interface CanarySandbox {
   build(
     expression: string,
     args: readonly string[],
+    signal: AbortSignal,
     onStderrLine?: (line: string) => void,
   ): Promise<RunResult>
   /** Reads the output: the line written by the shell, or the target of the builtin's symlink; null without one. */
@@ -38,11 +39,11 @@ export const createCanarySandbox = async (
   const common = {
     env: { ...env, ...sandboxHome(env, directory), ...nixEnvironment(mode, directory) },
     cwd: directory,
-    signal: context.signal,
   }
-  const build: CanarySandbox['build'] = (expression, args, onStderrLine) =>
+  const build: CanarySandbox['build'] = (expression, args, signal, onStderrLine) =>
     context.run({
       ...common,
+      signal,
       file: 'nix-build',
       args: [
         ...commonArgs,
@@ -61,9 +62,10 @@ export const createCanarySandbox = async (
       const imported = importedSeed(nonce)
       const result =
         mode === 'daemon'
-          ? await build(built, ['--max-jobs', '1', '--builders', ''])
+          ? await build(built, ['--max-jobs', '1', '--builders', ''], context.signal)
           : await context.run({
               ...common,
+              signal: context.signal,
               file: 'nix-store',
               args: ['--import', ...privateArgs(directory)],
               stdin: imported.archive,
@@ -102,8 +104,9 @@ const privateArgs = (directory: string): string[] => [
   ...['--option', 'build-users-group', ''],
 ]
 
+/** Limits of the order of the hard deadline: a real build has none. */
 const sshOptions =
-  '-oBatchMode=yes -oConnectTimeout=5 -oServerAliveInterval=5 -oServerAliveCountMax=3'
+  '-oBatchMode=yes -oConnectTimeout=60 -oServerAliveInterval=15 -oServerAliveCountMax=4'
 
 /** Own directories: a failed connection leaves nix-PID directories behind, and HOME can belong to another user. */
 const sandboxHome = (

@@ -1,7 +1,7 @@
 import type {
   ActiveBuilders,
   AskLocalDaemon,
-  ClientCheck,
+  LocalCheck,
   ClientOutcome,
   ClientState,
   Clock,
@@ -11,7 +11,8 @@ import type {
 import { checkConfig } from './config.ts'
 import { checkDaemon } from './daemon.ts'
 import { outcome, ok, type ClientContext, type HostKeys } from './outcome.ts'
-import { checkDisk, checkMemory, checkNetwork } from './resources.ts'
+import { checkNetwork } from './network.ts'
+import { checkDisk, checkMemory } from './resources.ts'
 import { checkIdentity, checkKeys, checkSsh } from './ssh.ts'
 import type { LocalSystem } from './local-system.ts'
 
@@ -42,7 +43,7 @@ const checkTrust: Check = async context => {
     : outcome('skipped', 'dependency_failed', { waitsFor: 'daemon' })
 }
 
-const checks: Readonly<Record<ClientCheck, Check>> = {
+const checks: Readonly<Record<LocalCheck, Check>> = {
   config: checkConfig,
   daemon: checkDaemon,
   trust: checkTrust,

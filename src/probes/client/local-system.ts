@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram'
 import { constants } from 'node:fs'
 import { access, readFile, stat, statfs } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
@@ -13,6 +14,8 @@ export interface LocalSystem {
   space(path: string): Promise<number | null>
   /** Whether there is a network address other than loopback. */
   hasNetwork(): boolean
+  /** Whether the kernel has a route to an IP address. Sends nothing. */
+  hasRoute(address: string): Promise<boolean>
   daemon(): Promise<DaemonProcess | null>
   /** Null if the path does not exist; an error code if it is not accessible. */
   stat(path: string): Promise<FileInfo | { readonly code: string } | null>
@@ -53,6 +56,7 @@ export const localSystem: LocalSystem = {
     Object.values(networkInterfaces()).some(addresses =>
       addresses?.some(({ internal }) => !internal),
     ),
+  hasRoute: address => hasRoute(address),
   daemon: () => findDaemon(),
   stat: async path => {
     try {
@@ -67,6 +71,21 @@ export const localSystem: LocalSystem = {
   canExecute: path => hasAccess(path, constants.X_OK),
   readText: path => readFile(path, 'utf8').catch(() => null),
 }
+
+/** The port is not used: connecting a datagram socket only looks up the route. */
+const discardPort = 9
+
+const hasRoute = (address: string): Promise<boolean> =>
+  new Promise(resolve => {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
+    // The callback gets the error of a lookup that failed; its declared type has no parameter
+    const onConnected = (error?: Error): void => {
+      socket.close()
+      resolve(!error)
+    }
+    socket.on('error', () => undefined)
+    socket.connect(discardPort, address, onConnected)
+  })
 
 const hasAccess = (path: string, mode: number): Promise<boolean> =>
   access(path, mode).then(

@@ -1,5 +1,4 @@
 import type { ClientOutcome } from '../../model/index.ts'
-import { isReachedBySsh } from '../../nix/machines/store-uri.ts'
 import { formatBytes } from '../../text/bytes.ts'
 import { outcome, ok, type ClientContext } from './outcome.ts'
 
@@ -44,15 +43,4 @@ export const checkMemory = async ({
         total: formatBytes(total),
       })
     : ok
-}
-
-export const checkNetwork = ({ active, localSystem }: ClientContext): ClientOutcome => {
-  if (localSystem.hasNetwork()) return ok
-  const isRemote = active.builders.some(
-    builder =>
-      isReachedBySsh(builder) && !/^(?:localhost|127\.|::1$)/.test(builder.host ?? ''),
-  )
-  return isRemote
-    ? outcome('failed', 'client_offline')
-    : outcome('skipped', 'not_applicable', { detail: 'no builder is on another machine' })
 }

@@ -1,4 +1,4 @@
-/** A `flock` in /proc/locks (fs/locks.c lock_get_status). */
+/** A lock in /proc/locks (fs/locks.c lock_get_status). */
 export interface FileLock {
   readonly pid: number
   /** Device and inode of the locked file, `major:minor:inode` in decimal. */
@@ -8,13 +8,16 @@ export interface FileLock {
 }
 
 const line =
-  /^\d+:(?:\s*(->))?\s*FLOCK\s+\w+\s+\w+\s+(\d{1,10})\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s/
+  /^\d+:(?:\s*(->))?\s*(FLOCK|POSIX)\s+\w+\s+\w+\s+(\d{1,10})\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s/
 
-/** Parses the flocks of /proc/locks; other types of locks are omitted. */
-export const parseLocks = (text: string): readonly FileLock[] =>
+/** Parses the locks of one type in /proc/locks: `FLOCK` of flock(2), which Nix uses, or `POSIX` of fcntl(2), as in SQLite. */
+export const parseLocks = (
+  text: string,
+  type: 'FLOCK' | 'POSIX' = 'FLOCK',
+): readonly FileLock[] =>
   text.split('\n').flatMap(row => {
-    const [, arrow, pid, major = '', minor = '', inode] = line.exec(row) ?? []
-    return pid === undefined
+    const [, arrow, rowType, pid, major = '', minor = '', inode] = line.exec(row) ?? []
+    return pid === undefined || rowType !== type
       ? []
       : [
           {

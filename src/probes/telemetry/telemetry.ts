@@ -12,7 +12,7 @@ import { oneLine } from '../../text/truncate.ts'
 import { createUtf8Decoder } from '../../text/utf8.ts'
 
 /** Limit of the combined command. */
-export const telemetryTimeoutMs = 8000
+export const telemetryTimeoutMs = 30_000
 
 const maxBytes = 256 * 1024
 const sectionMarker = 'section() {'

@@ -58,7 +58,9 @@ export const classifyLogin = (
     return problem
       ? failure(problem.kind, problem.params, false)
       : failure('auth_denied', firstKeyParams(login), false)
-  return failure('connection_lost', { detail: oneLine(error ?? '') })
+  return error === 'timeout'
+    ? failure('login_timeout')
+    : failure('connection_lost', { detail: oneLine(error ?? '') })
 }
 
 const firstKeyParams = (login: PreparedLogin): Params => {

@@ -32,13 +32,14 @@ export const confirmWithOpenssh = async (
   context: DialContext,
   failure: Partial<LoginFailure & { value: LoginValue }>,
 ): Promise<DialResult> => {
-  const { deps, signal, reportJumpHost, trace } = context
+  const { deps, signal, reportJumpHost, trace, limits } = context
   const attempt = await tryOpenssh(
     login.command,
     login.pinnedLine,
     deps.run,
     deps.env,
     signal,
+    limits.connectMs,
   )
   trace(attempt.loggedIn ? 'OpenSSH logs in' : 'OpenSSH cannot log in', attempt.stderr)
   const previousValue: LoginValue = failure.value ?? buildLoginValue(login)
@@ -65,7 +66,10 @@ export const confirmWithOpenssh = async (
     classify(attempt.stderr),
   )
   const evidence = truncateEvidence(attempt.stderr)
-  const kind = mostSpecificKind(failure.kind, classified?.kind)
+  const kind = mostSpecificKind(
+    failure.kind,
+    classified?.kind ?? (attempt.timedOut ? 'login_timeout' : undefined),
+  )
   const params = {
     ...(kind === classified?.kind ? classified?.params : {}),
     ...(kind === 'auth_denied' ? securityKeyParams(login) : {}),

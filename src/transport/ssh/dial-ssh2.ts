@@ -6,6 +6,8 @@ import type {
   Kind,
   Params,
 } from '../../model/index.ts'
+import { classify } from '../../diagnosis/classify.ts'
+import { localTrouble } from '../../diagnosis/local-trouble.ts'
 import { oneLine } from '../../text/truncate.ts'
 import { storeCommand } from '../../nix/protocol/store-command.ts'
 import { classifyLogin } from './classify-login.ts'
@@ -30,10 +32,8 @@ import type { SshTarget } from './ssh-config.ts'
 import { loginWithSsh2, type Ssh2Login } from './ssh2.ts'
 import { formatConnect, formatHostKeyCheck } from './format-trace.ts'
 
-/** Without this limit OpenSSH waits for the kernel, about two minutes. */
-const connectTimeoutSeconds = 5
-const bannerMs = 5000
-const totalMs = 10_000
+/** Time that a proxy needs in addition, to connect and to log in to a jump host. */
+const proxyMs = 3000
 /** Unreachable addresses are reported if they cost at least this (an IPv6 address without a route fails at once). */
 const slowAddressSeconds = 1
 
@@ -43,7 +43,7 @@ export const dialWithSsh2 = async (
   context: DialContext,
 ): Promise<DialResult> => {
   const { target } = login
-  const { deps, signal, reportJumpHost, trace } = context
+  const { deps, signal, reportJumpHost, trace, limits } = context
   const phases: Phases = {}
   let unreachableAddresses: string[] = []
   let via: string
@@ -51,7 +51,7 @@ export const dialWithSsh2 = async (
   const proxyCommand = proxyShellCommand(
     target,
     login.command,
-    target.connectTimeout ?? connectTimeoutSeconds,
+    Math.ceil(limits.connectMs / 1000),
   )
   let stream
   if (proxyCommand !== null) {
@@ -60,17 +60,18 @@ export const dialWithSsh2 = async (
     via = `proxy ${proxy.name}`
     trace('connect', `through ${via}`)
   } else {
-    const timeout = Math.min(target.connectTimeout ?? connectTimeoutSeconds, 8) * 1000
     const tcp = await connectTcp(
       target.hostname,
       target.port,
       target.family,
-      timeout,
+      limits.connectMs,
       signal,
     )
     if (tcp.dnsSeconds !== null) phases.dns = tcp.dnsSeconds
     if (tcp.tcpSeconds !== null) phases.tcp = tcp.tcpSeconds
     trace('connect', formatConnect(target, tcp))
+    const trouble = tcp.ok ? null : localTrouble(tcp.localCode ?? null)
+    if (trouble) return { outcome: trouble, connection: null }
     if (!tcp.ok)
       return failed(
         tcp.kind,
@@ -101,7 +102,10 @@ export const dialWithSsh2 = async (
       return hostKeyCheck
     },
     trace,
-    timeouts: { bannerMs: proxy ? bannerMs + 3000 : bannerMs, totalMs },
+    timeouts: {
+      bannerMs: limits.bannerMs + (proxy ? proxyMs : 0),
+      totalMs: limits.totalMs,
+    },
     signal,
   })
   // Any received byte shows that the jump host works
@@ -122,7 +126,12 @@ export const dialWithSsh2 = async (
     trace('channel', 'error' in opened ? opened.error : storeCommand(login.builder))
     if ('error' in opened) {
       result.connection.close()
-      return failed('connection_lost', { detail: opened.error }, value)
+      const kind = classify(opened.error)?.kind ?? 'connection_lost'
+      return failed(
+        signal.aborted ? 'login_timeout' : kind,
+        { detail: opened.error },
+        value,
+      )
     }
     return { outcome: toOutcome(login, value), connection: opened.connection }
   }

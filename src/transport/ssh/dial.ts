@@ -11,6 +11,7 @@ import { createJumpHostCache, type JumpHostCache } from './jump-host-cache.ts'
 import { dialWithSsh2 } from './dial-ssh2.ts'
 import {
   buildLoginValue,
+  loginLimits,
   needsOpenssh,
   prepareLogin,
   type DialDeps,
@@ -38,7 +39,7 @@ export const createDial = (deps: DialDeps): Dial => {
     return result
   }
 
-  return async (builder, signal, trace = noTrace) => {
+  return async (builder, signal, trace = noTrace, deadline = 'expected') => {
     const command = sshCommand(builder, deps.nix(), deps.env['NIX_SSHOPTS'])
     if (!command)
       return {
@@ -48,9 +49,10 @@ export const createDial = (deps: DialDeps): Dial => {
     const resolved = deps.resolve
       ? ({ status: 'ok', value: deps.resolve(builder) } as const)
       : await resolveTarget(command, deps.run, deps.env, signal)
-    if (resolved.status === 'failed') {
+    if (resolved.status !== 'ok') {
       trace('ssh -G', `${resolved.kind} ${resolved.params['detail'] ?? ''}`)
-      return { outcome: withoutValue(resolved), connection: null }
+      const outcome = resolved.status === 'failed' ? withoutValue(resolved) : resolved
+      return { outcome, connection: null }
     }
 
     const target = resolved.value
@@ -68,7 +70,8 @@ export const createDial = (deps: DialDeps): Dial => {
         connection: null,
       }
     }
-    const context = { deps, signal, trace, reportJumpHost: turn }
+    const limits = loginLimits(deadline, target)
+    const context = { deps, signal, trace, limits, reportJumpHost: turn }
     try {
       if (viaOpenssh || onlyOpenssh) {
         trace('OpenSSH first', opensshReason(onlyOpenssh))

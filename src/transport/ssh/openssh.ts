@@ -11,6 +11,8 @@ import type { SshCommand } from './ssh-command.ts'
 export interface OpensshResult {
   /** True if OpenSSH logged in. */
   readonly loggedIn: boolean
+  /** True if it was ended at the deadline. */
+  readonly timedOut: boolean
   /** Without the output of `-v`. */
   readonly stderr: string
   /** Certificates presented by hosts. */
@@ -56,14 +58,16 @@ export const tryOpenssh = (
   run: Run,
   env: Env,
   signal: AbortSignal,
+  connectMs: number,
 ): Promise<OpensshResult> =>
   withPinnedKey(pinnedLine, async pinned => {
-    const { stdout, stderr } = await run({
+    const { stdout, stderr, aborted } = await run({
       file: 'ssh',
       args: [
         ...command.options,
         ...pinned,
-        ...safeOptions(8),
+        // It includes the key exchange
+        ...safeOptions(Math.ceil(connectMs / 1000) + 3),
         '-oPermitLocalCommand=yes',
         '-oLocalCommand=echo started',
         // ssh prints the host certificate only with -v
@@ -78,6 +82,7 @@ export const tryOpenssh = (
     })
     return {
       loggedIn: stdout.startsWith('started'),
+      timedOut: aborted,
       stderr: stripVerboseOutput(stderr),
       hostCertificates: parsePresentedCertificates(stderr),
     }
@@ -116,7 +121,7 @@ export const opensshConnection = (
       const release = await semaphore.acquire(AbortSignal.any([signal, closing.signal]))
       try {
         const keyFile = await writePinnedKeyFile(pinnedLine)
-        const args = [...command.options, ...keyFile.options, ...safeOptions(8), '--']
+        const args = [...command.options, ...keyFile.options, ...safeOptions(60), '--']
         if (closing.signal.aborted) {
           keyFile.remove()
           throw closing.signal.reason

@@ -2,6 +2,7 @@ import type {
   Builder,
   CertificateInfo,
   Clock,
+  Deadline,
   Dial,
   LocalNix,
   LoginPhase,
@@ -27,6 +28,30 @@ export interface DialDeps {
   readonly resolve?: (builder: Builder) => SshTarget
 }
 
+/** Limits of one login. */
+export interface LoginLimits {
+  /** Milliseconds for all addresses to connect. */
+  readonly connectMs: number
+  /** Milliseconds until the server identifies itself. */
+  readonly bannerMs: number
+  /** Milliseconds for key exchange and authentication, the banner included. */
+  readonly totalMs: number
+}
+
+/** What a working builder needs. Without ConnectTimeout OpenSSH waits for the kernel, about two minutes. */
+const expectedLimits: LoginLimits = { connectMs: 5000, bannerMs: 5000, totalMs: 10_000 }
+const hardMs = 60_000
+
+/** Returns the limits of a deadline. ssh itself gives up after ConnectTimeout, which includes the key exchange. */
+export const loginLimits = (
+  deadline: Deadline,
+  { connectTimeout }: SshTarget,
+): LoginLimits => {
+  const sshMs = connectTimeout === null ? hardMs : Math.min(connectTimeout * 1000, hardMs)
+  if (deadline === 'hard') return { connectMs: sshMs, bannerMs: sshMs, totalMs: hardMs }
+  return { ...expectedLimits, connectMs: Math.min(sshMs, 8000) }
+}
+
 export type DialResult = Awaited<ReturnType<Dial>>
 export type Phases = Partial<Record<LoginPhase, number>>
 
@@ -34,6 +59,7 @@ export interface DialContext {
   readonly deps: DialDeps
   readonly signal: AbortSignal
   readonly trace: Trace
+  readonly limits: LoginLimits
   /** Reports the failure of the jump host, or null, to waiting logins. */
   readonly reportJumpHost: (fault: JumpHostFailure | null) => void
 }

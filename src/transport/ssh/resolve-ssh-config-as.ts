@@ -34,7 +34,7 @@ export const createResolveSshConfigAs =
         otherEnv,
         as.signal,
       )
-      if (resolved.status === 'failed') return null
+      if (resolved.status !== 'ok') return null
       const target =
         as.home === null ? resolved.value : rebaseHome(as.home, resolved.value)
       const { policy } = await readHostKeyPolicy(builder, command, target)

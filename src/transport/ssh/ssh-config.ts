@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os'
 import type { Outcome, Run } from '../../model/index.ts'
+import { localTrouble } from '../../diagnosis/local-trouble.ts'
 import type { SshCommand } from './ssh-command.ts'
 
 /** ssh's configuration for a destination, from `ssh -G` (ssh_config(5)). Lists are in ssh's order. */
@@ -33,7 +34,7 @@ export const resolveTarget = async (
   run: Run,
   env: Readonly<Record<string, string | undefined>>,
   signal: AbortSignal,
-): Promise<Extract<Outcome<SshTarget>, { status: 'ok' | 'failed' }>> => {
+): Promise<Extract<Outcome<SshTarget>, { status: 'ok' | 'failed' | 'skipped' }>> => {
   const result = await run({
     file: 'ssh',
     args: ['-G', ...command.options, '--', command.destination],
@@ -42,6 +43,8 @@ export const resolveTarget = async (
   })
   if (result.spawnError === 'ENOENT')
     return { status: 'failed', kind: 'ssh_missing', params: {} }
+  const trouble = localTrouble(result.spawnError)
+  if (trouble) return trouble
   if (result.code !== 0)
     return {
       status: 'failed',

@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { localTrouble } from '../../diagnosis/local-trouble.ts'
 import type { Kind, Params } from '../../model/index.ts'
 
 /** An address of the host that could not be connected. */
@@ -21,6 +22,8 @@ export type ConnectResult =
     }
   | {
       readonly ok: false
+      /** The error code when this machine could not open a socket. */
+      readonly localCode?: string
       readonly kind: Kind
       readonly params: Params
       /** Null for a phase that failed or was not reached. */
@@ -44,7 +47,8 @@ const kindByErrorCode: Readonly<Record<string, Kind>> = {
 }
 
 /**
- * Connects as OpenSSH does: tries the addresses of getaddrinfo one after another, each with its own timeout. Node would
+ * Connects as OpenSSH does: tries the addresses of getaddrinfo one after another, each with its share of the timeout, at
+ * least 5 s. Node would
  * race them and hide an unreachable first address, which delays every build of Nix by the timeout.
  */
 export const connectTcp = async (
@@ -73,9 +77,11 @@ export const connectTcp = async (
   const dnsSeconds = since(started)
   const connectStarted = performance.now()
   const failedAddresses: FailedAddress[] = []
+  let localCode: string | null = null
+  const perAddressMs = Math.max(Math.min(timeoutMs, 5000), timeoutMs / addresses.length)
   for (const address of addresses) {
     const from = performance.now()
-    const result = await connectTo(address, port, timeoutMs, signal)
+    const result = await connectTo(address, port, perAddressMs, signal)
     if (typeof result !== 'string')
       return {
         ok: true,
@@ -85,6 +91,7 @@ export const connectTcp = async (
         dnsSeconds,
         tcpSeconds: since(connectStarted),
       }
+    if (localTrouble(result)) localCode = result
     failedAddresses.push({
       address,
       kind: kindByErrorCode[result] ?? 'tcp_unreachable',
@@ -99,6 +106,7 @@ export const connectTcp = async (
       : ''
   return {
     ok: false,
+    ...(localCode === null ? {} : { localCode }),
     kind: last?.kind ?? 'dns',
     params: { address: last?.address ?? host, ...(detail ? { detail } : {}) },
     dnsSeconds,

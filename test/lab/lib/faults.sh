@@ -34,6 +34,13 @@ mtu             packets of more than 600 bytes from the node are dropped silentl
 nix-conf        nix.conf has an invalid line
 tmp-full        /tmp has no free block
 noisy-shell     remotebuild's .bashrc prints to stdout (breaks the protocol)
+shell:SHELL     remotebuild's login shell is zsh, tcsh, fish or dash
+startup:FILE:COMMANDS  a start-up file in remotebuild's home begins with these commands
+missing-shell   remotebuild's login shell does not exist
+nologin-file    /etc/nologin exists
+no-processes    remotebuild may not start a process
+slow-auth       sshd needs 15 s to look up a key
+max-sessions    sshd allows no session (MaxSessions 0)
 no-nix          no nix in the remote user's PATH (command not found)
 nix-noexec      nix is not executable
 daemon-stop     nix-daemon is stopped, its socket stays (ECONNREFUSED)
@@ -47,6 +54,9 @@ no-jobs         max-jobs = 0 in nix.conf
 build-timeout   builds are slow, and nix.conf has a timeout of 3 s
 build-oom       a build exceeds a memory limit, and the kernel kills it
 build-fills     a build fills the disk while it runs
+build-slow      every build takes 40 s
+store-lock      the lock of the whole store is held
+db-lock         the lock of the store's database is held
 gc-run          nix-collect-garbage runs continuously
 gc-lock         the garbage collector's lock is held
 disk-full       /nix has no free block
@@ -184,6 +194,15 @@ NFT
     nix-conf) in_node "$n" sh -c 'echo "this is no setting" >/etc/nix/lab.conf' ;;
     tmp-full) in_node "$n" sh -c 'dd if=/dev/zero of=/tmp/.fill bs=64k 2>/dev/null; dd if=/dev/zero of=/tmp/.fill2 bs=4k 2>/dev/null; test "$(df --output=avail /tmp | tail -1)" -eq 0' ;;
     noisy-shell) in_node "$n" sh -c 'grep -q "^echo Welcome to the builder" ~remotebuild/.bashrc || sed -i "1i echo Welcome to the builder" ~remotebuild/.bashrc' ;;
+    shell:*) in_node "$n" usermod -s "$(in_node "$n" sh -c 'command -v "$1"' - "${f#*:}")" remotebuild ;;
+    startup:*) local file=${f#*:}; in_node "$n" sh -c 'cd ~remotebuild; mkdir -p "$(dirname "$1")"; touch "$1"
+        [ -e "$1.lab-home" ] || cp "$1" "$1.lab-home"; { printf "%s\n" "$2"; cat "$1.lab-home"; } >"$1"; chmod 644 "$1"' - "${file%%:*}" "${file#*:}" ;;
+    missing-shell) in_node "$n" sed -i 's,^\(remotebuild:.*:\)[^:]*$,\1/no/such/shell,' /etc/passwd ;;
+    nologin-file) in_node "$n" sh -c 'echo "Maintenance until noon" >/etc/nologin' ;;
+    no-processes) in_node "$n" sh -c 'prlimit --pid "$1" --nproc=1:1; touch /run/lab/limited' - "$(svc_pid "$n" ssh)" ;;
+    slow-auth) in_node "$n" sh -c 'printf "#!/bin/sh\nsleep 15\ncat /etc/ssh/keys/\$1\n" >/etc/ssh/slow-keys; chmod 755 /etc/ssh/slow-keys'
+      sshd_with "$n" "$SSHD_USUAL"$'\n''AuthorizedKeysFile none'$'\n''AuthorizedKeysCommand /etc/ssh/slow-keys %u'$'\n''AuthorizedKeysCommandUser root'$'\n''LoginGraceTime 120' ;;
+    max-sessions) sshd_with "$n" "$SSHD_USUAL"$'\n''MaxSessions 0' ;;
     no-nix) in_node "$n" bash -c 'cd /usr/bin; for f in nix nix-daemon nix-store; do [ ! -e $f ] || mv $f $f.lab-off; done' ;;
     nix-noexec) in_node "$n" bash -c 'cd /usr/bin; chmod 700 $(readlink -f nix nix-daemon nix-store | sort -u)' ;;
     daemon-stop) daemon_stop "$n"; in_node "$n" test -S /nix/var/nix/daemon-socket/socket || die "$n has no socket file any more" ;;
@@ -196,6 +215,7 @@ NFT
     no-sh) daemon_with "$n" $'sandbox = true\nsandbox-paths =\nextra-sandbox-paths =' ;;
     no-jobs) daemon_with "$n" 'max-jobs = 0' ;;
     build-timeout) builds_do "$n" '/bin/sleep 20'; daemon_with "$n" 'timeout = 3' ;;
+    build-slow) builds_do "$n" '/bin/sleep 40' ;;
     build-oom) builds_do "$n" 'echo 1000 >/proc/self/oom_score_adj; exec /usr/bin/tail /dev/zero'; memory_limit "$n" 128 ;;
     build-fills) in_node "$n" sh -c ': >>/nix/.fill; chmod 666 /nix/.fill'; builds_do "$n" '/bin/cat /dev/zero >>/nix/.fill 2>/dev/null' ;;
     users-busy) holds "$n" 'cd /nix/var/nix; mkdir -p userpool; cd userpool
@@ -204,6 +224,10 @@ NFT
     gc-run) aux "$n" nsenter -t "$(pid_of "$n")" -m -- env -i "LAB_AUX=$n" "PATH=$CLEAN_PATH" HOME=/root bash -c 'while :; do nix-collect-garbage; done' ;;
     gc-lock) holds "$n" 'exec flock -x /nix/var/nix/gc.lock sleep infinity'
       wait_for 5 gc_locked "$n" || die "$n: the lock is still free" ;;
+    store-lock) holds "$n" 'exec flock -x /nix/var/nix/db/big-lock sleep infinity'
+      wait_for 5 store_locked "$n" || die "$n: the lock is still free" ;;
+    db-lock) holds "$n" 'exec perl -MFcntl -e "open F, q(+<), q(/nix/var/nix/db/db.sqlite) or die; fcntl F, F_SETLKW, pack(q(s s x4 q q l x4), F_WRLCK, 0, 1073741824, 512, 0) or die; sleep"'
+      wait_for 5 db_locked "$n" || die "$n: the database is not locked" ;;
     disk-full) in_node "$n" sh -c 'dd if=/dev/zero of=/nix/.fill bs=64k conv=notrunc oflag=append 2>/dev/null; dd if=/dev/zero of=/nix/.fill2 bs=4k conv=notrunc oflag=append 2>/dev/null; test "$(df --output=avail /nix | tail -1)" -eq 0' ;;
     inodes-full) wait_for 5 no_inodes "$n" || die "$n still has inodes" ;;
     low-space) in_node "$n" sh -c 'rm -f /nix/.fill; fallocate -l $(($(df --output=avail -B1 /nix | tail -1) - '$((LAB_STORE_MB * 1048576 / 16))')) /nix/.fill' ;;
@@ -265,6 +289,8 @@ no_inodes() { # retried, because the number of files changes
 }
 read_only() { in_node "$1" sh -c 'pkill -KILL -x nix-store; mount -o remount,ro /nix' 2>/dev/null; }
 rejects_logins() { [[ $(timeout 1 bash -c "exec 3<>/dev/tcp/$1/22 && head -c 4 <&3" 2>/dev/null) != "SSH-" ]]; }
+store_locked() { ! in_node "$1" flock -n /nix/var/nix/db/big-lock true; }
+db_locked() { in_node "$1" sh -c 'grep -q "POSIX.*WRITE.*:$(stat -c %i /nix/var/nix/db/db.sqlite) 1073741824 " /proc/locks'; }
 gc_locked() { ! in_node "$1" flock -n /nix/var/nix/gc.lock true; }
 
 heal() { # NODE
@@ -283,7 +309,9 @@ heal() { # NODE
     pkill -KILL -u remotebuild
     [ ! -d /home/.lab-home ] || mv /home/.lab-home ~remotebuild
     chmod 644 /etc/ssh/keys/remotebuild; usermod -e "" -p "*" remotebuild
-    rm -f /tmp/.fill /tmp/.fill2
+    rm -f /tmp/.fill /tmp/.fill2 /etc/nologin
+    for f in $(find ~remotebuild -name "*.lab-home"); do mv -f "$f" "${f%.lab-home}"; done
+    [ ! -e /run/lab/limited ] || { rm -f /run/lab/limited; again=1; }
     for p in $(cat /run/lab/holders 2>/dev/null); do kill -KILL -- "-$p"; done; rm -f /run/lab/holders
     cd /usr/bin; for f in *.lab-off; do [ -e "$f" ] && mv -f "$f" "${f%.lab-off}"; done
     chmod 755 $(readlink -f nix nix-daemon nix-store | sort -u); cd /

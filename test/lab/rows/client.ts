@@ -29,6 +29,22 @@ const differentIdentity = (reason: RegExp): Expected =>
     const { identity } = client.checks
     t.match(identity, { status: 'degraded', kind: 'client_mismatch', reason }, name)
   })
+/** Healthy by the direct build; a check of the client has the reason why no canary was built. */
+const verifiedDirectly = (kind: string): Expected => ({
+  state: 'healthy',
+  kind: null,
+  also: (t, { name, verified, probes }, _, { client }) => {
+    t.match(probes.canary, { status: 'skipped', kind }, `${name}: the canary is skipped`)
+    t.equal(probes.direct?.status, 'ok', `${name}: the direct build works`)
+    t.ok(verified, `${name} is verified`)
+    t.match(
+      client.checks['canary'],
+      { status: 'degraded', kind },
+      'a check has the reason',
+    )
+  },
+})
+const withoutTemp = verifiedDirectly('client_temp_unusable')
 const malformed = down('config_invalid', 'client', /builder-monitor builders/)
 
 export const clientRows: readonly Row[] = [
@@ -130,6 +146,56 @@ export const clientRows: readonly Row[] = [
       state: 'healthy',
       kind: null,
       also: withoutCanary('client_untrusted'),
+    }),
+  },
+  {
+    name: 'a TMPDIR that does not exist',
+    clients: nodeClients,
+    from: { env: { TMPDIR: '/nowhere/tmp' } },
+    expect: always(withoutTemp),
+  },
+  {
+    name: 'a TMPDIR that is read-only',
+    clients: nodeClients,
+    from: {
+      env: { TMPDIR: '/sys' },
+    },
+    expect: always(withoutTemp),
+  },
+  {
+    name: 'a full TMPDIR',
+    clients: nodeClients,
+    from: {
+      env: { TMPDIR: '/mnt/full' },
+      before: 'mkdir -p /mnt/full; mount -t tmpfs -o size=64k,nr_inodes=1 full /mnt/full',
+      after: 'umount /mnt/full',
+    },
+    expect: always(verifiedDirectly('client_disk_full')),
+  },
+  {
+    name: 'no network here',
+    clients: ['c2'],
+    from: { before: 'ip link set eth0 down', after: 'ip link set eth0 up' },
+    expect: always({
+      state: 'unknown',
+      kind: 'client_offline',
+      side: 'client',
+      fix: /ip route/,
+    }),
+  },
+  {
+    name: 'no network here except a container bridge',
+    clients: ['c2'],
+    from: {
+      before:
+        'ip link set eth0 down; ip link add br0 type bridge; ip addr add 172.17.0.1/16 dev br0; ip link set br0 up',
+      after: 'ip link del br0; ip link set eth0 up',
+    },
+    expect: always({
+      state: 'unknown',
+      kind: 'client_offline',
+      side: 'client',
+      fix: /ip route/,
     }),
   },
   {

@@ -5,6 +5,7 @@ import { lineRows } from './lines.ts'
 import { nixRows } from './nix.ts'
 import { reachRows } from './reach.ts'
 import type { Row } from './row.ts'
+import { sessionRows } from './session.ts'
 import { storeRows } from './store.ts'
 
 /** Every fault with its expected result. */
@@ -14,6 +15,7 @@ export const rows: readonly Row[] = [
   ...clientRows,
   ...reachRows,
   ...certificateRows,
+  ...sessionRows,
   ...nixRows,
   ...storeRows,
 ]

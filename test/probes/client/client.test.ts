@@ -3,11 +3,12 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { clientOutcomes, createReport } from '../../../src/diagnosis/report.ts'
+import { clientOutcomes } from '../../../src/diagnosis/client-outcomes.ts'
+import { createReport } from '../../../src/diagnosis/report.ts'
 import {
   clientChecks,
   type ActiveBuilders,
-  type ClientCheck,
+  type LocalCheck,
   type HostKeyInfo,
   type LocalDaemon,
   type ResolvedSshConfig,
@@ -16,6 +17,7 @@ import {
   type SshSettings,
 } from '../../../src/model/index.ts'
 import { createCheckClient } from '../../../src/probes/client/checks.ts'
+import { createIsOffline } from '../../../src/probes/client/network.ts'
 import { localSystem, type LocalSystem } from '../../../src/probes/client/local-system.ts'
 import { findDaemon } from '../../../src/probes/slots/process.ts'
 import { aBuilder } from '../../support/builders.ts'
@@ -35,6 +37,7 @@ const machineOf = ({ files = {}, ...change }: Played): LocalSystem => ({
   memory: async () => ({ available: 8 * gib, total: 16 * gib }),
   space: async () => 50 * gib,
   hasNetwork: () => true,
+  hasRoute: () => Promise.resolve(true),
   daemon: async () => ({
     pid: 1,
     startedAt: 1000,
@@ -85,13 +88,14 @@ const checkAll = async (
     ...(resolveSshConfigAs ? { resolveSshConfigAs } : {}),
   })(active, new AbortController().signal, Promise.resolve(new Map([['b1', hostKey]])))
 
-const check = async (name: ClientCheck, ...args: Parameters<typeof checkAll>) =>
+const check = async (name: LocalCheck, ...args: Parameters<typeof checkAll>) =>
   (await checkAll(...args)).checks[name]
 
 t.test('a working machine passes every check', async t => {
   const { at, checks } = await checkAll()
   t.equal(at, 1000)
-  t.same(Object.keys(checks).sort(), [...clientChecks].sort())
+  const local = clientChecks.filter(name => name !== 'canary')
+  t.same(Object.keys(checks).sort(), local.toSorted())
   for (const [name, outcome] of Object.entries(checks))
     t.same(outcome, { status: 'ok' }, name)
 })
@@ -470,4 +474,30 @@ t.test('checks this machine quickly', async t => {
   t.not(client.checks.disk.status, 'failed')
   // 20 to 60 ms on two cores; ten times that under load
   t.ok(took < 10_000, `${Math.round(took)} ms`)
+})
+
+t.test('offline without an address, or without any route to the builder', async t => {
+  const isOffline = (routes: readonly string[], hasNetwork: boolean) =>
+    createIsOffline({
+      hasNetwork: () => hasNetwork,
+      hasRoute: address => Promise.resolve(routes.includes(address)),
+    })
+  const b1 = aBuilder({ host: 'b1' })
+  const lan = isOffline(['10.0.0.1'], true)
+  t.equal(await lan(b1, '10.0.0.1'), false, 'a network without a default route')
+  t.equal(await lan(b1, '10.9.0.1'), true)
+  t.equal(await lan(b1, null), false, 'a name that does not resolve may be wrong')
+  t.equal(await isOffline(['203.0.113.1'], true)(b1, '10.9.0.1'), false)
+  t.equal(await isOffline(['2001:db8::1'], true)(b1, '10.9.0.1'), false)
+  t.equal(await isOffline([], false)(b1, null), true)
+  t.equal(await isOffline([], false)(aBuilder({ host: 'localhost' }), null), false)
+})
+
+t.test('asks the kernel for a route', async t => {
+  t.equal(await localSystem.hasRoute('127.0.0.1'), true)
+  t.equal(
+    await localSystem.hasRoute('fe80::1'),
+    false,
+    'a link-local one has no interface',
+  )
 })

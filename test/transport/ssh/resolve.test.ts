@@ -122,8 +122,8 @@ Host *
     )
     if (!command) throw new Error('no command')
     const env = { PATH: process.env['PATH'], SSH_AUTH_SOCK: '/agent' }
-    const { value } = await resolveTarget(command, createRun(), env, never)
-    return value
+    const resolved = await resolveTarget(command, createRun(), env, never)
+    return resolved.status === 'skipped' ? undefined : resolved.value
   }
   t.strictSame(await resolve('b1'), {
     user: 'builder',

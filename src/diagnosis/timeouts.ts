@@ -1,0 +1,32 @@
+import type { Kind, Outcome, Params, Result } from '../model/index.ts'
+
+/** Kinds that mean "no answer in time". */
+const timeoutKinds: ReadonlySet<Kind> = new Set<Kind>([
+  'tcp_timeout',
+  'banner_timeout',
+  'kex_timeout',
+  'login_timeout',
+  'daemon_frozen',
+  'build_timeout',
+])
+
+/** Returns whether an attempt failed because there was no answer in time. */
+export const isTimeout = (outcome: Outcome | undefined): boolean =>
+  outcome?.status === 'failed' && timeoutKinds.has(outcome.kind)
+
+/**
+ * Returns a successful result as `degraded` when it took longer than `expectedMs`; every other result as it is. `kind`
+ * names what is slow, from the value; `builder` are its parameters.
+ */
+export const degradeIfSlow = <T>(
+  result: Result<T>,
+  expectedMs: number,
+  kind: (value: T) => Kind,
+  builder: Params,
+): Result<T> => {
+  const { outcome, durationSeconds } = result
+  if (outcome.status !== 'ok' || durationSeconds * 1000 <= expectedMs) return result
+  const { value } = outcome
+  const params = { ...builder, detail: `it took ${durationSeconds.toFixed(1)} s` }
+  return { ...result, outcome: { status: 'degraded', kind: kind(value), params, value } }
+}

@@ -1,0 +1,128 @@
+/** What happens between the login and the first byte of Nix: the shell and its start-up files, limits, slow answers. */
+import { always, degraded, down, healthy, type Row } from './row.ts'
+
+/** ssh_config lines of a slow link. */
+const slowLink = (delayMs: number, lossPercent: number, startMs = 0) => [
+  `ProxyCommand /lab/bin/node /lab/project/test/lab/lib/delay.mjs %h %p ${delayMs} ${lossPercent} ${startMs}`,
+]
+const slowLogin = degraded('slow_login', 'remote', /time ssh/)
+/** Depends on which packets are lost. */
+const slow = {
+  ...degraded('slow_link', 'network', /ping/),
+  or: { ...slowLogin, or: healthy },
+}
+
+export const sessionRows: readonly Row[] = [
+  ...(['zsh', 'tcsh', 'fish', 'dash'] as const).map(shell => ({
+    name: `${shell} as the login shell`,
+    faults: [`shell:${shell}`],
+    expect: always(healthy),
+  })),
+  {
+    name: 'a .zshenv that prints',
+    faults: ['shell:zsh', 'startup:.zshenv:echo Welcome to the builder'],
+    expect: always(down('shell_noise', 'remote', /only in interactive shells/)),
+  },
+  {
+    name: 'a .cshrc that prints',
+    faults: ['shell:tcsh', 'startup:.cshrc:echo Welcome to the builder'],
+    expect: always(down('shell_noise', 'remote', /only in interactive shells/)),
+  },
+  {
+    name: 'a config.fish that prints',
+    faults: [
+      'shell:fish',
+      'startup:.config/fish/config.fish:echo Welcome to the builder',
+    ],
+    expect: always(down('shell_noise', 'remote', /only in interactive shells/)),
+  },
+  {
+    name: 'a .bashrc that prints to stderr only',
+    faults: ['startup:.bashrc:echo Welcome to the builder >&2'],
+    expect: always(healthy),
+  },
+  {
+    name: 'a .bashrc that exits without a word',
+    faults: ['startup:.bashrc:exit 7'],
+    expect: always(down('session_ended', 'remote', /echo works/)),
+  },
+  {
+    name: 'a .zshenv that exits with a message',
+    faults: ['shell:zsh', 'startup:.zshenv:echo Use the batch system >&2; exit 1'],
+    expect: always(down('session_ended', 'remote', /echo works/)),
+  },
+  {
+    name: 'a .bashrc that reads its input',
+    faults: ['startup:.bashrc:read -r answer'],
+    isLong: true,
+    expect: always(down('shell_reads_input', 'remote', /only in interactive shells/)),
+  },
+  {
+    name: 'a .cshrc that reads its input',
+    faults: ['shell:tcsh', 'startup:.cshrc:set answer = $<'],
+    isLong: true,
+    expect: always(down('shell_reads_input', 'remote', /only in interactive shells/)),
+  },
+  {
+    name: '/etc/nologin',
+    faults: ['nologin-file'],
+    expect: always(down('session_ended', 'remote', /\/etc\/nologin/)),
+  },
+  {
+    name: 'a login shell that does not exist',
+    faults: ['missing-shell'],
+    expect: always(down('auth_denied', 'client', /authorized_keys/)),
+  },
+  {
+    name: 'no process left for the user',
+    faults: ['no-processes'],
+    expect: always(down('process_limit', 'remote', /TasksMax/)),
+  },
+  {
+    name: 'a login shell that needs 12 s',
+    faults: ['startup:.bashrc:sleep 12'],
+    isLong: true,
+    expect: always(slowLogin),
+  },
+  {
+    name: 'an sshd that needs 15 s to look up a key',
+    faults: ['slow-auth'],
+    isLong: true,
+    expect: always(slowLogin),
+  },
+  {
+    name: 'a build that needs 40 s',
+    faults: ['build-slow'],
+    isLong: true,
+    expect: always(degraded('slow_build', 'remote', /uptime/)),
+  },
+  {
+    name: 'a link with 400 ms delay and 5 % loss',
+    ssh: () => slowLink(400, 5),
+    expect: always(slow),
+  },
+  {
+    name: 'a link with 1.5 s delay',
+    ssh: () => slowLink(1500, 0),
+    isLong: true,
+    expect: always(slow),
+  },
+  {
+    name: 'a connection that takes 20 s',
+    ssh: () => slowLink(5, 0, 20_000),
+    isLong: true,
+    expect: always(slow),
+  },
+  {
+    name: 'the lock of the whole store is held',
+    faults: ['store-lock'],
+    isLong: true,
+    expect: always(down('store_locked', 'remote', /kill \d+/)),
+  },
+  {
+    name: 'the lock of the database is held',
+    faults: ['db-lock'],
+    isLong: true,
+    expect: always(down('store_locked', 'remote', /kill \d+/)),
+  },
+]
