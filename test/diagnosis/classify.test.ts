@@ -259,3 +259,23 @@ t.test('hostile output does not stall the rules', async t => {
       )
     }
 })
+
+t.test('the innermost error of a failed build is its detail', async t => {
+  const outer = "error: build of '/nix/store/H-c.drv' on 'ssh-ng://x' failed:"
+  const reasons: readonly [detail: string, text: string][] = [
+    [
+      "the group 'nosuch' specified in 'build-users-group' does not exist",
+      `${outer} error: the group 'nosuch' specified in 'build-users-group' does not exist\nerror: Cannot build '/nix/store/H-c.drv'.\n       Reason: builder failed with exit code 1.`,
+    ],
+    [
+      'getting attributes of path "/nowhere/shell": No such file or directory',
+      `${outer} error:\n              … while setting up the build environment\n\n              error: getting attributes of path "/nowhere/shell": No such file or directory\nerror: Cannot build '/nix/store/H-c.drv'.`,
+    ],
+    [
+      'builder failed with exit code 7;',
+      `${outer} builder for '/nix/store/H-c.drv' failed with exit code 7;\n       last 1 log lines:\n       > no`,
+    ],
+  ]
+  for (const [detail, text] of reasons)
+    t.match(classify(text), { kind: 'build_failed', params: { detail } })
+})

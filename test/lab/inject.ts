@@ -143,15 +143,20 @@ const runCheck = async (
       ...from.env,
     }
     const lines = checks.map(({ line }) => line)
+    const build = () =>
+      mapConcurrently(checks, maxBuilds, ({ row, line }) =>
+        row.noBuild === undefined
+          ? buildReally({ ...from, client, env }, line)
+          : Promise.resolve(null),
+      )
+    // Where both only wait for their deadlines they wait together
+    const early = checks.every(({ row }) => row.isLong) ? build() : null
     const ran = await check({ ...from, client, lines, env })
-    const results = await mapConcurrently(checks, maxBuilds, async planned => {
-      const { row, where, line, expected } = planned
+    const builds = await (early ?? build())
+    const results = checks.map(({ row, where, line, expected }, i) => {
       const builder = ran.of(line)
       const seconds = row.faults ? ran.seconds : probeSeconds(builder)
-      const build =
-        row.noBuild === undefined
-          ? await buildReally({ ...from, client, env }, line)
-          : null
+      const build = builds[i] ?? null
       return { row, where, expected, builder, answer: ran.answer, seconds, build }
     })
     return { ran, results }

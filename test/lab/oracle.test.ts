@@ -2,7 +2,7 @@
  * The result of `check --canary --json` against the expectation of each row and against a real build, the oracle: both
  * protocols, three versions of Nix on the builders, two on the clients. The set-ups are in rows/; each is injected once.
  */
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { fixesText } from '../../src/diagnosis/kinds/index.ts'
 import type { State } from '../../src/model/index.ts'
@@ -44,6 +44,24 @@ const exitOf: Readonly<Partial<Record<State, number>>> = {
   unknown: 3,
 }
 
+const report = new URL('../../docs/reliability.md', import.meta.url)
+
+/** Writes the score into docs/reliability.md. */
+const writeReport = async (text: string, turn: number | null) => {
+  const page = await readFile(report, 'utf8')
+  const scope =
+    turn === null ? 'every pair of versions' : 'one pair of versions per set-up'
+  const date = new Date().toISOString().slice(0, 10)
+  const score = `${date}, ${scope}:\n\n\`\`\`text\n${text}\n\`\`\``
+  await writeFile(
+    report,
+    page.replace(
+      /<!-- generated: score -->[\s\S]*<!-- end -->/,
+      () => `<!-- generated: score -->\n${score}\n<!-- end -->`,
+    ),
+  )
+}
+
 const scoreOnly = process.env['LAB_SCORE'] === '1'
 const namePattern = process.env['LAB_ROWS']
 const selected = rows.filter(
@@ -81,6 +99,7 @@ void t.test('reports every fault', async t => {
     ({ row, seconds }) => `  ${seconds.toFixed(1).padStart(5)} s  ${row.name}`,
   )
   await writeFile(scoreFile, ['slowest rows:', ...costs, score.text, ''].join('\n'))
+  if (process.env['LAB_REPORT'] === '1') await writeReport(score.text, turn)
   t.comment(
     `named ${score.named} of ${score.of}, agrees with the real build in ${score.agrees} of ${score.compared}`,
   )

@@ -54,6 +54,7 @@ no-jobs         max-jobs = 0 in nix.conf
 build-timeout   builds are slow, and nix.conf has a timeout of 3 s
 build-oom       a build exceeds a memory limit, and the kernel kills it
 build-fills     a build fills the disk while it runs
+setting:LINE    nix.conf of the builder has this line
 build-slow      every build takes 40 s
 store-lock      the lock of the whole store is held
 db-lock         the lock of the store's database is held
@@ -215,6 +216,7 @@ NFT
     no-sh) daemon_with "$n" $'sandbox = true\nsandbox-paths =\nextra-sandbox-paths =' ;;
     no-jobs) daemon_with "$n" 'max-jobs = 0' ;;
     build-timeout) builds_do "$n" '/bin/sleep 20'; daemon_with "$n" 'timeout = 3' ;;
+    setting:*) daemon_with "$n" "${f#*:}" ;;
     build-slow) builds_do "$n" '/bin/sleep 40' ;;
     build-oom) builds_do "$n" 'echo 1000 >/proc/self/oom_score_adj; exec /usr/bin/tail /dev/zero'; memory_limit "$n" 128 ;;
     build-fills) in_node "$n" sh -c ': >>/nix/.fill; chmod 666 /nix/.fill'; builds_do "$n" '/bin/cat /dev/zero >>/nix/.fill 2>/dev/null' ;;

@@ -13,6 +13,15 @@ const waits = (kind: RegExp): Expected => ({
   },
 })
 
+/** Down, and the reason has the sentence that matters. */
+const innermost = (reason: RegExp): Expected => ({
+  ...down('build_failed', 'remote', /./),
+  also: (t, { name, cause }) => {
+    t.match(cause?.reason, reason, `${name}: the reason`)
+    t.notMatch(cause?.reason, /\.drv/, `${name}: no path of a derivation`)
+  },
+})
+
 export const nixRows: readonly Row[] = [
   {
     name: 'a shell that prints',
@@ -41,6 +50,7 @@ export const nixRows: readonly Row[] = [
   },
   {
     name: 'nix-daemon frozen',
+    isLong: true,
     faults: ['daemon-freeze'],
     expect: always(down('daemon_frozen', 'remote', /restart nix-daemon\.socket/)),
   },
@@ -81,6 +91,32 @@ export const nixRows: readonly Row[] = [
     name: 'no home directory',
     faults: ['no-home'],
     expect: always(healthy),
+  },
+  {
+    name: 'a build-dir that cannot be created',
+    on: ['b3'], // the setting is new in 2.30
+    faults: ['setting:build-dir = /etc/passwd/builds'],
+    expect: always(innermost(/\/etc\/passwd/)),
+  },
+  {
+    name: 'a build-users-group that does not exist',
+    faults: ['setting:build-users-group = nosuchgroup'],
+    expect: always(innermost(/nosuchgroup/)),
+  },
+  {
+    name: 'a build-users-group without members',
+    faults: ['setting:build-users-group = nogroup'],
+    expect: always(innermost(/nogroup/)),
+  },
+  {
+    name: 'a log limit of one byte',
+    faults: ['setting:max-build-log-size = 1'],
+    expect: always(healthy),
+  },
+  {
+    name: 'a sandbox path that does not exist',
+    faults: ['setting:sandbox = true\nsandbox-paths = /nowhere/shell'],
+    expect: always(innermost(/\/nowhere\/shell/)),
   },
   {
     name: 'builds slower than the timeout of the builder',

@@ -36,6 +36,7 @@ export const reachRows: readonly Row[] = [
   },
   {
     name: 'sshd frozen',
+    isLong: true,
     faults: ['sshd-freeze'],
     expect: always(down('banner_timeout', 'remote', restart)),
   },
@@ -46,6 +47,7 @@ export const reachRows: readonly Row[] = [
   },
   {
     name: 'a node that drops every packet',
+    isLong: true,
     faults: ['blackhole'],
     expect: always(down('tcp_timeout', 'network', /ping/)),
   },
@@ -61,11 +63,13 @@ export const reachRows: readonly Row[] = [
   },
   {
     name: 'a tarpit',
+    isLong: true,
     faults: ['tarpit'],
     expect: always(down('banner_timeout', 'remote', restart)),
   },
   {
     name: 'a web server on the port',
+    isLong: true,
     faults: ['garbage'],
     expect: always(down('not_ssh', 'remote', /host and port.*nc /)),
   },
@@ -98,6 +102,7 @@ export const reachRows: readonly Row[] = [
   },
   {
     name: 'full-size packets lost',
+    isLong: true,
     faults: ['mtu'],
     expect: always(down('kex_timeout', 'network', /ping .*-M do/)),
   },
