@@ -10,6 +10,11 @@ export type MessageRule = readonly [
 
 const detail = (m: RegExpExecArray): Params => ({ detail: oneLine(m[0]) })
 
+const sshOption = (option: string, effect: string) => (): Params => ({
+  option,
+  detail: effect,
+})
+
 /**
  * Messages that name a definite cause. Sources: OpenSSH sshconnect.c, sshconnect2.c, kex.c, authfile.c; Nix
  * build-remote.cc, remote-store.cc, legacy-ssh-store.cc, daemon.cc, local-store.cc, derivation-goal.cc in all versions.
@@ -31,6 +36,84 @@ export const definite: readonly MessageRule[] = [
     'ssh_missing',
   ],
   [/ignoring the client-specified setting 'builders'/, 'client_untrusted'],
+  // ssh rejects its configuration (readconf.c)
+  [
+    /^(?:.*: )?(\/\S+):? line (\d+): ((?:Bad|Unsupported|Missing|missing|keyword|no argument|Unmatched|Illegal|Include) .*)/,
+    'ssh_config_invalid',
+    m => ({
+      where: `${m[1] ?? ''}:${m[2] ?? ''}`,
+      file: m[1] ?? '',
+      line: m[2] ?? '',
+      detail: oneLine(m[3] ?? ''),
+    }),
+  ],
+  [
+    /command-line:? line 0: (.*)|unterminated (?:single|double) quote|Can't open user config file .*/,
+    'ssh_config_invalid',
+    m => ({ where: 'NIX_SSHOPTS', detail: oneLine(m[1] ?? m[0]) }),
+  ],
+  [
+    /Bad owner or permissions on (\S+)/,
+    'ssh_config_invalid',
+    m => ({ where: m[1] ?? '', file: m[1] ?? '', reason: 'owner', ...detail(m) }),
+  ],
+  // An option of ssh that does not fit the way in which Nix uses it
+  [
+    /Cannot execute command-line and remote command/,
+    'ssh_option',
+    sshOption('RemoteCommand', 'ssh then refuses to run the command of Nix'),
+  ],
+  [
+    /bind \S+: Cannot assign requested address/,
+    'ssh_option',
+    sshOption('BindAddress', 'this machine does not have that address'),
+  ],
+  [
+    /getifaddrs: \S+ no suitable addresses/,
+    'ssh_option',
+    sshOption('BindInterface', 'this machine does not have that interface'),
+  ],
+  [
+    /proxy dialer did not pass back a connection|mm_receive_fd: .*/,
+    'ssh_option',
+    sshOption(
+      'ProxyUseFdpass',
+      'the ProxyCommand does not pass a connected socket to ssh',
+    ),
+  ],
+  [
+    /Could not request (?:local|tunnel) forwarding|remote port forwarding failed for listen \S+|Tunnel forwarding failed/,
+    'ssh_option',
+    m => ({
+      option: 'ExitOnForwardFailure',
+      value: 'yes',
+      use: 'no',
+      detail: oneLine(m[0]),
+    }),
+  ],
+  [
+    /unix_listener: .*cannot bind to path \S+\.\w{16}: .*|ControlPath too long.*|ControlPath .* too long.*/,
+    'ssh_option',
+    m => ({ option: 'ControlPath', use: 'none', detail: oneLine(m[0]) }),
+  ],
+  [
+    /KnownHostsCommand(?:-\w+ .*)? failed.*/,
+    'ssh_option',
+    m => ({ option: 'KnownHostsCommand', use: 'none', detail: oneLine(m[0]) }),
+  ],
+  [
+    /jumphost loop via (\S+)/,
+    'ssh_option',
+    m => ({
+      option: 'ProxyJump',
+      detail: `it applies to the jump host ${oneLine(m[1] ?? '')} itself`,
+    }),
+  ],
+  [
+    /Error checking host key .* in revoked keys file .*/,
+    'ssh_option',
+    m => ({ option: 'RevokedHostKeys', use: 'none', detail: oneLine(m[0], 240) }),
+  ],
   [
     /Control socket connect\(|muxclient: master hello exchange failed|failed to start SSH master connection|protocol mismatch, got 'started/,
     'control_master',
@@ -83,7 +166,11 @@ export const definite: readonly MessageRule[] = [
     'kex_mismatch',
     m => ({ detail: oneLine(m[1] ?? '') }),
   ],
-  [/REVOKED HOST KEY DETECTED|is marked as revoked/, 'host_key_revoked', detail],
+  [
+    /REVOKED HOST KEY DETECTED|is marked as revoked|Host key .* revoked by file .*/,
+    'host_key_revoked',
+    detail,
+  ],
   [/REMOTE HOST IDENTIFICATION HAS CHANGED/, 'host_key_changed'],
   [
     /Certificate invalid: (.*expired.*|.*not yet valid.*)/,

@@ -34,6 +34,8 @@ const placeholders: Params = {
   total: '16 GiB',
   file: '/etc/nix/machines',
   files: '/root/.ssh/config',
+  option: 'OPTION',
+  value: 'VALUE',
 }
 
 /** Parameters that select another message if they are set. */

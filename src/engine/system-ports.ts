@@ -5,6 +5,7 @@ import { createReadSlotLocks, type ReadSlotLocks } from '../probes/slots/slot-lo
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createDial } from '../transport/ssh/dial.ts'
 import type { DialDeps } from '../transport/ssh/prepare-login.ts'
+import { createCheckSshConfig } from '../transport/ssh/options/check-ssh-config.ts'
 import { createResolveSshConfigAs } from '../transport/ssh/resolve-ssh-config-as.ts'
 
 /** Everything outside of this process that probes reach. Tests replace it. */
@@ -44,6 +45,7 @@ export const createSystemPorts = (deps: SystemPortsDeps): MonitorPorts => {
       env: sshEnv,
       askLocalDaemon,
       clock,
+      checkSshConfig: createCheckSshConfig({ run, env: sshEnv, nix }),
       resolveSshConfigAs: createResolveSshConfigAs({ run, env, nix }),
     }),
   }

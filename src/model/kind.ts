@@ -7,6 +7,8 @@ export const kindNames = [
   'config_invalid',
   'hook_broken',
   'ssh_missing',
+  'ssh_config_invalid',
+  'ssh_option',
   'dns',
   'key_missing',
   'key_unreadable',

@@ -50,6 +50,32 @@ const mismatchFixes = (p: KindParams): readonly Fix[] => {
   ]
 }
 
+const nixSshOptsFixes = (instruction: string): readonly Fix[] => [
+  text(instruction),
+  hereAsRoot('systemctl edit nix-daemon'),
+  hereAsRoot('systemctl show nix-daemon -p Environment'),
+]
+
+const turnLineOff = ({ file, line }: KindParams): Fix =>
+  hereAsRoot(`sed -i ${shellQuote(`${line ?? ''}s/^/# /`)} ${shellQuote(file)}`)
+
+/** The fix of `ssh_option`: remove it, or set another value for this host. */
+const optionFixes = (p: KindParams): readonly Fix[] => {
+  if (p.where === 'NIX_SSHOPTS')
+    return nixSshOptsFixes(
+      `Remove ${p.value === '-' ? p.option : p.value} from NIX_SSHOPTS`,
+    )
+  const override =
+    p.use === undefined
+      ? ''
+      : `, or set ${p.option} ${p.use} for this host, before the line that sets it: Host ${p.host}`
+  return [
+    text(`Remove ${p.option} from ${p.where}${override}`),
+    ...(p.line === undefined ? [] : [turnLineOff(p)]),
+    hereAsRoot(`ssh -G ${p.dest} true | grep -i ${shellQuote(`^${p.option} `)}`),
+  ]
+}
+
 /** Kinds of the machine that sends the builds. */
 export const clientKinds = {
   config_invalid: {
@@ -95,6 +121,39 @@ export const clientKinds = {
     meaning:
       'Nix reaches builders with the program ssh in the PATH of nix-daemon. Without it every remote build fails with "unable to execute \'ssh\'".',
     diagnosis: 'systemctl show nix-daemon -p Environment, and which ssh as root.',
+  },
+  ssh_config_invalid: {
+    side: 'client',
+    state: 'down',
+    message: p => `ssh rejects its own configuration at ${p.where}${p.detail}`,
+    fixes: p =>
+      p.reason === 'owner'
+        ? [
+            text('Only its owner, root or the user that runs ssh, may write the file'),
+            hereAsRoot(`chown root: ${shellQuote(p.file)}`),
+            hereAsRoot(`chmod 600 ${shellQuote(p.file)}`),
+          ]
+        : p.where === 'NIX_SSHOPTS'
+          ? nixSshOptsFixes('Correct NIX_SSHOPTS of nix-daemon, and of builder-monitor')
+          : [
+              text(`Correct ${p.where}, or turn the line off`),
+              ...(p.line === undefined ? [] : [turnLineOff(p)]),
+              hereAsRoot(`ssh -G ${p.dest} true`),
+            ],
+    meaning:
+      'ssh ends with an error before it connects, because a file of its configuration or an option of NIX_SSHOPTS is not valid, not readable, or writable by others. Every build that uses ssh fails.',
+    diagnosis: 'sudo ssh -G HOST true prints the file, the line and the error.',
+  },
+  ssh_option: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `the ssh option ${p.option}${p.value === '-' ? '' : ` ${p.value}`} (${p.where === '-' ? "ssh's configuration" : p.where}) stops builds on ${p.host}${p.detail}`,
+    fixes: optionFixes,
+    meaning:
+      'An option of ssh_config or of NIX_SSHOPTS does not fit the way in which Nix uses ssh: one command without a terminal, with the Nix protocol as its input and output. A login by hand can work where builds fail or hang. docs/ssh.md lists the options, as tried with real builds.',
+    diagnosis:
+      'sudo ssh -G HOST prints all options; sudo ssh -v -G HOST prints the files that set them.',
   },
   dns: {
     side: 'client',

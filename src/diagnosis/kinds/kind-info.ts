@@ -57,6 +57,9 @@ const defaults = {
   files: '-',
   slots: '-',
   hours: '-',
+  /** An option of ssh and its value. */
+  option: '-',
+  value: '-',
 }
 
 /** Parameters that select another message or fix; absent where they were not supplied. */
@@ -68,6 +71,12 @@ interface OptionalParams {
   readonly whose?: string
   /** The ssh setting that differs. */
   readonly field?: string
+  /** The line of `file`. */
+  readonly line?: string
+  /** The value of an option that suits builds. */
+  readonly use?: string
+  /** Selects a fix of `ssh_config_invalid`: `owner`. */
+  readonly reason?: string
   /** The systemd service to restart. */
   readonly service?: string
 }

@@ -30,6 +30,8 @@ export const classifyLogin = (
       }
     if (proxyStderr) {
       const classifiedProxy = classify(proxyStderr)
+      if (!classifiedProxy && login.target.proxyCommand !== null)
+        return proxyCommandFailure(login, proxyStderr)
       return {
         ...failure(classifiedProxy?.kind ?? 'connection_lost', {
           ...classifiedProxy?.params,
@@ -42,6 +44,8 @@ export const classifyLogin = (
       return failure('not_ssh', {
         detail: `it sends ${JSON.stringify(oneLine(firstBytes, 60))}`,
       })
+    if (login.target.proxyCommand !== null && error !== 'timeout')
+      return proxyCommandFailure(login, '')
     return error === 'timeout' ? failure('banner_timeout') : failure('sshd_closed')
   }
   if (stage === 'kex') {
@@ -60,6 +64,20 @@ export const classifyLogin = (
       : failure('auth_denied', firstKeyParams(login), false)
   return failure('connection_lost', { detail: oneLine(error ?? '') })
 }
+
+/** A ProxyCommand that ended before the first byte, without a known reason. It can contain secrets, so it is not shown. */
+const proxyCommandFailure = (login: PreparedLogin, stderr: string): LoginFailure => ({
+  status: 'failed',
+  kind: 'ssh_option',
+  params: {
+    option: 'ProxyCommand',
+    value: '-',
+    detail: `the command ends before it connects: ${oneLine(stderr) || 'it prints no reason'}`,
+    port: String(login.target.port),
+  },
+  ...(stderr ? { evidence: truncateEvidence(stderr) } : {}),
+  confirmWithOpenssh: false,
+})
 
 const firstKeyParams = (login: PreparedLogin): Params => {
   const path = login.identities.usable[0]?.path

@@ -10,6 +10,8 @@ import { oneLine } from '../../text/truncate.ts'
 import { storeCommand } from '../../nix/protocol/store-command.ts'
 import { classifyLogin } from './classify-login.ts'
 import { connectTcp } from './tcp-connect.ts'
+import { bindAddresses } from './options/bind-address.ts'
+import { explainConnect } from './options/explain-connect.ts'
 import { verifyHostKey, knownTypes } from './host-key.ts'
 import { isJumpHostFailure } from './jump-host-failure.ts'
 import {
@@ -60,6 +62,7 @@ export const dialWithSsh2 = async (
     via = `proxy ${proxy.name}`
     trace('connect', `through ${via}`)
   } else {
+    const localAddresses = bindAddresses(target.options)
     const timeout = Math.min(target.connectTimeout ?? connectTimeoutSeconds, 8) * 1000
     const tcp = await connectTcp(
       target.hostname,
@@ -67,10 +70,13 @@ export const dialWithSsh2 = async (
       target.family,
       timeout,
       signal,
+      localAddresses,
     )
     if (tcp.dnsSeconds !== null) phases.dns = tcp.dnsSeconds
     if (tcp.tcpSeconds !== null) phases.tcp = tcp.tcpSeconds
     trace('connect', formatConnect(target, tcp))
+    const option = tcp.ok ? null : await explainConnect(target, tcp.kind, signal)
+    if (option) return failed('ssh_option', option, buildLoginValue(login, phases))
     if (!tcp.ok)
       return failed(
         tcp.kind,

@@ -68,12 +68,18 @@ export const prepareLogin = async (
   return { builder, command, target, policy, identities, certificates, pinnedLine }
 }
 
-/** Whether only OpenSSH can log in (certificates, security keys); an attempt with ssh2 would only be a failed login. */
+/**
+ * Whether only OpenSSH can log in (certificates, security keys, a proxy that passes a socket, a list of revoked keys); an
+ * attempt with ssh2 would only be a failed login, or accept what ssh rejects.
+ */
 export const needsOpenssh = ({
+  target,
   policy,
   identities,
   certificates,
 }: PreparedLogin): boolean =>
+  target.options?.get('proxyusefdpass')?.[0] === 'yes' ||
+  (target.options?.get('revokedhostkeys')?.[0] ?? 'none') !== 'none' ||
   needsCertificate(policy) ||
   identities.opensshOnly.length > 0 ||
   certificates.some(({ source }) => source !== 'agent')

@@ -229,6 +229,14 @@ const sequentialAuth = (offers: readonly AuthMethod[], trace: Trace) => {
   }
 }
 
+/** Returns the type of a private key, for example `ssh-ed25519`; null if ssh2 cannot read it. */
+export const typeOfPrivateKey = (key: Buffer): string | null => {
+  const parsed = ssh2.utils.parseKey(key)
+  const firstKey = (Array.isArray(parsed) ? parsed[0] : parsed) as
+    ParsedKey | Error | undefined
+  return !firstKey || firstKey instanceof Error ? null : firstKey.type
+}
+
 const fingerprintOfKey = (key: Buffer): string => {
   const parsed = ssh2.utils.parseKey(key)
   const firstKey = (Array.isArray(parsed) ? parsed[0] : parsed) as

@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises'
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Kind, Params } from '../../model/index.ts'
 
@@ -45,7 +45,8 @@ const kindByErrorCode: Readonly<Record<string, Kind>> = {
 
 /**
  * Connects as OpenSSH does: tries the addresses of getaddrinfo one after another, each with its own timeout. Node would
- * race them and hide an unreachable first address, which delays every build of Nix by the timeout.
+ * race them and hide an unreachable first address, which delays every build of Nix by the timeout. `localAddresses` are
+ * those of BindAddress and BindInterface.
  */
 export const connectTcp = async (
   host: string,
@@ -53,6 +54,7 @@ export const connectTcp = async (
   family: 0 | 4 | 6,
   timeoutMs: number,
   signal: AbortSignal,
+  localAddresses: readonly string[] = [],
 ): Promise<ConnectResult> => {
   const started = performance.now()
   const since = (from: number) => (performance.now() - from) / 1000
@@ -75,7 +77,8 @@ export const connectTcp = async (
   const failedAddresses: FailedAddress[] = []
   for (const address of addresses) {
     const from = performance.now()
-    const result = await connectTo(address, port, timeoutMs, signal)
+    const localAddress = localAddresses.find(local => isIP(local) === isIP(address))
+    const result = await connectTo(address, port, localAddress, timeoutMs, signal)
     if (typeof result !== 'string')
       return {
         ok: true,
@@ -132,11 +135,17 @@ const lookupWithRetry = async (host: string, family: 0 | 4 | 6) => {
 const connectTo = (
   address: string,
   port: number,
+  localAddress: string | undefined,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Socket | string> =>
   new Promise(resolve => {
-    const socket = connect({ host: address, port, noDelay: true })
+    const socket = connect({
+      host: address,
+      port,
+      noDelay: true,
+      ...(localAddress === undefined ? {} : { localAddress }),
+    })
     const settle = (result: Socket | string) => {
       clearTimeout(timer)
       signal.removeEventListener('abort', onTimeout)

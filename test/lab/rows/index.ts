@@ -5,6 +5,7 @@ import { lineRows } from './lines.ts'
 import { nixRows } from './nix.ts'
 import { reachRows } from './reach.ts'
 import type { Row } from './row.ts'
+import { sshOptionRows } from './ssh-options.ts'
 import { storeRows } from './store.ts'
 
 /** Every fault with its expected result. */
@@ -12,6 +13,7 @@ export const rows: readonly Row[] = [
   ...lineRows,
   ...jumpRows,
   ...clientRows,
+  ...sshOptionRows,
   ...reachRows,
   ...certificateRows,
   ...nixRows,

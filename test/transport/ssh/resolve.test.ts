@@ -123,7 +123,9 @@ Host *
     if (!command) throw new Error('no command')
     const env = { PATH: process.env['PATH'], SSH_AUTH_SOCK: '/agent' }
     const { value } = await resolveTarget(command, createRun(), env, never)
-    return value
+    const { options, ...target } = value ?? {}
+    t.ok((options?.size ?? 0) > 50, 'every option')
+    return target
   }
   t.strictSame(await resolve('b1'), {
     user: 'builder',
@@ -166,10 +168,14 @@ testWith(openssh, 'reports an ssh error and a missing ssh', async t => {
   }
   t.match(await resolve(`-F ${file}`), {
     status: 'failed',
-    kind: 'config_invalid',
-    params: { detail: /NoSuchOption|nosuchoption/i },
+    kind: 'ssh_config_invalid',
+    params: { where: `${file}:2`, detail: /NoSuchOption|nosuchoption/i },
   })
-  t.match(await resolve('--nonsense'), { status: 'failed', kind: 'config_invalid' })
+  t.match(await resolve('-F /nonexistent/config'), {
+    status: 'failed',
+    kind: 'ssh_config_invalid',
+    params: { where: 'NIX_SSHOPTS' },
+  })
   t.match(await resolve('', '/nonexistent'), { status: 'failed', kind: 'ssh_missing' })
 })
 
@@ -290,7 +296,7 @@ t.test('builds the proxy command', async t => {
   )
   const jump = (proxyJump: string, options: string[] = []) =>
     proxyShellCommand(aTarget({ ...target, proxyJump }), { ...command, options }, 5)
-  const common = 'exec ssh -oBatchMode=yes -oConnectTimeout=5 -oClearAllForwardings=no'
+  const common = 'exec ssh -oBatchMode=yes -oConnectTimeout=5 -oClearAllForwardings=yes'
   t.equal(jump('gate'), `${common} -W '[10.0.0.9]:2222' -- gate`)
   t.equal(jump('me@gate:2200'), `${common} -l me -p 2200 -W '[10.0.0.9]:2222' -- gate`)
   t.equal(jump('[::1]:2200'), `${common} -p 2200 -W '[10.0.0.9]:2222' -- ::1`)
