@@ -29,14 +29,15 @@ export type JobName = 'login' | 'telemetry' | 'canary' | 'slots' | 'daemonCanary
 /** Returns the jobs of the daemon: what is done for each builder on schedule. Decisions are in job-policy.ts. */
 export const createJobs = (deps: JobDeps): readonly Job[] => {
   const { schedule, jitter, concurrency } = deps.config()
+  const { keyOf } = deps.monitor.endpoints
   const job = (name: JobName, rest: Omit<Job, 'name'>): Job => ({ name, ...rest })
   return [
     job('login', {
       times: { login: schedule.login },
       jitter,
       concurrency: concurrency.logins,
-      // sshd's MaxStartups counts all logins to a host
-      exclusiveKey: hostAndPort,
+      // sshd's MaxStartups counts all logins to a host, also those of its other names
+      exclusiveKey: keyOf,
       run: (builder, _, signal) => runLogin(deps, builder, signal),
     }),
     job('telemetry', {
@@ -50,7 +51,7 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       times: { canary: schedule.canary },
       jitter,
       concurrency: concurrency.canaries,
-      exclusiveKey: hostAndPort,
+      exclusiveKey: keyOf,
       run: (builder, _, signal) =>
         runCanary(deps, builder, deps.config().canary.mode, signal),
     }),
@@ -65,15 +66,11 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       times: { daemonCanary: schedule.daemonCanary },
       jitter,
       concurrency: 1,
-      exclusiveKey: hostAndPort,
+      exclusiveKey: keyOf,
       run: (builder, _, signal) => runDaemonCanary(deps, builder, signal),
     }),
   ]
 }
-
-/** Builders of the demo, and tunnels, share a host and differ in their port. */
-const hostAndPort = (builder: Builder): string =>
-  builder.host === null ? builder.name : `${builder.host}:${builder.port ?? 22}`
 
 const stateOf = ({ monitor }: JobDeps, builder: Builder) =>
   monitor.store.read().builders.get(builder.name)

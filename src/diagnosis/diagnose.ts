@@ -75,6 +75,7 @@ const causedByOptions: ReadonlySet<Kind> = new Set<Kind>([
   'connection_lost',
   'daemon_crash',
   'hook_broken',
+  'sessions_forbidden',
   'shell_noise',
   'unclassified',
 ])

@@ -149,6 +149,7 @@ export const definite: readonly MessageRule[] = [
     'dns',
     detail,
   ],
+  [/channel \d+: open failed: connect failed: open failed/, 'sessions_forbidden'],
   // --- sshd
   [
     /Exceeded MaxStartups|Not allowed at this time|Session open refused by peer/,

@@ -30,6 +30,7 @@ import {
 import { noTraces, type Traces } from '../state/traces.ts'
 import { withParams } from './attempt.ts'
 import { createConnections } from './connections.ts'
+import { createEndpoints, type Endpoints } from './endpoints.ts'
 import { createProbeRunner } from './probe-runner.ts'
 import type { MonitorPorts } from './system-ports.ts'
 
@@ -90,6 +91,8 @@ export interface Monitor {
     kind: Kind,
     params?: Params,
   ): void
+  /** Which builders are the same sshd. */
+  readonly endpoints: Pick<Endpoints, 'keyOf' | 'find'>
   isConnected(builder: Builder): boolean
   disconnect(builder: Builder): void
   /** Closes all connections. */
@@ -109,6 +112,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     readTrends: extractTrends,
     ...(deps.onListenerError ? { onListenerError: deps.onListenerError } : {}),
   })
+  const endpoints = createEndpoints(ports.findEndpoint)
   const connections = createConnections((builder, reason) =>
     deps.onConnectionLost?.(builder, reason),
   )
@@ -150,11 +154,15 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
       active = next
       connections.setBuilders(next.builders)
       store.setBuilders(next)
+      endpoints.retain(next.builders)
       traces.retain(new Set(next.builders.map(({ name }) => name)))
     },
 
     checkLogin: async (builder, signal) => {
-      const { login, connection } = await dial(builder, signal)
+      const { login, connection } = await endpoints.alone(builder, signal, async () => {
+        const dialled = await dial(builder, signal)
+        return { ...dialled, outcome: dialled.login.outcome }
+      })
       if (signal.aborted) {
         connection?.close()
         return null
@@ -197,7 +205,9 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
       })
       const canary = await explainTimeout(
         builder,
-        await runProbe(builder, probe, noRemote, signal),
+        await endpoints.startAlone(builder, signal, () =>
+          runProbe(builder, probe, noRemote, signal),
+        ),
         signal,
       )
       if (signal.aborted) return
@@ -241,6 +251,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
         probes.map(probe => notAttempted('skipped', builder, probe, kind, params)),
       )
     },
+    endpoints,
     isConnected: builder => connections.get(builder) !== undefined,
     disconnect: builder => connections.replace(builder, null),
     close: () => connections.closeAll(),

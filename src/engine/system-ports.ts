@@ -1,9 +1,17 @@
-import type { AskLocalDaemon, Clock, Dial, LocalNix, Run } from '../model/index.ts'
+import type {
+  AskLocalDaemon,
+  Clock,
+  Dial,
+  FindEndpoint,
+  LocalNix,
+  Run,
+} from '../model/index.ts'
 import { createCheckClient, type CheckClient } from '../probes/client/checks.ts'
 import { localSystem } from '../probes/client/local-system.ts'
 import { createReadSlotLocks, type ReadSlotLocks } from '../probes/slots/slot-locks.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createDial } from '../transport/ssh/dial.ts'
+import { createFindEndpoint } from '../transport/ssh/find-endpoint.ts'
 import type { DialDeps } from '../transport/ssh/prepare-login.ts'
 import { createCheckSshConfig } from '../transport/ssh/options/check-ssh-config.ts'
 import { createResolveSshConfigAs } from '../transport/ssh/resolve-ssh-config-as.ts'
@@ -16,6 +24,8 @@ export interface MonitorPorts {
   readonly askLocalDaemon: AskLocalDaemon
   readonly readSlotLocks: ReadSlotLocks
   readonly checkClient: CheckClient
+  /** Absent where no ssh program is used (the demo). */
+  readonly findEndpoint?: FindEndpoint
 }
 
 export interface SystemPortsDeps {
@@ -39,6 +49,7 @@ export const createSystemPorts = (deps: SystemPortsDeps): MonitorPorts => {
     clock,
     askLocalDaemon,
     dial: createDial({ run, clock, env: sshEnv, nix, ...(resolve ? { resolve } : {}) }),
+    ...(resolve ? {} : { findEndpoint: createFindEndpoint({ run, env: sshEnv, nix }) }),
     readSlotLocks: createReadSlotLocks({ env, monotonic: clock.monotonic }),
     checkClient: createCheckClient({
       localSystem,

@@ -44,6 +44,7 @@ export const kindNames = [
   'not_ssh',
   'banner_timeout',
   'sshd_closed',
+  'sessions_forbidden',
   'kex_mismatch',
   'nologin',
   'shell_noise',

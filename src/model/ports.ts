@@ -131,6 +131,15 @@ export interface ResolveAsOptions {
   readonly signal: AbortSignal
 }
 
+/**
+ * Returns where a login of a builder would connect, after all aliases: `ADDRESS port N`, or the host behind its jump host.
+ * Needs no connection. Null where it is not known.
+ */
+export type FindEndpoint = (
+  builder: Builder,
+  signal: AbortSignal,
+) => Promise<string | null>
+
 /** A fault of ssh's own configuration, as a kind with its parameters. */
 export interface SshConfigFault {
   readonly kind: Kind

@@ -63,6 +63,10 @@ const printed: readonly [kind: string, text: string][] = [
     'ssh_option',
     'Error checking host key ED25519 SHA256:B+SE in revoked keys file /nonexistent/krl: No such file or directory\nHost key verification failed.',
   ],
+  [
+    'sessions_forbidden',
+    "channel 0: open failed: connect failed: open failed\ncannot build on 'ssh-ng://remotebuild@b3': error: cannot open connection to remote store 'ssh-ng://remotebuild@b3': error: Nix daemon disconnected unexpectedly (maybe it crashed?)",
+  ],
   ['ssh_option', 'jumphost loop via gate\nConnection closed by UNKNOWN port 65535'],
   [
     'host_key_revoked',

@@ -80,6 +80,19 @@ export const remoteKinds = {
       "sshd closes the connection before the login: penalties for failed logins (OpenSSH 9.8 and newer), a proxy without a backend, or a crash of sshd's children.",
     diagnosis: 'journalctl -u ssh -u sshd on the builder.',
   },
+  sessions_forbidden: {
+    side: 'remote',
+    state: 'down',
+    message: p => `sshd on ${p.host} allows no session (MaxSessions)${p.detail}`,
+    fixes: () => [
+      text('Remove MaxSessions 0 from sshd_config, also from its Match blocks'),
+      onBuilderAsRoot('sshd -T | grep -i maxsessions'),
+      onBuilderAsRoot('systemctl reload ssh || systemctl reload sshd'),
+    ],
+    meaning:
+      'The login succeeds, but sshd opens no session, so Nix cannot start its command. MaxSessions 0 allows only forwardings, as on a jump host.',
+    diagnosis: 'On the builder, `sshd -T` prints the limit that is in effect.',
+  },
   kex_mismatch: {
     side: 'remote',
     state: 'down',

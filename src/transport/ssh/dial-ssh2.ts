@@ -128,7 +128,10 @@ export const dialWithSsh2 = async (
     trace('channel', 'error' in opened ? opened.error : storeCommand(login.builder))
     if ('error' in opened) {
       result.connection.close()
-      return failed('connection_lost', { detail: opened.error }, value)
+      const isRefused = opened.error.includes('Channel open failure')
+      return isRefused
+        ? failed('sessions_forbidden', {}, value)
+        : failed('connection_lost', { detail: opened.error }, value)
     }
     return { outcome: toOutcome(login, value), connection: opened.connection }
   }

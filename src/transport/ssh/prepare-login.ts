@@ -95,9 +95,14 @@ export const buildLoginValue = (
   hostKey: null,
   transport: 'ssh2',
   unreachableAddresses: [],
-  endpoint: [
-    `${target.hostname}:${target.port}`,
-    ...(target.proxyJump === null ? [] : [target.proxyJump]),
-  ].join(' behind '),
+  endpoint: formatEndpoint(target),
   certificates,
 })
+
+/** `host:port` with the jump host. */
+export const formatEndpoint = ({
+  hostname,
+  port,
+  proxyJump,
+}: Pick<SshTarget, 'hostname' | 'port' | 'proxyJump'>): string =>
+  [`${hostname}:${port}`, ...(proxyJump === null ? [] : [proxyJump])].join(' behind ')

@@ -45,6 +45,11 @@ export const reachRows: readonly Row[] = [
     expect: always(throttled),
   },
   {
+    name: 'sshd that allows no session',
+    faults: ['max-sessions'],
+    expect: always(down('sessions_forbidden', 'remote', /MaxSessions/)),
+  },
+  {
     name: 'a node that drops every packet',
     faults: ['blackhole'],
     expect: always(down('tcp_timeout', 'network', /ping/)),
