@@ -119,6 +119,7 @@ export const definite: readonly MessageRule[] = [
     'control_master',
     detail,
   ],
+  [/bad hook reply '(.*)/, 'bad_hook_reply', detail],
   // --- the path to the builder
   [
     /Could not resolve hostname ([^:\s]+): ?(.*)/,
@@ -144,6 +145,7 @@ export const definite: readonly MessageRule[] = [
     'tcp_unreachable',
     detail,
   ],
+  [/open failed: administratively prohibited.*/, 'forwarding_forbidden', detail],
   [
     /open failed: connect failed: (?:Name or service not known|Temporary failure in name resolution|No address associated with hostname)/,
     'dns',
@@ -178,6 +180,17 @@ export const definite: readonly MessageRule[] = [
     'certificate_expired',
     m => ({ detail: oneLine(m[1] ?? '') }),
   ],
+  [
+    /Certificate invalid: (name is not a listed principal|.*principal.*)/,
+    'certificate_principal',
+    m => ({ detail: oneLine(m[1] ?? '') }),
+  ],
+  [
+    /requires an additional check|additional check is required/i,
+    'auth_check_required',
+    detail,
+  ],
+  [/tailnet policy does not permit.*/i, 'auth_denied', detail],
   [/No \S+ host key is known for|Host key verification failed/, 'host_key_unknown'],
   [
     /@[^\s@]+: Permission denied \(([^)]*)\)/,
@@ -284,7 +297,7 @@ export const generic: readonly MessageRule[] = [
     detail,
   ],
   [
-    /build hook died unexpectedly.*|bad hook reply.*|while reading the response from the build hook.*|unexpected EOF reading a line/,
+    /build hook died unexpectedly.*|while reading the response from the build hook.*|unexpected EOF reading a line/,
     'hook_broken',
     detail,
   ],
@@ -298,6 +311,7 @@ export const generic: readonly MessageRule[] = [
     'daemon_crash',
     detail,
   ],
+  [/Received disconnect from \S+ port \d+:\d+: .*/, 'connection_lost', detail],
   [
     /failed to start SSH connection to '.*|cannot connect to '[^']*'.*|cannot open connection to remote store.*/,
     'connection_lost',
@@ -316,6 +330,11 @@ export const consequential: readonly MessageRule[] = [
 
 /** Warnings about keys. They matter only if the login was denied in the end, because ssh goes on with other keys. */
 export const keyWarnings: readonly MessageRule[] = [
+  [
+    /signing failed for \S+ "([^"]+)"(?: from agent)?: (.*)/,
+    'key_signing_failed',
+    m => ({ key: m[1] ?? '', detail: oneLine(m[2] ?? '') }),
+  ],
   [/UNPROTECTED PRIVATE KEY FILE/, 'key_permissions'],
   [/Load key "([^"]+)": bad permissions/, 'key_permissions', m => ({ key: m[1] ?? '' })],
   [

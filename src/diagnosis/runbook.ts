@@ -35,6 +35,7 @@ const placeholders: Params = {
   file: '/etc/nix/machines',
   files: '/root/.ssh/config',
   option: 'OPTION',
+  behind: 'JUMP',
   value: 'VALUE',
 }
 

@@ -63,6 +63,35 @@ const printed: readonly [kind: string, text: string][] = [
     'ssh_option',
     'Error checking host key ED25519 SHA256:B+SE in revoked keys file /nonexistent/krl: No such file or directory\nHost key verification failed.',
   ],
+  ['bad_hook_reply', "error: bad hook reply 'Authorized use only #'"],
+  [
+    'certificate_principal',
+    'Certificate invalid: name is not a listed principal\nHost key verification failed.',
+  ],
+  [
+    'key_signing_failed',
+    'sign_and_send_pubkey: signing failed for ED25519-SK "/tmp/sk": device not found\nremotebuild@b2: Permission denied (publickey).',
+  ],
+  [
+    'key_signing_failed',
+    'sign_and_send_pubkey: signing failed for RSA "me@here" from agent: agent refused operation\nremotebuild@b2: Permission denied (publickey).',
+  ],
+  [
+    'auth_check_required',
+    '# Tailscale SSH requires an additional check.\n# To authenticate, visit: https://login.tailscale.com/a/1\nConnection closed by 100.64.0.1 port 22',
+  ],
+  [
+    'auth_denied',
+    'tailscale: tailnet policy does not permit you to SSH as user "root"\nConnection closed by 100.64.0.1 port 22',
+  ],
+  [
+    'forwarding_forbidden',
+    'channel 0: open failed: administratively prohibited: open failed\nstdio forwarding failed\nConnection closed by UNKNOWN port 65535',
+  ],
+  [
+    'connection_lost',
+    'Received disconnect from 10.0.0.1 port 22:11: Go away\nDisconnected from 10.0.0.1 port 22',
+  ],
   [
     'sessions_forbidden',
     "channel 0: open failed: connect failed: open failed\ncannot build on 'ssh-ng://remotebuild@b3': error: cannot open connection to remote store 'ssh-ng://remotebuild@b3': error: Nix daemon disconnected unexpectedly (maybe it crashed?)",

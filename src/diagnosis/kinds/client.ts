@@ -106,6 +106,28 @@ export const clientKinds = {
     diagnosis:
       'Run the reproduce command. Run it again with --builders "" to see whether a local build works.',
   },
+  bad_hook_reply: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `a line that ${p.host} prints at the login begins with "# ", which Nix takes for an answer of its build hook, so every build on this machine fails${p.detail}`,
+    fixes: p => [
+      text(
+        `Hide the login banner from Nix: set LogLevel ERROR for ${p.host} in the ssh_config of the user that runs nix-daemon, before any other LogLevel`,
+      ),
+      here(
+        `printf 'Host %s\\n  LogLevel ERROR\\n' ${shellQuote(p.host)} | sudo tee -a /root/.ssh/config`,
+      ),
+      text('Or remove the banner on the builder: Banner none in sshd_config'),
+      onBuilderAsRoot('sshd -T | grep -i ^banner'),
+      text(
+        'If start-up files of the shell print the line, remove it there: they must print nothing for a command',
+      ),
+    ],
+    meaning:
+      'With ssh-ng everything that ssh prints to stderr reaches the nix process that reads the answers of its build hook. An answer is a line that begins with "# ", so a login banner such as "# Authorized use only #" ends the build, with every builder. With ssh the line becomes part of the build log.',
+    diagnosis: 'sudo ssh HOST true prints the line. nix-build prints "bad hook reply".',
+  },
   ssh_missing: {
     side: 'client',
     state: 'down',
@@ -217,6 +239,50 @@ export const clientKinds = {
     meaning: 'ssh ignores private keys that other users can read.',
     diagnosis:
       'ls -l KEY: the mode must be 600 or 400, the owner the user that runs ssh (root).',
+  },
+  key_signing_failed: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `${p.host} accepts the key ${p.key}, but this machine cannot sign with it${p.detail}`,
+    fixes: p => [
+      text(
+        'A security key must be plugged in and touched at each login, which no build can do. Use a key without a device for builds',
+      ),
+      hereAsRoot(`ssh-keygen -t ed25519 -N '' -f /root/.ssh/nix-builder`),
+      hereAsRoot(`ssh-copy-id -i /root/.ssh/nix-builder ${p.dest}`),
+      text('Then set field 3 of the machine line to /root/.ssh/nix-builder'),
+      text('A key of an agent must be usable without a confirmation'),
+    ],
+    meaning:
+      'The builder accepts the public key, and then ssh fails to sign: the device of a security key (sk-) or smart card is missing or waits for a touch, or an agent refuses.',
+    diagnosis: 'sudo ssh -v HOST true prints "signing failed" and the reason.',
+    moreAboutFix: copiedKeys,
+  },
+  pinned_key_invalid: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `field 8 of the machine line of ${p.host} is no public host key${p.detail}`,
+    fixes: p => [
+      ...(p.use === undefined ? [] : [text(`Set field 8 to ${p.use}`)]),
+      ...(p.reason === 'authority'
+        ? [
+            text(
+              'Field 8 cannot hold an authority: set field 8 to -, and give the authority to all users of this machine',
+            ),
+            here(
+              `printf '%s\\n' ${shellQuote(p.value)} | sudo tee -a /etc/ssh/ssh_known_hosts`,
+            ),
+          ]
+        : [
+            text('Set field 8 to what this command prints on the builder'),
+            onBuilder('base64 -w0 /etc/ssh/ssh_host_ed25519_key.pub'),
+          ]),
+    ],
+    meaning:
+      'Field 8 must be the base64 of one line of a public key file: the type, the key, and a comment. Nix writes it to a known_hosts file after the host name. A line of ssh-keyscan, a fingerprint, an authority or the key without its type is ignored by ssh, so the host key is unknown.',
+    diagnosis: 'base64 -d of field 8 must print ssh-ed25519 AAAA... or another type.',
   },
   auth_denied: {
     side: 'client',

@@ -57,6 +57,8 @@ const defaults = {
   files: '-',
   slots: '-',
   hours: '-',
+  /** The jump host between this machine and what failed. */
+  behind: '-',
   /** An option of ssh and its value. */
   option: '-',
   value: '-',
@@ -75,7 +77,7 @@ interface OptionalParams {
   readonly line?: string
   /** The value of an option that suits builds. */
   readonly use?: string
-  /** Selects a fix of `ssh_config_invalid`: `owner`. */
+  /** Selects a fix: `owner` of `ssh_config_invalid`, `authority` of `pinned_key_invalid`. */
   readonly reason?: string
   /** The systemd service to restart. */
   readonly service?: string

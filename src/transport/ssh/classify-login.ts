@@ -11,12 +11,13 @@ export const classifyLogin = (
   result: Ssh2Login,
   proxyStderr: string,
 ): LoginFailure => {
-  const { error, stage, firstBytes, hostKeyCheck } = result
+  const { error, stage, firstBytes, hostKeyCheck, banner } = result
+  const said = [error, banner.trim()].filter(Boolean).join('\n')
   const failure = (kind: Kind, params: Params = {}, isCertain = true): LoginFailure => ({
     status: 'failed',
     kind,
     params,
-    ...(error ? { evidence: truncateEvidence(error) } : {}),
+    ...(said ? { evidence: truncateEvidence(said) } : {}),
     confirmWithOpenssh: !isCertain,
   })
   if (hostKeyCheck && !hostKeyCheck.accepted)
@@ -54,6 +55,8 @@ export const classifyLogin = (
     if (error === 'timeout') return failure('kex_timeout')
     return failure('sshd_closed', { detail: oneLine(error ?? '') }, false)
   }
+  const refusal = refusalIn(said)
+  if (refusal) return failure(refusal.kind, refusal.params)
   const problem = login.identities.problems[0]
   if (
     error &&
@@ -62,7 +65,18 @@ export const classifyLogin = (
     return problem
       ? failure(problem.kind, problem.params, false)
       : failure('auth_denied', firstKeyParams(login), false)
-  return failure('connection_lost', { detail: oneLine(error ?? '') })
+  // OpenSSH prints the reason of a disconnect
+  const isCertain = error !== 'closed'
+  const text = [oneLine(error ?? ''), ...(banner ? [`it says: ${oneLine(banner)}`] : [])]
+  return failure('connection_lost', { detail: text.join('; ') }, isCertain)
+}
+
+/** A refusal that the server explains in a banner or disconnect. Other words of a banner mean nothing. */
+const refusalIn = (said: string): ReturnType<typeof classify> => {
+  const classified = classify(said, 'remote')
+  return classified?.kind === 'auth_check_required' || /tailnet policy/i.test(said)
+    ? classified
+    : null
 }
 
 /** A ProxyCommand that ended before the first byte, without a known reason. It can contain secrets, so it is not shown. */

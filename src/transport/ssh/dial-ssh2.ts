@@ -13,7 +13,7 @@ import { connectTcp } from './tcp-connect.ts'
 import { bindAddresses } from './options/bind-address.ts'
 import { explainConnect } from './options/explain-connect.ts'
 import { verifyHostKey, knownTypes } from './host-key.ts'
-import { isJumpHostFailure } from './jump-host-failure.ts'
+import { describeBehindJump, isJumpHostFailure } from './jump-host-failure.ts'
 import {
   reportJumpHostFailure,
   confirmWithOpenssh,
@@ -30,6 +30,7 @@ import {
 import { openProxy, proxyShellCommand, type ProxyStream } from './proxy.ts'
 import type { SshTarget } from './ssh-config.ts'
 import { loginWithSsh2, type Ssh2Login } from './ssh2.ts'
+import { findHookReply } from './hook-reply.ts'
 import { formatConnect, formatHostKeyCheck } from './format-trace.ts'
 
 /** Without this limit OpenSSH waits for the kernel, about two minutes. */
@@ -133,7 +134,10 @@ export const dialWithSsh2 = async (
         ? failed('sessions_forbidden', {}, value)
         : failed('connection_lost', { detail: opened.error }, value)
     }
-    return { outcome: toOutcome(login, value), connection: opened.connection }
+    return {
+      outcome: toOutcome(login, value, result.banner),
+      connection: opened.connection,
+    }
   }
   const proxyStderr = (await proxy?.stderrTail()) ?? ''
   if (proxyStderr) trace('proxy stderr', proxyStderr)
@@ -147,7 +151,9 @@ export const dialWithSsh2 = async (
     )
     return { outcome: withValue(jumpFailure, value), connection: null }
   }
-  const outcome = { ...failure, params: withPort(target, failure.params), value } as const
+  const behind = describeBehindJump(target, proxyStderr, failure)
+  const params = withPort(target, behind.params)
+  const outcome = { ...failure, kind: behind.kind, params, value } as const
   if (failure.confirmWithOpenssh && !deps.resolve)
     return confirmWithOpenssh(login, context, outcome)
   return { outcome: withoutConfirmation(outcome), connection: null }
@@ -172,7 +178,19 @@ const addPhases = (phases: Phases, { stageSeconds }: Ssh2Login): void => {
 }
 
 /** Returns ok, or degraded for a login with a problem. */
-const toOutcome = (login: PreparedLogin, value: LoginValue): Outcome<LoginValue> => {
+const toOutcome = (
+  login: PreparedLogin,
+  value: LoginValue,
+  banner: string,
+): Outcome<LoginValue> => {
+  const reply = findHookReply(login, banner)
+  if (reply !== null)
+    return {
+      status: 'degraded',
+      kind: 'bad_hook_reply',
+      params: { detail: reply },
+      value,
+    }
   if (value.unreachableAddresses.length > 0)
     return {
       status: 'degraded',

@@ -47,6 +47,28 @@ export const certificateRows: readonly Row[] = [
     expect: always(down('certificate_expired', 'security', /ssh-keygen -L/)),
   },
   {
+    name: 'a host certificate that does not list the name',
+    faults: ['hostcert'],
+    line: ({ node }) => ({ host: `v9.${node}` }),
+    ssh: ({ node }) => [
+      `UserKnownHostsFile /lab/share/authority`,
+      'GlobalKnownHostsFile none',
+      `HostKeyAlias v9.${node}`,
+    ],
+    from: {
+      before:
+        'printf "@cert-authority * %s\\n" "$(cut -d" " -f1,2 /lab/keys/ca.pub)" >/lab/share/authority',
+    },
+    expect: ({ node }) =>
+      down('certificate_principal', 'security', new RegExp(`-n v9\\.${node}`)),
+  },
+  {
+    name: 'a user certificate that does not list the user',
+    faults: ['user-ca'],
+    line: () => ({ key: '/lab/keys/signed', user: 'plain' }),
+    expect: always(down('certificate_principal', 'security', /lists plain/)),
+  },
+  {
     name: 'no host certificate where only an authority is known',
     line: cert,
     expect: always(down('host_key_unknown', 'client', /ssh-keygen -lf/)),

@@ -511,11 +511,8 @@ testWith(
     t.equal(calls, 1, 'ssh2 makes no attempt')
     t.match(outcome, {
       status: 'failed',
-      kind: 'auth_denied',
-      params: {
-        key: half,
-        detail: /is a security key: it must be plugged in and touched/,
-      },
+      kind: 'key_signing_failed',
+      params: { key: 'id_sk', detail: 'agent refused operation' },
     })
   },
 )
