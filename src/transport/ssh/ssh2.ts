@@ -168,7 +168,15 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
         sock: stream,
         username: request.user,
         authHandler: sequentialAuth(authMethods(request), request.trace),
-        algorithms: { serverHostKey: orderKeyTypes(request.preferredTypes) },
+        algorithms: {
+          // A server that is not verified yet would choose the size of the numbers
+          kex: {
+            append: [],
+            prepend: [],
+            remove: ['diffie-hellman-group-exchange-sha256'],
+          },
+          serverHostKey: orderKeyTypes(request.preferredTypes),
+        },
         hostVerifier: (key: Buffer) => {
           stage = 'host_key'
           hostKeyCheck = request.verifyHostKey(key.toString('base64'))

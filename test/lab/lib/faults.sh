@@ -23,6 +23,7 @@ hostcert-soon   sshd has a host certificate that ends tomorrow
 user-ca         sshd accepts user certificates of the authority
 rsa-host        sshd has only an RSA host key
 penalties       OpenSSH >= 9.8: PerSourcePenalties on (the default there)
+security-key    remotebuild has the public key of a security key that no machine has
 no-auth         remotebuild's authorized keys are empty
 nologin         remotebuild's shell is nologin
 strict-modes    remotebuild's authorized keys are writable by others, so sshd ignores them
@@ -171,6 +172,7 @@ NFT
     penalties)
       in_node "$n" sshd -t -o PerSourcePenalties=no 2>/dev/null || die "$n: its sshd knows no PerSourcePenalties"
       sshd_with "$n" "$SSHD_USUAL"$'\n''PerSourcePenalties yes' ;;
+    security-key) in_node "$n" sh -c 'echo sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHAAAABHNzaDo= >>/etc/ssh/keys/remotebuild' ;;
     no-auth) in_node "$n" sh -c ': >/etc/ssh/keys/remotebuild' ;;
     nologin) in_node "$n" usermod -s /usr/sbin/nologin remotebuild ;;
     strict-modes) in_node "$n" chmod 666 /etc/ssh/keys/remotebuild ;;

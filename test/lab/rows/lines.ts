@@ -55,8 +55,8 @@ export const lineRows: readonly Row[] = [
   },
   {
     name: 'a line of ssh-keyscan in field 8',
+    ssh: () => ['GlobalKnownHostsFile /dev/null'],
     line: ({ node }) => ({
-      host: `unknown.${node}`,
       hostKey: encodeLine(`${node} ${publicKeyOf(node)}`),
     }),
     expect: ({ node }) =>
@@ -68,8 +68,8 @@ export const lineRows: readonly Row[] = [
   },
   {
     name: 'an authority in field 8',
+    ssh: () => ['GlobalKnownHostsFile /dev/null'],
     line: ({ node }) => ({
-      host: `unknown.${node}`,
       hostKey: encodeLine(`@cert-authority * ${publicKeyOf(node)}`),
     }),
     expect: always(

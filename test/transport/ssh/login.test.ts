@@ -272,6 +272,13 @@ t.test('reports rejected keys', async t => {
   t.match(missing.outcome, { kind: 'key_missing', params: { key: '/nonexistent/key' } })
 })
 
+t.test('does not accept a group exchange, whose size the server chooses', async t => {
+  const { port } = await sshServer(t, {
+    algorithms: { kex: ['diffie-hellman-group-exchange-sha256'] },
+  })
+  t.match((await dialTo(t, port)()).outcome, { status: 'failed', kind: 'kex_mismatch' })
+})
+
 t.test('a banner line that Nix takes for an answer of its hook', async t => {
   const { port } = await sshServer(t, { banner: 'Welcome\n# Authorized use only #\n' })
   const login = async (scheme: string, logLevel = 'INFO') =>
