@@ -33,6 +33,7 @@ const expectedMs = 6000
 /** Returns the jobs of the daemon: what is done for each builder on schedule. Decisions are in job-policy.ts. */
 export const createJobs = (deps: JobDeps): readonly Job[] => {
   const { schedule, jitter, concurrency } = deps.config()
+  const { keyOf } = deps.monitor.endpoints
   const job = (name: JobName, rest: Omit<Job, 'name'>): Job => ({ name, ...rest })
   return [
     job('login', {
@@ -40,8 +41,8 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       jitter,
       concurrency: concurrency.logins,
       expectedMs,
-      // sshd's MaxStartups counts all logins to a host
-      exclusiveKey: hostAndPort,
+      // sshd's MaxStartups counts all logins to a host, also those of its other names
+      exclusiveKey: keyOf,
       run: (builder, _, signal) => runLogin(deps, builder, signal),
     }),
     job('telemetry', {
@@ -57,7 +58,7 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       jitter,
       concurrency: concurrency.canaries,
       expectedMs: expectedBuildMs,
-      exclusiveKey: hostAndPort,
+      exclusiveKey: keyOf,
       run: (builder, _, signal) =>
         runCanary(deps, builder, deps.config().canary.mode, signal),
     }),
@@ -74,15 +75,11 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       jitter,
       concurrency: 1,
       expectedMs: expectedBuildMs,
-      exclusiveKey: hostAndPort,
+      exclusiveKey: keyOf,
       run: (builder, _, signal) => runDaemonCanary(deps, builder, signal),
     }),
   ]
 }
-
-/** Builders of the demo, and tunnels, share a host and differ in their port. */
-const hostAndPort = (builder: Builder): string =>
-  builder.host === null ? builder.name : `${builder.host}:${builder.port ?? 22}`
 
 const stateOf = ({ monitor }: JobDeps, builder: Builder) =>
   monitor.store.read().builders.get(builder.name)

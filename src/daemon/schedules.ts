@@ -59,7 +59,7 @@ export const startSchedules = (deps: SchedulesDeps): Schedules => {
   })
   let running = start(config.read())
   let builders: readonly Builder[] = []
-  let isStopped = false
+  const stopped = new AbortController()
   const stopRunning = async () => {
     running.stopClientChecks()
     await running.scheduler.stop()
@@ -70,7 +70,10 @@ export const startSchedules = (deps: SchedulesDeps): Schedules => {
     // A new builder, or one with a new line, is checked at once
     for (const builder of next)
       if (!monitor.store.read().builders.get(builder.name)?.probes.login)
-        running.scheduler.runOnce('login', builder, 0)
+        void monitor.endpoints
+          .find(builder, stopped.signal)
+          // The endpoint first: logins to many names of one host must not overlap in the first round either
+          .then(() => running.scheduler.runOnce('login', builder, 0))
   }
   return {
     setBuilders,
@@ -80,7 +83,7 @@ export const startSchedules = (deps: SchedulesDeps): Schedules => {
       // Two logins to one host must not overlap
       if (isChanged) await stopRunning()
       // Stopped in the meantime: no new schedules
-      if (isStopped) return
+      if (stopped.signal.aborted) return
       config.replace(next)
       if (!isChanged) return
       running = start(next)
@@ -88,7 +91,7 @@ export const startSchedules = (deps: SchedulesDeps): Schedules => {
       setBuilders(builders)
     },
     stop: () => {
-      isStopped = true
+      stopped.abort()
       return stopRunning()
     },
   }

@@ -63,9 +63,10 @@ export const diagnose = (
     const cause =
       disk && worst.cause.probe !== 'login' && explainedByDisk.has(worst.cause.kind)
         ? disk.cause
-        : isAccessDenied(probes, worst.cause)
-          ? { ...worst.cause, kind: 'daemon_denied' as const }
-          : (attributeToClockSkew(probes, worst.cause) ?? worst.cause)
+        : (attributeToSshOption(probes, worst) ??
+          (isAccessDenied(probes, worst.cause)
+            ? { ...worst.cause, kind: 'daemon_denied' as const }
+            : (attributeToClockSkew(probes, worst.cause) ?? worst.cause)))
     return { state: worst.down ? 'down' : 'degraded', cause }
   }
   if (login.last.outcome.status === 'busy')
@@ -73,6 +74,33 @@ export const diagnose = (
   if (login.last.outcome.status === 'skipped')
     return { state: probes.canary?.conclusive ? 'healthy' : 'unknown', cause: null }
   return { state: 'healthy', cause: null }
+}
+
+/** Failures of a canary that an option of ssh can cause. */
+const causedByOptions: ReadonlySet<Kind> = new Set<Kind>([
+  'ssh_option',
+  'build_timeout',
+  'connection_lost',
+  'daemon_crash',
+  'hook_broken',
+  'sessions_forbidden',
+  'shell_noise',
+  'unclassified',
+])
+
+/**
+ * Returns the option of ssh that the login warns about as the cause of a failed canary, if a direct build over our own
+ * connection works.
+ */
+const attributeToSshOption = (
+  { login, direct }: ProbeRecords,
+  { down, cause }: Candidate,
+): Cause | null => {
+  const warning = login?.conclusive?.outcome
+  if (warning?.status !== 'degraded' || warning.kind !== 'ssh_option') return null
+  const isCanary = down && cause.probe === 'canary' && causedByOptions.has(cause.kind)
+  if (!isCanary || direct?.streak.ok !== true) return null
+  return { ...cause, kind: warning.kind, params: warning.params }
 }
 
 /** Returns whether an apparent crash is a rejection: nix-daemon closes the connection of users not in allowed-users. */

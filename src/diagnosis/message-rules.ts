@@ -10,6 +10,11 @@ export type MessageRule = readonly [
 
 const detail = (m: RegExpExecArray): Params => ({ detail: oneLine(m[0]) })
 
+const sshOption = (option: string, effect: string) => (): Params => ({
+  option,
+  detail: effect,
+})
+
 /**
  * Messages that name a definite cause. Sources: OpenSSH sshconnect.c, sshconnect2.c, kex.c, authfile.c; Nix
  * build-remote.cc, remote-store.cc, legacy-ssh-store.cc, daemon.cc, local-store.cc, derivation-goal.cc in all versions.
@@ -31,11 +36,90 @@ export const definite: readonly MessageRule[] = [
     'ssh_missing',
   ],
   [/ignoring the client-specified setting 'builders'/, 'client_untrusted'],
+  // ssh rejects its configuration (readconf.c)
+  [
+    /^(?:.*: )?(\/\S+):? line (\d+): ((?:Bad|Unsupported|Missing|missing|keyword|no argument|Unmatched|Illegal|Include) .*)/,
+    'ssh_config_invalid',
+    m => ({
+      where: `${m[1] ?? ''}:${m[2] ?? ''}`,
+      file: m[1] ?? '',
+      line: m[2] ?? '',
+      detail: oneLine(m[3] ?? ''),
+    }),
+  ],
+  [
+    /command-line:? line 0: (.*)|unterminated (?:single|double) quote|Can't open user config file .*/,
+    'ssh_config_invalid',
+    m => ({ where: 'NIX_SSHOPTS', detail: oneLine(m[1] ?? m[0]) }),
+  ],
+  [
+    /Bad owner or permissions on (\S+)/,
+    'ssh_config_invalid',
+    m => ({ where: m[1] ?? '', file: m[1] ?? '', reason: 'owner', ...detail(m) }),
+  ],
+  // An option of ssh that does not fit the way in which Nix uses it
+  [
+    /Cannot execute command-line and remote command/,
+    'ssh_option',
+    sshOption('RemoteCommand', 'ssh then refuses to run the command of Nix'),
+  ],
+  [
+    /bind \S+: Cannot assign requested address/,
+    'ssh_option',
+    sshOption('BindAddress', 'this machine does not have that address'),
+  ],
+  [
+    /getifaddrs: \S+ no suitable addresses/,
+    'ssh_option',
+    sshOption('BindInterface', 'this machine does not have that interface'),
+  ],
+  [
+    /proxy dialer did not pass back a connection|mm_receive_fd: .*/,
+    'ssh_option',
+    sshOption(
+      'ProxyUseFdpass',
+      'the ProxyCommand does not pass a connected socket to ssh',
+    ),
+  ],
+  [
+    /Could not request (?:local|tunnel) forwarding|remote port forwarding failed for listen \S+|Tunnel forwarding failed/,
+    'ssh_option',
+    m => ({
+      option: 'ExitOnForwardFailure',
+      value: 'yes',
+      use: 'no',
+      detail: oneLine(m[0]),
+    }),
+  ],
+  [
+    /unix_listener: .*cannot bind to path \S+\.\w{16}: .*|ControlPath too long.*|ControlPath .* too long.*/,
+    'ssh_option',
+    m => ({ option: 'ControlPath', use: 'none', detail: oneLine(m[0]) }),
+  ],
+  [
+    /KnownHostsCommand(?:-\w+ .*)? failed.*/,
+    'ssh_option',
+    m => ({ option: 'KnownHostsCommand', use: 'none', detail: oneLine(m[0]) }),
+  ],
+  [
+    /jumphost loop via (\S+)/,
+    'ssh_option',
+    m => ({
+      option: 'ProxyJump',
+      detail: `it applies to the jump host ${oneLine(m[1] ?? '')} itself`,
+    }),
+  ],
+  [
+    /Error checking host key .* in revoked keys file .*/,
+    'ssh_option',
+    m => ({ option: 'RevokedHostKeys', use: 'none', detail: oneLine(m[0], 240) }),
+  ],
   [
     /Control socket connect\(|muxclient: master hello exchange failed|failed to start SSH master connection|protocol mismatch, got 'started/,
     'control_master',
     detail,
   ],
+  [/bad hook reply '(.*)/, 'bad_hook_reply', detail],
   // --- the path to the builder
   [
     /Could not resolve hostname ([^:\s]+): ?(.*)/,
@@ -61,11 +145,13 @@ export const definite: readonly MessageRule[] = [
     'tcp_unreachable',
     detail,
   ],
+  [/open failed: administratively prohibited.*/, 'forwarding_forbidden', detail],
   [
     /open failed: connect failed: (?:Name or service not known|Temporary failure in name resolution|No address associated with hostname)/,
     'dns',
     detail,
   ],
+  [/channel \d+: open failed: connect failed: open failed/, 'sessions_forbidden'],
   // --- sshd
   [
     /Exceeded MaxStartups|Not allowed at this time|Session open refused by peer/,
@@ -83,13 +169,28 @@ export const definite: readonly MessageRule[] = [
     'kex_mismatch',
     m => ({ detail: oneLine(m[1] ?? '') }),
   ],
-  [/REVOKED HOST KEY DETECTED|is marked as revoked/, 'host_key_revoked', detail],
+  [
+    /REVOKED HOST KEY DETECTED|is marked as revoked|Host key .* revoked by file .*/,
+    'host_key_revoked',
+    detail,
+  ],
   [/REMOTE HOST IDENTIFICATION HAS CHANGED/, 'host_key_changed'],
   [
     /Certificate invalid: (.*expired.*|.*not yet valid.*)/,
     'certificate_expired',
     m => ({ detail: oneLine(m[1] ?? '') }),
   ],
+  [
+    /Certificate invalid: (name is not a listed principal|.*principal.*)/,
+    'certificate_principal',
+    m => ({ detail: oneLine(m[1] ?? '') }),
+  ],
+  [
+    /requires an additional check|additional check is required/i,
+    'auth_check_required',
+    detail,
+  ],
+  [/tailnet policy does not permit.*/i, 'auth_denied', detail],
   [/No \S+ host key is known for|Host key verification failed/, 'host_key_unknown'],
   [
     /@[^\s@]+: Permission denied \(([^)]*)\)/,
@@ -207,7 +308,7 @@ export const generic: readonly MessageRule[] = [
     detail,
   ],
   [
-    /build hook died unexpectedly.*|bad hook reply.*|while reading the response from the build hook.*|unexpected EOF reading a line/,
+    /build hook died unexpectedly.*|while reading the response from the build hook.*|unexpected EOF reading a line/,
     'hook_broken',
     detail,
   ],
@@ -221,6 +322,7 @@ export const generic: readonly MessageRule[] = [
     'daemon_crash',
     detail,
   ],
+  [/Received disconnect from \S+ port \d+:\d+: .*/, 'connection_lost', detail],
   [
     /failed to start SSH connection to '.*|cannot connect to '[^']*'.*|cannot open connection to remote store.*/,
     'connection_lost',
@@ -239,6 +341,11 @@ export const consequential: readonly MessageRule[] = [
 
 /** Warnings about keys. They matter only if the login was denied in the end, because ssh goes on with other keys. */
 export const keyWarnings: readonly MessageRule[] = [
+  [
+    /signing failed for \S+ "([^"]+)"(?: from agent)?: (.*)/,
+    'key_signing_failed',
+    m => ({ key: m[1] ?? '', detail: oneLine(m[2] ?? '') }),
+  ],
   [/UNPROTECTED PRIVATE KEY FILE/, 'key_permissions'],
   [/Load key "([^"]+)": bad permissions/, 'key_permissions', m => ({ key: m[1] ?? '' })],
   [

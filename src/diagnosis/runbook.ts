@@ -34,10 +34,13 @@ const placeholders: Params = {
   total: '16 GiB',
   file: '/etc/nix/machines',
   files: '/root/.ssh/config',
+  option: 'OPTION',
+  value: 'VALUE',
 }
 
 /** Parameters that select another message if they are set. */
 const extraPlaceholders: Readonly<Partial<Record<Kind, Params>>> = {
+  jump_dns: { behind: 'JUMP' },
   slot_stuck: { slots: 'N', hours: '24', pid: 'PID' },
   client_mismatch: { whose: 'root' },
   // The machines file needs no restart

@@ -26,6 +26,7 @@ import {
 } from '../state/store.ts'
 import { noTraces, type Traces } from '../state/traces.ts'
 import { createConnections } from './connections.ts'
+import { createEndpoints, type Endpoints } from './endpoints.ts'
 import { asClientMismatch, explainByLock, mayBeBlocked, mayBeOffline } from './explain.ts'
 import { createProbeRunner } from './probe-runner.ts'
 import type { MonitorPorts } from './system-ports.ts'
@@ -87,6 +88,8 @@ export interface Monitor {
     kind: Kind,
     params?: Params,
   ): void
+  /** Which builders are the same sshd. */
+  readonly endpoints: Pick<Endpoints, 'keyOf' | 'find'>
   isConnected(builder: Builder): boolean
   disconnect(builder: Builder): void
   /** Closes all connections. */
@@ -106,6 +109,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     readTrends: extractTrends,
     ...(deps.onListenerError ? { onListenerError: deps.onListenerError } : {}),
   })
+  const endpoints = createEndpoints(ports.findEndpoint)
   const connections = createConnections((builder, reason) =>
     deps.onConnectionLost?.(builder, reason),
   )
@@ -155,11 +159,15 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
       active = next
       connections.setBuilders(next.builders)
       store.setBuilders(next)
+      endpoints.retain(next.builders)
       traces.retain(new Set(next.builders.map(({ name }) => name)))
     },
 
     checkLogin: async (builder, signal) => {
-      const dialled = await dial(builder, signal)
+      const dialled = await endpoints.alone(builder, signal, async () => {
+        const result = await dial(builder, signal)
+        return { ...result, outcome: result.login.outcome }
+      })
       const { connection } = dialled
       const login = await explainOffline(builder, dialled.login)
       if (signal.aborted) {
@@ -211,7 +219,9 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
       })
       const canary = await explainTimeout(
         builder,
-        await runProbe(builder, probe, noRemote, signal),
+        await endpoints.startAlone(builder, signal, () =>
+          runProbe(builder, probe, noRemote, signal),
+        ),
         signal,
       )
       if (signal.aborted) return
@@ -254,6 +264,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
         probes.map(probe => notAttempted('skipped', builder, probe, kind, params)),
       )
     },
+    endpoints,
     isConnected: builder => connections.get(builder) !== undefined,
     disconnect: builder => connections.replace(builder, null),
     close: () => connections.closeAll(),

@@ -3,6 +3,7 @@ import type {
   Builder,
   Clock,
   Dial,
+  FindEndpoint,
   LocalNix,
   Run,
 } from '../model/index.ts'
@@ -12,7 +13,9 @@ import { localSystem } from '../probes/client/local-system.ts'
 import { createReadSlotLocks, type ReadSlotLocks } from '../probes/slots/slot-locks.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createDial } from '../transport/ssh/dial.ts'
+import { createFindEndpoint } from '../transport/ssh/find-endpoint.ts'
 import type { DialDeps } from '../transport/ssh/prepare-login.ts'
+import { createCheckSshConfig } from '../transport/ssh/options/check-ssh-config.ts'
 import { createResolveSshConfigAs } from '../transport/ssh/resolve-ssh-config-as.ts'
 
 /** Everything outside of this process that probes reach. Tests replace it. */
@@ -25,6 +28,8 @@ export interface MonitorPorts {
   readonly checkClient: CheckClient
   /** Returns whether this machine has no way to a builder. `address`: the last one tried, null for none. */
   readonly isOffline: (builder: Builder, address: string | null) => Promise<boolean>
+  /** Absent where no ssh program is used (the demo). */
+  readonly findEndpoint?: FindEndpoint
 }
 
 export interface SystemPortsDeps {
@@ -49,12 +54,14 @@ export const createSystemPorts = (deps: SystemPortsDeps): MonitorPorts => {
     askLocalDaemon,
     dial: createDial({ run, clock, env: sshEnv, nix, ...(resolve ? { resolve } : {}) }),
     isOffline: createIsOffline(localSystem),
+    ...(resolve ? {} : { findEndpoint: createFindEndpoint({ run, env: sshEnv, nix }) }),
     readSlotLocks: createReadSlotLocks({ env, monotonic: clock.monotonic }),
     checkClient: createCheckClient({
       localSystem,
       env: sshEnv,
       askLocalDaemon,
       clock,
+      checkSshConfig: createCheckSshConfig({ run, env: sshEnv, nix }),
       resolveSshConfigAs: createResolveSshConfigAs({ run, env, nix }),
     }),
   }

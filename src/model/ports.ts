@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
-import type { Kind } from './kind.ts'
+import type { Kind, Params } from './kind.ts'
 import type { Builder } from './builders.ts'
 import type { Outcome } from './outcomes.ts'
 import type { LoginValue } from './values.ts'
@@ -137,6 +137,31 @@ export interface ResolveAsOptions {
   readonly hostKey: string | null
   readonly signal: AbortSignal
 }
+
+/**
+ * Returns where a login of a builder would connect, after all aliases: `ADDRESS port N`, or the host behind its jump host.
+ * Needs no connection. Null where it is not known.
+ */
+export type FindEndpoint = (
+  builder: Builder,
+  signal: AbortSignal,
+) => Promise<string | null>
+
+/** A fault of ssh's own configuration, as a kind with its parameters. */
+export interface SshConfigFault {
+  readonly kind: Kind
+  readonly params: Params
+}
+
+/**
+ * Returns the fault of ssh's configuration that stops builds on a builder for certain; null if there is none. Needs no
+ * connection. `env` are differences from our own environment.
+ */
+export type CheckSshConfig = (
+  builder: Builder,
+  env: Readonly<Record<string, string | undefined>>,
+  signal: AbortSignal,
+) => Promise<SshConfigFault | null>
 
 /** Resolves ssh's configuration for a builder in another environment. Null where ssh reports none. */
 export type ResolveSshConfigAs = (

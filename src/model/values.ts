@@ -28,6 +28,8 @@ export interface CertificateInfo {
   /** Unix seconds. Null for no limit. */
   readonly validFrom: number | null
   readonly validUntil: number | null
+  /** The names for which it is valid; empty for all. Absent where they are not known. */
+  readonly principals?: readonly string[]
 }
 
 export interface HostKeyInfo {

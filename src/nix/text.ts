@@ -26,8 +26,9 @@ export const stripComment = (text: string): string => {
   return at < 0 ? text : text.slice(0, at)
 }
 
-/** Quotes untrusted text for a message: one line, at most 80 characters. */
-export const quote = (text: string): string => {
-  const clean = text.slice(0, 81).replaceAll(/[^\P{C} ]/gu, '?')
-  return `'${clean.length > 80 || text.length > 80 ? `${clean.slice(0, 79)}…` : clean}'`
+/** Quotes untrusted text for a message: one line, at most `max` characters. */
+export const quote = (text: string, max = 80): string => {
+  const clean = text.slice(0, max + 1).replaceAll(/[^\P{C} ]/gu, '?')
+  const isLong = clean.length > max || text.length > max
+  return `'${isLong ? `${clean.slice(0, max - 1)}…` : clean}'`
 }

@@ -26,6 +26,99 @@ const printed: readonly [kind: string, text: string][] = [
   ],
   ['tcp_unreachable', 'ssh: connect to host 10.88.0.2 port 22: No route to host'],
   [
+    'ssh_option',
+    "Cannot execute command-line and remote command.\ncannot build on 'ssh-ng://remotebuild@b3': error: failed to start SSH connection to 'b3'",
+  ],
+  [
+    'ssh_option',
+    "bind 10.99.9.9: Cannot assign requested address\nssh: connect to host b1 port 22: failure\ncannot build on 'ssh-ng://remotebuild@b1': error: unexpected end-of-file",
+  ],
+  [
+    'ssh_option',
+    'getifaddrs: nosuch0: no suitable addresses\nssh: connect to host b1 port 22: failure',
+  ],
+  [
+    'ssh_option',
+    'mm_receive_fd: recvmsg: expected received 1 got 0\nproxy dialer did not pass back a connection',
+  ],
+  [
+    'ssh_option',
+    'bind [127.0.0.1]:45001: Address already in use\nchannel_setup_fwd_listener_tcpip: cannot listen to port: 45001\nCould not request local forwarding.',
+  ],
+  ['ssh_option', 'Error: remote port forwarding failed for listen port 22'],
+  ['ssh_option', 'Tunnel device open failed.\nCould not request tunnel forwarding.'],
+  [
+    'ssh_option',
+    'unix_listener: cannot bind to path /tmp/taken.sock: Address already in use\nCould not request local forwarding.',
+  ],
+  [
+    'ssh_option',
+    'unix_listener: cannot bind to path /nonexistent/cm-9d17.pPrZgsvtBioCgNwM: No such file or directory',
+  ],
+  [
+    'ssh_option',
+    'KnownHostsCommand-ORDER /bin/false failed, status 1\nKnownHostsCommand failed',
+  ],
+  [
+    'ssh_option',
+    'Error checking host key ED25519 SHA256:B+SE in revoked keys file /nonexistent/krl: No such file or directory\nHost key verification failed.',
+  ],
+  ['bad_hook_reply', "error: bad hook reply 'Authorized use only #'"],
+  [
+    'certificate_principal',
+    'Certificate invalid: name is not a listed principal\nHost key verification failed.',
+  ],
+  [
+    'key_signing_failed',
+    'sign_and_send_pubkey: signing failed for ED25519-SK "/tmp/sk": device not found\nremotebuild@b2: Permission denied (publickey).',
+  ],
+  [
+    'key_signing_failed',
+    'sign_and_send_pubkey: signing failed for RSA "me@here" from agent: agent refused operation\nremotebuild@b2: Permission denied (publickey).',
+  ],
+  [
+    'auth_check_required',
+    '# Tailscale SSH requires an additional check.\n# To authenticate, visit: https://login.tailscale.com/a/1\nConnection closed by 100.64.0.1 port 22',
+  ],
+  [
+    'auth_denied',
+    'tailscale: tailnet policy does not permit you to SSH as user "root"\nConnection closed by 100.64.0.1 port 22',
+  ],
+  [
+    'forwarding_forbidden',
+    'channel 0: open failed: administratively prohibited: open failed\nstdio forwarding failed\nConnection closed by UNKNOWN port 65535',
+  ],
+  [
+    'connection_lost',
+    'Received disconnect from 10.0.0.1 port 22:11: Go away\nDisconnected from 10.0.0.1 port 22',
+  ],
+  [
+    'sessions_forbidden',
+    "channel 0: open failed: connect failed: open failed\ncannot build on 'ssh-ng://remotebuild@b3': error: cannot open connection to remote store 'ssh-ng://remotebuild@b3': error: Nix daemon disconnected unexpectedly (maybe it crashed?)",
+  ],
+  ['ssh_option', 'jumphost loop via gate\nConnection closed by UNKNOWN port 65535'],
+  [
+    'host_key_revoked',
+    'Host key ED25519 SHA256:B+SE revoked by file /lab/keys/host_b3.pub\nHost key verification failed.',
+  ],
+  [
+    'ssh_config_invalid',
+    "/root/.ssh/config line 2: Bad SSH2 cipher spec 'nosuch'.\n/root/.ssh/config: terminating, 1 bad configuration options",
+  ],
+  [
+    'ssh_config_invalid',
+    "cannot build on 'ssh://remotebuild@b3': error: failed to start SSH connection to 'b3': /root/.ssh/config: line 2: Bad configuration option: nosuchoption",
+  ],
+  [
+    'ssh_config_invalid',
+    "Can't open user config file /nonexistent/config: No such file or directory",
+  ],
+  ['ssh_config_invalid', 'Bad owner or permissions on /root/.ssh/config'],
+  [
+    'ssh_config_invalid',
+    "error:\n… while splitting NIX_SSHOPTS '-o 'ConnectTimeout=5'\n\nerror: unterminated single quote",
+  ],
+  [
     'tcp_refused',
     'channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\nkex_exchange_identification: Connection closed by remote host',
   ],

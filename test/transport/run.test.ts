@@ -213,8 +213,8 @@ t.test('reports the error of a proxy and terminates it when the login fails', as
   )
   t.match(await through('/nonexistent/proxy %h %p'), {
     status: 'failed',
-    kind: 'connection_lost',
-    params: { detail: /proxy: .*not found/ },
+    kind: 'ssh_option',
+    params: { option: 'ProxyCommand', detail: /not found/ },
   })
   t.match(await through('echo hello'), { kind: 'not_ssh' })
   // The proxy has exited before we write, and its output is still unread

@@ -50,6 +50,32 @@ const mismatchFixes = (p: KindParams): readonly Fix[] => {
   ]
 }
 
+const nixSshOptsFixes = (instruction: string): readonly Fix[] => [
+  text(instruction),
+  hereAsRoot('systemctl edit nix-daemon'),
+  hereAsRoot('systemctl show nix-daemon -p Environment'),
+]
+
+const turnLineOff = ({ file, line }: KindParams): Fix =>
+  hereAsRoot(`sed -i ${shellQuote(`${line ?? ''}s/^/# /`)} ${shellQuote(file)}`)
+
+/** The fix of `ssh_option`: remove it, or set another value for this host. */
+const optionFixes = (p: KindParams): readonly Fix[] => {
+  if (p.where === 'NIX_SSHOPTS')
+    return nixSshOptsFixes(
+      `Remove ${p.value === '-' ? p.option : p.value} from NIX_SSHOPTS`,
+    )
+  const override =
+    p.use === undefined
+      ? ''
+      : `, or set ${p.option} ${p.use} for this host, before the line that sets it: Host ${p.host}`
+  return [
+    text(`Remove ${p.option} from ${p.where}${override}`),
+    ...(p.line === undefined ? [] : [turnLineOff(p)]),
+    hereAsRoot(`ssh -G ${p.dest} true | grep -i ${shellQuote(`^${p.option} `)}`),
+  ]
+}
+
 /** Kinds of the machine that sends the builds. */
 export const clientKinds = {
   config_invalid: {
@@ -80,6 +106,28 @@ export const clientKinds = {
     diagnosis:
       'Run the reproduce command. Run it again with --builders "" to see whether a local build works.',
   },
+  bad_hook_reply: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `a line that ${p.host} prints at the login begins with "# ", which Nix takes for an answer of its build hook, so every build on this machine fails${p.detail}`,
+    fixes: p => [
+      text(
+        `Hide the login banner from Nix: set LogLevel ERROR for ${p.host} in the ssh_config of the user that runs nix-daemon, before any other LogLevel`,
+      ),
+      here(
+        `printf 'Host %s\\n  LogLevel ERROR\\n' ${shellQuote(p.host)} | sudo tee -a /root/.ssh/config`,
+      ),
+      text('Or remove the banner on the builder: Banner none in sshd_config'),
+      onBuilderAsRoot('sshd -T | grep -i ^banner'),
+      text(
+        'If start-up files of the shell print the line, remove it there: they must print nothing for a command',
+      ),
+    ],
+    meaning:
+      'With ssh-ng everything that ssh prints to stderr reaches the nix process that reads the answers of its build hook. An answer is a line that begins with "# ", so a login banner such as "# Authorized use only #" ends the build, with every builder. With ssh the line becomes part of the build log.',
+    diagnosis: 'sudo ssh HOST true prints the line. nix-build prints "bad hook reply".',
+  },
   ssh_missing: {
     side: 'client',
     state: 'down',
@@ -95,6 +143,39 @@ export const clientKinds = {
     meaning:
       'Nix reaches builders with the program ssh in the PATH of nix-daemon. Without it every remote build fails with "unable to execute \'ssh\'".',
     diagnosis: 'systemctl show nix-daemon -p Environment, and which ssh as root.',
+  },
+  ssh_config_invalid: {
+    side: 'client',
+    state: 'down',
+    message: p => `ssh rejects its own configuration at ${p.where}${p.detail}`,
+    fixes: p =>
+      p.reason === 'owner'
+        ? [
+            text('Only its owner, root or the user that runs ssh, may write the file'),
+            hereAsRoot(`chown root: ${shellQuote(p.file)}`),
+            hereAsRoot(`chmod 600 ${shellQuote(p.file)}`),
+          ]
+        : p.where === 'NIX_SSHOPTS'
+          ? nixSshOptsFixes('Correct NIX_SSHOPTS of nix-daemon, and of builder-monitor')
+          : [
+              text(`Correct ${p.where}, or turn the line off`),
+              ...(p.line === undefined ? [] : [turnLineOff(p)]),
+              hereAsRoot(`ssh -G ${p.dest} true`),
+            ],
+    meaning:
+      'ssh ends with an error before it connects, because a file of its configuration or an option of NIX_SSHOPTS is not valid, not readable, or writable by others. Every build that uses ssh fails.',
+    diagnosis: 'sudo ssh -G HOST true prints the file, the line and the error.',
+  },
+  ssh_option: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `the ssh option ${p.option}${p.value === '-' ? '' : ` ${p.value}`} (${p.where === '-' ? "ssh's configuration" : p.where}) stops builds on ${p.host}${p.detail}`,
+    fixes: optionFixes,
+    meaning:
+      'An option of ssh_config or of NIX_SSHOPTS does not fit the way in which Nix uses ssh: one command without a terminal, with the Nix protocol as its input and output. A login by hand can work where builds fail or hang. docs/ssh.md lists the options, as tried with real builds.',
+    diagnosis:
+      'sudo ssh -G HOST prints all options; sudo ssh -v -G HOST prints the files that set them.',
   },
   dns: {
     side: 'client',
@@ -158,6 +239,50 @@ export const clientKinds = {
     meaning: 'ssh ignores private keys that other users can read.',
     diagnosis:
       'ls -l KEY: the mode must be 600 or 400, the owner the user that runs ssh (root).',
+  },
+  key_signing_failed: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `${p.host} accepts the key ${p.key}, but this machine cannot sign with it${p.detail}`,
+    fixes: p => [
+      text(
+        'A security key must be plugged in and touched at each login, which no build can do. Use a key without a device for builds',
+      ),
+      hereAsRoot(`ssh-keygen -t ed25519 -N '' -f /root/.ssh/nix-builder`),
+      hereAsRoot(`ssh-copy-id -i /root/.ssh/nix-builder ${p.dest}`),
+      text('Then set field 3 of the machine line to /root/.ssh/nix-builder'),
+      text('A key of an agent must be usable without a confirmation'),
+    ],
+    meaning:
+      'The builder accepts the public key, and then ssh fails to sign: the device of a security key (sk-) or smart card is missing or waits for a touch, or an agent refuses.',
+    diagnosis: 'sudo ssh -v HOST true prints "signing failed" and the reason.',
+    moreAboutFix: copiedKeys,
+  },
+  pinned_key_invalid: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `field 8 of the machine line of ${p.host} is no public host key${p.detail}`,
+    fixes: p => [
+      ...(p.use === undefined ? [] : [text(`Set field 8 to ${p.use}`)]),
+      ...(p.reason === 'authority'
+        ? [
+            text(
+              'Field 8 cannot hold an authority: set field 8 to -, and give the authority to all users of this machine',
+            ),
+            here(
+              `printf '%s\\n' ${shellQuote(p.value)} | sudo tee -a /etc/ssh/ssh_known_hosts`,
+            ),
+          ]
+        : [
+            text('Set field 8 to what this command prints on the builder'),
+            onBuilder('base64 -w0 /etc/ssh/ssh_host_ed25519_key.pub'),
+          ]),
+    ],
+    meaning:
+      'Field 8 must be the base64 of one line of a public key file: the type, the key, and a comment. Nix writes it to a known_hosts file after the host name. A line of ssh-keyscan, a fingerprint, an authority or the key without its type is ignored by ssh, so the host key is unknown.',
+    diagnosis: 'base64 -d of field 8 must print ssh-ed25519 AAAA... or another type.',
   },
   auth_denied: {
     side: 'client',

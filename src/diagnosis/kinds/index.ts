@@ -1,4 +1,5 @@
 import type { Fix, Kind, KindState, Params, Side } from '../../model/index.ts'
+import { shellQuote } from '../../nix/protocol/store-command.ts'
 import { clientKinds } from './client.ts'
 import { toKindParams, type KindInfo } from './kind-info.ts'
 import { monitorKinds } from './monitor.ts'
@@ -24,21 +25,35 @@ export const kindAlert = (kind: Kind): string | null =>
 
 /**
  * Formats the message of a kind, without a capital letter or full stop. A parameter `jump` names the jump host that all
- * other parameters describe.
+ * other parameters describe; `behind` the one from which a connection fails.
  */
 export const formatMessage = (kind: Kind, params: Params): string => {
   const message = kinds[kind].message(toKindParams(params))
-  return params['jump'] ? `jump host ${params['jump']}: ${message}` : message
+  if (params['jump']) return `jump host ${params['jump']}: ${message}`
+  return params['behind'] && kind !== 'jump_dns'
+    ? `${message}, from the jump host ${params['behind']}`
+    : message
 }
 
 /** Returns the steps that fix a kind, in order; never empty. */
 export const kindFixes = (kind: Kind, params: Params): readonly Fix[] => {
   const fixes = kinds[kind].fixes(toKindParams(params))
-  const { jump } = params
+  const { jump, behind } = params
+  if (behind && kind !== 'jump_dns') return fixes.map(fix => fromJumpHost(fix, behind))
   return jump && fixes.some(fix => 'where' in fix && fix.where === 'builder')
     ? [{ text: `Take the jump host ${jump} for the builder in these steps` }, ...fixes]
     : fixes
 }
+
+/** Runs a command of this machine on the jump host, where the connection fails. */
+const fromJumpHost = (fix: Fix, jump: string): Fix =>
+  'where' in fix && fix.where === 'here'
+    ? {
+        where: 'here',
+        root: true,
+        command: `ssh ${shellQuote(jump)} ${shellQuote(fix.root ? `sudo ${fix.command}` : fix.command)}`,
+      }
+    : fix
 
 /** The command line of a fix, with sudo where it needs root. */
 export const commandLine = (fix: Extract<Fix, { command: string }>): string =>

@@ -57,6 +57,11 @@ const defaults = {
   files: '-',
   slots: '-',
   hours: '-',
+  /** The jump host between this machine and what failed. */
+  behind: '-',
+  /** An option of ssh and its value. */
+  option: '-',
+  value: '-',
 }
 
 /** Parameters that select another message or fix; absent where they were not supplied. */
@@ -68,6 +73,12 @@ interface OptionalParams {
   readonly whose?: string
   /** The ssh setting that differs. */
   readonly field?: string
+  /** The line of `file`. */
+  readonly line?: string
+  /** The value of an option that suits builds. */
+  readonly use?: string
+  /** Selects a fix: `owner` of `ssh_config_invalid`, `authority` of `pinned_key_invalid`. */
+  readonly reason?: string
   /** The systemd service to restart. */
   readonly service?: string
 }

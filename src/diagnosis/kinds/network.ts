@@ -24,7 +24,7 @@ export const networkKinds = {
     message: p => `no route to ${p.host}${p.detail}`,
     fixes: p => [
       text('Check that the machine is on and the network is up'),
-      here(`ip route get ${shellQuote(p.address)}`),
+      ...(p.address === '-' ? [] : [here(`ip route get ${shellQuote(p.address)}`)]),
       here(`ping -c 3 ${shellQuote(p.host)}`),
     ],
     meaning:

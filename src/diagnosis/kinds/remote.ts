@@ -96,6 +96,66 @@ export const remoteKinds = {
       "sshd closes the connection before the login: penalties for failed logins (OpenSSH 9.8 and newer), a proxy without a backend, or a crash of sshd's children.",
     diagnosis: 'journalctl -u ssh -u sshd on the builder.',
   },
+  sessions_forbidden: {
+    side: 'remote',
+    state: 'down',
+    message: p => `sshd on ${p.host} allows no session (MaxSessions)${p.detail}`,
+    fixes: () => [
+      text('Remove MaxSessions 0 from sshd_config, also from its Match blocks'),
+      onBuilderAsRoot('sshd -T | grep -i maxsessions'),
+      onBuilderAsRoot('systemctl reload ssh || systemctl reload sshd'),
+    ],
+    meaning:
+      'The login succeeds, but sshd opens no session, so Nix cannot start its command. MaxSessions 0 allows only forwardings, as on a jump host.',
+    diagnosis: 'On the builder, `sshd -T` prints the limit that is in effect.',
+  },
+  auth_check_required: {
+    side: 'remote',
+    state: 'down',
+    message: p =>
+      `${p.host} asks for an additional check at the login, which no build can pass${p.detail}`,
+    fixes: p => [
+      text(
+        'Let this machine log in without a check. Tailscale SSH: set "action": "accept" instead of "check" in the ssh section of the access controls, or use the sshd of the builder at another port',
+      ),
+      text('To pass the check once, open the address that ssh prints'),
+      hereAsRoot(`${p.ssh} ${p.dest} true`),
+    ],
+    meaning:
+      'The SSH server of the builder wants a person to confirm the login in a browser. Until then the login waits, and so does every build.',
+    diagnosis: 'The evidence has the banner with the address.',
+  },
+  jump_dns: {
+    side: 'remote',
+    state: 'down',
+    message: p =>
+      `the jump host ${p.behind} cannot resolve the name ${p.address}${p.detail}`,
+    fixes: p => [
+      text(
+        `Add the name to the resolver or to /etc/hosts of the jump host ${p.behind}, or set HostName to an address for ${p.host} in root's ~/.ssh/config`,
+      ),
+      hereAsRoot(`ssh ${shellQuote(p.behind)} getent ahosts ${shellQuote(p.address)}`),
+    ],
+    meaning:
+      'With ProxyJump the name of the builder is resolved on the jump host, not on this machine.',
+    diagnosis: 'ssh JUMP getent ahosts NAME.',
+  },
+  forwarding_forbidden: {
+    side: 'remote',
+    state: 'down',
+    message: p =>
+      `sshd on ${p.host} forbids forwarding, so it is no jump host${p.detail}`,
+    fixes: () => [
+      text(
+        'Set AllowTcpForwarding yes (or local) and DisableForwarding no in sshd_config for this user, and remove no-port-forwarding or restrict from its key',
+      ),
+      onBuilderAsRoot('sshd -T | grep -iE "forwarding|permitopen"'),
+      onBuilderAsRoot('systemctl reload ssh || systemctl reload sshd'),
+    ],
+    meaning:
+      'A jump host forwards a TCP connection to the builder. Its sshd, or the options of the key in authorized_keys, do not allow that.',
+    diagnosis: 'ssh -v HOST prints "open failed: administratively prohibited".',
+  },
   kex_mismatch: {
     side: 'remote',
     state: 'down',

@@ -70,6 +70,27 @@ export const securityKinds = {
       'An SSH certificate of the host or of the user has expired, or is not valid yet.',
     diagnosis: 'ssh-keygen -L -f CERTIFICATE.',
   },
+  certificate_principal: {
+    side: 'security',
+    state: 'down',
+    message: p =>
+      `an SSH certificate for ${p.host} is not valid for ${p.knownAs}${p.detail}`,
+    fixes: p => [
+      text(
+        `Issue a certificate that lists ${p.knownAs}. For a host, on the machine of the authority`,
+      ),
+      here(
+        `ssh-keygen -s CA_KEY -I ${shellQuote(p.host)} -h -n ${shellQuote(p.knownAs)} ssh_host_ed25519_key.pub`,
+      ),
+      text(
+        `Or use a name that the certificate lists: as the host of the machine line, or as HostKeyAlias for ${p.host} in root's ~/.ssh/config`,
+      ),
+      onBuilder('ssh-keygen -L -f /etc/ssh/ssh_host_ed25519_key-cert.pub'),
+    ],
+    meaning:
+      'An SSH certificate lists the names for which it is valid (principals): host names in that of a host, user names in that of a user. The name that ssh uses is not one of them.',
+    diagnosis: 'ssh-keygen -L -f CERTIFICATE prints the principals.',
+  },
   certificate_expires: {
     side: 'security',
     state: 'info',

@@ -1,5 +1,6 @@
 import type { HostKeyInfo } from '../../model/index.ts'
 import { editMachine } from '../../nix/machines/edit-machine-line.ts'
+import { examinePinnedKey } from '../../nix/machines/pinned-key.ts'
 import { isReachedBySsh, isSshScheme } from '../../nix/machines/store-uri.ts'
 import {
   formatOrigin,
@@ -43,6 +44,18 @@ const hostKeyAlias: LintRule = ({ builder, state }) => {
     rule: 'host_key_alias',
     message: `${builder.host} is an alias of ${knownAs} in ssh_config, where the key pinned for ${builder.host} is not found; add to root's ~/.ssh/config`,
     fix: `Host ${builder.host}\n  HostKeyAlias ${builder.host}`,
+  }
+}
+
+/** What is no public key is ignored, and the host key is not pinned. */
+const invalidPin: LintRule = ({ builder }) => {
+  if (builder.publicHostKey === null) return null
+  const pin = examinePinnedKey(builder.publicHostKey)
+  if (pin.isValid) return null
+  return {
+    rule: 'pinned_key_invalid',
+    message: `field 8 is no public host key, so it pins nothing: ${pin.what} (${formatOrigin(builder)})${pin.corrected === null ? '; make it on the builder with base64 -w0 /etc/ssh/ssh_host_ed25519_key.pub' : ''}`,
+    fix: editMachine(builder, { 8: pin.corrected ?? '-' }),
   }
 }
 
@@ -106,6 +119,7 @@ const pathAfterHost: LintRule = ({ builder, dialect }) => {
 const rules: readonly LintRule[] = [
   unpinnedHostKey,
   hostKeyAlias,
+  invalidPin,
   portIgnored,
   zeroSlots,
   pathInsteadOfHost,

@@ -4,6 +4,7 @@ import { lintBuilder } from './builder.ts'
 import { lintClient } from './client.ts'
 import { lintLine } from './line.ts'
 import { lintList } from './list.ts'
+import { lintShape } from './shape.ts'
 
 export interface LintInput {
   readonly builders: readonly BuilderState[]
@@ -21,7 +22,9 @@ export const lint = ({ builders, nix }: LintInput): readonly Finding[] => {
     ...lintList(builders, nix),
     ...builders.flatMap(state => {
       const context = { state, builder: state.builder, dialect }
-      return [...lintLine(context), ...lintBuilder(context)].map(finding => ({
+      const shape = lintShape(context, nix.system)
+      const found = shape ? [shape] : [...lintLine(context), ...lintBuilder(context)]
+      return found.map(finding => ({
         builder: state.builder.name,
         ...finding,
       }))

@@ -1,6 +1,7 @@
 import type { Builder } from '../../model/index.ts'
 import type { NixDialect } from '../dialect.ts'
 import { parseStoreUri } from './store-uri.ts'
+import { suggestLine } from './suggest-line.ts'
 import { items, quote, trim, words } from '../text.ts'
 
 /** A Builder without its name and origin. */
@@ -41,6 +42,13 @@ export const parseMachine = (
     const column = columns[index - 1]
     return column === undefined || column === '-' ? null : column
   }
+  const suggested = suggestLine(text, system)
+  const reject = (what: string): ParsedMachineLine =>
+    rejectLine(
+      suggested === null
+        ? what
+        : `${what} (${suggested.mistake}: write ${quote(suggested.line, 1000)})`,
+    )
   const configured = field(1)
   if (configured === null)
     return reject(
@@ -89,7 +97,7 @@ export const parseMachine = (
   }
 }
 
-const reject = (what: string): ParsedMachineLine => ({
+const rejectLine = (what: string): ParsedMachineLine => ({
   machine: null,
   error: { message: `${what}: ${listConsequence}`, isFatal: true },
 })

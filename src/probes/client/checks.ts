@@ -1,6 +1,7 @@
 import type {
   ActiveBuilders,
   AskLocalDaemon,
+  CheckSshConfig,
   LocalCheck,
   ClientOutcome,
   ClientState,
@@ -22,6 +23,7 @@ export interface ClientDeps {
   readonly askLocalDaemon: AskLocalDaemon
   readonly clock: Clock
   readonly resolveSshConfigAs?: ResolveSshConfigAs
+  readonly checkSshConfig?: CheckSshConfig
 }
 
 /** Checks whether this machine can send builds. `hostKeys` can resolve later than all other results. */
@@ -63,6 +65,7 @@ export const createCheckClient =
     askLocalDaemon,
     clock,
     resolveSshConfigAs,
+    checkSshConfig,
   }: ClientDeps): CheckClient =>
   async (active, signal, hostKeys = Promise.resolve(new Map<string, HostKeyInfo>())) => {
     const hasNix = active.nix.version !== null && active.source !== 'demo'
@@ -77,6 +80,7 @@ export const createCheckClient =
       hostKeys,
       signal,
       ...(resolveSshConfigAs ? { resolveSshConfigAs } : {}),
+      ...(checkSshConfig ? { checkSshConfig } : {}),
     }
     const results = await Promise.all(
       Object.entries(checks).map(async ([name, check]) => [name, await check(context)]),

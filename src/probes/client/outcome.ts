@@ -1,5 +1,6 @@
 import type {
   ActiveBuilders,
+  CheckSshConfig,
   ClientOutcome,
   HostKeyInfo,
   LocalDaemon,
@@ -18,6 +19,8 @@ export interface ClientContext {
   readonly daemon: LocalDaemon
   /** Absent in the demo, which has no ssh program. */
   readonly resolveSshConfigAs?: ResolveSshConfigAs
+  /** Absent in the demo. */
+  readonly checkSshConfig?: CheckSshConfig
   /** Host keys of the newest logins, by builder name. */
   readonly hostKeys: HostKeys
   readonly signal: AbortSignal

@@ -17,10 +17,36 @@ export const checkSsh = async (context: ClientContext): Promise<ClientOutcome> =
     return false
   }
   if (!(await has(env['PATH']))) return outcome('failed', 'ssh_missing')
-  const path = daemon.answers ? (await localSystem.daemon())?.path : null
-  return path && !(await has(path))
-    ? outcome('failed', 'ssh_missing', { whose: 'nix-daemon' })
-    : ok
+  const process = daemon.answers ? await localSystem.daemon() : null
+  if (process?.path && !(await has(process.path)))
+    return outcome('failed', 'ssh_missing', { whose: 'nix-daemon' })
+  return checkSshOptions(context, process?.env ?? null)
+}
+
+/** Each builder costs a run of `ssh -G`, 5 ms. */
+const maxBuilders = 50
+
+/**
+ * Checks for options of ssh that stop builds, in our environment and with the NIX_SSHOPTS of nix-daemon. Degraded: builds
+ * on other builders can work.
+ */
+const checkSshOptions = async (
+  context: ClientContext,
+  daemonEnv: Readonly<Record<string, string | undefined>> | null,
+): Promise<ClientOutcome> => {
+  const { checkSshConfig, env, signal } = context
+  if (!checkSshConfig) return ok
+  const daemonOpts = daemonEnv?.['NIX_SSHOPTS']
+  const environments =
+    daemonEnv && (daemonOpts ?? '') !== (env['NIX_SSHOPTS'] ?? '')
+      ? [{}, { NIX_SSHOPTS: daemonOpts }]
+      : [{}]
+  for (const builder of sshBuilders(context).slice(0, maxBuilders))
+    for (const environment of environments) {
+      const fault = await checkSshConfig(builder, environment, signal)
+      if (fault) return outcome('degraded', fault.kind, fault.params)
+    }
+  return ok
 }
 
 /** Checks whether ssh in the environment of nix-daemon, which runs as root, has the same settings as ours. */

@@ -7,6 +7,8 @@ export interface Certificate {
   readonly validFrom: number | null
   /** Unix seconds; null if it never expires. */
   readonly validUntil: number | null
+  /** The names for which it is valid; empty for all. Untrusted text. Absent where they are not known. */
+  readonly principals?: readonly string[]
 }
 
 /** Limit of an OpenSSH packet (packet.c PACKET_MAX_SIZE). */
@@ -70,7 +72,23 @@ export const parseCertificate = (blob: Buffer): Certificate | null => {
     keyId: keyId.toString('utf8'),
     validFrom: from === 0n ? null : seconds(from),
     validUntil: until === forever ? null : seconds(until),
+    principals: parseStrings(principals),
   }
+}
+
+const maxPrincipals = 256
+
+/** Parses a sequence of strings with their length in front. */
+const parseStrings = (bytes: Buffer): string[] => {
+  const strings: string[] = []
+  let at = 0
+  while (at + 4 <= bytes.length && strings.length < maxPrincipals) {
+    const end = at + 4 + bytes.readUInt32BE(at)
+    if (end > bytes.length) break
+    strings.push(bytes.toString('utf8', at + 4, end))
+    at = end
+  }
+  return strings
 }
 
 /** Limits a time to the largest date of JavaScript, so that it can be printed. */

@@ -11,12 +11,13 @@ export const classifyLogin = (
   result: Ssh2Login,
   proxyStderr: string,
 ): LoginFailure => {
-  const { error, stage, firstBytes, hostKeyCheck } = result
+  const { error, stage, firstBytes, hostKeyCheck, banner } = result
+  const said = [error, banner.trim()].filter(Boolean).join('\n')
   const failure = (kind: Kind, params: Params = {}, isCertain = true): LoginFailure => ({
     status: 'failed',
     kind,
     params,
-    ...(error ? { evidence: truncateEvidence(error) } : {}),
+    ...(said ? { evidence: truncateEvidence(said) } : {}),
     confirmWithOpenssh: !isCertain,
   })
   if (hostKeyCheck && !hostKeyCheck.accepted)
@@ -30,6 +31,8 @@ export const classifyLogin = (
       }
     if (proxyStderr) {
       const classifiedProxy = classify(proxyStderr)
+      if (!classifiedProxy && login.target.proxyCommand !== null)
+        return proxyCommandFailure(login, proxyStderr)
       return {
         ...failure(classifiedProxy?.kind ?? 'connection_lost', {
           ...classifiedProxy?.params,
@@ -42,6 +45,8 @@ export const classifyLogin = (
       return failure('not_ssh', {
         detail: `it sends ${JSON.stringify(oneLine(firstBytes, 60))}`,
       })
+    if (login.target.proxyCommand !== null && error !== 'timeout')
+      return proxyCommandFailure(login, '')
     return error === 'timeout' ? failure('banner_timeout') : failure('sshd_closed')
   }
   if (stage === 'kex') {
@@ -50,6 +55,8 @@ export const classifyLogin = (
     if (error === 'timeout') return failure('kex_timeout')
     return failure('sshd_closed', { detail: oneLine(error ?? '') }, false)
   }
+  const refusal = refusalIn(said)
+  if (refusal) return failure(refusal.kind, refusal.params)
   const problem = login.identities.problems[0]
   if (
     error &&
@@ -58,10 +65,34 @@ export const classifyLogin = (
     return problem
       ? failure(problem.kind, problem.params, false)
       : failure('auth_denied', firstKeyParams(login), false)
-  return error === 'timeout'
-    ? failure('login_timeout')
-    : failure('connection_lost', { detail: oneLine(error ?? '') })
+  if (error === 'timeout') return failure('login_timeout')
+  // OpenSSH prints the reason of a disconnect
+  const isCertain = error !== 'closed'
+  const text = [oneLine(error ?? ''), ...(banner ? [`it says: ${oneLine(banner)}`] : [])]
+  return failure('connection_lost', { detail: text.join('; ') }, isCertain)
 }
+
+/** A refusal that the server explains in a banner or disconnect. Other words of a banner mean nothing. */
+const refusalIn = (said: string): ReturnType<typeof classify> => {
+  const classified = classify(said, 'remote')
+  return classified?.kind === 'auth_check_required' || /tailnet policy/i.test(said)
+    ? classified
+    : null
+}
+
+/** A ProxyCommand that ended before the first byte, without a known reason. It can contain secrets, so it is not shown. */
+const proxyCommandFailure = (login: PreparedLogin, stderr: string): LoginFailure => ({
+  status: 'failed',
+  kind: 'ssh_option',
+  params: {
+    option: 'ProxyCommand',
+    value: '-',
+    detail: `the command ends before it connects: ${oneLine(stderr) || 'it prints no reason'}`,
+    port: String(login.target.port),
+  },
+  ...(stderr ? { evidence: truncateEvidence(stderr) } : {}),
+  confirmWithOpenssh: false,
+})
 
 const firstKeyParams = (login: PreparedLogin): Params => {
   const path = login.identities.usable[0]?.path

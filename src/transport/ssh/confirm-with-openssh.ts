@@ -1,9 +1,10 @@
 import type { Clock, LoginValue, Outcome, Kind, Params } from '../../model/index.ts'
 import { classify } from '../../diagnosis/classify.ts'
-import { truncateEvidence } from '../../text/truncate.ts'
+import { oneLine, truncateEvidence } from '../../text/truncate.ts'
 import { toCertificateInfo } from './user-certificates.ts'
 import {
   attributeToJumpHost,
+  describeBehindJump,
   isJumpHostFailure,
   type JumpHostFailure,
 } from './jump-host-failure.ts'
@@ -73,11 +74,15 @@ export const confirmWithOpenssh = async (
   const params = {
     ...(kind === classified?.kind ? classified?.params : {}),
     ...(kind === 'auth_denied' ? securityKeyParams(login) : {}),
+    ...(kind === 'certificate_principal' && !classified?.params['knownAs']
+      ? { knownAs: login.target.hostKeyAlias ?? login.target.hostname }
+      : {}),
     ...(kind === failure.kind ? failure.params : {}),
     port: String(login.target.port),
   }
   const status = kind === 'sshd_throttled' ? 'busy' : 'failed'
-  const outcome = { status, kind, params, ...(evidence ? { evidence } : {}) } as const
+  const described = describeBehindJump(login.target, attempt.stderr, { kind, params })
+  const outcome = { status, ...described, ...(evidence ? { evidence } : {}) } as const
   // The proxy sent nothing: ssh does not even know the peer's address
   const endedEarly = /UNKNOWN port 65535/.test(attempt.stderr)
   const reported =
@@ -121,9 +126,9 @@ const securityKeyParams = ({ identities }: PreparedLogin): Params => {
       }
 }
 
-/** Replaces auth_denied by certificate_expired if a certificate has expired: sshd does not report the reason. */
+/** Replaces auth_denied if a certificate has expired or does not list the user: sshd does not report the reason. */
 const explainExpiredCertificate = (
-  { certificates }: PreparedLogin,
+  { certificates, target }: PreparedLogin,
   clock: Clock,
   classified: ReturnType<typeof classify>,
 ): ReturnType<typeof classify> => {
@@ -131,7 +136,23 @@ const explainExpiredCertificate = (
   const expired = certificates.find(
     ({ validUntil }) => validUntil !== null && validUntil * 1000 < clock.now(),
   )
-  if (expired?.validUntil == null) return classified
+  if (expired?.validUntil == null) {
+    const other = certificates.find(
+      ({ role, principals }) =>
+        role === 'user' && principals?.length && !principals.includes(target.user),
+    )
+    const names = other?.principals?.map(name => oneLine(name, 40)).slice(0, 10)
+    return other && names
+      ? {
+          ...classified,
+          kind: 'certificate_principal',
+          params: {
+            knownAs: target.user,
+            detail: `${other.source} lists ${names.join(', ')}`,
+          },
+        }
+      : classified
+  }
   const until = new Date(expired.validUntil * 1000).toISOString()
   return {
     ...classified,
@@ -155,6 +176,7 @@ const mostSpecificKind = (ours: Kind | undefined, theirs: Kind | undefined): Kin
     'host_key_mismatch',
     'host_key_revoked',
     'host_key_changed',
+    'pinned_key_invalid',
   ]
   if (
     (theirs === 'host_key_unknown' || theirs === 'host_key_changed') &&

@@ -12,8 +12,10 @@ import { oneLine } from '../../text/truncate.ts'
 import { storeCommand } from '../../nix/protocol/store-command.ts'
 import { classifyLogin } from './classify-login.ts'
 import { connectTcp } from './tcp-connect.ts'
+import { bindAddresses } from './options/bind-address.ts'
+import { explainConnect } from './options/explain-connect.ts'
 import { verifyHostKey, knownTypes } from './host-key.ts'
-import { isJumpHostFailure } from './jump-host-failure.ts'
+import { describeBehindJump, isJumpHostFailure } from './jump-host-failure.ts'
 import {
   reportJumpHostFailure,
   confirmWithOpenssh,
@@ -30,6 +32,7 @@ import {
 import { openProxy, proxyShellCommand, type ProxyStream } from './proxy.ts'
 import type { SshTarget } from './ssh-config.ts'
 import { loginWithSsh2, type Ssh2Login } from './ssh2.ts'
+import { findHookReply } from './hook-reply.ts'
 import { formatConnect, formatHostKeyCheck } from './format-trace.ts'
 
 /** Time that a proxy needs in addition, to connect and to log in to a jump host. */
@@ -60,18 +63,22 @@ export const dialWithSsh2 = async (
     via = `proxy ${proxy.name}`
     trace('connect', `through ${via}`)
   } else {
+    const localAddresses = bindAddresses(target.options)
     const tcp = await connectTcp(
       target.hostname,
       target.port,
       target.family,
       limits.connectMs,
       signal,
+      localAddresses,
     )
     if (tcp.dnsSeconds !== null) phases.dns = tcp.dnsSeconds
     if (tcp.tcpSeconds !== null) phases.tcp = tcp.tcpSeconds
     trace('connect', formatConnect(target, tcp))
     const trouble = tcp.ok ? null : localTrouble(tcp.localCode ?? null)
     if (trouble) return { outcome: trouble, connection: null }
+    const option = tcp.ok ? null : await explainConnect(target, tcp.kind, signal)
+    if (option) return failed('ssh_option', option, buildLoginValue(login, phases))
     if (!tcp.ok)
       return failed(
         tcp.kind,
@@ -126,6 +133,8 @@ export const dialWithSsh2 = async (
     trace('channel', 'error' in opened ? opened.error : storeCommand(login.builder))
     if ('error' in opened) {
       result.connection.close()
+      if (opened.error.includes('Channel open failure'))
+        return failed('sessions_forbidden', {}, value)
       const kind = classify(opened.error)?.kind ?? 'connection_lost'
       return failed(
         signal.aborted ? 'login_timeout' : kind,
@@ -133,7 +142,10 @@ export const dialWithSsh2 = async (
         value,
       )
     }
-    return { outcome: toOutcome(login, value), connection: opened.connection }
+    return {
+      outcome: toOutcome(login, value, result.banner),
+      connection: opened.connection,
+    }
   }
   const proxyStderr = (await proxy?.stderrTail()) ?? ''
   if (proxyStderr) trace('proxy stderr', proxyStderr)
@@ -147,7 +159,9 @@ export const dialWithSsh2 = async (
     )
     return { outcome: withValue(jumpFailure, value), connection: null }
   }
-  const outcome = { ...failure, params: withPort(target, failure.params), value } as const
+  const behind = describeBehindJump(target, proxyStderr, failure)
+  const params = withPort(target, behind.params)
+  const outcome = { ...failure, kind: behind.kind, params, value } as const
   if (failure.confirmWithOpenssh && !deps.resolve)
     return confirmWithOpenssh(login, context, outcome)
   return { outcome: withoutConfirmation(outcome), connection: null }
@@ -172,7 +186,19 @@ const addPhases = (phases: Phases, { stageSeconds }: Ssh2Login): void => {
 }
 
 /** Returns ok, or degraded for a login with a problem. */
-const toOutcome = (login: PreparedLogin, value: LoginValue): Outcome<LoginValue> => {
+const toOutcome = (
+  login: PreparedLogin,
+  value: LoginValue,
+  banner: string,
+): Outcome<LoginValue> => {
+  const reply = findHookReply(login, banner)
+  if (reply !== null)
+    return {
+      status: 'degraded',
+      kind: 'bad_hook_reply',
+      params: { detail: reply },
+      value,
+    }
   if (value.unreachableAddresses.length > 0)
     return {
       status: 'degraded',

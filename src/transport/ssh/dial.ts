@@ -17,7 +17,11 @@ import {
   type DialDeps,
   type DialResult,
 } from './prepare-login.ts'
-import { sshCommand } from './ssh-command.ts'
+import { createOptionCheck } from './options/check-options.ts'
+import { loginWithoutConfig } from './options/login-without-config.ts'
+import { forOwnSessions } from './options/own-sessions.ts'
+import { verifyOptions } from './options/verify-options.ts'
+import { explainSshOpts, sshCommand } from './ssh-command.ts'
 import { resolveTarget, type SshTarget } from './ssh-config.ts'
 import { formatPreparedLogin, formatTarget } from './format-trace.ts'
 
@@ -31,6 +35,7 @@ const opensshRetryMs = 3_600_000
 export const createDial = (deps: DialDeps): Dial => {
   const opensshUntil = new Map<string, number>()
   const jumpHosts = createJumpHostCache<JumpHostFailure>(deps.clock.monotonic)
+  const optionCheck = createOptionCheck()
   const rememberTransport = (builder: Builder, result: DialResult): DialResult => {
     const { outcome } = result
     const isUp = outcome.status === 'ok' || outcome.status === 'degraded'
@@ -46,18 +51,38 @@ export const createDial = (deps: DialDeps): Dial => {
         outcome: { status: 'skipped', kind: 'not_ssh_store', params: {} },
         connection: null,
       }
+    const quotes = explainSshOpts(deps.env['NIX_SSHOPTS'], deps.nix().version)
+    if (quotes?.isFatal)
+      return {
+        outcome: {
+          status: 'failed',
+          kind: 'ssh_config_invalid',
+          params: { where: 'NIX_SSHOPTS', detail: quotes.detail },
+        },
+        connection: null,
+      }
     const resolved = deps.resolve
       ? ({ status: 'ok', value: deps.resolve(builder) } as const)
       : await resolveTarget(command, deps.run, deps.env, signal)
     if (resolved.status !== 'ok') {
       trace('ssh -G', `${resolved.kind} ${resolved.params['detail'] ?? ''}`)
-      const outcome = resolved.status === 'failed' ? withoutValue(resolved) : resolved
-      return { outcome, connection: null }
+      if (resolved.status === 'skipped') return { outcome: resolved, connection: null }
+      const failure = withoutValue(resolved)
+      const detail = quotes?.detail ?? null
+      return loginWithoutConfig(builder, command, failure, detail, {
+        deps,
+        signal,
+        trace,
+        limits: loginLimits(deadline, { connectTimeout: null }),
+        reportJumpHost: () => undefined,
+      })
     }
 
     const target = resolved.value
     trace('ssh -G', formatTarget(command, target))
-    const login = await prepareLogin(builder, command, target, deps, signal)
+    const login = forOwnSessions(
+      await prepareLogin(builder, command, target, deps, signal),
+    )
     trace('keys and known hosts', formatPreparedLogin(login))
     const viaOpenssh =
       !deps.resolve && (opensshUntil.get(builder.line) ?? 0) > deps.clock.now()
@@ -72,14 +97,16 @@ export const createDial = (deps: DialDeps): Dial => {
     }
     const limits = loginLimits(deadline, target)
     const context = { deps, signal, trace, limits, reportJumpHost: turn }
+    const verify = (result: DialResult) =>
+      deps.resolve ? result : verifyOptions(result, login, command, optionCheck, context)
     try {
       if (viaOpenssh || onlyOpenssh) {
         trace('OpenSSH first', opensshReason(onlyOpenssh))
         const attempt = await confirmWithOpenssh(login, context, {})
-        if (attempt.connection || onlyOpenssh) return attempt
+        if (attempt.connection || onlyOpenssh) return await verify(attempt)
         opensshUntil.delete(builder.line)
       }
-      return rememberTransport(builder, await dialWithSsh2(login, context))
+      return await verify(rememberTransport(builder, await dialWithSsh2(login, context)))
     } finally {
       turn(null)
     }
@@ -88,7 +115,7 @@ export const createDial = (deps: DialDeps): Dial => {
 
 const opensshReason = (onlyOpenssh: boolean): string =>
   onlyOpenssh
-    ? 'only OpenSSH supports certificates and security keys'
+    ? 'only OpenSSH supports certificates, security keys and some options of ssh_config'
     : 'only OpenSSH could log in within the last hour'
 
 type JumpHostTurn = Awaited<ReturnType<JumpHostCache<JumpHostFailure>['acquire']>>
@@ -102,4 +129,7 @@ const acquireJumpHost = async (
 const withoutValue = ({
   value: _,
   ...failure
-}: Extract<Outcome<unknown>, { status: 'failed' }>): Outcome<LoginValue> => failure
+}: Extract<Outcome<unknown>, { status: 'failed' }>): Extract<
+  Outcome<LoginValue>,
+  { status: 'failed' }
+> => failure

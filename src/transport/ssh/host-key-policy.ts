@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Builder } from '../../model/index.ts'
+import { examinePinnedKey } from '../../nix/machines/pinned-key.ts'
 import { hostKeyPolicy, type HostKeyPolicy } from './host-key.ts'
 import { parseKnownHosts, type KnownHost } from './known-hosts.ts'
 import type { SshCommand } from './ssh-command.ts'
@@ -27,6 +28,7 @@ export const readHostKeyPolicy = async (
       : {
           lines: parseKnownHosts(pinnedLine, 'the machine line'),
           hostName: command.pinnedHostName,
+          key: examinePinnedKey(pinnedKey ?? ''),
         }
   const [user, global] = await Promise.all([
     readKnownHosts(target.userKnownHosts),

@@ -6,6 +6,7 @@ import {
   matchesHost,
   type KnownHost,
 } from './known-hosts.ts'
+import type { PinnedKey } from '../../nix/machines/pinned-key.ts'
 import type { SshTarget } from './ssh-config.ts'
 
 /** Known and pinned host keys of one target. */
@@ -17,6 +18,8 @@ export interface HostKeyPolicy {
   readonly strict: SshTarget['strict']
   /** Name for which the machine line pins a key, to explain a name that ssh does not look up. */
   readonly pinnedHostName: string | null
+  /** Why the key that the machine line pins is no public key; null if it is one, or there is none. */
+  readonly invalidPin: Exclude<PinnedKey, { readonly isValid: true }> | null
 }
 
 export type HostKeyCheck =
@@ -31,7 +34,11 @@ export type HostKeyCheck =
 /** Collects the lines that ssh reads. With a pinned key Nix replaces the user's files, never the global ones. */
 export const hostKeyPolicy = (
   target: SshTarget,
-  pinned: { readonly lines: readonly KnownHost[]; readonly hostName: string } | null,
+  pinned: {
+    readonly lines: readonly KnownHost[]
+    readonly hostName: string
+    readonly key: PinnedKey
+  } | null,
   files: { readonly user: readonly KnownHost[]; readonly global: readonly KnownHost[] },
 ): HostKeyPolicy => {
   const names = lookupNames(target.hostKeyAlias ?? target.hostname, target.port)
@@ -47,6 +54,7 @@ export const hostKeyPolicy = (
     strict: target.strict,
     pinned: (pinned?.lines ?? []).filter(matchesTarget),
     pinnedHostName: pinned?.hostName ?? null,
+    invalidPin: pinned && !pinned.key.isValid ? pinned.key : null,
     known: hasExact
       ? [...exact, ...matching.filter(entry => entry.marker === 'revoked')]
       : matching,
@@ -103,6 +111,14 @@ export const verifyHostKey = (policy: HostKeyPolicy, blob: string): HostKeyCheck
       knownAs,
       file: same.file,
     })
+  if (policy.invalidPin) {
+    const { what, corrected, authority } = policy.invalidPin
+    return reject(hostKey, 'pinned_key_invalid', {
+      detail: `${what}; ${shownText}`,
+      ...(corrected === null ? {} : { use: corrected }),
+      ...(authority === undefined ? {} : { reason: 'authority', value: authority }),
+    })
+  }
   if (policy.pinnedHostName !== null)
     return reject(hostKey, 'host_key_unknown', {
       detail: `field 8 pins a key for ${policy.pinnedHostName}, but ssh looks up ${knownAs}: set HostKeyAlias ${policy.pinnedHostName} in ssh_config; ${shownText}`,

@@ -24,7 +24,27 @@ export const isJumpHostFailure = (
 ): boolean =>
   proxyJump !== null &&
   classify(stderr) !== null &&
-  !/open failed:|stdio forwarding failed/.test(stderr)
+  (/open failed: administratively prohibited/.test(stderr) ||
+    !/open failed:|stdio forwarding failed/.test(stderr))
+
+/**
+ * Completes a failure between jump host and builder: the fixes run on the jump host, and a name that it cannot resolve is
+ * its side.
+ */
+export const describeBehindJump = (
+  { proxyJump, hostname }: Pick<SshTarget, 'proxyJump' | 'hostname'>,
+  stderr: string,
+  failure: { readonly kind: Kind; readonly params: Params },
+): { readonly kind: Kind; readonly params: Params } => {
+  if (proxyJump === null || !/open failed: connect failed/.test(stderr)) return failure
+  const { host, user } = parseLastHop(proxyJump)
+  const params = {
+    ...failure.params,
+    behind: user === null ? host : `${user}@${host}`,
+    address: hostname,
+  }
+  return { kind: failure.kind === 'dns' ? 'jump_dns' : failure.kind, params }
+}
 
 export interface JumpHostConfig {
   /** Options of the outer ssh: the jump reads the same configuration file. */

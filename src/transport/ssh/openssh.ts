@@ -21,30 +21,35 @@ export interface OpensshResult {
 
 type Env = Readonly<Record<string, string | undefined>>
 
-const safeOptions = (connectTimeout: number): string[] => [
+/** Options that precede those of NIX_SSHOPTS, because ssh uses the first value of each. */
+const ownOptions: readonly string[] = [
   '-x',
   '-T',
   '-oBatchMode=yes',
-  `-oConnectTimeout=${connectTimeout}`,
   '-oControlMaster=no',
   '-oControlPath=none',
   '-oUpdateHostKeys=no',
   '-oForwardAgent=no',
+  // Each of our logins would open the forwardings of ssh_config again
+  '-oClearAllForwardings=yes',
 ]
+
+/** Includes the key exchange, for which it leaves 3 s. A ConnectTimeout of NIX_SSHOPTS precedes it. */
+const connectTimeout = (ms: number): string =>
+  `-oConnectTimeout=${Math.ceil(ms / 1000) + 3}`
+/** The hard deadline: the signal of a channel ends it earlier. */
+const channelConnectMs = 60_000
 
 /** Calls `callback` with options for a pinned key in a temporary known_hosts file, as Nix does. */
 const withPinnedKey = async <T>(
   pinnedLine: string | null,
   callback: (options: readonly string[]) => Promise<T>,
 ): Promise<T> => {
-  if (pinnedLine === null) return callback([])
-  const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-'))
+  const keyFile = await openPinnedKey(pinnedLine)
   try {
-    const file = join(directory, 'host-key')
-    await writeFile(file, pinnedLine, { mode: 0o600 })
-    return await callback([`-oUserKnownHostsFile=${file}`])
+    return await callback(keyFile.options)
   } finally {
-    await rm(directory, { recursive: true, force: true })
+    keyFile.remove()
   }
 }
 
@@ -64,16 +69,16 @@ export const tryOpenssh = (
     const { stdout, stderr, aborted } = await run({
       file: 'ssh',
       args: [
+        command.destination,
+        ...ownOptions,
         ...command.options,
         ...pinned,
-        // It includes the key exchange
-        ...safeOptions(Math.ceil(connectMs / 1000) + 3),
+        connectTimeout(connectMs),
         '-oPermitLocalCommand=yes',
         '-oLocalCommand=echo started',
         // ssh prints the host certificate only with -v
         '-v',
         '--',
-        command.destination,
         'exit 0',
       ],
       env: { ...env, TZ: 'UTC' },
@@ -120,13 +125,20 @@ export const opensshConnection = (
     open: async (remoteCommand, signal) => {
       const release = await semaphore.acquire(AbortSignal.any([signal, closing.signal]))
       try {
-        const keyFile = await writePinnedKeyFile(pinnedLine)
-        const args = [...command.options, ...keyFile.options, ...safeOptions(60), '--']
+        const keyFile = await openPinnedKey(pinnedLine)
+        const args = [
+          command.destination,
+          ...ownOptions,
+          ...command.options,
+          ...keyFile.options,
+          connectTimeout(channelConnectMs),
+          '--',
+        ]
         if (closing.signal.aborted) {
           keyFile.remove()
           throw closing.signal.reason
         }
-        const channel = startSsh([...args, command.destination, remoteCommand], env)
+        const channel = startSsh([...args, remoteCommand], env)
         channels.add(channel)
         void channel.exit.then(() => {
           release()
@@ -142,8 +154,8 @@ export const opensshConnection = (
   }
 }
 
-/** Writes the pinned key to a file that lives as long as a channel. */
-const writePinnedKeyFile = async (
+/** Writes the pinned key to a known_hosts file, as Nix does. Returns the option that names it, and a function that removes it. */
+export const openPinnedKey = async (
   pinnedLine: string | null,
 ): Promise<{ options: readonly string[]; remove: () => void }> => {
   if (pinnedLine === null) return { options: [], remove: () => undefined }
@@ -161,7 +173,8 @@ const writePinnedKeyFile = async (
   return { options: [`-oUserKnownHostsFile=${file}`], remove }
 }
 
-const startSsh = (args: readonly string[], env: Env): Channel => {
+/** Starts ssh in a process group of its own, which ends with the channel. */
+export const startSsh = (args: readonly string[], env: Env): Channel => {
   const child = spawn('ssh', args, {
     detached: true,
     env: { ...env },

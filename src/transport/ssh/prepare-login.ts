@@ -45,7 +45,7 @@ const hardMs = 60_000
 /** Returns the limits of a deadline. ssh itself gives up after ConnectTimeout, which includes the key exchange. */
 export const loginLimits = (
   deadline: Deadline,
-  { connectTimeout }: SshTarget,
+  { connectTimeout }: Pick<SshTarget, 'connectTimeout'>,
 ): LoginLimits => {
   const sshMs = connectTimeout === null ? hardMs : Math.min(connectTimeout * 1000, hardMs)
   if (deadline === 'hard') return { connectMs: sshMs, bannerMs: sshMs, totalMs: hardMs }
@@ -94,12 +94,18 @@ export const prepareLogin = async (
   return { builder, command, target, policy, identities, certificates, pinnedLine }
 }
 
-/** Whether only OpenSSH can log in (certificates, security keys); an attempt with ssh2 would only be a failed login. */
+/**
+ * Whether only OpenSSH can log in (certificates, security keys, a proxy that passes a socket, a list of revoked keys); an
+ * attempt with ssh2 would only be a failed login, or accept what ssh rejects.
+ */
 export const needsOpenssh = ({
+  target,
   policy,
   identities,
   certificates,
 }: PreparedLogin): boolean =>
+  target.options?.get('proxyusefdpass')?.[0] === 'yes' ||
+  (target.options?.get('revokedhostkeys')?.[0] ?? 'none') !== 'none' ||
   needsCertificate(policy) ||
   identities.opensshOnly.length > 0 ||
   certificates.some(({ source }) => source !== 'agent')
@@ -115,9 +121,14 @@ export const buildLoginValue = (
   hostKey: null,
   transport: 'ssh2',
   unreachableAddresses: [],
-  endpoint: [
-    `${target.hostname}:${target.port}`,
-    ...(target.proxyJump === null ? [] : [target.proxyJump]),
-  ].join(' behind '),
+  endpoint: formatEndpoint(target),
   certificates,
 })
+
+/** `host:port` with the jump host. */
+export const formatEndpoint = ({
+  hostname,
+  port,
+  proxyJump,
+}: Pick<SshTarget, 'hostname' | 'port' | 'proxyJump'>): string =>
+  [`${hostname}:${port}`, ...(proxyJump === null ? [] : [proxyJump])].join(' behind ')

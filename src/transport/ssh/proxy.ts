@@ -45,7 +45,8 @@ export const proxyShellCommand = (
   const options = [
     '-oBatchMode=yes',
     `-oConnectTimeout=${connectTimeout}`,
-    '-oClearAllForwardings=no',
+    // Those of ssh_config for the jump host
+    '-oClearAllForwardings=yes',
   ]
   const config = findConfigFile(command.options)
   const configArgs = config === null ? [] : ['-F', config]

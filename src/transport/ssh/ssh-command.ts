@@ -1,5 +1,5 @@
 import type { Builder, LocalNix } from '../../model/index.ts'
-import { atLeast, dialectOf } from '../../nix/dialect.ts'
+import { atLeast, dialectOf, isLix } from '../../nix/dialect.ts'
 import { sshDestination } from '../../nix/machines/store-uri.ts'
 
 /** The ssh command line that Nix uses for a builder (libstore/ssh.cc addCommonSSHOpts). */
@@ -8,6 +8,8 @@ export interface SshCommand {
   readonly destination: string
   /** Options of NIX_SSHOPTS, `-i`, `-C`, `-p`. Without the known_hosts file of a pinned key. */
   readonly options: readonly string[]
+  /** The words of NIX_SSHOPTS alone. */
+  readonly nixSshOpts: readonly string[]
   /** Host name of the pinned key in Nix's temporary known_hosts file. */
   readonly pinnedHostName: string
 }
@@ -37,6 +39,27 @@ export const splitSshOpts = (text: string, quoting: boolean): string[] => {
   return words
 }
 
+/** Returns why Nix rejects NIX_SSHOPTS or reads it differently than it looks; null if it is fine (libutil/strings.cc). */
+export const explainSshOpts = (
+  text: string | undefined,
+  version: string | null,
+): { readonly isFatal: boolean; readonly detail: string } | null => {
+  const quotes = (text ?? '').replace(/\\./gs, '').match(/['"]/g) ?? []
+  if (quotes.length === 0) return null
+  if (isLix(version) || !atLeast(version, 2, 26))
+    return {
+      isFatal: false,
+      detail: `Nix ${version ?? ''} does not support quotes in NIX_SSHOPTS and passes them to ssh`,
+    }
+  let open: string | null = null
+  for (const quote of quotes)
+    if (open === null) open = quote
+    else if (open === quote) open = null
+  return open === null
+    ? null
+    : { isFatal: true, detail: 'unterminated quote in NIX_SSHOPTS' }
+}
+
 /** Returns our copy of the private key of a machine line, or its path; null if the line has none. */
 export const configuredKeyFile = ({
   credential,
@@ -54,7 +77,8 @@ export const sshCommand = (
   const where = sshDestination(builder, dialect)
   if (!where) return null
   const quoting = !dialect.lix && atLeast(nix.version, 2, 26)
-  const options = splitSshOpts(nixSshOpts ?? '', quoting)
+  const words = splitSshOpts(nixSshOpts ?? '', quoting)
+  const options = [...words]
   const key = configuredKeyFile(builder)
   if (key) options.push('-i', key)
   if (builder.params['compress'] === 'true' || builder.params['compress'] === '1')
@@ -64,6 +88,7 @@ export const sshCommand = (
   return {
     destination,
     options,
+    nixSshOpts: words,
     pinnedHostName: destination.slice(destination.lastIndexOf('@') + 1),
   }
 }

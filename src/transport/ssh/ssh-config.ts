@@ -1,6 +1,9 @@
 import { userInfo } from 'node:os'
 import type { Outcome, Run } from '../../model/index.ts'
 import { localTrouble } from '../../diagnosis/local-trouble.ts'
+import { oneLine } from '../../text/truncate.ts'
+import { describeConfigError } from './options/config-error.ts'
+import type { SshOptions } from './options/option-rules.ts'
 import type { SshCommand } from './ssh-command.ts'
 
 /** ssh's configuration for a destination, from `ssh -G` (ssh_config(5)). Lists are in ssh's order. */
@@ -26,7 +29,11 @@ export interface SshTarget {
   readonly family: 0 | 4 | 6
   /** Seconds, null when not set. */
   readonly connectTimeout: number | null
+  /** Every option. Absent where ssh did not print them (the demo). */
+  readonly options?: SshOptions
 }
+
+type ResolvedTarget = Extract<Outcome<SshTarget>, { status: 'ok' | 'failed' | 'skipped' }>
 
 /** Runs `ssh -G`, so that aliases, Include, Match and all defaults apply as for Nix. */
 export const resolveTarget = async (
@@ -34,13 +41,12 @@ export const resolveTarget = async (
   run: Run,
   env: Readonly<Record<string, string | undefined>>,
   signal: AbortSignal,
-): Promise<Extract<Outcome<SshTarget>, { status: 'ok' | 'failed' | 'skipped' }>> => {
-  const result = await run({
-    file: 'ssh',
-    args: ['-G', ...command.options, '--', command.destination],
-    env,
-    signal,
-  })
+): Promise<ResolvedTarget> => {
+  // Nix runs a command, which Match and ForkAfterAuthentication see; with RemoteCommand ssh -G accepts none
+  const printed = await printOptions(command, ['true'], run, env, signal)
+  const result = /Cannot execute command-line and remote command/.test(printed.stderr)
+    ? await printOptions(command, [], run, env, signal)
+    : printed
   if (result.spawnError === 'ENOENT')
     return { status: 'failed', kind: 'ssh_missing', params: {} }
   const trouble = localTrouble(result.spawnError)
@@ -48,11 +54,12 @@ export const resolveTarget = async (
   if (result.code !== 0)
     return {
       status: 'failed',
-      kind: result.aborted ? 'internal' : 'config_invalid',
-      params: {
-        detail: firstLine(result.stderr) || result.spawnError || 'ssh -G failed',
-        where: "ssh's own configuration or NIX_SSHOPTS",
-      },
+      ...(result.aborted
+        ? {
+            kind: 'internal' as const,
+            params: { detail: oneLine(result.spawnError ?? 'ssh -G did not end') },
+          }
+        : describeConfigError(result.stderr || (result.spawnError ?? ''))),
       evidence: result.stderr,
     }
   const target = parseTarget(result.stdout, env)
@@ -60,18 +67,37 @@ export const resolveTarget = async (
     ? { status: 'ok', value: target }
     : {
         status: 'failed',
-        kind: 'internal',
-        params: { detail: 'ssh -G printed no host name' },
+        ...describeConfigError('ssh -G printed no host name'),
       }
 }
 
-const firstLine = (text: string): string => text.trim().split('\n')[0] ?? ''
-
-/** Parses the output of `ssh -G`. Ignores unknown lines. */
-export const parseTarget = (
-  text: string,
+const printOptions = (
+  command: Pick<SshCommand, 'destination' | 'options'>,
+  remoteCommand: readonly string[],
+  run: Run,
   env: Readonly<Record<string, string | undefined>>,
-): SshTarget => {
+  signal: AbortSignal,
+) =>
+  run({
+    file: 'ssh',
+    // The destination comes first, as Nix writes it: a word that is no option starts the remote command
+    args: ['-G', command.destination, ...command.options, '--', ...remoteCommand],
+    env,
+    signal,
+  })
+
+/** Returns ssh's own defaults; null if ssh does not print them. */
+export const readDefaultOptions = async (
+  run: Run,
+  env: Readonly<Record<string, string | undefined>>,
+  signal: AbortSignal,
+): Promise<SshOptions | null> => {
+  const command = { destination: 'default', options: ['-F', 'none'] }
+  const { code, stdout } = await printOptions(command, ['true'], run, env, signal)
+  return code === 0 ? parseOptions(stdout) : null
+}
+
+const parseOptions = (text: string): SshOptions => {
   const options = new Map<string, string[]>()
   for (const line of text.split('\n')) {
     const space = line.indexOf(' ')
@@ -79,6 +105,15 @@ export const parseTarget = (
     const key = line.slice(0, space).toLowerCase()
     options.set(key, [...(options.get(key) ?? []), line.slice(space + 1).trim()])
   }
+  return options
+}
+
+/** Parses the output of `ssh -G`. Ignores unknown lines. */
+export const parseTarget = (
+  text: string,
+  env: Readonly<Record<string, string | undefined>>,
+): SshTarget => {
+  const options = parseOptions(text)
   const firstValue = (key: string): string | null => options.get(key)?.[0] ?? null
   const notNone = (value: string | null): string | null =>
     value === null || value.toLowerCase() === 'none' ? null : value
@@ -110,6 +145,7 @@ export const parseTarget = (
     proxyCommand: notNone(firstValue('proxycommand')),
     family: family === 'inet' ? 4 : family === 'inet6' ? 6 : 0,
     connectTimeout: Number.isFinite(timeout) && timeout > 0 ? timeout : null,
+    options,
   }
 }
 

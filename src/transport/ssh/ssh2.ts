@@ -5,6 +5,7 @@ import ssh2, {
   type ServerHostKeyAlgorithm,
 } from 'ssh2'
 import type { Connection, Trace } from '../../model/index.ts'
+import { corkWrites } from './cork-writes.ts'
 import type { HostKeyCheck } from './host-key.ts'
 import type { CheckKey, Identity } from './identities.ts'
 import { fingerprintOf } from './known-hosts.ts'
@@ -33,6 +34,8 @@ export interface Ssh2Login {
   readonly hostKeyCheck: HostKeyCheck | null
   /** The first bytes of the server, at most 512; identify other protocols. */
   readonly firstBytes: string
+  /** What the server says before or instead of a login, at most 2000 characters. */
+  readonly banner: string
   /** ssh2's error message, or `timeout`, `closed`. */
   readonly error: string | null
   /** Seconds from the start to the end of each completed stage. */
@@ -69,6 +72,8 @@ export const checkKey: CheckKey = key => {
     : 'invalid'
 }
 
+const maxBanner = 2000
+
 /** Performs one login. Never rejects; the connection is set if the stage is `ready`. */
 export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
   new Promise(resolve => {
@@ -80,6 +85,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
     let stage: LoginStage = 'banner'
     let hostKeyCheck: HostKeyCheck | null = null
     let firstBytes = ''
+    let banner = ''
     let settled = false
     let notifyClosed: (reason: string) => void = () => undefined
     const closed = new Promise<string>(done => (notifyClosed = done))
@@ -100,6 +106,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
         stage,
         hostKeyCheck,
         firstBytes,
+        banner,
         error,
         stageSeconds,
         connection:
@@ -146,7 +153,10 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
       stage = 'auth'
       stageSeconds.kex ??= seconds()
     })
-    client.on('banner', text => request.trace('server banner', text))
+    client.on('banner', text => {
+      banner = (banner + text.slice(0, maxBanner)).slice(0, maxBanner)
+      request.trace('server banner', text)
+    })
     client.on('ready', () => {
       request.trace('logged in')
       stage = 'ready'
@@ -158,7 +168,15 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
         sock: stream,
         username: request.user,
         authHandler: sequentialAuth(authMethods(request), request.trace),
-        algorithms: { serverHostKey: orderKeyTypes(request.preferredTypes) },
+        algorithms: {
+          // A server that is not verified yet would choose the size of the numbers
+          kex: {
+            append: [],
+            prepend: [],
+            remove: ['diffie-hellman-group-exchange-sha256'],
+          },
+          serverHostKey: orderKeyTypes(request.preferredTypes),
+        },
         hostVerifier: (key: Buffer) => {
           stage = 'host_key'
           hostKeyCheck = request.verifyHostKey(key.toString('base64'))
@@ -172,24 +190,6 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
       settle(error instanceof Error ? error.message : String(error))
     }
   })
-
-/** Combines the writes of one tick: ssh2 writes each packet in two parts, each a system call and a TCP segment. */
-const corkWrites = (stream: Duplex): void => {
-  const write = stream.write.bind(stream) as (...args: unknown[]) => boolean
-  let isCorked = false
-  const corkingWrite = (...args: unknown[]): boolean => {
-    if (!isCorked) {
-      isCorked = true
-      stream.cork()
-      process.nextTick(() => {
-        isCorked = false
-        stream.uncork()
-      })
-    }
-    return write(...args)
-  }
-  stream.write = corkingWrite as Duplex['write']
-}
 
 interface AuthMethod {
   readonly name: string
@@ -229,11 +229,21 @@ const sequentialAuth = (offers: readonly AuthMethod[], trace: Trace) => {
   }
 }
 
+/** Returns the type of a private key, for example `ssh-ed25519`; null if ssh2 cannot read it. */
+export const typeOfPrivateKey = (key: Buffer): string | null =>
+  parseFirstKey(key)?.type ?? null
+
 const fingerprintOfKey = (key: Buffer): string => {
+  const parsed = parseFirstKey(key)
+  return parsed
+    ? `${parsed.type} ${fingerprintOf(parsed.getPublicSSH().toString('base64'))}`
+    : ''
+}
+
+/** For a file of public keys the result of ssh2 is a list, despite its type. */
+const parseFirstKey = (key: Buffer): ParsedKey | null => {
   const parsed = ssh2.utils.parseKey(key)
   const firstKey = (Array.isArray(parsed) ? parsed[0] : parsed) as
     ParsedKey | Error | undefined
-  return !firstKey || firstKey instanceof Error
-    ? ''
-    : `${firstKey.type} ${fingerprintOf(firstKey.getPublicSSH().toString('base64'))}`
+  return !firstKey || firstKey instanceof Error ? null : firstKey
 }

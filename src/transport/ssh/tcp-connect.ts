@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises'
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { localTrouble } from '../../diagnosis/local-trouble.ts'
 import type { Kind, Params } from '../../model/index.ts'
@@ -48,8 +48,8 @@ const kindByErrorCode: Readonly<Record<string, Kind>> = {
 
 /**
  * Connects as OpenSSH does: tries the addresses of getaddrinfo one after another, each with its share of the timeout, at
- * least 5 s. Node would
- * race them and hide an unreachable first address, which delays every build of Nix by the timeout.
+ * least 5 s. Node would race them and hide an unreachable first address, which delays every build of Nix by the timeout.
+ * `localAddresses` are those of BindAddress and BindInterface.
  */
 export const connectTcp = async (
   host: string,
@@ -57,6 +57,7 @@ export const connectTcp = async (
   family: 0 | 4 | 6,
   timeoutMs: number,
   signal: AbortSignal,
+  localAddresses: readonly string[] = [],
 ): Promise<ConnectResult> => {
   const started = performance.now()
   const since = (from: number) => (performance.now() - from) / 1000
@@ -81,7 +82,8 @@ export const connectTcp = async (
   const perAddressMs = Math.max(Math.min(timeoutMs, 5000), timeoutMs / addresses.length)
   for (const address of addresses) {
     const from = performance.now()
-    const result = await connectTo(address, port, perAddressMs, signal)
+    const localAddress = localAddresses.find(local => isIP(local) === isIP(address))
+    const result = await connectTo(address, port, localAddress, perAddressMs, signal)
     if (typeof result !== 'string')
       return {
         ok: true,
@@ -140,11 +142,17 @@ const lookupWithRetry = async (host: string, family: 0 | 4 | 6) => {
 const connectTo = (
   address: string,
   port: number,
+  localAddress: string | undefined,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Socket | string> =>
   new Promise(resolve => {
-    const socket = connect({ host: address, port, noDelay: true })
+    const socket = connect({
+      host: address,
+      port,
+      noDelay: true,
+      ...(localAddress === undefined ? {} : { localAddress }),
+    })
     const settle = (result: Socket | string) => {
       clearTimeout(timer)
       signal.removeEventListener('abort', onTimeout)

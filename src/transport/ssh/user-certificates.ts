@@ -76,6 +76,12 @@ const parseUserCertificates = (
   })
 
 export const toCertificateInfo = (
-  { role, validFrom, validUntil }: Certificate,
+  { role, validFrom, validUntil, principals }: Certificate,
   source: string,
-): CertificateInfo => ({ role, source, validFrom, validUntil })
+): CertificateInfo => ({
+  role,
+  source,
+  validFrom,
+  validUntil,
+  ...(principals === undefined ? {} : { principals }),
+})

@@ -68,7 +68,8 @@ const local = (change: Partial<LocalNix> = {}): LocalNix => ({
   ...change,
 })
 
-const good = 'ssh-ng://nix@b1 x86_64-linux /key 4 1 kvm - c3NoLWVkMjU1MTkgQUFBQQo='
+const good =
+  'ssh-ng://nix@b1 x86_64-linux /key 4 1 kvm - c3NoLWVkMjU1MTkgQUFBQUMzTnphQzFsWkRJMU5URTVBQUFBSUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUEK'
 
 /** Findings of a list of one line. */
 const lintLine = (line: string, outcomes: Outcomes = {}, nix: LocalNix = local()) =>
@@ -352,4 +353,24 @@ t.test('lints a thousand builders quickly', async t => {
   t.same(rules(lint({ builders, nix: local() })), [])
   const { user } = process.cpuUsage(started)
   t.ok(user < 300_000, `${user / 1000} ms`)
+})
+
+t.test('offers the line that was meant, and no other finding about it', async t => {
+  const table: readonly (readonly [written: string, meant: string])[] = [
+    [
+      'ssh-ng://ssh-ng://nix@b1 x86_64-linux /key 4',
+      'ssh-ng://nix@b1 x86_64-linux /key 4',
+    ],
+    ['ssh-ng://nix@b1 /key 4', 'ssh-ng://nix@b1 x86_64-linux /key 4'],
+  ]
+  for (const [written, meant] of table)
+    for (const version of ['2.8.0', '2.34.0'])
+      t.match(
+        lint({
+          builders: [read(written, version)],
+          nix: { version, system: 'x86_64-linux' },
+        }).filter(({ builder }) => builder !== undefined),
+        [{ rule: 'fields_shifted', fix: meant }],
+        `${written}, ${version}`,
+      )
 })

@@ -23,12 +23,16 @@ hostcert-soon   sshd has a host certificate that ends tomorrow
 user-ca         sshd accepts user certificates of the authority
 rsa-host        sshd has only an RSA host key
 penalties       OpenSSH >= 9.8: PerSourcePenalties on (the default there)
+security-key    remotebuild has the public key of a security key that no machine has
 no-auth         remotebuild's authorized keys are empty
 nologin         remotebuild's shell is nologin
 strict-modes    remotebuild's authorized keys are writable by others, so sshd ignores them
 expired         remotebuild's account has expired
 locked          remotebuild's account is locked
 no-home         remotebuild's home directory is gone
+max-startups    sshd accepts one unauthenticated connection at a time
+max-sessions    sshd allows no session (MaxSessions 0)
+banner          sshd sends a login banner that begins with "# "
 force-command   sshd has a ForceCommand for every login
 mtu             packets of more than 600 bytes from the node are dropped silently
 nix-conf        nix.conf has an invalid line
@@ -165,6 +169,10 @@ table inet lab {
 NFT
     tarpit | garbage | garbage-close | binary) fake_listener "$n" "$f" ;;
     hostkey) sshd_stop "$n"; in_node "$n" sh -c "cp /lab/keys/newhost_$n /etc/ssh/ssh_host_ed25519_key; chmod 600 /etc/ssh/ssh_host_ed25519_key"; sshd_start "$n" ;;
+    max-startups) sshd_with "$n" "${SSHD_USUAL/MaxStartups*/MaxStartups 1}"; in_node "$n" sh -c ': >/var/log/lab/sshd.log' ;;
+    max-sessions) sshd_with "$n" "$SSHD_USUAL"$'\n''MaxSessions 0' ;;
+    banner) in_node "$n" sh -c 'echo "# Authorized use only #" >/etc/ssh/lab-banner'
+      sshd_with "$n" "$SSHD_USUAL"$'\n''Banner /etc/ssh/lab-banner' ;;
     kex) sshd_with "$n" "$SSHD_USUAL"$'\n''KexAlgorithms diffie-hellman-group1-sha1' ;;
     kex-pq) sshd_with "$n" "$SSHD_USUAL"$'\n''KexAlgorithms sntrup761x25519-sha512@openssh.com' ;;
     hostcert) sshd_with "$n" "$SSHD_USUAL"$'\n'"HostCertificate /lab/keys/host_$n-cert.pub" ;;
@@ -175,6 +183,7 @@ NFT
     penalties)
       in_node "$n" sshd -t -o PerSourcePenalties=no 2>/dev/null || die "$n: its sshd knows no PerSourcePenalties"
       sshd_with "$n" "$SSHD_USUAL"$'\n''PerSourcePenalties yes' ;;
+    security-key) in_node "$n" sh -c 'echo sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHAAAABHNzaDo= >>/etc/ssh/keys/remotebuild' ;;
     no-auth) in_node "$n" sh -c ': >/etc/ssh/keys/remotebuild' ;;
     nologin) in_node "$n" usermod -s /usr/sbin/nologin remotebuild ;;
     strict-modes) in_node "$n" chmod 666 /etc/ssh/keys/remotebuild ;;

@@ -51,7 +51,7 @@ export const clientRows: readonly Row[] = [
   {
     name: 'an option that ssh does not know in NIX_SSHOPTS',
     from: { env: { NIX_SSHOPTS: '-o NoSuchOption=1' } },
-    expect: always(down('config_invalid', 'client', /NIX_SSHOPTS/)),
+    expect: always(down('ssh_config_invalid', 'client', /NIX_SSHOPTS/)),
   },
   {
     name: 'an ssh_config that ssh cannot read',
@@ -59,7 +59,9 @@ export const clientRows: readonly Row[] = [
       env: { NIX_SSHOPTS: '-F /lab/share/bad_ssh_config' },
       before: 'printf "Host *\\n  Prot 22\\n" >/lab/share/bad_ssh_config',
     },
-    expect: always(down('config_invalid', 'client', /ssh/)),
+    expect: always(
+      down('ssh_config_invalid', 'client', /sed -i 2s.* \/lab\/share\/bad_ssh_config/),
+    ),
   },
   {
     name: 'a malformed line next to valid ones',

@@ -6,6 +6,7 @@ import { nixRows } from './nix.ts'
 import { reachRows } from './reach.ts'
 import type { Row } from './row.ts'
 import { sessionRows } from './session.ts'
+import { sshOptionRows } from './ssh-options.ts'
 import { storeRows } from './store.ts'
 
 /** Every fault with its expected result. */
@@ -13,6 +14,7 @@ export const rows: readonly Row[] = [
   ...lineRows,
   ...jumpRows,
   ...clientRows,
+  ...sshOptionRows,
   ...reachRows,
   ...certificateRows,
   ...sessionRows,

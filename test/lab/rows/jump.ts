@@ -42,6 +42,16 @@ const causedByBuilder = (expected: Expected): Expected => ({
     ),
 })
 
+/** The builder is not reached from the jump host. */
+const causedBy = (expected: Expected): Expected => ({
+  ...expected,
+  also: (t, { name, cause }) => {
+    t.match(cause?.reason, /jump host jump\./, `${name}: the reason names the jump host`)
+    for (const fix of cause?.fixes ?? [])
+      if ('command' in fix) t.notMatch(fix.command, / -$/, `${name}: ${fix.command}`)
+  },
+})
+
 export const jumpRows: readonly Row[] = [
   {
     name: 'a builder behind a jump host',
@@ -96,6 +106,28 @@ export const jumpRows: readonly Row[] = [
     ],
     expect: always(
       causedByBuilder(down('tcp_refused', 'remote', /systemctl start sshd/)),
+    ),
+  },
+  {
+    name: 'a name that the jump host cannot resolve',
+    ssh: (where, host) => [
+      'HostName nosuch.invalid',
+      ...jump(over => [key, `HostName ${over}`, `HostKeyAlias ${over}`])(where, host),
+    ],
+    expect: always(
+      causedBy(down('jump_dns', 'remote', /ssh jump\.\S+ getent ahosts nosuch\.invalid/)),
+    ),
+  },
+  {
+    name: 'an unused address behind a jump host',
+    ssh: (where, host) => [
+      `HostName ${labNet}.210`,
+      ...jump(over => [key, `HostName ${over}`, `HostKeyAlias ${over}`])(where, host),
+    ],
+    expect: always(
+      causedBy(
+        down('tcp_unreachable', 'network', /ssh jump\.\S+ 'ip route get \S+\.210'/),
+      ),
     ),
   },
   {

@@ -1,6 +1,6 @@
 /** Faults of the machine line. */
 import type { LoginValue } from '../../../src/model/index.ts'
-import { labNet, nodes } from '../support.ts'
+import { labNet, nodes, type Node } from '../support.ts'
 import {
   always,
   down,
@@ -18,6 +18,10 @@ const withoutShell: NonNullable<Expected['also']> = (t, builder) => {
     t.match(kind, /^(forced_command|no_shell)$/, `${builder.name}: ${probe} says why`)
   }
 }
+
+const encodeLine = (line: string) => Buffer.from(`${line}\n`).toString('base64')
+const publicKeyOf = (node: Node) =>
+  Buffer.from(hostKeyOf(node), 'base64').toString().trim()
 
 export const lineRows: readonly Row[] = [
   { name: 'a healthy builder', line: () => ({}), expect: always(healthy) },
@@ -47,6 +51,35 @@ export const lineRows: readonly Row[] = [
   {
     name: 'a wrong pin where ssh_known_hosts has the right key',
     line: ({ node }) => ({ hostKey: hostKeyOf(node, 'newhost') }),
+    expect: always(healthy),
+  },
+  {
+    name: 'a line of ssh-keyscan in field 8',
+    ssh: () => ['GlobalKnownHostsFile /dev/null'],
+    line: ({ node }) => ({
+      hostKey: encodeLine(`${node} ${publicKeyOf(node)}`),
+    }),
+    expect: ({ node }) =>
+      down(
+        'pinned_key_invalid',
+        'client',
+        new RegExp(`Set field 8 to ${hostKeyOf(node).slice(0, 40)}`),
+      ),
+  },
+  {
+    name: 'an authority in field 8',
+    ssh: () => ['GlobalKnownHostsFile /dev/null'],
+    line: ({ node }) => ({
+      hostKey: encodeLine(`@cert-authority * ${publicKeyOf(node)}`),
+    }),
+    expect: always(
+      down('pinned_key_invalid', 'client', /tee -a \/etc\/ssh\/ssh_known_hosts/),
+    ),
+  },
+  // ssh reads the global file, too
+  {
+    name: 'no public key in field 8 where ssh_known_hosts has the right key',
+    line: () => ({ hostKey: encodeLine('nonsense') }),
     expect: always(healthy),
   },
   {

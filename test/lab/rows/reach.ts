@@ -46,6 +46,23 @@ export const reachRows: readonly Row[] = [
     expect: always(throttled),
   },
   {
+    name: 'a login banner that begins with "# "',
+    faults: ['banner'],
+    expect: ({ scheme }) =>
+      scheme === 'ssh' ? healthy : down('bad_hook_reply', 'client', /LogLevel ERROR/),
+  },
+  {
+    name: 'the same banner with LogLevel ERROR',
+    faults: ['banner'],
+    ssh: () => ['LogLevel ERROR'],
+    expect: always(healthy),
+  },
+  {
+    name: 'sshd that allows no session',
+    faults: ['max-sessions'],
+    expect: always(down('sessions_forbidden', 'remote', /MaxSessions/)),
+  },
+  {
     name: 'a node that drops every packet',
     isLong: true,
     faults: ['blackhole'],

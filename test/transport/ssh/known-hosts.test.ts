@@ -156,7 +156,13 @@ interface Held {
 const policyOf = ({ user = [], global = [], pinned, target }: Held) =>
   hostKeyPolicy(
     aTarget({ hostname: 'one', strict: 'ask', ...target }),
-    pinned ? { lines: parse(pinned.join(' ')), hostName: pinned[0] } : null,
+    pinned
+      ? {
+          lines: parse(pinned.join(' ')),
+          hostName: pinned[0],
+          key: { isValid: true },
+        }
+      : null,
     { user: parse(...user), global: parse(...global) },
   )
 

@@ -272,6 +272,58 @@ t.test('reports rejected keys', async t => {
   t.match(missing.outcome, { kind: 'key_missing', params: { key: '/nonexistent/key' } })
 })
 
+t.test('does not accept a group exchange, whose size the server chooses', async t => {
+  const { port } = await sshServer(t, {
+    algorithms: { kex: ['diffie-hellman-group-exchange-sha256'] },
+  })
+  t.match((await dialTo(t, port)()).outcome, { status: 'failed', kind: 'kex_mismatch' })
+})
+
+t.test('a banner line that Nix takes for an answer of its hook', async t => {
+  const { port } = await sshServer(t, { banner: 'Welcome\n# Authorized use only #\n' })
+  const login = async (scheme: string, logLevel = 'INFO') =>
+    (
+      await dialTo(t, port, {
+        builder: { scheme },
+        target: { options: new Map([['loglevel', [logLevel]]]) },
+      })()
+    ).outcome
+  t.match(await login('ssh-ng'), {
+    status: 'degraded',
+    kind: 'bad_hook_reply',
+    params: { detail: '# Authorized use only #' },
+  })
+  t.match(await login('ssh'), { status: 'ok' }, 'it is a line of the build log')
+  t.match(await login('ssh-ng', 'ERROR'), { status: 'ok' }, 'ssh does not print it')
+  const other = await sshServer(t, { banner: 'Welcome\n#hello\n' })
+  t.match((await dialTo(t, other.port)()).outcome, { status: 'ok' })
+})
+
+t.test('uses what the server says before it refuses', async t => {
+  const other = keyFile(t, generateKey('other').private)
+  const wrongKey = {
+    builder: { sshKey: other },
+    target: { identityFiles: [other] },
+  }
+  const asking = await sshServer(t, {
+    banner:
+      '# Tailscale SSH requires an additional check.\n# To authenticate, visit: https://x/1\n',
+  })
+  t.match((await dialTo(t, asking.port, wrongKey)()).outcome, {
+    status: 'failed',
+    kind: 'auth_check_required',
+    evidence: /visit: https:\/\/x\/1/,
+  })
+  const chatty = await sshServer(t, {
+    banner: 'No space left on device is a nice name\n',
+  })
+  t.match((await dialTo(t, chatty.port, wrongKey)()).outcome, {
+    status: 'failed',
+    kind: 'auth_denied',
+    evidence: /a nice name/,
+  })
+})
+
 t.test('reports changed and unknown host keys, and uses an alias', async t => {
   const { port } = await sshServer(t)
   const other = generateKey('other')
@@ -323,8 +375,7 @@ t.test('reports a server that closes after the login or rejects channels', async
   const refusing = await sshServer(t, { refuseChannels: true })
   t.match((await dialTo(t, refusing.port)()).outcome, {
     status: 'failed',
-    kind: 'connection_lost',
-    params: { detail: /Channel open failure/ },
+    kind: 'sessions_forbidden',
   })
   await until(() => refusing.sockets.size === 0)
 })

@@ -123,7 +123,10 @@ Host *
     if (!command) throw new Error('no command')
     const env = { PATH: process.env['PATH'], SSH_AUTH_SOCK: '/agent' }
     const resolved = await resolveTarget(command, createRun(), env, never)
-    return resolved.status === 'skipped' ? undefined : resolved.value
+    const { options, ...target } =
+      (resolved.status === 'skipped' ? undefined : resolved.value) ?? {}
+    t.ok((options?.size ?? 0) > 50, 'every option')
+    return target
   }
   t.strictSame(await resolve('b1'), {
     user: 'builder',
@@ -166,10 +169,14 @@ testWith(openssh, 'reports an ssh error and a missing ssh', async t => {
   }
   t.match(await resolve(`-F ${file}`), {
     status: 'failed',
-    kind: 'config_invalid',
-    params: { detail: /NoSuchOption|nosuchoption/i },
+    kind: 'ssh_config_invalid',
+    params: { where: `${file}:2`, detail: /NoSuchOption|nosuchoption/i },
   })
-  t.match(await resolve('--nonsense'), { status: 'failed', kind: 'config_invalid' })
+  t.match(await resolve('-F /nonexistent/config'), {
+    status: 'failed',
+    kind: 'ssh_config_invalid',
+    params: { where: 'NIX_SSHOPTS' },
+  })
   t.match(await resolve('', '/nonexistent'), { status: 'failed', kind: 'ssh_missing' })
 })
 
@@ -290,7 +297,7 @@ t.test('builds the proxy command', async t => {
   )
   const jump = (proxyJump: string, options: string[] = []) =>
     proxyShellCommand(aTarget({ ...target, proxyJump }), { ...command, options }, 5)
-  const common = 'exec ssh -oBatchMode=yes -oConnectTimeout=5 -oClearAllForwardings=no'
+  const common = 'exec ssh -oBatchMode=yes -oConnectTimeout=5 -oClearAllForwardings=yes'
   t.equal(jump('gate'), `${common} -W '[10.0.0.9]:2222' -- gate`)
   t.equal(jump('me@gate:2200'), `${common} -l me -p 2200 -W '[10.0.0.9]:2222' -- gate`)
   t.equal(jump('[::1]:2200'), `${common} -p 2200 -W '[10.0.0.9]:2222' -- ::1`)
@@ -505,11 +512,8 @@ testWith(
     t.equal(calls, 1, 'ssh2 makes no attempt')
     t.match(outcome, {
       status: 'failed',
-      kind: 'auth_denied',
-      params: {
-        key: half,
-        detail: /is a security key: it must be plugged in and touched/,
-      },
+      kind: 'key_signing_failed',
+      params: { key: 'id_sk', detail: 'agent refused operation' },
     })
   },
 )

@@ -73,6 +73,8 @@ export interface ServerOptions {
   readonly exec?: (channel: ServerChannel, command: string) => void
   readonly onReady?: (client: ServerConnection) => void
   readonly refuseChannels?: boolean
+  /** Text before the authentication. */
+  readonly banner?: string
 }
 
 export interface TestServer {
@@ -97,6 +99,7 @@ export const sshServer = async (
     {
       hostKeys: [...(options.hostKeys ?? [hostKey.private])],
       ...(options.algorithms ? { algorithms: options.algorithms } : {}),
+      ...(options.banner === undefined ? {} : { banner: options.banner }),
     },
     client => {
       client.on('error', () => undefined)

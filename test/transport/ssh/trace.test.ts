@@ -99,7 +99,12 @@ t.test('omits values of NIX_SSHOPTS and the proxy command', t => {
     true,
   )
   const text = formatTarget(
-    { destination: 'nix@b1', pinnedHostName: 'b1', options: [...options, '-i', '/key'] },
+    {
+      destination: 'nix@b1',
+      pinnedHostName: 'b1',
+      options: [...options, '-i', '/key'],
+      nixSshOpts: options,
+    },
     aTarget({ proxyCommand: 'nc --password planted', agent: '/run/agent' }),
   )
   t.equal(
