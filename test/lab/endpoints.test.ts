@@ -2,13 +2,10 @@
 import t from 'tap'
 import { check, clientNames, fault, heal, inNode, type Line } from './support.ts'
 
-const lines = Array.from(
-  { length: 20 },
-  (_, i): Line => ({
-    scheme: i % 2 === 0 ? 'ssh-ng' : 'ssh',
-    host: `v${i + 1}.b1`,
-  }),
-)
+const lines = Array.from({ length: 20 }, (_, i): Line => ({
+  scheme: i % 2 === 0 ? 'ssh-ng' : 'ssh',
+  host: `v${i + 1}.b1`,
+}))
 
 void t.test('an sshd with MaxStartups 1 drops no login of many names', async t => {
   await fault('b1', 'max-startups')
