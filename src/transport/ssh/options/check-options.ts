@@ -23,9 +23,9 @@ export interface OptionFault {
   readonly evidence?: string
 }
 
-/** Handshakes that worked are believed for this time, those that failed for this time. */
+/** How long the result of a handshake is used: one that worked, and one that was a failed login, which sshd penalizes. */
 const workedMs = 3_600_000
-const failedMs = 600_000
+const deniedMs = 600_000
 
 interface CachedFault {
   readonly until: number
@@ -85,8 +85,10 @@ export const createOptionCheck = (): OptionCheck => {
       if (known && known.until > now) return known.fault
       for (const [name, { until }] of cache) if (until <= now) cache.delete(name)
       const fault = await tryHandshakes(login, checked, remote, context)
-      if (fault !== 'unknown')
-        cache.set(key, { until: now + (fault ? failedMs : workedMs), fault })
+      const isDenied =
+        fault !== 'unknown' && /Permission denied/.test(fault?.evidence ?? '')
+      if (fault === null) cache.set(key, { until: now + workedMs, fault })
+      else if (isDenied) cache.set(key, { until: now + deniedMs, fault })
       return fault === 'unknown' ? null : fault
     },
   }

@@ -176,7 +176,13 @@ export const findRiskyOptions = (
             ? []
             : [{ option: key, value: values[0] ?? '', rule: null, effect: null }],
         )
-  return [...findRiskyWords(words), ...known, ...unknown]
+  // An option with an argument since OpenSSH 9.4; before, the argument starts the remote command
+  const tags = words.flatMap(({ flag, value }): RiskyOption[] =>
+    flag === 'P'
+      ? [{ option: '-P', value: '', rule: null, effect: null, word: `-P ${value}` }]
+      : [],
+  )
+  return [...findRiskyWords(words), ...known, ...tags, ...unknown]
 }
 
 const isDefault = (
