@@ -33,7 +33,7 @@ export const currentHealth = (
   problems: readonly Problem[],
   expect: HealthContext['expect'] = 'awake',
 ): Health => ({
-  ...withExpectation(diagnose(state.probes, problems), expect),
+  ...withExpectation(diagnose(state.probes, problems, state.builder), expect),
   since: now,
   changes: 0,
   flapping: false,
@@ -65,6 +65,7 @@ const immediateKinds: ReadonlySet<Kind> = new Set<Kind>([
   'host_key_mismatch',
   'host_key_revoked',
   'config_invalid',
+  'same_store',
 ])
 /** Failures closer together than this count as one. */
 const minFailureGapSeconds = 5
@@ -142,8 +143,8 @@ const isStale = (state: BuilderState, { now, intervals }: HealthContext): boolea
 }
 
 const debounceState = (state: BuilderState, context: HealthContext): Diagnosis => {
-  const { probes, health } = state
-  const { state: rawState, cause } = diagnose(probes, context.problems)
+  const { builder, probes, health } = state
+  const { state: rawState, cause } = diagnose(probes, context.problems, builder)
   const unchanged: Diagnosis = { state: health.state, cause: health.cause }
   const streak =
     cause && cause.probe !== 'config' ? probes[cause.probe]?.streak : undefined

@@ -34,12 +34,17 @@ const placeholders: Params = {
   total: '16 GiB',
   file: '/etc/nix/machines',
   files: '/root/.ssh/config',
+  setting: 'SETTING',
+  value: 'VALUE',
+  seconds: '25',
+  origin: 'FILE:LINE',
 }
 
 /** Parameters that select another message if they are set. */
 const extraPlaceholders: Readonly<Partial<Record<Kind, Params>>> = {
   slot_stuck: { slots: 'N', hours: '24', pid: 'PID' },
   client_mismatch: { whose: 'root' },
+  substituter_unreachable: { uri: 'https://CACHE' },
   // The machines file needs no restart
   daemon_restart_needed: { file: '/etc/nix/nix.conf' },
 }

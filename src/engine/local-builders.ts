@@ -1,14 +1,15 @@
 import { readActiveBuilders } from '../config/builders/active-builders.ts'
+import { readStoreIdentity } from '../config/builders/store-identity.ts'
 import { readTextFile } from '../config/builders/text-source.ts'
 import type { ActiveBuilders, Run } from '../model/index.ts'
 
 /** Reads the active builders of this machine's Nix. */
-export const readLocalBuilders = (
+export const readLocalBuilders = async (
   run: Run,
   env: Readonly<Record<string, string | undefined>>,
   signal: AbortSignal,
-): Promise<ActiveBuilders> =>
-  readActiveBuilders({
+): Promise<ActiveBuilders> => {
+  const active = await readActiveBuilders({
     run,
     readFile: readTextFile,
     env,
@@ -16,3 +17,5 @@ export const readLocalBuilders = (
     platform: process.platform,
     signal,
   })
+  return { ...active, nix: { ...active.nix, storeId: await readStoreIdentity(env) } }
+}

@@ -2,6 +2,7 @@ import type { AskLocalDaemon, Clock, Dial, LocalNix, Run } from '../model/index.
 import { createCheckClient, type CheckClient } from '../probes/client/checks.ts'
 import { localSystem } from '../probes/client/local-system.ts'
 import { createReadSlotLocks, type ReadSlotLocks } from '../probes/slots/slot-locks.ts'
+import { askSubstituter } from '../transport/ask-substituter.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createDial } from '../transport/ssh/dial.ts'
 import type { DialDeps } from '../transport/ssh/prepare-login.ts'
@@ -45,6 +46,8 @@ export const createSystemPorts = (deps: SystemPortsDeps): MonitorPorts => {
       askLocalDaemon,
       clock,
       resolveSshConfigAs: createResolveSshConfigAs({ run, env, nix }),
+      run,
+      askSubstituter,
     }),
   }
 }

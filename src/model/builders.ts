@@ -61,6 +61,8 @@ export interface LocalNix {
   readonly version: string | null
   /** The `system` setting, for example `x86_64-linux`. */
   readonly system: string
+  /** Identifies the local store, to recognize it behind a builder. Null or absent if unknown. */
+  readonly storeId?: string | null
   /** Settings by name, as text. Only those that findings and checks need; unknown ones are absent. */
   readonly settings?: Readonly<Record<string, LocalSetting>>
   /** The system's nix.conf and the files that it includes. */

@@ -2,6 +2,10 @@ import type { Kind, Params } from './kind.ts'
 
 export const clientChecks = [
   'config',
+  'settings',
+  'capacity',
+  'hook',
+  'substituters',
   'daemon',
   'trust',
   'ssh',

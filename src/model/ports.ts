@@ -102,6 +102,19 @@ export type LocalDaemon =
 /** Asks whether this machine's nix-daemon runs and trusts our user. Never rejects. */
 export type AskLocalDaemon = (signal: AbortSignal) => Promise<LocalDaemon>
 
+/** What a binary cache did. `isConnected`: it accepted the connection and sent nothing. */
+export type SubstituterAnswer =
+  | { readonly status: 'answers' }
+  | { readonly status: 'hangs'; readonly isConnected: boolean }
+  | { readonly status: 'fails'; readonly code: string; readonly seconds: number }
+
+/** Asks a binary cache over HTTP whether it answers within `timeoutMs`. Never rejects. */
+export type AskSubstituter = (
+  url: URL,
+  timeoutMs: number,
+  signal: AbortSignal,
+) => Promise<SubstituterAnswer>
+
 /** The part of an ssh configuration that decides where and as which user ssh logs in. */
 export interface SshSettings {
   readonly user: string

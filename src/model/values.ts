@@ -74,6 +74,8 @@ export interface SystemValue {
   readonly kernel: string | null
   /** False when neither allowed-users nor trusted-users include our user. Null when not reported. */
   readonly isAllowedUser: boolean | null
+  /** True when its store is the store of this machine. Null when not reported. */
+  readonly isOwnStore: boolean | null
   readonly missingSystems: readonly string[]
   readonly missingFeatures: readonly string[]
   readonly notAdvertisedFeatures: readonly string[]

@@ -13,7 +13,7 @@ import type {
 } from '../model/index.ts'
 import { kindState } from '../diagnosis/kinds/index.ts'
 import { classify } from '../diagnosis/classify.ts'
-import { lineWithCredential } from '../nix/machines/edit-machine-line.ts'
+import { editMachine, lineWithCredential } from '../nix/machines/edit-machine-line.ts'
 import { plainText } from '../nix/internal-json.ts'
 import { truncateEvidence, oneLine } from '../text/truncate.ts'
 import { canaryExpression, type CanaryRequest } from './canary/derivation.ts'
@@ -169,7 +169,7 @@ const attemptBuild = async (
       '--max-jobs',
       '0',
       '--builders',
-      sandbox.mode === 'private' ? lineWithCredential(builder) : builder.line,
+      sandbox.mode === 'private' ? privateLine(builder) : builder.line,
     ],
     line => buildLog.line(line),
   )
@@ -206,6 +206,16 @@ const attemptBuild = async (
   }
 }
 
+/** Slots of a private store are its own: a line without slots must not make its canary wait. */
+const privateLine = (builder: Builder): string => {
+  const line = lineWithCredential(builder)
+  return builder.maxJobs > 0 ? line : editMachine({ line }, { 4: '1' })
+}
+
+/** Errors that Nix prints before its hook connects are not the builder's, whatever they look like. */
+const isBeforeHook = (kind: Kind | undefined): boolean =>
+  kind === undefined || kind === 'build_failed' || kind === 'unclassified'
+
 const classifyFailure = (
   result: RunResult,
   buildLog: BuildLogParser,
@@ -229,6 +239,13 @@ const classifyFailure = (
       params: { detail: 'Nix reports success, but the output is not from this builder' },
     }
   const classified = classify(observed.text) ?? classify(result.stderr)
+  if (observed.stage === 'before connecting' && isBeforeHook(classified?.kind))
+    return {
+      kind: 'hook_broken',
+      params: classified?.params ?? {
+        detail: oneLine(lastLine(plainText(result.stderr))),
+      },
+    }
   // The login probe decides whether sshd is closed; an additional ssh can be rejected by sshd's limit
   if (classified?.kind === 'sshd_closed')
     return { kind: 'sshd_throttled', params: classified.params, busy: true }

@@ -113,6 +113,7 @@ export const trustValue: TrustValue = {
   trustSource: 'handshake',
 }
 export const systemValue: SystemValue = {
+  isOwnStore: null,
   nixVersion: '2.26.3',
   systems: ['x86_64-linux', 'i686-linux'],
   features: ['big-parallel', 'kvm'],

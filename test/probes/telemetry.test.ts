@@ -32,15 +32,17 @@ interface Known {
   readonly builder?: Partial<Builder>
   readonly last?: { readonly [P in ProbeName]?: Partial<ProbeValues[P]> }
   readonly at?: number
+  readonly storeId?: string | null
 }
 
 const parse = <P extends ProbeName>(
   probe: TelemetryProbe<P>,
   output: string,
-  { builder, last = {}, at = 1795384652 }: Known = {},
+  { builder, last = {}, at = 1795384652, storeId = null }: Known = {},
 ): Outcome<ProbeValues[P]> => {
   const context: TelemetryContext = {
     builder: aBuilder(builder),
+    nix: { version: null, system: '', storeId },
     sentAt: at,
     receivedAt: at + 0.2,
     last: name => (last[name] ?? null) as never,
@@ -70,6 +72,18 @@ t.test('parses the system of a Debian builder', async t => {
       notAdvertisedFeatures: ['benchmark'],
     },
   })
+})
+
+t.test('recognizes the store of this machine behind a builder', async t => {
+  const boot = '0c1e0a5f-6f0a-4f2a-9b39-0d5b0c1f2a3b'
+  const isOwnStore = (reported: string, storeId: string | null) => {
+    const outcome = parse(systemProbe, `${debian.system}\nstore ${reported}`, { storeId })
+    return 'value' in outcome ? outcome.value?.isOwnStore : undefined
+  }
+  t.equal(isOwnStore(`${boot} 66:12`, `${boot} 66:12`), true)
+  t.equal(isOwnStore(`${boot} 67:12`, `${boot} 66:12`), false, 'another container')
+  t.equal(isOwnStore(`${boot} `, `${boot} `), null, 'half of it says nothing')
+  t.equal(isOwnStore(`${boot} 66:12`, null), null)
 })
 
 const locked = `== clock

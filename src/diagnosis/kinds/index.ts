@@ -5,10 +5,12 @@ import { monitorKinds } from './monitor.ts'
 import { networkKinds } from './network.ts'
 import { remoteKinds } from './remote.ts'
 import { securityKinds } from './security.ts'
+import { settingKinds } from './settings.ts'
 
 /** The table of all kinds. A probe supplies only a kind and its parameters; everything else is here. */
 export const kinds: Readonly<Record<Kind, KindInfo>> = {
   ...clientKinds,
+  ...settingKinds,
   ...networkKinds,
   ...remoteKinds,
   ...securityKinds,

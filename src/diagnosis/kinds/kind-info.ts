@@ -57,6 +57,12 @@ const defaults = {
   files: '-',
   slots: '-',
   hours: '-',
+  /** Name and value of a setting of Nix. */
+  setting: '-',
+  value: '-',
+  seconds: '-',
+  /** `file:line` of a machine line. */
+  origin: '-',
 }
 
 /** Parameters that select another message or fix; absent where they were not supplied. */

@@ -34,9 +34,9 @@ export const createCanarySandbox = async (
   context: ProbeContext,
 ): Promise<CanarySandbox> => {
   const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-canary-'))
-  await Promise.all(['home', 'tmp', 'conf'].map(name => mkdir(join(directory, name))))
+  await Promise.all(['home', 'tmp'].map(name => mkdir(join(directory, name))))
   const common = {
-    env: { ...env, ...sandboxHome(env, directory), ...nixEnvironment(mode, directory) },
+    env: { ...env, ...sandboxHome(env, directory), ...nixEnvironment(mode) },
     cwd: directory,
     signal: context.signal,
   }
@@ -88,18 +88,29 @@ export const createCanarySandbox = async (
   }
 }
 
+const option = (name: string, value: string): string[] => ['--option', name, value]
+
 const commonArgs = [
   '--no-out-link',
-  ...['--option', 'substitute', 'false'],
+  // No cache has a canary: asking them costs time here and load there
+  ...option('substitute', 'false'),
   // A user's hook would otherwise upload every canary
-  ...['--option', 'post-build-hook', ''],
+  ...option('post-build-hook', ''),
+  // These forbid an expression on the command line
+  ...option('pure-eval', 'false'),
+  ...option('restrict-eval', 'false'),
   ...['--log-format', 'internal-json', '-v'],
 ]
 
+/** Settings of the user that do not apply to the private store. All others do (docs/canary.md). */
 const privateArgs = (directory: string): string[] => [
   ...['--store', join(directory, 'store')],
-  ...['--option', 'sandbox', 'false'],
-  ...['--option', 'build-users-group', ''],
+  ...option('sandbox', 'false'),
+  ...option('build-users-group', ''),
+  ...option('builders-use-substitutes', 'false'),
+  // A collection would delete the input
+  ...option('min-free', '0'),
+  ...option('secret-key-files', ''),
 ]
 
 const sshOptions =
@@ -115,17 +126,15 @@ const sandboxHome = (
   NIX_SSHOPTS: [env['NIX_SSHOPTS'], sshOptions].filter(Boolean).join(' '),
 })
 
-/** A private canary must not depend on this machine's nix.conf; a daemon canary does so on purpose. */
-const nixEnvironment = (mode: CanaryMode, directory: string) =>
+/** Both use the settings of the user, as real builds do; the store of a private canary is its own. */
+const nixEnvironment = (mode: CanaryMode) =>
   mode === 'daemon'
     ? { NIX_REMOTE: 'daemon' }
     : {
-        NIX_CONF_DIR: join(directory, 'conf'),
-        NIX_USER_CONF_FILES: '',
-        NIX_CONFIG: undefined,
         NIX_REMOTE: undefined,
         NIX_STATE_DIR: undefined,
         NIX_STORE_DIR: undefined,
+        NIX_LOG_DIR: undefined,
       }
 
 /** Removes a directory; read-only store paths need write permission first. */

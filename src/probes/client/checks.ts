@@ -1,17 +1,23 @@
 import type {
   ActiveBuilders,
   AskLocalDaemon,
+  AskSubstituter,
   ClientCheck,
   ClientOutcome,
   ClientState,
   Clock,
   HostKeyInfo,
   ResolveSshConfigAs,
+  Run,
 } from '../../model/index.ts'
+import { checkCapacity } from './capacity.ts'
 import { checkConfig } from './config.ts'
 import { checkDaemon } from './daemon.ts'
+import { checkHook } from './hook.ts'
 import { outcome, ok, type ClientContext, type HostKeys } from './outcome.ts'
 import { checkDisk, checkMemory, checkNetwork } from './resources.ts'
+import { checkSettings } from './settings.ts'
+import { checkSubstituters } from './substituters.ts'
 import { checkIdentity, checkKeys, checkSsh } from './ssh.ts'
 import type { LocalSystem } from './local-system.ts'
 
@@ -21,6 +27,8 @@ export interface ClientDeps {
   readonly askLocalDaemon: AskLocalDaemon
   readonly clock: Clock
   readonly resolveSshConfigAs?: ResolveSshConfigAs
+  readonly run?: Run
+  readonly askSubstituter?: AskSubstituter
 }
 
 /** Checks whether this machine can send builds. `hostKeys` can resolve later than all other results. */
@@ -44,6 +52,10 @@ const checkTrust: Check = async context => {
 
 const checks: Readonly<Record<ClientCheck, Check>> = {
   config: checkConfig,
+  settings: checkSettings,
+  capacity: checkCapacity,
+  hook: checkHook,
+  substituters: checkSubstituters,
   daemon: checkDaemon,
   trust: checkTrust,
   ssh: checkSsh,
@@ -54,7 +66,7 @@ const checks: Readonly<Record<ClientCheck, Check>> = {
   network: checkNetwork,
 }
 
-/** Runs all checks in parallel; together they take some tens of milliseconds. */
+/** Runs all checks in parallel. Together they take 0.3 s, and 10 s if a binary cache does not answer. */
 export const createCheckClient =
   ({
     localSystem,
@@ -62,6 +74,8 @@ export const createCheckClient =
     askLocalDaemon,
     clock,
     resolveSshConfigAs,
+    run,
+    askSubstituter,
   }: ClientDeps): CheckClient =>
   async (active, signal, hostKeys = Promise.resolve(new Map<string, HostKeyInfo>())) => {
     const hasNix = active.nix.version !== null && active.source !== 'demo'
@@ -76,6 +90,8 @@ export const createCheckClient =
       hostKeys,
       signal,
       ...(resolveSshConfigAs ? { resolveSshConfigAs } : {}),
+      ...(run ? { run } : {}),
+      ...(askSubstituter ? { askSubstituter } : {}),
     }
     const results = await Promise.all(
       Object.entries(checks).map(async ([name, check]) => [name, await check(context)]),

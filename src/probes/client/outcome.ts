@@ -1,11 +1,13 @@
 import type {
   ActiveBuilders,
+  AskSubstituter,
   ClientOutcome,
   HostKeyInfo,
   LocalDaemon,
   ResolveSshConfigAs,
   Kind,
   Params,
+  Run,
 } from '../../model/index.ts'
 import type { LocalSystem } from './local-system.ts'
 
@@ -18,6 +20,9 @@ export interface ClientContext {
   readonly daemon: LocalDaemon
   /** Absent in the demo, which has no ssh program. */
   readonly resolveSshConfigAs?: ResolveSshConfigAs
+  /** Absent where no program is run and no cache is asked: in tests of other checks. */
+  readonly run?: Run
+  readonly askSubstituter?: AskSubstituter
   /** Host keys of the newest logins, by builder name. */
   readonly hostKeys: HostKeys
   readonly signal: AbortSignal

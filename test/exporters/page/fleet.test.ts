@@ -232,6 +232,10 @@ t.test('shows the checks of this machine and configuration findings', async t =>
       at: now,
       checks: {
         config: { status: 'ok' },
+        settings: { status: 'ok' },
+        capacity: { status: 'ok' },
+        hook: { status: 'ok' },
+        substituters: { status: 'ok' },
         daemon: {
           status: 'failed',
           kind: 'daemon_down',

@@ -12,6 +12,8 @@ import {
   type LocalDaemon,
   type ResolvedSshConfig,
   type ResolveSshConfigAs,
+  type Run,
+  type RunResult,
   type Snapshot,
   type SshSettings,
 } from '../../../src/model/index.ts'
@@ -47,7 +49,9 @@ const machineOf = ({ files = {}, ...change }: Played): LocalSystem => ({
   },
   canRead: async () => true,
   canExecute: async path => path === '/usr/bin/ssh',
+  canWrite: async () => true,
   readText: async () => null,
+  readStart: async () => null,
   ...change,
 })
 
@@ -71,13 +75,27 @@ const hostKey: HostKeyInfo = {
   verifiedBy: 'known_hosts',
 }
 
+/** What a working Nix answers to a build for a system that no machine has. */
+const refusal: RunResult = {
+  code: 1,
+  signal: null,
+  stdout: '',
+  stderr: 'Failed to find a machine for remote build!\nerror: unable to start any build',
+  truncated: false,
+  spawnError: null,
+  aborted: false,
+}
+
 const checkAll = async (
   played: Played = {},
   active: ActiveBuilders = activeOf(),
   daemon: LocalDaemon = trusted,
   resolveSshConfigAs?: ResolveSshConfigAs,
+  run: Run = async () => refusal,
 ) =>
   createCheckClient({
+    run,
+    askSubstituter: async () => ({ status: 'answers' }),
     localSystem: machineOf({ files: usual, ...played }),
     env: { PATH: '/bin:/usr/bin' },
     askLocalDaemon: async () => daemon,
