@@ -27,6 +27,7 @@ export const kindNames = [
   // client, degraded or info
   'client_daemon_denied',
   'client_memory',
+  'client_disk_low',
   'machines_unused',
   'setting_limits',
   'local_builds_broken',
@@ -78,6 +79,7 @@ export const kindNames = [
   'not_trusted',
   'feature_missing',
   'below_min_free',
+  'disk_low',
   'sshd_throttled',
   'gc_wait',
   'forced_command',

@@ -95,6 +95,8 @@ export interface DiskValue {
   /** Build directory and state directory. Null when they are on the same filesystem as the store. */
   readonly build: FilesystemValue | null
   readonly state: FilesystemValue | null
+  /** The directory of build logs. */
+  readonly log: FilesystemValue | null
   /** 0: automatic garbage collection is off. Null: unknown. */
   readonly minFree: number | null
   readonly maxFree: number | null

@@ -141,6 +141,7 @@ export const diskValue: DiskValue = {
   },
   build: { path: '/tmp', availableBytes: 9e9, sizeBytes: 1e10, availableInodes: 1e6 },
   state: { path: '/nix/var', availableBytes: 9e9, sizeBytes: 1e10, availableInodes: 1e6 },
+  log: null,
   minFree: 5 * 2 ** 30,
   maxFree: 20 * 2 ** 30,
   belowMinFreeSince: null,

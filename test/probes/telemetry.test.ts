@@ -268,21 +268,21 @@ const disk = (available: number, more = '') =>
 
 t.test('compares free space with min-free', async t => {
   const last = { system: { minFree: 20 * GiB, maxFree: 40 * GiB } }
-  const below = parse(diskProbe, disk(1000), { last })
+  const below = parse(diskProbe, disk(200_000), { last })
   t.match(below, {
     status: 'degraded',
     kind: 'below_min_free',
-    params: { available: '3.9 MiB', minFree: '20.0 GiB', path: '/nix/store' },
+    params: { available: '781 MiB', minFree: '20.0 GiB', path: '/nix/store' },
     value: { minFree: 20 * GiB, maxFree: 40 * GiB, belowMinFreeSince: 1795384652.2 },
   })
   const since = { ...last, disk: { belowMinFreeSince: 5, minFree: 1 } }
-  t.match(parse(diskProbe, disk(1000), { last: since }), {
+  t.match(parse(diskProbe, disk(200_000), { last: since }), {
     params: { since: '5' },
     value: { belowMinFreeSince: 5 },
   })
   const before = { disk: { minFree: 20 * GiB } }
-  t.match(parse(diskProbe, disk(1000), { last: before }), { kind: 'below_min_free' })
-  t.match(parse(diskProbe, disk(1000), { last: { system: { minFree: 0 } } }), {
+  t.match(parse(diskProbe, disk(200_000), { last: before }), { kind: 'below_min_free' })
+  t.match(parse(diskProbe, disk(200_000), { last: { system: { minFree: 0 } } }), {
     status: 'ok',
   })
 })
@@ -294,6 +294,23 @@ t.test('reports a full, inode-exhausted or read-only disk', async t => {
     kind: 'disk_full',
     params: { path: '/tmp', detail: '12.0 KiB left on /tmp' },
   })
+  t.match(parse(diskProbe, disk(9999)), {
+    status: 'degraded',
+    kind: 'disk_low',
+    params: { path: '/nix/store', available: '39.1 MiB' },
+  })
+  t.match(
+    parse(
+      diskProbe,
+      disk(500_000, '== log /nix/var/log/nix\nstatfs 900 99999 4096 90 99\n'),
+    ),
+    {
+      status: 'degraded',
+      kind: 'disk_low',
+      params: { path: '/nix/var/log/nix' },
+    },
+  )
+  t.match(parse(diskProbe, disk(500_000)), { status: 'ok' })
   t.match(parse(diskProbe, '== store /nix/store\nstatfs 9999 9999 4096 3 999'), {
     status: 'failed',
     kind: 'inodes_full',
@@ -302,7 +319,7 @@ t.test('reports a full, inode-exhausted or read-only disk', async t => {
     status: 'ok',
   })
   const mounted = (...mounts: string[]) =>
-    parse(diskProbe, disk(9999, ['== mounts', ...mounts, ''].join('\n')))
+    parse(diskProbe, disk(500_000, ['== mounts', ...mounts, ''].join('\n')))
   t.match(mounted('/dev/a / ext4 ro,relatime 0 0'), { kind: 'store_read_only' })
   t.match(mounted('/dev/a / ext4 rw 0 0', '/dev/b /nix xfs ro 0 0'), {
     kind: 'store_read_only',
@@ -548,7 +565,7 @@ t.test('disk uses the min-free of the same answer', async t => {
       const nonce = nonceOf(input)
       far.output.write(
         `\n@${nonce} system\nset.system x86_64-linux\nset.min-free ${20 * GiB}\n` +
-          `\n@${nonce} disk\n${disk(9999)}\n@${nonce} end\n`,
+          `\n@${nonce} disk\n${disk(200_000)}\n@${nonce} end\n`,
       )
       far.end(0)
     }),

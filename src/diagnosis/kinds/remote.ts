@@ -421,6 +421,22 @@ export const remoteKinds = {
       'nix show-config | grep -E "m(in|ax)-free" and nix-store --gc --print-dead | wc -l on the builder.',
     alert: 'NixBuilderGCOverdue',
   },
+  disk_low: {
+    side: 'remote',
+    state: 'degraded',
+    message: p =>
+      `${p.available} free on ${p.path} of ${p.host}, and usual builds need ${p.minFree}`,
+    fixes: p => [
+      collectGarbage,
+      onBuilder(`df -h ${shellQuote(p.path)}`),
+      text(
+        `If little is freed, enlarge the filesystem; for a build directory set build-dir (Nix 2.30) or TMPDIR of nix-daemon to a larger one`,
+      ),
+    ],
+    meaning:
+      'A canary writes some bytes and still succeeds, but builds with usual inputs, sources or outputs end with "No space left on device". The limits are 512 MiB for the store and for the build directory, 64 MiB for the database, 16 MiB for build logs, or a twentieth of a smaller filesystem.',
+    diagnosis: 'df -h /nix/store /nix/var/nix /nix/var/log/nix /tmp on the builder.',
+  },
   // ---------------------------------------------------------------------------------------------------- info
   sshd_throttled: {
     side: 'remote',

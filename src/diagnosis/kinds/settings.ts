@@ -133,6 +133,19 @@ export const settingKinds = {
     diagnosis:
       'nix config show substituters connect-timeout download-attempts; the curl command of the fix.',
   },
+  client_disk_low: {
+    side: 'client',
+    state: 'degraded',
+    message: p =>
+      `this machine has ${p.available} free on ${p.path}, and results of usual builds need ${p.minFree}`,
+    fixes: p => [
+      hereAsRoot('nix-collect-garbage -d'),
+      here(`df -h ${shellQuote(p.path)}`),
+    ],
+    meaning:
+      'Results of remote builds and their logs are copied to this machine. Small ones still fit, larger ones fail after the build. The limits are 512 MiB for the store and 64 MiB for the database and logs, or a twentieth of a smaller filesystem.',
+    diagnosis: 'df -h /nix/store /nix/var/nix /nix/var/log/nix.',
+  },
   no_slots: {
     side: 'client',
     state: 'degraded',

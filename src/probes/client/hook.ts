@@ -92,6 +92,11 @@ const readTrial = (result: RunResult, through: string): ClientOutcome => {
   })
 }
 
+/** Nix 2.30 and newer, where no hook replied. */
+const isNotAsked = /local builds are disabled/
+const notAsked =
+  'Nix asks no builder: the list that it has read is empty, or build-hook is. nix-daemon reads nix.conf only at its start'
+
 /** Returns the sentence that matters: the first error that is not about the hook's silence, which follows from it. */
 const reasonOf = (text: string): string => {
   const lines = text.slice(0, 16_384).split('\n')
@@ -101,6 +106,7 @@ const reasonOf = (text: string): string => {
   })
   return (
     errors.find(line => !isHookDead.test(line) && !line.startsWith('Cannot build')) ??
+    (isNotAsked.test(text) && !isHookDead.test(text) ? notAsked : null) ??
     (isHookDead.test(text)
       ? 'the build hook ended without a reply'
       : (errors[0] ?? lastLine(text)))

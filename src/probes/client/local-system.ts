@@ -11,7 +11,9 @@ export interface LocalSystem {
   /** Bytes; null if unknown. */
   memory(): Promise<{ readonly available: number; readonly total: number } | null>
   /** Bytes available to an unprivileged user on the filesystem of a path; null if the path does not exist. */
-  space(path: string): Promise<number | null>
+  space(
+    path: string,
+  ): Promise<{ readonly available: number; readonly total: number } | null>
   /** Whether there is a network address other than loopback. */
   hasNetwork(): boolean
   daemon(): Promise<DaemonProcess | null>
@@ -67,8 +69,9 @@ export const localSystem: LocalSystem = {
   },
   space: async path => {
     try {
-      const { bavail, bsize } = await statfs(path)
-      return bavail * bsize
+      const { bavail, blocks, bsize } = await statfs(path)
+      // Some filesystems report no size
+      return blocks > 0 ? { available: bavail * bsize, total: blocks * bsize } : null
     } catch {
       return null
     }

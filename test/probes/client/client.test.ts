@@ -35,7 +35,7 @@ interface Played extends Partial<LocalSystem> {
 const machineOf = ({ files = {}, ...change }: Played): LocalSystem => ({
   uid: 0,
   memory: async () => ({ available: 8 * gib, total: 16 * gib }),
-  space: async () => 50 * gib,
+  space: async () => ({ available: 50 * gib, total: 100 * gib }),
   hasNetwork: () => true,
   daemon: async () => ({
     pid: 1,
@@ -353,13 +353,27 @@ t.test('reports a key that changed after the service start', async t => {
 })
 
 t.test('checks disk, memory and network', async t => {
-  const space = async (path: string) => (path === '/nix/store' ? 5e6 : 50 * gib)
+  const spaceOf =
+    (available: number, where = '/nix/store', total = 100 * gib) =>
+    async (path: string) => ({ available: path === where ? available : 50 * gib, total })
+  const space = spaceOf(5e6)
   t.match(await check('disk', { space }), {
     status: 'failed',
     kind: 'client_disk_full',
     params: { path: '/nix/store', available: '4.8 MiB' },
   })
   t.match(await check('disk', { space: async () => null }), { status: 'ok' })
+  t.match(await check('disk', { space: spaceOf(4e8) }), {
+    status: 'degraded',
+    kind: 'client_disk_low',
+    params: { path: '/nix/store', minFree: '512 MiB' },
+  })
+  t.match(await check('disk', { space: spaceOf(4e8, '/nix/var/nix') }), { status: 'ok' })
+  t.match(await check('disk', { space: spaceOf(1e6, '/nix/var/log/nix') }), {
+    status: 'failed',
+    params: { path: '/nix/var/log/nix' },
+  })
+  t.match(await check('disk', { space: spaceOf(4e7, '/tmp', 6e7) }), { status: 'ok' })
   const memory = (available: number, total: number) =>
     check('memory', { memory: async () => ({ available, total }) })
   t.match(await memory(5e7, 8 * gib), { status: 'degraded', kind: 'client_memory' })
