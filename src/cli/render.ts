@@ -91,8 +91,12 @@ const renderFixes = (fixes: readonly Fix[], builder: string, paint: Paint): stri
 
 /** Renders the failed checks of this machine. */
 const renderClient = ({ checks }: Report['client'], paint: Paint): string[] => {
+  // A skipped check of the identity is what a green result does not verify
   const failing = Object.entries(checks).filter(
-    ([, { status }]) => status === 'failed' || status === 'degraded',
+    ([name, { status, kind }]) =>
+      status === 'failed' ||
+      status === 'degraded' ||
+      (name === 'identity' && status === 'skipped' && kind !== 'not_applicable'),
   )
   if (failing.length === 0) return []
   return [

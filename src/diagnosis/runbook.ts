@@ -43,7 +43,7 @@ const placeholders: Params = {
 /** Parameters that select another message if they are set. */
 const extraPlaceholders: Readonly<Partial<Record<Kind, Params>>> = {
   slot_stuck: { slots: 'N', hours: '24', pid: 'PID' },
-  client_mismatch: { whose: 'root' },
+  ssh_settings_differ: { whose: 'root' },
   substituter_unreachable: { uri: 'https://CACHE' },
   // The machines file needs no restart
   daemon_restart_needed: { file: '/etc/nix/nix.conf' },

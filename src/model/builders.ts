@@ -16,6 +16,8 @@ export interface Builder {
   readonly sshKey: string | null
   /** Path of the copy of that key passed by systemd (LoadCredential=). Absent when the key itself is readable. */
   readonly credential?: string
+  /** The user of nix-daemon's ssh; absent for root. */
+  readonly sshUser?: string
   /** Number of slots, an unsigned 32-bit integer. 0 means never free. */
   readonly maxJobs: number
   readonly speedFactor: number

@@ -19,7 +19,11 @@ export type ClientCheck = (typeof clientChecks)[number]
 
 /** The result of one client check. `failed`: this machine cannot send builds. `skipped`: not checked. */
 export type ClientOutcome =
-  | { readonly status: 'ok' }
+  | {
+      readonly status: 'ok'
+      /** What was found, where that is worth showing: the user whose ssh builds use. */
+      readonly note?: string
+    }
   | {
       readonly status: 'degraded' | 'failed' | 'skipped'
       readonly kind: Kind

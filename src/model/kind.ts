@@ -35,7 +35,10 @@ export const kindNames = [
   'no_slots',
   'daemon_restart_needed',
   'root_ssh_config_unreadable',
-  'client_mismatch',
+  'daemon_user_unknown',
+  'ssh_settings_differ',
+  'daemon_build_fails',
+  'key_copy_outdated',
   'slots_full',
   'slot_stuck',
   'upload_lock',
@@ -129,4 +132,6 @@ export type Fix =
       readonly command: string
       readonly where: 'here' | 'builder'
       readonly root: boolean
+      /** Run it as this user, who is neither root nor necessarily you. */
+      readonly user?: string
     }

@@ -139,6 +139,8 @@ export interface ResolveAsOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Home directory of another user, whose ssh_config is read and which `~` stands for; null for our own. */
   readonly home: string | null
+  /** The user with whose name ssh logs in by default; root by default. Only with `home`. */
+  readonly user?: string
   /** Base64 of a verified host key. */
   readonly hostKey: string | null
   readonly signal: AbortSignal

@@ -6,13 +6,8 @@ import type {
   Outcome,
   Probe,
   ProbeContext,
-  RunResult,
   Sample,
-  Kind,
-  Params,
 } from '../model/index.ts'
-import { kindState } from '../diagnosis/kinds/index.ts'
-import { classify } from '../diagnosis/classify.ts'
 import { editMachine, lineWithCredential } from '../nix/machines/edit-machine-line.ts'
 import { plainText } from '../nix/internal-json.ts'
 import { truncateEvidence, oneLine } from '../text/truncate.ts'
@@ -23,7 +18,8 @@ import {
   type CanaryMode,
   type CanarySandbox,
 } from './canary/sandbox.ts'
-import { createBuildLogParser, type BuildLogParser } from './canary/build-log.ts'
+import { createBuildLogParser } from './canary/build-log.ts'
+import { classifyFailure, lastLine } from './canary/failure.ts'
 
 export interface CanaryDeps {
   /** Whether each advertised feature is also verified by its own build. */
@@ -211,53 +207,3 @@ const privateLine = (builder: Builder): string => {
   const line = lineWithCredential(builder)
   return builder.maxJobs > 0 ? line : editMachine({ line }, { 4: '1' })
 }
-
-/** Errors that Nix prints before its hook connects are not the builder's, whatever they look like. */
-const isBeforeHook = (kind: Kind | undefined): boolean =>
-  kind === undefined || kind === 'build_failed' || kind === 'unclassified'
-
-const classifyFailure = (
-  result: RunResult,
-  buildLog: BuildLogParser,
-  signal: AbortSignal,
-): { kind: Kind; params: Params; busy?: boolean } => {
-  const observed = buildLog.summary()
-  if (result.spawnError)
-    return { kind: 'no_local_nix', params: { detail: result.spawnError } }
-  if (signal.aborted) {
-    if (observed.waitingFor) return { kind: observed.waitingFor, params: {}, busy: true }
-    const classified = classify(observed.text)
-    if (classified && classified.kind !== 'build_failed') return classified
-    return {
-      kind: 'build_timeout',
-      params: { detail: `it hangs ${observed.stage}`, hangs: observed.stage },
-    }
-  }
-  if (result.code === 0)
-    return {
-      kind: 'build_failed',
-      params: { detail: 'Nix reports success, but the output is not from this builder' },
-    }
-  const classified = classify(observed.text) ?? classify(result.stderr)
-  if (observed.stage === 'before connecting' && isBeforeHook(classified?.kind))
-    return {
-      kind: 'hook_broken',
-      params: classified?.params ?? {
-        detail: oneLine(lastLine(plainText(result.stderr))),
-      },
-    }
-  // The login probe decides whether sshd is closed; an additional ssh can be rejected by sshd's limit
-  if (classified?.kind === 'sshd_closed')
-    return { kind: 'sshd_throttled', params: classified.params, busy: true }
-  // Rejected by sshd's limit, or waiting: not an error of the builder
-  if (classified && kindState(classified.kind) === 'info')
-    return { ...classified, busy: true }
-  return (
-    classified ?? {
-      kind: 'unclassified',
-      params: { detail: oneLine(lastLine(plainText(result.stderr))) },
-    }
-  )
-}
-
-const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? ''

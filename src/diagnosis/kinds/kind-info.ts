@@ -34,6 +34,8 @@ const defaults = {
   /** An ssh command line up to the destination. */
   ssh: '-',
   uri: '-',
+  /** The user of nix-daemon's ssh. */
+  sshUser: 'root',
   scheme: '-',
   system: '-',
   /** The Nix program that the protocol runs. */

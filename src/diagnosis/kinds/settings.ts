@@ -32,7 +32,7 @@ export const settingKinds = {
       `NIX_STORE_DIR is ${p.path}, and no builder has its store there, so every remote build fails`,
     fixes: () => [
       text(
-        'Remove NIX_STORE_DIR from the environment of builder-monitor and of whoever starts builds',
+        'Remove NIX_STORE_DIR from the environment of builder-monitor, nix-daemon and the users who build',
       ),
       hereAsRoot('systemctl show builder-monitor nix-daemon -p Environment'),
     ],

@@ -97,7 +97,7 @@ const isNotAsked = /local builds are disabled/
 const notAsked =
   'Nix asks no builder: the list that it has read is empty, or build-hook is. nix-daemon reads nix.conf only at its start'
 
-/** Returns the sentence that matters: the first error that is not about the hook's silence, which follows from it. */
+/** Returns the line that matters: the first error that is not about the hook's silence, which follows from it. */
 const reasonOf = (text: string): string => {
   const lines = text.slice(0, 16_384).split('\n')
   const errors = lines.flatMap(line => {

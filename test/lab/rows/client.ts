@@ -27,7 +27,7 @@ const withoutCanary =
 const differentIdentity = (reason: RegExp): Expected =>
   healthyAnd((t, { name }, _, { client }) => {
     const { identity } = client.checks
-    t.match(identity, { status: 'degraded', kind: 'client_mismatch', reason }, name)
+    t.match(identity, { status: 'degraded', kind: 'ssh_settings_differ', reason }, name)
   })
 /** A setting for the run; the builder has this result, and a check of the client has that one. */
 const withSetting = (
@@ -36,7 +36,7 @@ const withSetting = (
   check: string,
   outcome: Readonly<Record<string, unknown>>,
 ): Pick<Row, 'from' | 'expect'> => ({
-  from: { env: { NIX_CONFIG: setting }, ...(setting.includes('/lab/') ? hooks : {}) },
+  from: { config: setting, ...(setting.includes('/lab/') ? hooks : {}) },
   expect: always({
     ...expected,
     also: (t, builder, where, answer) => {

@@ -36,6 +36,8 @@ export interface Where {
 export interface From {
   readonly env?: Readonly<Record<string, string>>
   readonly args?: readonly string[]
+  /** Lines of nix.conf. */
+  readonly config?: string
   /** The user; root by default. */
   readonly as?: string
   /** Lines appended to the machines file. */
