@@ -89,6 +89,7 @@ export const kindNames = [
   'no_shell',
   'clock_skew',
   'rebooted',
+  'nix_vulnerable',
   // security
   'host_key_changed',
   'host_key_mismatch',

@@ -55,6 +55,8 @@ export interface TrustValue {
 
 export interface SystemValue {
   readonly nixVersion: string | null
+  /** The version of Determinate Nix; null for other vendors. */
+  readonly determinateVersion: string | null
   /** `system` and `extra-platforms` of the remote Nix. Empty when not reported. */
   readonly systems: readonly string[]
   readonly features: readonly string[]

@@ -1,5 +1,6 @@
 import type { Builder, Outcome, SystemValue, TelemetryProbe } from '../model/index.ts'
 import { oneLine } from '../text/truncate.ts'
+import { determinateVersion } from '../nix/advisories.ts'
 import { dialectOf, parseNixVersion } from '../nix/dialect.ts'
 import { parseInteger } from '../nix/settings.ts'
 import { parseNumber, parseKeyValues } from './telemetry/parse-output.ts'
@@ -47,6 +48,7 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
     const bootedAt = parseNumber(facts.get('boot'))
     const value: SystemValue = {
       nixVersion,
+      determinateVersion: determinateVersion(facts.get('nix') ?? ''),
       systems,
       features,
       maxJobs: parseNumber(facts.get('set.max-jobs')),

@@ -114,6 +114,7 @@ export const trustValue: TrustValue = {
 }
 export const systemValue: SystemValue = {
   isOwnStore: null,
+  determinateVersion: null,
   nixVersion: '2.26.3',
   systems: ['x86_64-linux', 'i686-linux'],
   features: ['big-parallel', 'kvm'],

@@ -495,6 +495,22 @@ export const remoteKinds = {
     diagnosis: 'date on both machines.',
     alert: 'NixBuilderClockSkew',
   },
+  nix_vulnerable: {
+    side: 'remote',
+    state: 'info',
+    message: p =>
+      `Nix on ${p.host} has a known hole in its daemon, unless the distribution has patched it${p.detail}`,
+    fixes: p => [
+      text(
+        `Update Nix on ${p.host} to ${p.offered} or newer, then restart nix-daemon; until then only allow trusted users (allowed-users)`,
+      ),
+      onBuilder('nix --version'),
+    ],
+    meaning:
+      'A security advisory applies to this version of Nix: a user who may build there can become root or change the store. The version number decides, so a distribution that patches without a new number (Debian: apt changelog nix-bin) is not recognized. This is a note and causes no alert; the label advisory of nix_builder_info has it.',
+    diagnosis:
+      'nix --version on the builder, and the advisory: https://github.com/NixOS/nix/security/advisories.',
+  },
   rebooted: {
     side: 'remote',
     state: 'info',
