@@ -11,11 +11,12 @@ import type {
 import { editMachine, lineWithCredential } from '../nix/machines/edit-machine-line.ts'
 import { plainText } from '../nix/internal-json.ts'
 import { truncateEvidence, oneLine } from '../text/truncate.ts'
-import { canaryExpression, type CanaryRequest } from './canary/derivation.ts'
+import { canaryExpression } from './canary/derivation.ts'
 import { summarizeBuilds, type BuildAttempt } from './canary/outcome.ts'
 import {
   createCanarySandbox,
   type CanaryMode,
+  type CanarySeed,
   type CanarySandbox,
 } from './canary/sandbox.ts'
 import { createBuildLogParser } from './canary/build-log.ts'
@@ -95,7 +96,8 @@ const buildAll = async (
 ): Promise<Outcome<CanaryValue>> => {
   const { builder } = context
   const nonce = `${Math.floor(context.clock.now())}-${randomBytes(8).toString('hex')}`
-  const seed = await sandbox.createSeed(nonce)
+  const systems = builder.systems.length ? builder.systems : [context.nix.system]
+  const seed = await sandbox.createSeed(nonce, systems)
   if ('failure' in seed) {
     const { stderr } = seed.failure
     return {
@@ -109,23 +111,23 @@ const buildAll = async (
   }
 
   const builds: BuildAttempt[] = []
-  const systems = builder.systems.length ? builder.systems : [context.nix.system]
   const features = testsFeatures ? builder.supportedFeatures : []
   const targets: BuildTarget[] = [
     ...systems.map(system => ({ system })),
     ...features.map(feature => ({ system: systems[0] ?? context.nix.system, feature })),
   ]
   for (const target of targets) {
-    builds.push(
-      await buildOne(sandbox, context, { nonce, seed: seed.expression }, target),
-    )
+    builds.push(await buildOne(sandbox, context, { nonce, seed }, target))
     if (context.signal.aborted) break
   }
   return summarizeBuilds(builds)
 }
 
 /** The common part of all builds of one canary. */
-type CommonRequest = Pick<CanaryRequest, 'nonce' | 'seed'>
+interface CommonRequest {
+  readonly nonce: string
+  readonly seed: CanarySeed
+}
 
 /** The system, and optionally the feature, that one build verifies. */
 interface BuildTarget {
@@ -158,7 +160,12 @@ const attemptBuild = async (
   const buildLog = createBuildLogParser(() => (clock.monotonic() - started) / 1000)
   signal.addEventListener('abort', buildLog.freeze, { once: true })
   const features = [...builder.mandatoryFeatures, ...(feature ? [feature] : [])]
-  const expression = canaryExpression({ nonce, seed, system, features, builder: by })
+  const expression = canaryExpression({
+    ...{ nonce, system, features },
+    seed: seed.expression,
+    program: seed.program(system),
+    builder: by,
+  })
   const result = await sandbox.build(
     expression,
     [

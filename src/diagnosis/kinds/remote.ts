@@ -330,11 +330,13 @@ export const remoteKinds = {
     message: p => `${p.host} cannot execute programs for ${p.system}`,
     fixes: p => [
       text(
-        `Remove the system from the machine line, or enable emulation on ${p.host} (NixOS: boot.binfmt.emulatedSystems)`,
+        `Remove the system from field 2 of the machine line, or enable its emulation on ${p.host} (NixOS: boot.binfmt.emulatedSystems; Debian: the command)`,
       ),
+      onBuilderAsRoot('apt-get install qemu-user-static'),
+      onBuilder('ls /proc/sys/fs/binfmt_misc'),
     ],
     meaning:
-      'The machine line advertises a system that the builder cannot execute: emulation (binfmt) is missing.',
+      'The machine line advertises a system whose programs the builder cannot execute: extra-platforms in its nix.conf lists the system, and the emulator (binfmt_misc) is missing. The canary of each system executes a program of that system with 132 bytes, because the shell of a canary is one of the machine itself.',
     diagnosis: 'ls /proc/sys/fs/binfmt_misc on the builder.',
   },
   remote_config_invalid: {
@@ -372,7 +374,7 @@ export const remoteKinds = {
     message: p => `${p.host} does not build for ${p.missing}${p.detail}`,
     fixes: p => [
       text(
-        `Correct field 2 of the machine line (the builder offers ${p.offered}), or add extra-platforms = ${p.missing} to its nix.conf`,
+        `Correct field 2 of the machine line (the builder offers ${p.offered}), or let it build for ${p.missing}: first its emulator (NixOS: boot.binfmt.emulatedSystems, which does the rest; Debian: qemu-user-static), then extra-platforms = ${p.missing} in its nix.conf`,
       ),
     ],
     meaning:

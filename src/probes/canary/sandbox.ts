@@ -2,10 +2,13 @@ import { mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ProbeContext, RunResult } from '../../model/index.ts'
-import { builtSeed, importedSeed } from './derivation.ts'
+import { builtSeed, importedSeed, type ImportedSeed } from './derivation.ts'
 
 /** `private`: a temporary store, works for any user. `daemon`: through the local nix-daemon, as real builds. */
 export type CanaryMode = 'private' | 'daemon'
+
+/** The expressions of a canary's inputs. */
+export type CanarySeed = Pick<ImportedSeed, 'expression' | 'program'>
 
 /** A temporary directory for canary builds and the nix-build that runs in it. */
 export interface CanarySandbox {
@@ -16,7 +19,8 @@ export interface CanarySandbox {
    */
   createSeed(
     nonce: string,
-  ): Promise<{ readonly expression: string } | { readonly failure: RunResult }>
+    systems: readonly string[],
+  ): Promise<CanarySeed | { readonly failure: RunResult }>
   /** Runs nix-build on an expression; stderr is internal-json. */
   build(
     expression: string,
@@ -56,12 +60,13 @@ export const createCanarySandbox = async (
   return {
     mode,
     build,
-    createSeed: async nonce => {
-      const built = builtSeed(nonce)
-      const imported = importedSeed(nonce)
+    createSeed: async (nonce, systems) => {
+      const imported = importedSeed(nonce, systems)
+      // A builtin cannot create a program
+      const built: CanarySeed = { expression: builtSeed(nonce), program: () => null }
       const result =
         mode === 'daemon'
-          ? await build(built, ['--max-jobs', '1', '--builders', ''])
+          ? await build(built.expression, ['--max-jobs', '1', '--builders', ''])
           : await context.run({
               ...common,
               file: 'nix-store',
@@ -69,7 +74,9 @@ export const createCanarySandbox = async (
               stdin: imported.archive,
             })
       return result.code === 0
-        ? { expression: mode === 'daemon' ? built : imported.expression }
+        ? mode === 'daemon'
+          ? built
+          : imported
         : { failure: result }
     },
     readOutput: async (stdout, by) => {

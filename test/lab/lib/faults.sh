@@ -44,6 +44,7 @@ not-allowed     allowed-users and trusted-users of nix.conf do not name remotebu
 no-sh           sandbox = true without a /bin/sh in it
 users-busy      every build user is in use
 no-jobs         max-jobs = 0 in nix.conf
+no-emulator     extra-platforms of nix.conf has a system that the machine cannot execute
 build-timeout   builds are slow, and nix.conf has a timeout of 3 s
 build-oom       a build exceeds a memory limit, and the kernel kills it
 build-fills     a build fills the disk while it runs
@@ -195,6 +196,7 @@ NFT
     not-allowed) daemon_with "$n" $'allowed-users = root\ntrusted-users = root' ;;
     no-sh) daemon_with "$n" $'sandbox = true\nsandbox-paths =\nextra-sandbox-paths =' ;;
     no-jobs) daemon_with "$n" 'max-jobs = 0' ;;
+    no-emulator) daemon_with "$n" 'extra-platforms = aarch64-linux' ;;
     build-timeout) builds_do "$n" '/bin/sleep 20'; daemon_with "$n" 'timeout = 3' ;;
     build-oom) builds_do "$n" 'echo 1000 >/proc/self/oom_score_adj; exec /usr/bin/tail /dev/zero'; memory_limit "$n" 128 ;;
     build-fills) in_node "$n" sh -c ': >>/nix/.fill; chmod 666 /nix/.fill'; builds_do "$n" '/bin/cat /dev/zero >>/nix/.fill 2>/dev/null' ;;
