@@ -16,7 +16,7 @@ import { summarizeBuilds, type BuildAttempt } from './canary/outcome.ts'
 import {
   createCanarySandbox,
   type CanaryMode,
-  type CanarySeed,
+  type SeedOf,
   type CanarySandbox,
 } from './canary/sandbox.ts'
 import { createBuildLogParser } from './canary/build-log.ts'
@@ -117,7 +117,7 @@ const buildAll = async (
     ...features.map(feature => ({ system: systems[0] ?? context.nix.system, feature })),
   ]
   for (const target of targets) {
-    builds.push(await buildOne(sandbox, context, { nonce, seed }, target))
+    builds.push(await buildOne(sandbox, context, { nonce, seedOf: seed.seedOf }, target))
     if (context.signal.aborted) break
   }
   return summarizeBuilds(builds)
@@ -126,7 +126,7 @@ const buildAll = async (
 /** The common part of all builds of one canary. */
 interface CommonRequest {
   readonly nonce: string
-  readonly seed: CanarySeed
+  readonly seedOf: SeedOf
 }
 
 /** The system, and optionally the feature, that one build verifies. */
@@ -151,7 +151,7 @@ const buildOne = async (
 const attemptBuild = async (
   sandbox: CanarySandbox,
   context: ProbeContext,
-  { nonce, seed }: CommonRequest,
+  { nonce, seedOf }: CommonRequest,
   { system, feature }: BuildTarget,
   by: 'shell' | 'builtin',
 ): Promise<BuildAttempt> => {
@@ -162,8 +162,7 @@ const attemptBuild = async (
   const features = [...builder.mandatoryFeatures, ...(feature ? [feature] : [])]
   const expression = canaryExpression({
     ...{ nonce, system, features },
-    seed: seed.expression,
-    program: seed.program(system),
+    seed: seedOf(system),
     builder: by,
   })
   const result = await sandbox.build(

@@ -19,7 +19,7 @@ const fullInodes = 16
  * and the growing database. A small filesystem is expected to take small builds.
  */
 const neededBytes = { store: 512 * mib, build: 512 * mib, state: 64 * mib, log: 16 * mib }
-const neededShare = 1 / 20
+const neededShare = 1 / 40
 
 const needed = (name: keyof typeof neededBytes, { sizeBytes }: FilesystemValue): number =>
   Math.min(neededBytes[name], sizeBytes * neededShare)

@@ -436,7 +436,7 @@ export const remoteKinds = {
       ),
     ],
     meaning:
-      'A canary writes some bytes and still succeeds, but builds with usual inputs, sources or outputs end with "No space left on device". The limits are 512 MiB for the store and for the build directory, 64 MiB for the database, 16 MiB for build logs, or a twentieth of a smaller filesystem.',
+      'A canary writes some bytes and still succeeds, but builds with usual inputs, sources or outputs end with "No space left on device". The limits are 512 MiB for the store and for the build directory, 64 MiB for the database, 16 MiB for build logs, or a fortieth of a smaller filesystem.',
     diagnosis: 'df -h /nix/store /nix/var/nix /nix/var/log/nix /tmp on the builder.',
   },
   // ---------------------------------------------------------------------------------------------------- info

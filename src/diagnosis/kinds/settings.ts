@@ -53,7 +53,7 @@ export const settingKinds = {
       ...restartDaemon('here'),
     ],
     meaning:
-      "Nix on this machine fails before it chooses a builder: it cannot open its store, loads a plugin that does not work, or its build hook ends without a reply. builder-monitor starts a build for a system that no machine has, with the user's settings, and again through nix-daemon with the daemon's; the hook must refuse it. Nothing is built and no builder is contacted.",
+      "Nix on this machine fails before it chooses a builder: it cannot open its store, loads a plugin that does not work, or its build hook ends without a reply. builder-monitor starts a build for a system that no machine has, with the user's settings, and as root again through nix-daemon; the hook must refuse it. Nothing is built and no builder is contacted.",
     diagnosis: 'Run the command of the fix, also with NIX_REMOTE=daemon.',
   },
   no_plain_builder: {
@@ -143,7 +143,7 @@ export const settingKinds = {
       here(`df -h ${shellQuote(p.path)}`),
     ],
     meaning:
-      'Results of remote builds and their logs are copied to this machine. Small ones still fit, larger ones fail after the build. The limits are 512 MiB for the store and 64 MiB for the database and logs, or a twentieth of a smaller filesystem.',
+      'Results of remote builds and their logs are copied to this machine. Small ones still fit, larger ones fail after the build. The limits are 512 MiB for the store and 64 MiB for the database and logs, or a fortieth of a smaller filesystem.',
     diagnosis: 'df -h /nix/store /nix/var/nix /nix/var/log/nix.',
   },
   no_slots: {

@@ -6,11 +6,8 @@ import { programExitCode, programFor } from './executables.ts'
 export interface CanaryRequest {
   /** New for each build: otherwise the output path exists already and nothing is built. */
   readonly nonce: string
-  /** Expression of the store path that the build depends on. */
-  readonly seed: string
+  readonly seed: Seed
   readonly system: string
-  /** Expression of a program for that system, which the build executes; null where there is none. */
-  readonly program?: string | null
   readonly features: readonly string[]
   /** `shell` verifies system and features; `builtin` is for sandboxes without /bin/sh and verifies neither. */
   readonly builder: 'shell' | 'builtin'
@@ -27,35 +24,41 @@ export const builtSeed = (nonce: string): string =>
   `derivation { name = "${seedName}"; system = builtins.currentSystem; builder = "builtin:buildenv"; ` +
   `derivations = ""; manifest = ${nixString(nonce)}; preferLocalBuild = true; allowSubstitutes = false; }`
 
-/** Input paths of a canary and the archive for `nix-store --import`. */
-export interface ImportedSeed {
+/** The input path of one canary build. */
+export interface Seed {
+  /** A Nix expression of the path. */
   readonly expression: string
-  /** Returns the expression of a program for a system; null where none is known. */
-  readonly program: (system: string) => string | null
-  readonly archive: Uint8Array
+  /** Whether it is a program for the system of the build, which the build executes. */
+  readonly isProgram: boolean
 }
 
-/** Creates input paths: input-addressed and unsigned. One program for each system. */
-export const importedSeed = (nonce: string, systems: readonly string[]): ImportedSeed => {
-  const pathOf = (text: string, name: string) =>
-    storePath({ type: 'output:out', innerHash: sha256(text), name })
-  const seed = { path: pathOf(nonce, seedName), contents: nonce }
-  const programs = new Map(
-    systems.flatMap(system => {
-      const contents = programFor(system)
-      if (!contents) return []
-      const path = pathOf(contents.toString('latin1'), `builder-monitor-${system}`)
-      return [[system, { path, contents, isExecutable: true }] as const]
+/**
+ * Creates the input path of each system, input-addressed and unsigned, and the archive for `nix-store --import`. One path for
+ * each build: a builder that collects garbage can delete the first of two inputs before the second arrives.
+ */
+export const importedSeeds = (
+  nonce: string,
+  systems: readonly string[],
+): { readonly seedOf: (system: string) => Seed; readonly archive: Uint8Array } => {
+  const files = new Map(
+    systems.map(system => {
+      const program = programFor(system)
+      // What follows the program is not loaded
+      const contents = Buffer.concat([program ?? Buffer.alloc(0), Buffer.from(nonce)])
+      const innerHash = sha256(`${system} ${nonce}`)
+      const path = storePath({ type: 'output:out', innerHash, name: seedName })
+      return [system, { path, contents, isExecutable: program !== null }] as const
     }),
   )
-  const expression = (path: string) => `builtins.storePath ${nixString(path)}`
   return {
-    expression: expression(seed.path),
-    program: system => {
-      const program = programs.get(system)
-      return program ? expression(program.path) : null
+    seedOf: system => {
+      const file = files.get(system)
+      return {
+        expression: `builtins.storePath ${nixString(file?.path ?? '')}`,
+        isProgram: file?.isExecutable ?? false,
+      }
     },
-    archive: exportFiles([seed, ...programs.values()]),
+    archive: exportFiles([...files.values()]),
   }
 }
 
@@ -66,16 +69,16 @@ const script =
   'test -e $seed || exit 9; ' +
   'case " $requiredSystemFeatures " in *" kvm "*) test -w /dev/kvm || { echo "/dev/kvm cannot be opened"; exit 8; };; esac; ' +
   // A shell of the machine itself says nothing about another system
-  `if test -n "$program"; then r=0; $program 2>/dev/null || r=$?; ` +
-  `test "$r" = ${programExitCode} || { echo "$program for $system: Exec format error"; exit 7; }; fi; ` +
+  `if test -n "$isProgram"; then r=0; $seed 2>/dev/null || r=$?; ` +
+  `test "$r" = ${programExitCode} || { echo "$seed for $system: Exec format error"; exit 7; }; fi; ` +
   'echo "$nonce ${h:-unknown}" > $out'
 
 export const canaryExpression = (request: CanaryRequest): string => {
-  const seed = `seed = ${request.seed};`
+  const seed = `seed = ${request.seed.expression};`
   const common =
     `name = "builder-monitor-canary"; system = ${nixString(request.system)}; inherit seed; ` +
     `nonce = ${nixString(request.nonce)}; preferLocalBuild = false; allowSubstitutes = false;`
-  const program = request.program ? `program = ${request.program};` : ''
+  const program = request.seed.isProgram ? 'isProgram = "1";' : ''
   const features = request.features.length
     ? `requiredSystemFeatures = [ ${request.features.map(nixString).join(' ')} ];`
     : ''

@@ -2,25 +2,25 @@ import { mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ProbeContext, RunResult } from '../../model/index.ts'
-import { builtSeed, importedSeed, type ImportedSeed } from './derivation.ts'
+import { builtSeed, importedSeeds, type Seed } from './derivation.ts'
 
 /** `private`: a temporary store, works for any user. `daemon`: through the local nix-daemon, as real builds. */
 export type CanaryMode = 'private' | 'daemon'
 
-/** The expressions of a canary's inputs. */
-export type CanarySeed = Pick<ImportedSeed, 'expression' | 'program'>
+/** Returns the input of the build for a system. */
+export type SeedOf = (system: string) => Seed
 
 /** A temporary directory for canary builds and the nix-build that runs in it. */
 export interface CanarySandbox {
   readonly mode: CanaryMode
   /**
-   * Creates the unsigned input path of canaries and returns its expression. The private store imports the path: building it
+   * Creates the unsigned input paths of canaries. The private store imports the paths: building one
    * there would need user namespaces, which hardened machines and services forbid.
    */
   createSeed(
     nonce: string,
     systems: readonly string[],
-  ): Promise<CanarySeed | { readonly failure: RunResult }>
+  ): Promise<{ readonly seedOf: SeedOf } | { readonly failure: RunResult }>
   /** Runs nix-build on an expression; stderr is internal-json. */
   build(
     expression: string,
@@ -61,9 +61,9 @@ export const createCanarySandbox = async (
     mode,
     build,
     createSeed: async (nonce, systems) => {
-      const imported = importedSeed(nonce, systems)
+      const imported = importedSeeds(nonce, systems)
       // A builtin cannot create a program
-      const built: CanarySeed = { expression: builtSeed(nonce), program: () => null }
+      const built: Seed = { expression: builtSeed(nonce), isProgram: false }
       const result =
         mode === 'daemon'
           ? await build(built.expression, ['--max-jobs', '1', '--builders', ''])
@@ -74,9 +74,7 @@ export const createCanarySandbox = async (
               stdin: imported.archive,
             })
       return result.code === 0
-        ? mode === 'daemon'
-          ? built
-          : imported
+        ? { seedOf: mode === 'daemon' ? () => built : imported.seedOf }
         : { failure: result }
     },
     readOutput: async (stdout, by) => {

@@ -30,13 +30,7 @@ export const checkHook = async (context: ClientContext): Promise<ClientOutcome> 
     return outcome('skipped', 'dependency_failed', { waitsFor: 'daemon' })
   const ours = await startTrial(run, context, {})
   if (ours.status !== 'ok' || needsDaemon || !daemon.answers) return ours
-  // Without settings of our own, those of the daemon apply
-  return startTrial(run, context, {
-    NIX_REMOTE: 'daemon',
-    NIX_CONF_DIR: '/nonexistent',
-    NIX_USER_CONF_FILES: '',
-    NIX_CONFIG: '',
-  })
+  return startTrial(run, context, { NIX_REMOTE: 'daemon' })
 }
 
 const startTrial = async (

@@ -11,7 +11,7 @@ const fullTemporaryBytes = mib
 /** Results of usual builds with what they depend on; the database; compressed logs. A small filesystem takes small builds. */
 const usualStoreBytes = 512 * mib
 const usualStateBytes = 64 * mib
-const usualShare = 1 / 20
+const usualShare = 1 / 40
 const minMemoryBytes = 128 * 1024 * 1024
 
 /** Checks space for build results and for files that Nix writes while it sends builds. */

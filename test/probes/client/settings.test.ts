@@ -199,7 +199,8 @@ t.test(
     const hook = (result: RunResult, played: Played = {}) =>
       check('hook', {
         run: async request => {
-          requests.push(request)
+          // systemd and the passwd database are asked by another check
+          if (request.file === 'nix-build') requests.push(request)
           return result
         },
         ...played,
@@ -207,7 +208,7 @@ t.test(
     t.match(await hook(answered(refused)), { status: 'ok' })
     t.match(requests, [
       { file: 'nix-build', env: { TMPDIR: undefined } },
-      { env: { NIX_REMOTE: 'daemon', NIX_CONFIG: '' } },
+      { env: { NIX_REMOTE: 'daemon' } },
     ])
     t.equal(requests[0]?.env?.['NIX_CONFIG'], undefined, "with the user's own settings")
     requests.length = 0
