@@ -17,7 +17,7 @@ echo "time $(date +%s)"
 echo "kernel $(uname -s) $(uname -r) $(uname -m)"
 echo "nix $(nix --version 2>/dev/null | head -n 1)"
 sed -n 's/^btime /boot /p' /proc/stat 2>/dev/null || sysctl -n kern.boottime 2>/dev/null | sed 's/^{ sec = \\([0-9]*\\).*/boot \\1/'
-echo "store $(cat /proc/sys/kernel/random/boot_id 2>/dev/null) $(stat -c %d:%i /nix/var/nix/db 2>/dev/null)"
+echo "store $(cat /proc/sys/kernel/random/boot_id 2>/dev/null) $(stat -c %d:%i /nix/var/nix 2>/dev/null)"
 echo "me $(id -un)"
 echo "groups $(id -Gn)"
 { if [ "$(uname -s)" = Darwin ]; then dscl . -list /Users 2>/dev/null; else cat /etc/passwd 2>/dev/null; fi; } |
@@ -102,7 +102,7 @@ const isAllowedUser = (facts: ReadonlyMap<string, string>): boolean | null => {
   return [...words(allowed), ...words(trusted)].some(name => names.has(name))
 }
 
-/** Both halves must be known: the boot of the kernel, and the directory of the database. */
+/** Both halves must be known: the boot of the kernel, and the directory of the store's state. */
 const isOwnStore = (
   remote: string | undefined,
   local: string | null | undefined,

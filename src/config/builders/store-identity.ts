@@ -1,15 +1,13 @@
 import { readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 
 /**
- * Returns what identifies the database of the local store: the boot of this kernel, then device and inode of its
- * directory, as `stat -c %d:%i` prints them. Containers share the kernel but not the directory. Null where it is not
+ * Returns what identifies the state of the local store: the boot of this kernel, then device and inode of its directory, as `stat -c %d:%i` prints them. Containers share the kernel but not the directory. Null where it is not
  * readable, and without Linux. Never rejects.
  */
 export const readStoreIdentity = async (
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<string | null> => {
-  const directory = join(env['NIX_STATE_DIR'] || '/nix/var/nix', 'db')
+  const directory = env['NIX_STATE_DIR'] || '/nix/var/nix'
   try {
     const [boot, { dev, ino }] = await Promise.all([
       readFile('/proc/sys/kernel/random/boot_id', 'utf8'),

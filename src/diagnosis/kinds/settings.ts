@@ -85,7 +85,7 @@ export const settingKinds = {
     meaning:
       'The line names the store of this machine as a builder: localhost, auto, daemon, local, or an address of this machine. Nix locks the output, then asks the builder for the same output; the builder waits for the lock of the first. No timeout ends it (seen with Nix 2.8 and 2.34). A canary uses a store of its own and would succeed.',
     diagnosis:
-      'nix-build -v of anything for that line ends at "waiting for lock on". ls -di /nix/var/nix/db here and there prints the same number.',
+      'nix-build -v of anything for that line ends at "waiting for lock on". ls -di /nix/var/nix here and there prints the same number.',
   },
   setting_limits: {
     side: 'client',
