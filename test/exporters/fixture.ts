@@ -108,14 +108,14 @@ export const loginValue: LoginValue = {
 export const trustValue: TrustValue = {
   protocol: 'worker',
   protocolVersion: '1.38',
-  nixVersion: '2.26.3',
+  nixVersion: '2.36.0',
   trusted: true,
   trustSource: 'handshake',
 }
 export const systemValue: SystemValue = {
   isOwnStore: null,
   determinateVersion: null,
-  nixVersion: '2.26.3',
+  nixVersion: '2.36.0',
   systems: ['x86_64-linux', 'i686-linux'],
   features: ['big-parallel', 'kvm'],
   maxJobs: 8,

@@ -252,7 +252,10 @@ t.test('shows the checks of this machine and configuration findings', async t =>
     },
   })
   t.match(text, 'This machine ✘ daemon :')
-  t.match(text, '✔ config, ssh, keys, disk, memory, network.')
+  t.match(
+    text,
+    '✔ config, settings, capacity, hook, substituters, ssh, keys, disk, memory, network.',
+  )
   t.match(text, 'skipped: trust, identity.')
   t.match(text, 'Findings a ')
 })
