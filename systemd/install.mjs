@@ -5,7 +5,7 @@
  *   /opt/builder-monitor                         the program, with its production packages only
  *   /usr/local/bin/builder-monitor               starts it with this node
  *   /etc/systemd/system/builder-monitor.service  the unit, as it is in this directory
- *   .../builder-monitor.service.d/10-keys.conf   passes it the builders' keys and root's ssh files
+ *   .../builder-monitor.service.d/10-keys.conf   passes it the builders' keys and the ssh files of nix-daemon's user
  *
  * Run it again to install a newer checkout or the keys of new builders. `--remove` removes all but state and configuration.
  */
@@ -83,7 +83,7 @@ const copyProgram = () => {
     })
 }
 
-/** Returns the keys of the active builders and root's ssh files, by credential ID. */
+/** Returns the keys of the active builders and the ssh files of nix-daemon's user, by credential ID. */
 const filesToPass = () => {
   const files = new Map()
   const add = (file, name = file.slice(1).replaceAll('/', '-')) => {
@@ -98,11 +98,25 @@ const filesToPass = () => {
   }
   for (const { sshKey } of JSON.parse(listed).builders)
     if (sshKey?.startsWith('/') && !sshKey.startsWith('/nix/store/')) add(sshKey)
-  add('/root/.ssh/known_hosts', 'ssh-known_hosts')
-  add('/root/.ssh/config', 'ssh-config')
-  const keys = existsSync('/root/.ssh') ? readdirSync('/root/.ssh') : []
-  for (const key of keys) if (/^id_\w+$/.test(key)) add(`/root/.ssh/${key}`)
+  const directory = join(daemonHome(), '.ssh')
+  add(join(directory, 'known_hosts'), 'ssh-known_hosts')
+  add(join(directory, 'config'), 'ssh-config')
+  const keys = existsSync(directory) ? readdirSync(directory) : []
+  for (const key of keys)
+    // The ID of a default key is the same for every user
+    if (/^id_\w+$/.test(key)) add(join(directory, key), `root-.ssh-${key}`)
   return files
+}
+
+/** Returns the home directory of the user of nix-daemon, whose ssh builds use: root, or User= of its unit. */
+const daemonHome = () => {
+  try {
+    const user = run('systemctl', 'show', 'nix-daemon.service', '-P', 'User').trim()
+    const home = user && run('getent', 'passwd', user).split(':')[5]
+    return home || '/root'
+  } catch {
+    return '/root'
+  }
 }
 
 const dropInFor = files =>

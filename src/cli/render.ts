@@ -89,15 +89,19 @@ const renderFixes = (fixes: readonly Fix[], builder: string, paint: Paint): stri
     (fix, i) => `    ${label(i === 0 ? 'fix' : '', paint)}${formatFix(fix, builder)}`,
   )
 
-/** Renders the failed checks of this machine. */
+/** Renders the checks of this machine that failed, and as which user builds log in. */
 const renderClient = ({ checks }: Report['client'], paint: Paint): string[] => {
-  const failing = Object.entries(checks).filter(
-    ([, { status }]) => status === 'failed' || status === 'degraded',
+  // Whose ssh builds use is always shown: a green result is that of our own
+  const shown = Object.entries(checks).filter(
+    ([name, { status, kind, reason }]) =>
+      status === 'failed' ||
+      status === 'degraded' ||
+      (name === 'identity' && kind !== 'not_applicable' && reason !== undefined),
   )
-  if (failing.length === 0) return []
+  if (shown.length === 0) return []
   return [
     paint.bold('This machine'),
-    ...failing.flatMap(([name, { status, reason = '', fixes = [] }]) => [
+    ...shown.flatMap(([name, { status, reason = '', fixes = [] }]) => [
       `  ${paint.status(status, `${statusSymbols[status]} ${name.padEnd(7)}`)} ${reason}`,
       ...renderFixes(fixes, 'the builder', paint),
     ]),

@@ -14,6 +14,7 @@ const preparationKinds: ReadonlySet<Kind> = new Set<Kind>([
   'client_resources',
   'client_disk_full',
   'client_nix_broken',
+  'hook_broken',
 ])
 
 /**

@@ -1,4 +1,5 @@
 import type {
+  Builder,
   CanaryValue,
   Cause,
   CertificateInfo,
@@ -14,6 +15,7 @@ import type {
 import { withoutConsequence } from '../nix/machines/machine-line.ts'
 import { resultValue } from './freshness.ts'
 import { kindSide } from './kinds/index.ts'
+import { findLineCause } from './line-cause.ts'
 import { formatClockOffset } from './notices.ts'
 
 /** Order of probes: a failure of an earlier one explains failures of later ones. */
@@ -40,14 +42,20 @@ const explainedByDisk: ReadonlySet<Kind> = new Set<Kind>([
   'disk_full',
 ])
 
-/** Returns the raw (not debounced) state and its cause from the newest conclusive results. Pure. */
+/**
+ * Returns the raw (not debounced) state and its cause from the newest conclusive results, and from the machine line of the
+ * builder if it is given. Pure.
+ */
 export const diagnose = (
   probes: ProbeRecords,
   problems: readonly Problem[] = [],
+  builder: Builder | null = null,
 ): Diagnosis => {
   // Nix uses no builder if one line is malformed
   const fatal = problems.find(problem => problem.isFatal)
   if (fatal) return { state: 'down', cause: { probe: 'config', ...configCause(fatal) } }
+  const line = builder && findLineCause(builder, probes)
+  if (line?.down) return { state: 'down', cause: line.cause }
   const { login } = probes
   if (!login) return { state: 'unknown', cause: null }
   // This machine could not ask: older results do not apply any more
@@ -69,6 +77,7 @@ export const diagnose = (
             : (attributeToClockSkew(probes, worst.cause) ?? worst.cause)))
     return { state: worst.down ? 'down' : 'degraded', cause }
   }
+  if (line) return { state: 'degraded', cause: line.cause }
   if (login.last.outcome.status === 'busy')
     return { state: 'unknown', cause: { probe: 'login', ...toCause(login.last.outcome) } }
   if (login.last.outcome.status === 'skipped')

@@ -34,7 +34,7 @@ export const currentHealth = (
   problems: readonly Problem[],
   expect: HealthContext['expect'] = 'awake',
 ): Health => ({
-  ...withExpectation(diagnose(state.probes, problems), expect),
+  ...withExpectation(diagnose(state.probes, problems, state.builder), expect),
   since: now,
   changes: 0,
   flapping: false,
@@ -58,6 +58,7 @@ const immediateKinds: ReadonlySet<Kind> = new Set<Kind>([
   'host_key_mismatch',
   'host_key_revoked',
   'config_invalid',
+  'same_store',
 ])
 /** Probes whose timeouts are repeated with the hard deadline before they are recorded. */
 const repeatedProbes: ReadonlySet<Cause['probe']> = new Set<Cause['probe']>([
@@ -141,8 +142,8 @@ const isStale = (state: BuilderState, { now, intervals }: HealthContext): boolea
 }
 
 const debounceState = (state: BuilderState, context: HealthContext): Diagnosis => {
-  const { probes, health } = state
-  const { state: rawState, cause } = diagnose(probes, context.problems)
+  const { builder, probes, health } = state
+  const { state: rawState, cause } = diagnose(probes, context.problems, builder)
   // No debouncing: nothing was asked of the builder
   if (
     probes.login &&

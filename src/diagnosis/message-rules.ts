@@ -308,6 +308,26 @@ export const generic: readonly MessageRule[] = [
     detail,
   ],
   [
+    /client requested repeating builds/,
+    'setting_broken',
+    () => ({
+      setting: 'repeat',
+      value: 'a number',
+      where: 'nix.conf',
+      detail: 'builders with ssh:// refuse to repeat builds',
+    }),
+  ],
+  [
+    /killed after writing more than (\d{1,20}) bytes of log output/,
+    'setting_broken',
+    match => ({
+      setting: 'max-build-log-size',
+      value: match[1] ?? '-',
+      where: 'nix.conf',
+      detail: 'the builder killed the build',
+    }),
+  ],
+  [
     /build hook died unexpectedly.*|while reading the response from the build hook.*|unexpected EOF reading a line/,
     'hook_broken',
     detail,

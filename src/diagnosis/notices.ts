@@ -1,4 +1,13 @@
-import type { BuilderState, CertificateInfo, Kind, Params } from '../model/index.ts'
+import type {
+  BuilderState,
+  CertificateInfo,
+  Kind,
+  Params,
+  ProbeRecords,
+  SystemValue,
+} from '../model/index.ts'
+import { advisoriesFor, type Advisory } from '../nix/advisories.ts'
+import { isLix } from '../nix/dialect.ts'
 import { resultValue } from './freshness.ts'
 import { builderParams } from './params.ts'
 
@@ -41,7 +50,34 @@ export const collectNotices = (
     notices.push(
       notice('rebooted', { detail: `up since ${formatIsoTime(system?.bootedAt ?? 0)}` }),
     )
+  const advisory = knownAdvisories(probes)[0]
+  if (advisory)
+    notices.push(
+      notice('nix_vulnerable', {
+        missing: advisory.id,
+        offered: fixedReleases(advisory, system),
+        detail: advisory.id,
+      }),
+    )
   return notices
+}
+
+/** Lists the fixed releases of the vendor. */
+const fixedReleases = (advisory: Advisory, system: SystemValue | null): string => {
+  const releases = system?.determinateVersion
+    ? advisory.determinate
+    : isLix(system?.nixVersion ?? null)
+      ? advisory.lix
+      : advisory.nix
+  return (releases ?? []).join(', ')
+}
+
+/** Returns the advisories that apply to the Nix of a builder, by its version. */
+export const knownAdvisories = (probes: ProbeRecords): readonly Advisory[] => {
+  const system = resultValue(probes.system?.lastSuccess)
+  const version =
+    system?.nixVersion ?? resultValue(probes.trust?.lastSuccess)?.nixVersion ?? null
+  return advisoriesFor(version, system?.determinateVersion)
 }
 
 /** Returns the certificate that expires first; null if none expires. */

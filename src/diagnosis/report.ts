@@ -126,7 +126,7 @@ const clientReport = (snapshot: Snapshot): Report['client'] => {
 
 const checkReport = (outcome: ClientOutcome): CheckReport =>
   outcome.status === 'ok'
-    ? { status: 'ok' }
+    ? { status: 'ok', ...(outcome.note === undefined ? {} : { reason: outcome.note }) }
     : {
         status: outcome.status,
         kind: outcome.kind,

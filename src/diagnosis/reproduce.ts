@@ -5,7 +5,9 @@ import { builderParams } from './params.ts'
 /** Returns a shell command that shows the same result with standard tools. */
 export const reproduceCommand = (builder: Builder, probe: Cause['probe']): string => {
   const { ssh, dest } = builderParams(builder) as { ssh: string; dest: string }
-  const login = `sudo ${ssh}${pinnedKeyOption(builder)} -o BatchMode=yes -o ConnectTimeout=5 ${dest}`
+  const sudo =
+    builder.sshUser === undefined ? 'sudo' : `sudo -H -u ${shellQuote(builder.sshUser)}`
+  const login = `${sudo} ${ssh}${pinnedKeyOption(builder)} -o BatchMode=yes -o ConnectTimeout=5 ${dest}`
   switch (probe) {
     case 'config':
       return 'builder-monitor builders'

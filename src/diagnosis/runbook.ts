@@ -35,14 +35,18 @@ const placeholders: Params = {
   file: '/etc/nix/machines',
   files: '/root/.ssh/config',
   option: 'OPTION',
+  setting: 'SETTING',
   value: 'VALUE',
+  seconds: '25',
+  origin: 'FILE:LINE',
 }
 
 /** Parameters that select another message if they are set. */
 const extraPlaceholders: Readonly<Partial<Record<Kind, Params>>> = {
   jump_dns: { behind: 'JUMP' },
   slot_stuck: { slots: 'N', hours: '24', pid: 'PID' },
-  client_mismatch: { whose: 'root' },
+  ssh_settings_differ: { whose: 'root' },
+  substituter_unreachable: { uri: 'https://CACHE' },
   // The machines file needs no restart
   daemon_restart_needed: { file: '/etc/nix/nix.conf' },
 }

@@ -30,7 +30,7 @@ export const asClientMismatch = (result: Result): Result =>
         outcome: {
           ...result.outcome,
           status: 'degraded',
-          kind: 'client_mismatch',
+          kind: 'daemon_build_fails',
           value: result.outcome.value,
           params: {
             ...result.outcome.params,

@@ -210,23 +210,27 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     },
 
     runCanary: async (builder, mode, signal) => {
-      const probe = createCanaryProbe(mode, {
-        builder,
-        env: deps.env,
-        askLocalDaemon: ports.askLocalDaemon,
-        testsFeatures: deps.testsFeatures,
-        isDemo: active?.source === 'demo',
-      })
+      const createCanary = (by: CanaryMode) =>
+        createCanaryProbe(by, {
+          builder,
+          env: deps.env,
+          askLocalDaemon: ports.askLocalDaemon,
+          testsFeatures: deps.testsFeatures,
+          isDemo: active?.source === 'demo',
+        })
       const canary = await explainTimeout(
         builder,
         await endpoints.startAlone(builder, signal, () =>
-          runProbe(builder, probe, noRemote, signal),
+          runProbe(builder, createCanary(mode), noRemote, signal),
         ),
         signal,
       )
       if (signal.aborted) return
       const worksPrivately =
-        mode === 'daemon' && stateOf(builder)?.probes.canary?.streak.ok
+        mode === 'daemon' &&
+        canary.outcome.status === 'failed' &&
+        isSuccess(await runProbe(builder, createCanary('private'), noRemote, signal))
+      if (signal.aborted) return
       const result = worksPrivately ? asClientMismatch(canary) : canary
       store.record(builder, [result])
       const { outcome } = result

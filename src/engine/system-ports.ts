@@ -11,6 +11,7 @@ import { createCheckClient, type CheckClient } from '../probes/client/checks.ts'
 import { createIsOffline } from '../probes/client/network.ts'
 import { localSystem } from '../probes/client/local-system.ts'
 import { createReadSlotLocks, type ReadSlotLocks } from '../probes/slots/slot-locks.ts'
+import { askSubstituter } from '../transport/ask-substituter.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createDial } from '../transport/ssh/dial.ts'
 import { createFindEndpoint } from '../transport/ssh/find-endpoint.ts'
@@ -63,6 +64,8 @@ export const createSystemPorts = (deps: SystemPortsDeps): MonitorPorts => {
       clock,
       checkSshConfig: createCheckSshConfig({ run, env: sshEnv, nix }),
       resolveSshConfigAs: createResolveSshConfigAs({ run, env, nix }),
+      run,
+      askSubstituter,
     }),
   }
 }

@@ -16,6 +16,8 @@ export interface Builder {
   readonly sshKey: string | null
   /** Path of the copy of that key passed by systemd (LoadCredential=). Absent when the key itself is readable. */
   readonly credential?: string
+  /** The user of nix-daemon's ssh; absent for root. */
+  readonly sshUser?: string
   /** Number of slots, an unsigned 32-bit integer. 0 means never free. */
   readonly maxJobs: number
   readonly speedFactor: number
@@ -61,6 +63,8 @@ export interface LocalNix {
   readonly version: string | null
   /** The `system` setting, for example `x86_64-linux`. */
   readonly system: string
+  /** Identifies the local store, to recognize it behind a builder. Null or absent if unknown. */
+  readonly storeId?: string | null
   /** Settings by name, as text. Only those that findings and checks need; unknown ones are absent. */
   readonly settings?: Readonly<Record<string, LocalSetting>>
   /** The system's nix.conf and the files that it includes. */

@@ -2,6 +2,10 @@ import type { Kind, Params } from './kind.ts'
 
 export const clientChecks = [
   'config',
+  'settings',
+  'capacity',
+  'hook',
+  'substituters',
   'daemon',
   'trust',
   'ssh',
@@ -18,7 +22,11 @@ export type LocalCheck = Exclude<ClientCheck, 'canary'>
 
 /** The result of one client check. `failed`: this machine cannot send builds. `skipped`: not checked. */
 export type ClientOutcome =
-  | { readonly status: 'ok' }
+  | {
+      readonly status: 'ok'
+      /** What was found, where that is worth showing: the user whose ssh builds use. */
+      readonly note?: string
+    }
   | {
       readonly status: 'degraded' | 'failed' | 'skipped'
       readonly kind: Kind

@@ -24,16 +24,29 @@ export const kindNames = [
   'client_daemon_down',
   'client_disk_full',
   'client_offline',
+  'setting_broken',
+  'store_elsewhere',
+  'build_not_started',
+  'no_plain_builder',
+  'same_store',
   // client, degraded or info
   'client_daemon_denied',
   'client_memory',
   'client_temp_unusable',
   'client_resources',
   'client_nix_broken',
+  'client_disk_low',
   'machines_unused',
+  'setting_limits',
+  'local_builds_broken',
+  'substituter_unreachable',
+  'no_slots',
   'daemon_restart_needed',
   'root_ssh_config_unreadable',
-  'client_mismatch',
+  'daemon_user_unknown',
+  'ssh_settings_differ',
+  'daemon_build_fails',
+  'key_copy_outdated',
   'slots_full',
   'slot_stuck',
   'upload_lock',
@@ -88,12 +101,14 @@ export const kindNames = [
   'slow_build',
   'feature_missing',
   'below_min_free',
+  'disk_low',
   'sshd_throttled',
   'gc_wait',
   'forced_command',
   'no_shell',
   'clock_skew',
   'rebooted',
+  'nix_vulnerable',
   // security
   'host_key_changed',
   'host_key_mismatch',
@@ -138,4 +153,6 @@ export type Fix =
       readonly command: string
       readonly where: 'here' | 'builder'
       readonly root: boolean
+      /** Run it as this user, who is neither root nor necessarily you. */
+      readonly user?: string
     }

@@ -109,6 +109,19 @@ export type LocalDaemon =
 /** Asks whether this machine's nix-daemon runs and trusts our user. Never rejects. */
 export type AskLocalDaemon = (signal: AbortSignal) => Promise<LocalDaemon>
 
+/** What a binary cache did. `isConnected`: it accepted the connection and sent nothing. */
+export type SubstituterAnswer =
+  | { readonly status: 'answers' }
+  | { readonly status: 'hangs'; readonly isConnected: boolean }
+  | { readonly status: 'fails'; readonly code: string; readonly seconds: number }
+
+/** Asks a binary cache over HTTP whether it answers within `timeoutMs`. Never rejects. */
+export type AskSubstituter = (
+  url: URL,
+  timeoutMs: number,
+  signal: AbortSignal,
+) => Promise<SubstituterAnswer>
+
 /** The part of an ssh configuration that decides where and as which user ssh logs in. */
 export interface SshSettings {
   readonly user: string
@@ -133,6 +146,8 @@ export interface ResolveAsOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Home directory of another user, whose ssh_config is read and which `~` stands for; null for our own. */
   readonly home: string | null
+  /** The user with whose name ssh logs in by default; root by default. Only with `home`. */
+  readonly user?: string
   /** Base64 of a verified host key. */
   readonly hostKey: string | null
   readonly signal: AbortSignal

@@ -55,6 +55,7 @@ export interface TelemetryProbe<P extends ProbeName> {
 
 export interface TelemetryContext {
   readonly builder: Builder
+  readonly nix: LocalNix
   readonly last: ProbeContext['last']
   /** Local Unix seconds before the command was sent and after its output was received. */
   readonly sentAt: number

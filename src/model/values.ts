@@ -57,6 +57,8 @@ export interface TrustValue {
 
 export interface SystemValue {
   readonly nixVersion: string | null
+  /** The version of Determinate Nix; null for other vendors. */
+  readonly determinateVersion: string | null
   /** `system` and `extra-platforms` of the remote Nix. Empty when not reported. */
   readonly systems: readonly string[]
   readonly features: readonly string[]
@@ -76,6 +78,8 @@ export interface SystemValue {
   readonly kernel: string | null
   /** False when neither allowed-users nor trusted-users include our user. Null when not reported. */
   readonly isAllowedUser: boolean | null
+  /** True when its store is the store of this machine. Null when not reported. */
+  readonly isOwnStore: boolean | null
   readonly missingSystems: readonly string[]
   readonly missingFeatures: readonly string[]
   readonly notAdvertisedFeatures: readonly string[]
@@ -95,6 +99,8 @@ export interface DiskValue {
   /** Build directory and state directory. Null when they are on the same filesystem as the store. */
   readonly build: FilesystemValue | null
   readonly state: FilesystemValue | null
+  /** The directory of build logs. */
+  readonly log: FilesystemValue | null
   /** 0: automatic garbage collection is off. Null: unknown. */
   readonly minFree: number | null
   readonly maxFree: number | null

@@ -9,13 +9,14 @@ import type {
   Sample,
 } from '../model/index.ts'
 import type { LocalTrouble } from '../diagnosis/local-trouble.ts'
-import { lineWithCredential } from '../nix/machines/edit-machine-line.ts'
+import { editMachine, lineWithCredential } from '../nix/machines/edit-machine-line.ts'
 import { truncateEvidence, oneLine } from '../text/truncate.ts'
-import { canaryExpression, type CanaryRequest } from './canary/derivation.ts'
+import { canaryExpression } from './canary/derivation.ts'
 import { summarizeBuilds, type BuildAttempt } from './canary/outcome.ts'
 import {
   createCanarySandbox,
   type CanaryMode,
+  type SeedOf,
   type CanarySandbox,
 } from './canary/sandbox.ts'
 import { createBuildLogParser } from './canary/build-log.ts'
@@ -101,11 +102,11 @@ const buildAll = async (
 ): Promise<Outcome<CanaryValue>> => {
   const { builder } = context
   const nonce = `${Math.floor(context.clock.now())}-${randomBytes(8).toString('hex')}`
-  const seed = await sandbox.createSeed(nonce)
+  const systems = builder.systems.length ? builder.systems : [context.nix.system]
+  const seed = await sandbox.createSeed(nonce, systems)
   if ('failure' in seed) return localFailure(seed.failure)
 
   const builds: BuildAttempt[] = []
-  const systems = builder.systems.length ? builder.systems : [context.nix.system]
   const features = testsFeatures ? builder.supportedFeatures : []
   const targets: BuildTarget[] = [
     ...systems.map(system => ({ system })),
@@ -113,7 +114,7 @@ const buildAll = async (
   ]
   for (const target of targets) {
     const signal = AbortSignal.any([context.signal, AbortSignal.timeout(buildTimeoutMs)])
-    const common = { nonce, seed: seed.expression }
+    const common = { nonce, seedOf: seed.seedOf }
     const build = await buildOne(sandbox, { ...context, signal }, common, target)
     if ('status' in build) return build
     builds.push(build)
@@ -124,7 +125,10 @@ const buildAll = async (
 }
 
 /** The common part of all builds of one canary. */
-type CommonRequest = Pick<CanaryRequest, 'nonce' | 'seed'>
+interface CommonRequest {
+  readonly nonce: string
+  readonly seedOf: SeedOf
+}
 
 /** The system, and optionally the feature, that one build verifies. */
 interface BuildTarget {
@@ -149,7 +153,7 @@ const buildOne = async (
 const attemptBuild = async (
   sandbox: CanarySandbox,
   context: ProbeContext,
-  { nonce, seed }: CommonRequest,
+  { nonce, seedOf }: CommonRequest,
   { system, feature }: BuildTarget,
   by: 'shell' | 'builtin',
 ): Promise<BuildAttempt | LocalTrouble> => {
@@ -158,19 +162,23 @@ const attemptBuild = async (
   const buildLog = createBuildLogParser(() => (clock.monotonic() - started) / 1000)
   signal.addEventListener('abort', buildLog.freeze, { once: true })
   const features = [...builder.mandatoryFeatures, ...(feature ? [feature] : [])]
-  const expression = canaryExpression({ nonce, seed, system, features, builder: by })
+  const expression = canaryExpression({
+    ...{ nonce, system, features },
+    seed: seedOf(system),
+    builder: by,
+  })
   const result = await sandbox.build(
     expression,
     [
       '--max-jobs',
       '0',
       '--builders',
-      sandbox.mode === 'private' ? lineWithCredential(builder) : builder.line,
+      sandbox.mode === 'private' ? privateLine(builder) : builder.line,
     ],
     signal,
     line => buildLog.line(line),
   )
-  if (isLocalFailure(result, buildLog)) return localFailure(result)
+  if (isLocalFailure(result, buildLog)) return localFailure(result, true)
   const observed = buildLog.summary()
   const out = result.code === 0 ? await sandbox.readOutput(result.stdout, by) : null
   const hostName =
@@ -202,4 +210,10 @@ const attemptBuild = async (
       ...(failure ? { kind: failure.kind } : {}),
     },
   }
+}
+
+/** Slots of a private store are its own: a line without slots must not make its canary wait. */
+const privateLine = (builder: Builder): string => {
+  const line = lineWithCredential(builder)
+  return builder.maxJobs > 0 ? line : editMachine({ line }, { 4: '1' })
 }

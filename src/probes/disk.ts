@@ -9,9 +9,20 @@ import { formatBytes } from '../text/bytes.ts'
 import { oneLine } from '../text/truncate.ts'
 import { parseSections, parseNumber } from './telemetry/parse-output.ts'
 
-/** With less, no build can register its output. Nix itself reserves 8 MiB. */
-const fullBytes = 1024 * 1024
+const mib = 1024 * 1024
+/** With less, not even a canary can register its output. Nix itself reserves 8 MiB. */
+const fullBytes = mib
 const fullInodes = 16
+
+/**
+ * What a usual build needs: its inputs and outputs in the store, its unpacked sources in the build directory, its compressed log
+ * and the growing database. A small filesystem is expected to take small builds.
+ */
+const neededBytes = { store: 512 * mib, build: 512 * mib, state: 64 * mib, log: 16 * mib }
+const neededShare = 1 / 40
+
+const needed = (name: keyof typeof neededBytes, { sizeBytes }: FilesystemValue): number =>
+  Math.min(neededBytes[name], sizeBytes * neededShare)
 
 /** Free space as Nix counts it: available to an unprivileged user on the store's filesystem (gc.cc autoGC). */
 export const diskProbe: TelemetryProbe<'disk'> = {
@@ -29,8 +40,10 @@ space() {
   esac
 }
 space store /nix/store
-if [ -d /nix/var/nix/builds ]; then space build /nix/var/nix/builds; else space build /tmp; fi
+build=$(sed -n 's/^[[:space:]]*build-dir[[:space:]]*=[[:space:]]*//p' /etc/nix/nix.conf 2>/dev/null | tail -n 1)
+if [ -d "$build" ]; then space build "$build"; elif [ -d /nix/var/nix/builds ]; then space build /nix/var/nix/builds; else space build /tmp; fi
 space state /nix/var/nix
+space log /nix/var/log/nix
 echo "== mounts"
 [ -r /proc/mounts ] && grep -E '^[^ ]+ /(nix[^ ]*)? ' /proc/mounts | cut -c 1-300
 `,
@@ -50,6 +63,7 @@ echo "== mounts"
       store,
       build: filesystem(sections, 'build'),
       state: filesystem(sections, 'state'),
+      log: filesystem(sections, 'log'),
       minFree,
       maxFree: system?.maxFree ?? before?.maxFree ?? null,
       belowMinFreeSince:
@@ -62,7 +76,7 @@ echo "== mounts"
   samples: (value, builder) => {
     const builderLabel = { builder: builder.name }
     const samples: Sample[] = []
-    for (const name of ['store', 'build', 'state'] as const) {
+    for (const name of filesystems) {
       const fs = value[name]
       if (!fs) continue
       const labels = { ...builderLabel, filesystem: name }
@@ -88,6 +102,8 @@ echo "== mounts"
   },
   trends: ({ store }) => ({ storeFreeBytes: store.availableBytes }),
 }
+
+const filesystems = ['store', 'build', 'state', 'log'] as const
 
 const filesystem = (
   sections: ReadonlyMap<string, string>,
@@ -158,8 +174,8 @@ const isReadOnly = (mounts: string): boolean => {
 }
 
 const toOutcome = (value: DiskValue, readOnly: boolean): Outcome<DiskValue> => {
-  const { store, state, build } = value
-  const all = [store, state, build].filter(fs => fs !== null)
+  const { store } = value
+  const all = filesystems.flatMap(name => value[name] ?? [])
   const full = all.find(fs => fs.availableBytes < fullBytes)
   if (readOnly)
     return {
@@ -180,6 +196,22 @@ const toOutcome = (value: DiskValue, readOnly: boolean): Outcome<DiskValue> => {
     }
   if (all.some(fs => fs.availableInodes !== null && fs.availableInodes < fullInodes))
     return { status: 'failed', kind: 'inodes_full', params: {}, value }
+  const low = filesystems.find(name => {
+    const fs = value[name]
+    return fs && fs.availableBytes < needed(name, fs)
+  })
+  const lowOn = low && value[low]
+  if (lowOn)
+    return {
+      status: 'degraded',
+      kind: 'disk_low',
+      params: {
+        available: formatBytes(lowOn.availableBytes),
+        minFree: formatBytes(needed(low, lowOn)),
+        path: lowOn.path,
+      },
+      value,
+    }
   if (value.belowMinFreeSince !== null)
     return {
       status: 'degraded',

@@ -1,5 +1,6 @@
 import type { Builder, Outcome, SystemValue, TelemetryProbe } from '../model/index.ts'
 import { oneLine } from '../text/truncate.ts'
+import { determinateVersion } from '../nix/advisories.ts'
 import { dialectOf, parseNixVersion } from '../nix/dialect.ts'
 import { parseInteger } from '../nix/settings.ts'
 import { parseNumber, parseKeyValues } from './telemetry/parse-output.ts'
@@ -16,6 +17,7 @@ echo "time $(date +%s)"
 echo "kernel $(uname -s) $(uname -r) $(uname -m)"
 echo "nix $(nix --version 2>/dev/null | head -n 1)"
 sed -n 's/^btime /boot /p' /proc/stat 2>/dev/null || sysctl -n kern.boottime 2>/dev/null | sed 's/^{ sec = \\([0-9]*\\).*/boot \\1/'
+echo "store $(cat /proc/sys/kernel/random/boot_id 2>/dev/null) $(stat -c %d:%i /nix/var/nix 2>/dev/null)"
 echo "me $(id -un)"
 echo "groups $(id -Gn)"
 { if [ "$(uname -s)" = Darwin ]; then dscl . -list /Users 2>/dev/null; else cat /etc/passwd 2>/dev/null; fi; } |
@@ -46,6 +48,7 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
     const bootedAt = parseNumber(facts.get('boot'))
     const value: SystemValue = {
       nixVersion,
+      determinateVersion: determinateVersion(facts.get('nix') ?? ''),
       systems,
       features,
       maxJobs: parseNumber(facts.get('set.max-jobs')),
@@ -65,6 +68,7 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
       ),
       kernel: oneLine(facts.get('kernel') ?? '', 80) || null,
       isAllowedUser: isAllowedUser(facts),
+      isOwnStore: isOwnStore(facts.get('store'), context.nix.storeId),
       ...compareWithBuilder(context.builder, systems, features),
     }
     return toOutcome(value, context.builder)
@@ -97,6 +101,15 @@ const isAllowedUser = (facts: ReadonlyMap<string, string>): boolean | null => {
   ])
   return [...words(allowed), ...words(trusted)].some(name => names.has(name))
 }
+
+/** Both halves must be known: the boot of the kernel, and the directory of the store's state. */
+const isOwnStore = (
+  remote: string | undefined,
+  local: string | null | undefined,
+): boolean | null =>
+  local && remote && /^[\da-f-]{36} \d{1,20}:\d{1,20}$/.test(remote)
+    ? remote === local
+    : null
 
 const words = (text: string | undefined): string[] =>
   (text ?? '')

@@ -174,6 +174,7 @@ t.test('replies to the telemetry probes', async t => {
       const now = Date.now() / 1000
       const outcome = probe.parse(sections.get(probe.name) ?? '', {
         builder,
+        nix: { version: null, system: '' },
         sentAt: now,
         receivedAt: now,
         last: found =>

@@ -5,6 +5,14 @@ import { classify } from '../../src/diagnosis/classify.ts'
 /** Output of Nix 2.8, 2.26, 2.34 and OpenSSH 9.2 and 10 for injected faults, lines in order. */
 const printed: readonly [kind: string, text: string][] = [
   [
+    'setting_broken',
+    "error: client requested repeating builds, but this is not currently implemented\nerror: unexpected end-of-file\nerror: builder for '/nix/store/H-canary.drv' failed with exit code 1",
+  ],
+  [
+    'setting_broken',
+    "error: building derivation '/nix/store/H-canary.drv' killed after writing more than 1 bytes of log output",
+  ],
+  [
     'key_permissions',
     "@         WARNING: UNPROTECTED PRIVATE KEY FILE!          @\nPermissions 0644 for '/root/badkey' are too open.\nLoad key \"/root/badkey\": bad permissions\nremotebuild@10.88.0.2: Permission denied (publickey).\ncannot build on 'ssh-ng://remotebuild@10.88.0.2': error: failed to start SSH connection to 'remotebuild@10.88.0.2'",
   ],

@@ -132,6 +132,14 @@ t.test('notices a builder that only OpenSSH reaches', async t => {
   t.same(notices({ login: ok({ transport: 'openssh' }) }), [['needs_openssh', undefined]])
 })
 
+t.test('notices a Nix with a known hole', async t => {
+  const version = (nixVersion: string, determinateVersion: string | null = null) =>
+    notices({ system: { nixVersion, determinateVersion } })
+  t.same(version('2.34.8'), [['nix_vulnerable', 'GHSA-vh5x-56v6-4368']])
+  t.same(version('2.34.9'), [])
+  t.same(version('2.34.0', '3.23.2'), [])
+})
+
 t.test('attributes a rejected certificate to clock skew', async t => {
   const denied = (certificates: readonly CertificateInfo[], clockOffsetSeconds: number) =>
     diagnose(

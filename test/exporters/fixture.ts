@@ -109,12 +109,14 @@ export const loginValue: LoginValue = {
 export const trustValue: TrustValue = {
   protocol: 'worker',
   protocolVersion: '1.38',
-  nixVersion: '2.26.3',
+  nixVersion: '2.36.0',
   trusted: true,
   trustSource: 'handshake',
 }
 export const systemValue: SystemValue = {
-  nixVersion: '2.26.3',
+  isOwnStore: null,
+  determinateVersion: null,
+  nixVersion: '2.36.0',
   systems: ['x86_64-linux', 'i686-linux'],
   features: ['big-parallel', 'kvm'],
   maxJobs: 8,
@@ -141,6 +143,7 @@ export const diskValue: DiskValue = {
   },
   build: { path: '/tmp', availableBytes: 9e9, sizeBytes: 1e10, availableInodes: 1e6 },
   state: { path: '/nix/var', availableBytes: 9e9, sizeBytes: 1e10, availableInodes: 1e6 },
+  log: null,
   minFree: 5 * 2 ** 30,
   maxFree: 20 * 2 ** 30,
   belowMinFreeSince: null,

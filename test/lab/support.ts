@@ -78,6 +78,8 @@ export interface Line {
   readonly user?: string
   readonly systems?: string
   readonly key?: string
+  /** maxJobs; 2 by default. */
+  readonly jobs?: number
   readonly features?: string
   readonly hostKey?: string
   /** Parameters of the store URI. */
@@ -91,7 +93,7 @@ export const machineLine = (line: Line): string =>
     uriOf(line),
     line.systems ?? 'x86_64-linux',
     line.key ?? '/lab/keys/id',
-    '2 1',
+    `${line.jobs ?? 2} 1`,
     line.features ?? '-',
     '-',
     line.hostKey ?? '-',

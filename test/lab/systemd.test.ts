@@ -70,7 +70,8 @@ for (const [machine, version] of Object.entries(machines))
       mkdir -p /root/.ssh && chmod 700 /root/.ssh
       install -m 600 /lab/keys/id ${key}
       if test -e /etc/ssh/ssh_known_hosts; then mv /etc/ssh/ssh_known_hosts /root/.ssh/known_hosts; fi
-      echo 'builders = ${line('b2')}' >>/etc/nix/nix.conf`)
+      echo 'builders = ${line('b2')}' >>/etc/nix/nix.conf
+      systemctl restart nix-daemon.service`)
     t.match(await must('systemctl --version'), new RegExp(`^systemd ${version}`))
 
     const checked = await run(

@@ -32,15 +32,17 @@ interface Known {
   readonly builder?: Partial<Builder>
   readonly last?: { readonly [P in ProbeName]?: Partial<ProbeValues[P]> }
   readonly at?: number
+  readonly storeId?: string | null
 }
 
 const parse = <P extends ProbeName>(
   probe: TelemetryProbe<P>,
   output: string,
-  { builder, last = {}, at = 1795384652 }: Known = {},
+  { builder, last = {}, at = 1795384652, storeId = null }: Known = {},
 ): Outcome<ProbeValues[P]> => {
   const context: TelemetryContext = {
     builder: aBuilder(builder),
+    nix: { version: null, system: '', storeId },
     sentAt: at,
     receivedAt: at + 0.2,
     last: name => (last[name] ?? null) as never,
@@ -70,6 +72,18 @@ t.test('parses the system of a Debian builder', async t => {
       notAdvertisedFeatures: ['benchmark'],
     },
   })
+})
+
+t.test('recognizes the store of this machine behind a builder', async t => {
+  const boot = '0c1e0a5f-6f0a-4f2a-9b39-0d5b0c1f2a3b'
+  const isOwnStore = (reported: string, storeId: string | null) => {
+    const outcome = parse(systemProbe, `${debian.system}\nstore ${reported}`, { storeId })
+    return 'value' in outcome ? outcome.value?.isOwnStore : undefined
+  }
+  t.equal(isOwnStore(`${boot} 66:12`, `${boot} 66:12`), true)
+  t.equal(isOwnStore(`${boot} 67:12`, `${boot} 66:12`), false, 'another container')
+  t.equal(isOwnStore(`${boot} `, `${boot} `), null, 'half of it says nothing')
+  t.equal(isOwnStore(`${boot} 66:12`, null), null)
 })
 
 const locked = `== clock
@@ -274,21 +288,21 @@ const disk = (available: number, more = '') =>
 
 t.test('compares free space with min-free', async t => {
   const last = { system: { minFree: 20 * GiB, maxFree: 40 * GiB } }
-  const below = parse(diskProbe, disk(1000), { last })
+  const below = parse(diskProbe, disk(200_000), { last })
   t.match(below, {
     status: 'degraded',
     kind: 'below_min_free',
-    params: { available: '3.9 MiB', minFree: '20.0 GiB', path: '/nix/store' },
+    params: { available: '781 MiB', minFree: '20.0 GiB', path: '/nix/store' },
     value: { minFree: 20 * GiB, maxFree: 40 * GiB, belowMinFreeSince: 1795384652.2 },
   })
   const since = { ...last, disk: { belowMinFreeSince: 5, minFree: 1 } }
-  t.match(parse(diskProbe, disk(1000), { last: since }), {
+  t.match(parse(diskProbe, disk(200_000), { last: since }), {
     params: { since: '5' },
     value: { belowMinFreeSince: 5 },
   })
   const before = { disk: { minFree: 20 * GiB } }
-  t.match(parse(diskProbe, disk(1000), { last: before }), { kind: 'below_min_free' })
-  t.match(parse(diskProbe, disk(1000), { last: { system: { minFree: 0 } } }), {
+  t.match(parse(diskProbe, disk(200_000), { last: before }), { kind: 'below_min_free' })
+  t.match(parse(diskProbe, disk(200_000), { last: { system: { minFree: 0 } } }), {
     status: 'ok',
   })
 })
@@ -300,6 +314,23 @@ t.test('reports a full, inode-exhausted or read-only disk', async t => {
     kind: 'disk_full',
     params: { path: '/tmp', detail: '12.0 KiB left on /tmp' },
   })
+  t.match(parse(diskProbe, disk(9999)), {
+    status: 'degraded',
+    kind: 'disk_low',
+    params: { path: '/nix/store', available: '39.1 MiB' },
+  })
+  t.match(
+    parse(
+      diskProbe,
+      disk(500_000, '== log /nix/var/log/nix\nstatfs 900 99999 4096 90 99\n'),
+    ),
+    {
+      status: 'degraded',
+      kind: 'disk_low',
+      params: { path: '/nix/var/log/nix' },
+    },
+  )
+  t.match(parse(diskProbe, disk(500_000)), { status: 'ok' })
   t.match(parse(diskProbe, '== store /nix/store\nstatfs 9999 9999 4096 3 999'), {
     status: 'failed',
     kind: 'inodes_full',
@@ -308,7 +339,7 @@ t.test('reports a full, inode-exhausted or read-only disk', async t => {
     status: 'ok',
   })
   const mounted = (...mounts: string[]) =>
-    parse(diskProbe, disk(9999, ['== mounts', ...mounts, ''].join('\n')))
+    parse(diskProbe, disk(500_000, ['== mounts', ...mounts, ''].join('\n')))
   t.match(mounted('/dev/a / ext4 ro,relatime 0 0'), { kind: 'store_read_only' })
   t.match(mounted('/dev/a / ext4 rw 0 0', '/dev/b /nix xfs ro 0 0'), {
     kind: 'store_read_only',
@@ -554,7 +585,7 @@ t.test('disk uses the min-free of the same answer', async t => {
       const nonce = nonceOf(input)
       far.output.write(
         `\n@${nonce} system\nset.system x86_64-linux\nset.min-free ${20 * GiB}\n` +
-          `\n@${nonce} disk\n${disk(9999)}\n@${nonce} end\n`,
+          `\n@${nonce} disk\n${disk(200_000)}\n@${nonce} end\n`,
       )
       far.end(0)
     }),

@@ -75,8 +75,8 @@ const withOrigin = (
     ? configured
     : { value: reported, origin: { file: 'builders setting', line: 1 } }
 
-/** Settings that findings and checks need. */
-const usedSettings = [
+/** Settings whose text in the files matters to findings. */
+const writtenSettings = [
   'builders',
   'builders-use-substitutes',
   'max-jobs',
@@ -84,21 +84,52 @@ const usedSettings = [
   'max-free',
 ]
 
-/** Prefers values from files, which have an origin, over reported ones. */
+/** Settings whose effective value matters to the checks of this machine. */
+const effectiveSettings = [
+  'build-hook',
+  'build-users-group',
+  'connect-timeout',
+  'download-attempts',
+  'max-build-log-size',
+  'max-silent-time',
+  'plugin-files',
+  'post-build-hook',
+  'repeat',
+  'secret-key-files',
+  'store',
+  'substitute',
+  'substituters',
+  'timeout',
+  'trusted-public-keys',
+]
+
 const localSettings = (
   reported: Settings | null,
   { settings }: NixFiles,
 ): Readonly<Record<string, LocalSetting>> => {
   const values = new Map<string, LocalSetting>()
-  for (const name of usedSettings) {
-    const value = reported?.get(name)
+  const set = (name: string, value: string, origin: LocalSetting['origin']) =>
+    values.set(name, { value: redactSecrets(value), origin })
+  for (const name of writtenSettings) {
     const configured = settings.get(name)
-    if (configured)
-      values.set(name, { ...configured, value: redactSecrets(configured.value) })
-    else if (['string', 'number', 'boolean', 'bigint'].includes(typeof value))
-      values.set(name, { value: redactSecrets(String(value)), origin: null })
+    const value = settingText(reported?.get(name))
+    if (configured) set(name, configured.value, configured.origin)
+    else if (value !== null) set(name, value, null)
+  }
+  for (const name of effectiveSettings) {
+    const configured = settings.get(name) ?? settings.get(`extra-${name}`)
+    const value = settingText(reported?.get(name)) ?? configured?.value
+    if (value !== undefined) set(name, value, configured?.origin ?? null)
   }
   return Object.fromEntries(values)
+}
+
+/** Returns a reported value as nix.conf has it: words with spaces between them. Null for tables. */
+const settingText = (value: unknown): string | null => {
+  if (Array.isArray(value)) return value.map(String).join(' ')
+  return ['string', 'number', 'boolean', 'bigint'].includes(typeof value)
+    ? String(value)
+    : null
 }
 
 const configProblems = (files: NixFiles, failure: string | null): readonly Problem[] => {

@@ -33,6 +33,8 @@ export const readNixSettings = async (
     NIX_CONF_DIR: '/nonexistent',
     NIX_USER_CONF_FILES: '',
     NIX_CONFIG: '',
+    // A store that Nix does not know ends it too (2.34)
+    NIX_REMOTE: '',
   }
   const versionRun = await runNix(
     { ...request, env: { ...request.env, ...withoutConfig } },

@@ -19,13 +19,8 @@ const keyArgument = ({ key }: KindParams): string =>
 const copiedKeys =
   'Where the service has copies of keys (LoadCredential), it reads them at start: after a change of a key, run sudo systemctl restart builder-monitor.'
 
-/** The fix of `client_mismatch`, by the setting that differs. */
-const mismatchFixes = (p: KindParams): readonly Fix[] => {
-  if (p.service !== undefined)
-    return [
-      text('Restart the service, which then reads the new key'),
-      hereAsRoot(`systemctl restart ${shellQuote(p.service)}`),
-    ]
+/** The fix of `ssh_settings_differ`, by the setting that differs. */
+const differenceFixes = (p: KindParams): readonly Fix[] => {
   if (p.field === 'known_hosts')
     return [
       text('Give the verified host key to all users'),
@@ -36,7 +31,11 @@ const mismatchFixes = (p: KindParams): readonly Fix[] => {
   if (p.field === 'user')
     return [text(`Add the user to the machine line: ${p.scheme}://USER@${p.host}`)]
   if (p.field === 'identity files' || p.field === 'agent')
-    return [text('Add the key to field 3 of the machine line')]
+    return [
+      text(
+        `Add the key to field 3 of the machine line; ${p.sshUser} must be able to read it`,
+      ),
+    ]
   if (p.whose === 'nix-daemon')
     return [
       text('Give both services the same NIX_SSHOPTS'),
@@ -182,7 +181,9 @@ export const clientKinds = {
     state: 'down',
     message: p => `cannot resolve the host name ${p.host}${p.detail}`,
     fixes: p => [
-      text("Correct the name, or add it to /etc/hosts or to root's ~/.ssh/config"),
+      text(
+        `Correct the name, or add it to /etc/hosts or to ${p.sshUser}'s ~/.ssh/config`,
+      ),
       here(`getent ahosts ${shellQuote(p.host)}`),
     ],
     meaning:
@@ -310,7 +311,7 @@ export const clientKinds = {
       text('Read the fingerprint on the builder'),
       onBuilder('ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub'),
       text(
-        'Accept the key as root if the fingerprint is the same, or pin the key in field 8 of the machine line',
+        `Accept the key as ${p.sshUser} if the fingerprint is the same, or pin the key in field 8 of the machine line`,
       ),
       hereAsRoot(`${p.ssh} ${p.dest} true`),
     ],
@@ -340,7 +341,9 @@ export const clientKinds = {
     state: 'down',
     message: p => `a stale ssh control master blocks the login${p.detail}`,
     fixes: p => [
-      text(`Close it, and set ControlMaster no for ${p.host} in root's ~/.ssh/config`),
+      text(
+        `Close it, and set ControlMaster no for ${p.host} in ${p.sshUser}'s ~/.ssh/config`,
+      ),
       hereAsRoot(`${p.ssh} -O exit ${p.dest}`),
     ],
     meaning:
@@ -480,31 +483,71 @@ export const clientKinds = {
     side: 'client',
     state: 'info',
     message: p =>
-      `cannot compare the ssh settings of root, which builds use: ${p.files} not readable`,
-    fixes: () => [
+      `cannot compare the ssh settings of ${p.sshUser}, which builds use: ${p.files} not readable${p.detail}`,
+    fixes: p => [
       text(
-        "Compare sudo ssh -G BUILDER with ssh -G BUILDER, or give builder-monitor read access to root's .ssh",
+        `Compare ssh -G BUILDER as ${p.sshUser} with your own, or give builder-monitor read access to ${p.sshUser}'s .ssh`,
       ),
     ],
     meaning:
-      "Builds through nix-daemon log in as root, with root's keys, known_hosts and ssh_config. builder-monitor runs as another user and cannot read them, so a login that works for it may fail for builds, and the other way round. A canary through the daemon verifies the real path.",
+      "Builds through nix-daemon log in as its user, usually root, with that user's keys, known_hosts and ssh_config. builder-monitor runs as another user and cannot read them, so a login that works for it may fail for builds, and the other way round. A canary through the daemon verifies the real path.",
     diagnosis:
       'builder-monitor check --canary --canary-mode daemon, or the check with sudo.',
   },
-  client_mismatch: {
+  daemon_user_unknown: {
+    side: 'client',
+    state: 'info',
+    message: p =>
+      `the user of nix-daemon is unknown, so its ssh settings are not compared${p.detail}`,
+    fixes: () => [
+      here('ps -o user,pid,args -C nix-daemon'),
+      here('systemctl show nix-daemon.service nix-daemon@0.service -p Id,LoadState,User'),
+      here('ls -l /nix/var/nix/daemon-socket/socket'),
+    ],
+    meaning:
+      'The keys, known_hosts and ssh_config of a build are those of the user of nix-daemon: usually root, another one with nix.daemonUser or User= in its unit. builder-monitor looks at the owner of the process, asks systemd for the unit, and looks at the owner of the socket; none of them had it. A hardened service (PrivateUsers=) does not see the names of other users.',
+    diagnosis:
+      'The commands of the fix. builder-monitor check --canary --canary-mode daemon verifies the real path.',
+  },
+  ssh_settings_differ: {
     side: 'client',
     state: 'degraded',
     message: p =>
-      p.service !== undefined
-        ? `${p.service} uses an outdated copy of a private key${p.detail}`
-        : p.whose !== undefined
-          ? `the ssh settings of ${p.whose} differ from those of builder-monitor${p.detail}`
-          : `the canary build works for builder-monitor, but not for nix-daemon${p.detail}`,
-    fixes: mismatchFixes,
+      `the ssh settings of ${p.whose ?? 'root'} differ from those of builder-monitor${p.detail}`,
+    fixes: differenceFixes,
     meaning:
-      "Builds of nix-daemon log in as root and in its environment; the login of builder-monitor differs: another user, host, port, jump host or key, or a known_hosts without the verified host key. Either the reported health or real builds take another path. The comparison uses the output of ssh -G (first 50 builders). It leaves out Match localuser, and NIX_SSHOPTS of nix-daemon where its environment is not readable. The kind also reports a canary that fails through the daemon and works without it, and a private key that is newer than the service's copy of it.",
+      'Builds of nix-daemon log in as its user (root, or the one that the check identity names) and in its environment; the login of builder-monitor differs: another user, host, port, jump host, agent or key, or a known_hosts without the verified host key. Either the reported health or real builds take another path. The comparison uses the output of ssh -G (first 50 builders). It leaves out Match localuser, and NIX_SSHOPTS of nix-daemon where its environment is not readable.',
     diagnosis:
-      'sudo ssh -G HOST and ssh -G HOST side by side; sudo systemctl show nix-daemon -p Environment.',
+      'sudo ssh -G HOST and ssh -G HOST side by side; sudo systemctl show nix-daemon -p Environment. An agent of your shell (SSH_AUTH_SOCK) is not there for nix-daemon.',
+  },
+  daemon_build_fails: {
+    side: 'client',
+    state: 'degraded',
+    message: p =>
+      `the canary build works for builder-monitor, but not for nix-daemon${p.detail}`,
+    fixes: () => [
+      text('Compare the environment of nix-daemon with yours, and its ssh with yours'),
+      hereAsRoot('systemctl show nix-daemon -p Environment -p User'),
+      hereAsRoot('journalctl -u nix-daemon -n 50'),
+    ],
+    meaning:
+      'The same build succeeds in a store of builder-monitor and fails through nix-daemon. The builder is not the cause: the daemon has another environment (PATH, NIX_SSHOPTS, SSH_AUTH_SOCK), another user with other keys, or has read another nix.conf.',
+    diagnosis:
+      'builder-monitor check shows whose ssh builds use (check identity) and what differs. The daemon prints the error of ssh to the client that builds.',
+  },
+  key_copy_outdated: {
+    side: 'client',
+    state: 'degraded',
+    message: p =>
+      `${p.service ?? 'builder-monitor'} uses an outdated copy of a private key${p.detail}`,
+    fixes: p => [
+      text('Restart the service, which then reads the new key'),
+      hereAsRoot(`systemctl restart ${shellQuote(p.service ?? 'builder-monitor')}`),
+    ],
+    meaning:
+      'systemd copies private keys for the service when it starts (LoadCredential=). The key has changed since, so builds use the new one and builder-monitor the old one.',
+    diagnosis:
+      'systemctl show builder-monitor -p ActiveEnterTimestamp, and ls -l --time=ctime with the key.',
   },
   slots_full: {
     side: 'client',

@@ -1,15 +1,17 @@
 import type { Fix, Kind, KindState, Params, Side } from '../../model/index.ts'
-import { shellQuote } from '../../nix/protocol/store-command.ts'
 import { clientKinds } from './client.ts'
+import { shellQuote } from '../../nix/protocol/store-command.ts'
 import { toKindParams, type KindInfo } from './kind-info.ts'
 import { monitorKinds } from './monitor.ts'
 import { networkKinds } from './network.ts'
 import { remoteKinds } from './remote.ts'
 import { securityKinds } from './security.ts'
+import { settingKinds } from './settings.ts'
 
 /** The table of all kinds. A probe supplies only a kind and its parameters; everything else is here. */
 export const kinds: Readonly<Record<Kind, KindInfo>> = {
   ...clientKinds,
+  ...settingKinds,
   ...networkKinds,
   ...remoteKinds,
   ...securityKinds,
@@ -37,7 +39,7 @@ export const formatMessage = (kind: Kind, params: Params): string => {
 
 /** Returns the steps that fix a kind, in order; never empty. */
 export const kindFixes = (kind: Kind, params: Params): readonly Fix[] => {
-  const fixes = kinds[kind].fixes(toKindParams(params))
+  const fixes = asSshUser(kinds[kind].fixes(toKindParams(params)), params['sshUser'])
   const { jump, behind } = params
   if (behind && kind !== 'jump_dns') return fixes.map(fix => fromJumpHost(fix, behind))
   return jump && fixes.some(fix => 'where' in fix && fix.where === 'builder')
@@ -57,7 +59,21 @@ const fromJumpHost = (fix: Fix, jump: string): Fix =>
 
 /** The command line of a fix, with sudo where it needs root. */
 export const commandLine = (fix: Extract<Fix, { command: string }>): string =>
-  fix.root ? `sudo ${fix.command}` : fix.command
+  fix.user === undefined
+    ? fix.root
+      ? `sudo ${fix.command}`
+      : fix.command
+    : `sudo -H -u ${shellQuote(fix.user)} ${fix.command}`
+
+/** Commands of ssh here are for the user of nix-daemon, who is not always root. */
+const asSshUser = (fixes: readonly Fix[], user = 'root'): readonly Fix[] =>
+  user === 'root'
+    ? fixes
+    : fixes.map(fix =>
+        'command' in fix && fix.root && fix.where === 'here' && /^ssh\b/.test(fix.command)
+          ? { ...fix, root: false, user }
+          : fix,
+      )
 
 /** Formats one step. `builder` names the machine where a command for the builder runs. */
 export const formatFix = (fix: Fix, builder = 'the builder'): string =>

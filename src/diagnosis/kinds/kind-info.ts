@@ -34,6 +34,8 @@ const defaults = {
   /** An ssh command line up to the destination. */
   ssh: '-',
   uri: '-',
+  /** The user of nix-daemon's ssh. */
+  sshUser: 'root',
   scheme: '-',
   system: '-',
   /** The Nix program that the protocol runs. */
@@ -59,9 +61,13 @@ const defaults = {
   hours: '-',
   /** The jump host between this machine and what failed. */
   behind: '-',
-  /** An option of ssh and its value. */
+  /** An option of ssh, or a setting of Nix, and its value. */
   option: '-',
+  setting: '-',
   value: '-',
+  seconds: '-',
+  /** `file:line` of a machine line. */
+  origin: '-',
 }
 
 /** Parameters that select another message or fix; absent where they were not supplied. */

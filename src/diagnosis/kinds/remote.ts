@@ -472,11 +472,13 @@ export const remoteKinds = {
     message: p => `${p.host} cannot execute programs for ${p.system}`,
     fixes: p => [
       text(
-        `Remove the system from the machine line, or enable emulation on ${p.host} (NixOS: boot.binfmt.emulatedSystems)`,
+        `Remove the system from field 2 of the machine line, or enable its emulation on ${p.host} (NixOS: boot.binfmt.emulatedSystems; Debian: the command)`,
       ),
+      onBuilderAsRoot('apt-get install qemu-user-static'),
+      onBuilder('ls /proc/sys/fs/binfmt_misc'),
     ],
     meaning:
-      'The machine line advertises a system that the builder cannot execute: emulation (binfmt) is missing.',
+      'The machine line advertises a system whose programs the builder cannot execute: extra-platforms in its nix.conf lists the system, and the emulator (binfmt_misc) is missing. The canary of each system executes a program of that system with 132 bytes, because the shell of a canary is one of the machine itself.',
     diagnosis: 'ls /proc/sys/fs/binfmt_misc on the builder.',
   },
   remote_config_invalid: {
@@ -514,7 +516,7 @@ export const remoteKinds = {
     message: p => `${p.host} does not build for ${p.missing}${p.detail}`,
     fixes: p => [
       text(
-        `Correct field 2 of the machine line (the builder offers ${p.offered}), or add extra-platforms = ${p.missing} to its nix.conf`,
+        `Correct field 2 of the machine line (the builder offers ${p.offered}), or let it build for ${p.missing}: first its emulator (NixOS: boot.binfmt.emulatedSystems, which does the rest; Debian: qemu-user-static), then extra-platforms = ${p.missing} in its nix.conf`,
       ),
     ],
     meaning:
@@ -593,6 +595,22 @@ export const remoteKinds = {
       'nix show-config | grep -E "m(in|ax)-free" and nix-store --gc --print-dead | wc -l on the builder.',
     alert: 'NixBuilderGCOverdue',
   },
+  disk_low: {
+    side: 'remote',
+    state: 'degraded',
+    message: p =>
+      `${p.available} free on ${p.path} of ${p.host}, and usual builds need ${p.minFree}`,
+    fixes: p => [
+      collectGarbage,
+      onBuilder(`df -h ${shellQuote(p.path)}`),
+      text(
+        `If little is freed, enlarge the filesystem; for a build directory set build-dir (Nix 2.30) or TMPDIR of nix-daemon to a larger one`,
+      ),
+    ],
+    meaning:
+      'A canary writes some bytes and still succeeds, but builds with usual inputs, sources or outputs end with "No space left on device". The limits are 512 MiB for the store and for the build directory, 64 MiB for the database, 16 MiB for build logs, or a fortieth of a smaller filesystem.',
+    diagnosis: 'df -h /nix/store /nix/var/nix /nix/var/log/nix /tmp on the builder.',
+  },
   // ---------------------------------------------------------------------------------------------------- info
   sshd_throttled: {
     side: 'remote',
@@ -650,6 +668,22 @@ export const remoteKinds = {
       'The clocks of the two machines differ. This affects certificates, timestamps and builds that compare times, such as make.',
     diagnosis: 'date on both machines.',
     alert: 'NixBuilderClockSkew',
+  },
+  nix_vulnerable: {
+    side: 'remote',
+    state: 'info',
+    message: p =>
+      `Nix on ${p.host} has a known hole in its daemon, unless the distribution has patched it${p.detail}`,
+    fixes: p => [
+      text(
+        `Update Nix on ${p.host} to ${p.offered} or newer, then restart nix-daemon; until then only allow trusted users (allowed-users)`,
+      ),
+      onBuilder('nix --version'),
+    ],
+    meaning:
+      'A security advisory applies to this version of Nix: a user who may build there can become root or change the store. The version number decides, so a distribution that patches without a new number (Debian: apt changelog nix-bin) is not recognized. This is a note and causes no alert; the label advisory of nix_builder_info has it.',
+    diagnosis:
+      'nix --version on the builder, and the advisory: https://github.com/NixOS/nix/security/advisories.',
   },
   rebooted: {
     side: 'remote',

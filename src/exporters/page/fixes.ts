@@ -12,7 +12,7 @@ export const fixList = (fixes: readonly Fix[], builder = 'the builder'): Html | 
             'text' in fix
               ? html`<li>${fix.text}.</li>`
               : html`<li>
-                  ${fix.where === 'here' ? 'On this machine' : `On ${builder}`}${fix.root && ', as root'}:
+                  ${fix.where === 'here' ? 'On this machine' : `On ${builder}`}${fix.root && ', as root'}${fix.user !== undefined && `, as ${fix.user}`}:
                   <pre data-copy><code>${commandLine(fix)}</code></pre>
                 </li>`,
           )}

@@ -16,7 +16,7 @@ import {
   type FreshnessContext,
 } from '../../diagnosis/freshness.ts'
 import { kindSide } from '../../diagnosis/kinds/index.ts'
-import { earliestExpiry } from '../../diagnosis/notices.ts'
+import { earliestExpiry, knownAdvisories } from '../../diagnosis/notices.ts'
 import { oneLine } from '../../text/truncate.ts'
 import type { FamilyName } from './families.ts'
 
@@ -54,6 +54,8 @@ export const collectStateSamples = ({
         scheme: builder.scheme,
         host: oneLine(builder.host ?? '', 253),
         nix_version: oneLine(nixVersion ?? '', 40),
+        // A known hole in this version of Nix; empty if there is none
+        advisory: knownAdvisories(probes)[0]?.id ?? '',
       },
       1,
     ),

@@ -44,7 +44,7 @@ const process = inGroup('process', [])
 // A table with one line per family
 // prettier-ignore
 export const families = [
-  builder('gauge', 'nix_builder_info', 'always', 'Constant 1; properties of the builder from the newest probe.', ['scheme', 'host', 'nix_version']),
+  builder('gauge', 'nix_builder_info', 'always', 'Constant 1; properties of the builder from the newest probe.', ['scheme', 'host', 'nix_version', 'advisory']),
   builder('gauge', 'nix_builder_configured_slots', 'always', 'maxJobs in the machine line.'),
   builder('gauge', 'nix_builder_configured_speed_factor', 'always', 'speedFactor in the machine line.'),
   builder('gauge', 'nix_builder_lint_findings', 'always', 'Configuration findings for this builder; builder-monitor status lists them.'),

@@ -6,10 +6,11 @@ export const word = (value: number | bigint | boolean): Buffer => {
 }
 
 /** Encodes a string or store path: length, UTF-8 bytes, zeros up to a multiple of 8. */
-export const text = (value: string): Buffer => {
-  const bytes = Buffer.from(value, 'utf8')
-  return Buffer.concat([word(bytes.length), bytes, Buffer.alloc(-bytes.length & 7)])
-}
+export const text = (value: string): Buffer => binary(Buffer.from(value, 'utf8'))
+
+/** Encodes bytes as a string. */
+export const binary = (bytes: Uint8Array): Buffer =>
+  Buffer.concat([word(bytes.length), bytes, Buffer.alloc(-bytes.length & 7)])
 
 /** Encodes a list or set: count and items. Sets must be sorted. */
 export const list = (items: readonly Buffer[]): Buffer =>

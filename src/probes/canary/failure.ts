@@ -6,10 +6,13 @@ import { plainText } from '../../nix/internal-json.ts'
 import { oneLine } from '../../text/truncate.ts'
 import type { BuildLogParser } from './build-log.ts'
 
-/** Returns why the local Nix ended before it asked the builder, which is the trouble of this machine. */
-export const localFailure = (result: RunResult): LocalTrouble => {
+/**
+ * Returns why the local Nix ended before it asked the builder, which is the trouble of this machine. `whileBuilding`: the
+ * build hook was started already.
+ */
+export const localFailure = (result: RunResult, whileBuilding = false): LocalTrouble => {
   const text = plainText(result.stderr)
-  const kind = classify(text)?.kind
+  const classified = classify(text)
   const skip = (kind: Kind, detail: string): LocalTrouble => ({
     status: 'skipped',
     kind,
@@ -17,12 +20,13 @@ export const localFailure = (result: RunResult): LocalTrouble => {
   })
   if (result.aborted) return skip('no_data', 'the local Nix did not answer in time')
   if (result.spawnError === 'ENOENT') return skip('no_local_nix', '')
-  if (kind === 'disk_full') return skip('client_disk_full', lastLine(text))
+  const detail = lastLine(text) || `exit code ${result.code ?? result.signal}`
+  if (classified?.kind === 'disk_full') return skip('client_disk_full', detail)
   return (
     localTrouble(result.spawnError) ??
     skip(
-      'client_nix_broken',
-      lastLine(text) || `exit code ${result.code ?? result.signal}`,
+      whileBuilding ? 'hook_broken' : 'client_nix_broken',
+      classified?.params['detail'] ?? detail,
     )
   )
 }
@@ -40,7 +44,7 @@ export const isLocalFailure = (result: RunResult, buildLog: BuildLogParser): boo
   const { wasAsked, text } = buildLog.summary()
   if (wasAsked || result.code === 0 || result.aborted) return false
   const kind = classify(text)?.kind ?? classify(result.stderr)?.kind
-  return kind === undefined || !(lineKinds.has(kind) || kind === 'unclassified')
+  return kind === undefined || !lineKinds.has(kind)
 }
 
 /** Returns why a canary build failed. `busy`: the builder is not the cause. */

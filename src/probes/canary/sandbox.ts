@@ -2,21 +2,25 @@ import { mkdir, mkdtemp, readFile, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ProbeContext, RunResult } from '../../model/index.ts'
-import { builtSeed, importedSeed } from './derivation.ts'
+import { builtSeed, importedSeeds, type Seed } from './derivation.ts'
 
 /** `private`: a temporary store, works for any user. `daemon`: through the local nix-daemon, as real builds. */
 export type CanaryMode = 'private' | 'daemon'
+
+/** Returns the input of the build for a system. */
+export type SeedOf = (system: string) => Seed
 
 /** A temporary directory for canary builds and the nix-build that runs in it. */
 export interface CanarySandbox {
   readonly mode: CanaryMode
   /**
-   * Creates the unsigned input path of canaries and returns its expression. The private store imports the path: building it
+   * Creates the unsigned input paths of canaries. The private store imports the paths: building one
    * there would need user namespaces, which hardened machines and services forbid.
    */
   createSeed(
     nonce: string,
-  ): Promise<{ readonly expression: string } | { readonly failure: RunResult }>
+    systems: readonly string[],
+  ): Promise<{ readonly seedOf: SeedOf } | { readonly failure: RunResult }>
   /** Runs nix-build on an expression; stderr is internal-json. */
   build(
     expression: string,
@@ -35,9 +39,9 @@ export const createCanarySandbox = async (
   context: ProbeContext,
 ): Promise<CanarySandbox> => {
   const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-canary-'))
-  await Promise.all(['home', 'tmp', 'conf'].map(name => mkdir(join(directory, name))))
+  await Promise.all(['home', 'tmp'].map(name => mkdir(join(directory, name))))
   const common = {
-    env: { ...env, ...sandboxHome(env, directory), ...nixEnvironment(mode, directory) },
+    env: { ...env, ...sandboxHome(env, directory), ...nixEnvironment(mode) },
     cwd: directory,
   }
   const build: CanarySandbox['build'] = (expression, args, signal, onStderrLine) =>
@@ -57,12 +61,17 @@ export const createCanarySandbox = async (
   return {
     mode,
     build,
-    createSeed: async nonce => {
-      const built = builtSeed(nonce)
-      const imported = importedSeed(nonce)
+    createSeed: async (nonce, systems) => {
+      const imported = importedSeeds(nonce, systems)
+      // A builtin cannot create a program
+      const built: Seed = { expression: builtSeed(nonce), isProgram: false }
       const result =
         mode === 'daemon'
-          ? await build(built, ['--max-jobs', '1', '--builders', ''], context.signal)
+          ? await build(
+              built.expression,
+              ['--max-jobs', '1', '--builders', ''],
+              context.signal,
+            )
           : await context.run({
               ...common,
               signal: context.signal,
@@ -71,7 +80,7 @@ export const createCanarySandbox = async (
               stdin: imported.archive,
             })
       return result.code === 0
-        ? { expression: mode === 'daemon' ? built : imported.expression }
+        ? { seedOf: mode === 'daemon' ? () => built : imported.seedOf }
         : { failure: result }
     },
     readOutput: async (stdout, by) => {
@@ -90,18 +99,29 @@ export const createCanarySandbox = async (
   }
 }
 
+const option = (name: string, value: string): string[] => ['--option', name, value]
+
 const commonArgs = [
   '--no-out-link',
-  ...['--option', 'substitute', 'false'],
+  // No cache has a canary: asking them costs time here and load there
+  ...option('substitute', 'false'),
   // A user's hook would otherwise upload every canary
-  ...['--option', 'post-build-hook', ''],
+  ...option('post-build-hook', ''),
+  // These forbid an expression on the command line
+  ...option('pure-eval', 'false'),
+  ...option('restrict-eval', 'false'),
   ...['--log-format', 'internal-json', '-v'],
 ]
 
+/** Settings of the user that do not apply to the private store. All others do (docs/canary.md). */
 const privateArgs = (directory: string): string[] => [
   ...['--store', join(directory, 'store')],
-  ...['--option', 'sandbox', 'false'],
-  ...['--option', 'build-users-group', ''],
+  ...option('sandbox', 'false'),
+  ...option('build-users-group', ''),
+  ...option('builders-use-substitutes', 'false'),
+  // A collection would delete the input
+  ...option('min-free', '0'),
+  ...option('secret-key-files', ''),
 ]
 
 /** Limits of the order of the hard deadline: a real build has none. */
@@ -118,17 +138,15 @@ const sandboxHome = (
   NIX_SSHOPTS: [env['NIX_SSHOPTS'], sshOptions].filter(Boolean).join(' '),
 })
 
-/** A private canary must not depend on this machine's nix.conf; a daemon canary does so on purpose. */
-const nixEnvironment = (mode: CanaryMode, directory: string) =>
+/** Both use the settings of the user, as real builds do; the store of a private canary is its own. */
+const nixEnvironment = (mode: CanaryMode) =>
   mode === 'daemon'
     ? { NIX_REMOTE: 'daemon' }
     : {
-        NIX_CONF_DIR: join(directory, 'conf'),
-        NIX_USER_CONF_FILES: '',
-        NIX_CONFIG: undefined,
         NIX_REMOTE: undefined,
         NIX_STATE_DIR: undefined,
         NIX_STORE_DIR: undefined,
+        NIX_LOG_DIR: undefined,
       }
 
 /** Removes a directory; read-only store paths need write permission first. */

@@ -1,7 +1,8 @@
 import { createSocket } from 'node:dgram'
 import { constants } from 'node:fs'
-import { access, readFile, stat, statfs } from 'node:fs/promises'
+import { access, open, readFile, stat, statfs } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
+import { dirname } from 'node:path'
 import systeminformation from 'systeminformation'
 import { findDaemon, type DaemonProcess } from '../slots/process.ts'
 
@@ -11,7 +12,9 @@ export interface LocalSystem {
   /** Bytes; null if unknown. */
   memory(): Promise<{ readonly available: number; readonly total: number } | null>
   /** Bytes available to an unprivileged user on the filesystem of a path; null if the path does not exist. */
-  space(path: string): Promise<number | null>
+  space(
+    path: string,
+  ): Promise<{ readonly available: number; readonly total: number } | null>
   /** Whether there is a network address other than loopback. */
   hasNetwork(): boolean
   /** Whether the kernel has a route to an IP address. Sends nothing. */
@@ -21,7 +24,11 @@ export interface LocalSystem {
   stat(path: string): Promise<FileInfo | { readonly code: string } | null>
   canRead(path: string): Promise<boolean>
   canExecute(path: string): Promise<boolean>
+  /** Whether we could write to a directory, or create it where it does not exist. */
+  canWrite(path: string): Promise<boolean>
   readText(path: string): Promise<string | null>
+  /** The first bytes of a regular file, as Latin-1 text; null if it cannot be read. */
+  readStart(path: string): Promise<string | null>
 }
 
 export interface FileInfo {
@@ -31,6 +38,25 @@ export interface FileInfo {
   readonly mtime: number
   /** Unix seconds of the last change of content or name: a file that is moved here keeps its mtime. */
   readonly ctime: number
+}
+
+/** The kernel reads the interpreter from the first 256 bytes (execve(2)). */
+const startBytes = 256
+
+const readStart = async (path: string): Promise<string | null> => {
+  // Without O_NONBLOCK the open of a FIFO waits for a writer
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
+    () => null,
+  )
+  if (!file) return null
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(startBytes), 0, startBytes)
+    return buffer.toString('latin1', 0, bytesRead)
+  } catch {
+    return null
+  } finally {
+    await file.close()
+  }
 }
 
 /** This machine. The only user of systeminformation. */
@@ -46,8 +72,9 @@ export const localSystem: LocalSystem = {
   },
   space: async path => {
     try {
-      const { bavail, bsize } = await statfs(path)
-      return bavail * bsize
+      const { bavail, blocks, bsize } = await statfs(path)
+      // Some filesystems report no size
+      return blocks > 0 ? { available: bavail * bsize, total: blocks * bsize } : null
     } catch {
       return null
     }
@@ -69,7 +96,15 @@ export const localSystem: LocalSystem = {
   },
   canRead: path => hasAccess(path, constants.R_OK),
   canExecute: path => hasAccess(path, constants.X_OK),
+  canWrite: async path => {
+    for (let at = path; ; at = dirname(at)) {
+      const info = await stat(at).catch(() => null)
+      if (info) return info.isDirectory() && hasAccess(at, constants.W_OK)
+      if (at === dirname(at)) return false
+    }
+  },
   readText: path => readFile(path, 'utf8').catch(() => null),
+  readStart,
 }
 
 /** The port is not used: connecting a datagram socket only looks up the route. */

@@ -1,12 +1,14 @@
 import type {
   ActiveBuilders,
   CheckSshConfig,
+  AskSubstituter,
   ClientOutcome,
   HostKeyInfo,
   LocalDaemon,
   ResolveSshConfigAs,
   Kind,
   Params,
+  Run,
 } from '../../model/index.ts'
 import type { LocalSystem } from './local-system.ts'
 
@@ -21,6 +23,9 @@ export interface ClientContext {
   readonly resolveSshConfigAs?: ResolveSshConfigAs
   /** Absent in the demo. */
   readonly checkSshConfig?: CheckSshConfig
+  /** Absent where no program is run and no cache is asked: in tests of other checks. */
+  readonly run?: Run
+  readonly askSubstituter?: AskSubstituter
   /** Host keys of the newest logins, by builder name. */
   readonly hostKeys: HostKeys
   readonly signal: AbortSignal

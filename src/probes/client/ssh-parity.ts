@@ -7,7 +7,8 @@ import type {
   ResolvedSshConfig,
   Params,
 } from '../../model/index.ts'
-import { outcome, ok, type ClientContext } from './outcome.ts'
+import type { DaemonOwner } from './daemon-owner.ts'
+import { outcome, type ClientContext } from './outcome.ts'
 
 interface Difference {
   readonly field: string
@@ -23,46 +24,59 @@ const sshVariables = ['NIX_SSHOPTS', 'PATH', 'SSH_AUTH_SOCK'] as const
 
 /**
  * Checks whether ssh of nix-daemon logs in as ours does: its environment can differ, and its user if we are not root.
- * `home` is root's home directory; null if we are root.
+ * `home` is the home directory of its user; null if that is ours.
  */
 export const compareSshSettings = async (
   context: ClientContext,
   builders: readonly Builder[],
+  owner: DaemonOwner,
   home: string | null,
 ): Promise<ClientOutcome> => {
-  const { localSystem, env, resolveSshConfigAs, hostKeys, signal } = context
-  const process = await localSystem.daemon()
+  const { env, resolveSshConfigAs, hostKeys, signal } = context
+  const theirEnv = owner.env
   const differing = sshVariables.filter(
-    name => process?.env && (process.env[name] ?? '') !== (env[name] ?? ''),
+    name => theirEnv && (theirEnv[name] ?? '') !== (env[name] ?? ''),
   )
+  const notCompared = outcome('skipped', 'root_ssh_config_unreadable', {
+    ...whoseSsh(owner),
+    files: `the environment of nix-daemon (${owner.knownBy})`,
+  })
+  const same: ClientOutcome = {
+    status: 'ok',
+    note: `builds log in as ${owner.user} (${owner.knownBy})`,
+  }
   const isSame = home === null && differing.length === 0
-  if (!resolveSshConfigAs || !process || isSame) return ok
+  if (!resolveSshConfigAs || isSame) return theirEnv ? same : notCompared
   const known = await hostKeys
-  const envChanges = Object.fromEntries(
-    differing.map(name => [name, process.env?.[name]]),
-  )
+  const envChanges = Object.fromEntries(differing.map(name => [name, theirEnv?.[name]]))
   for (const builder of builders.slice(0, maxBuilders)) {
     const hostKey = verifiedKey(known.get(builder.name))
     const resolve = (
       env: Readonly<Record<string, string | undefined>>,
       at: string | null,
-    ) => resolveSshConfigAs(builder, { env, home: at, hostKey, signal })
+    ) => resolveSshConfigAs(builder, { env, home: at, user: owner.user, hostKey, signal })
     const [ours, theirs] = await Promise.all([
       resolve({}, null),
       resolve(envChanges, home),
     ])
     const difference = ours && theirs && (await compare(context, builder, ours, theirs))
     if (difference) {
-      const whose = home === null ? 'nix-daemon' : 'root'
-      return outcome('degraded', 'client_mismatch', toParams(builder, difference, whose))
+      const whose = home === null ? 'nix-daemon' : owner.user
+      return outcome('degraded', 'ssh_settings_differ', {
+        ...toParams(builder, difference, whose),
+        sshUser: owner.user,
+      })
     }
   }
-  return process.env === null
-    ? outcome('skipped', 'root_ssh_config_unreadable', {
-        files: `/proc/${process.pid}/environ`,
-      })
-    : ok
+  return theirEnv ? same : notCompared
 }
+
+/** Whose ssh it is, and how that is known. */
+export const whoseSsh = ({ user, knownBy }: DaemonOwner): Params => ({
+  sshUser: user,
+  whose: user,
+  detail: `${user}: ${knownBy}`,
+})
 
 /** Returns a key verified by known_hosts, to look up in root's; a pinned key is the same for both. */
 const verifiedKey = (hostKey: HostKeyInfo | undefined): string | null =>

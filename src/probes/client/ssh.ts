@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import type { ClientOutcome } from '../../model/index.ts'
 import { isReachedBySsh } from '../../nix/machines/store-uri.ts'
 import { outcome, ok, type ClientContext } from './outcome.ts'
-import { compareSshSettings } from './ssh-parity.ts'
+import { findDaemonOwner } from './daemon-owner.ts'
+import { compareSshSettings, whoseSsh } from './ssh-parity.ts'
 
 const sshBuilders = ({ active }: ClientContext) => active.builders.filter(isReachedBySsh)
 
@@ -49,15 +50,24 @@ const checkSshOptions = async (
   return ok
 }
 
-/** Checks whether ssh in the environment of nix-daemon, which runs as root, has the same settings as ours. */
+/** Checks whether ssh of the user and in the environment of nix-daemon has the same settings as ours. */
 export const checkIdentity = async (context: ClientContext): Promise<ClientOutcome> => {
   const { localSystem, daemon } = context
   if (sshBuilders(context).length === 0 || context.active.source === 'demo')
     return outcome('skipped', 'not_applicable', { detail: 'no builder uses ssh' })
-  if (!daemon.answers) return ok
-  if (localSystem.uid === 0)
-    return compareSshSettings(context, sshBuilders(context), null)
-  const home = process.platform === 'darwin' ? '/var/root' : '/root'
+  if (!daemon.answers)
+    return outcome('skipped', 'not_applicable', {
+      detail: 'no nix-daemon answers, so builds log in as the user who starts them',
+    })
+  const owner = await findDaemonOwner(context)
+  if (!owner) return outcome('skipped', 'daemon_user_unknown')
+  if (owner.uid === localSystem.uid)
+    return compareSshSettings(context, sshBuilders(context), owner, null)
+  const { home } = owner
+  if (home === null)
+    return outcome('skipped', 'daemon_user_unknown', {
+      detail: `${owner.user}, as ${owner.knownBy} says, has no home directory`,
+    })
   const directory = join(home, '.ssh')
   const files = [join(directory, 'known_hosts'), join(directory, 'config')]
   const unreadable: string[] = []
@@ -65,8 +75,11 @@ export const checkIdentity = async (context: ClientContext): Promise<ClientOutco
     if ((await localSystem.stat(file)) !== null && !(await localSystem.canRead(file)))
       unreadable.push(file)
   return unreadable.length > 0
-    ? outcome('skipped', 'root_ssh_config_unreadable', { files: unreadable.join(', ') })
-    : compareSshSettings(context, sshBuilders(context), home)
+    ? outcome('skipped', 'root_ssh_config_unreadable', {
+        ...whoseSsh(owner),
+        files: unreadable.join(', '),
+      })
+    : compareSshSettings(context, sshBuilders(context), owner, home)
 }
 
 /** Checks the keys of the machine lines as ssh does (authfile.c sshkey_perm_ok). */
@@ -99,7 +112,7 @@ const checkCredentialAge = async (context: ClientContext): Promise<ClientOutcome
       [sshKey, credential].map(path => context.localSystem.stat(path)),
     )
     if (key && copy && 'ctime' in key && 'mtime' in copy && key.ctime > copy.mtime)
-      return outcome('degraded', 'client_mismatch', {
+      return outcome('degraded', 'key_copy_outdated', {
         detail: `${sshKey} has changed since this service started with a copy of it`,
         service: 'builder-monitor',
       })

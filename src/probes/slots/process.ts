@@ -68,6 +68,8 @@ export const findBuildHook = async (
 /** The running nix-daemon of this machine. */
 export interface DaemonProcess {
   readonly pid: number
+  /** The effective user; null if unknown. */
+  readonly uid: number | null
   /** Unix seconds. */
   readonly startedAt: number
   /** PATH of its environment; null if we cannot read it. */
@@ -105,7 +107,18 @@ export const findDaemon = async (proc = '/proc'): Promise<DaemonProcess | null> 
           )
         : null
       const parent = Number((await statFields(proc, Number(pid)))?.[1])
-      return [{ pid: Number(pid), parent, startedAt, path: env?.['PATH'] ?? null, env }]
+      const status = await read(join(proc, pid, 'status'))
+      const uid = /^Uid:\t\d{1,10}\t(\d{1,10})/m.exec(status ?? '')?.[1]
+      return [
+        {
+          pid: Number(pid),
+          uid: uid === undefined ? null : Number(uid),
+          parent,
+          startedAt,
+          path: env?.['PATH'] ?? null,
+          env,
+        },
+      ]
     }),
   )
   const processes = daemons.flat()
@@ -113,9 +126,9 @@ export const findDaemon = async (proc = '/proc'): Promise<DaemonProcess | null> 
     ({ parent }) => !processes.some(({ pid }) => pid === parent),
   )
   const [newest] = listeners.sort((a, b) => b.startedAt - a.startedAt)
-  return newest
-    ? { pid: newest.pid, startedAt: newest.startedAt, path: newest.path, env: newest.env }
-    : null
+  if (!newest) return null
+  const { pid, uid, startedAt, path, env } = newest
+  return { pid, uid, startedAt, path, env }
 }
 
 const isListener = ([program = '', ...args]: readonly string[]): boolean => {

@@ -85,7 +85,13 @@ export const readTelemetry = async (
       probe.name,
       section === undefined
         ? missingOutcome
-        : probe.parse(section, { builder: context.builder, last, sentAt, receivedAt }),
+        : probe.parse(section, {
+            builder: context.builder,
+            nix: context.nix,
+            last,
+            sentAt,
+            receivedAt,
+          }),
     )
   }
   return outcomes

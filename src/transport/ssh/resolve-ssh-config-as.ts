@@ -16,7 +16,7 @@ export interface SshConfigDeps {
 /**
  * Resolves `ssh -G` for a builder in another environment, or with the files of another user. ssh reads its home directory
  * from the passwd database, so another home is emulated: a generated ssh_config includes that user's files by absolute path
- * and defaults User to root, and paths below our home are moved to the other home. Limitation: `Match localuser` still sees
+ * and defaults User to its name, and paths below our home are moved to the other home. Limitation: `Match localuser` still sees
  * our user.
  */
 export const createResolveSshConfigAs =
@@ -25,7 +25,7 @@ export const createResolveSshConfigAs =
     const otherEnv = { ...env, ...as.env }
     const command = sshCommand(builder, nix(), otherEnv['NIX_SSHOPTS'])
     if (!command) return null
-    const config = as.home === null ? null : await writeConfig(as.home)
+    const config = as.home === null ? null : await writeConfig(as.home, as.user ?? 'root')
     try {
       const options = [...(config ? ['-F', config.file] : []), ...command.options]
       const resolved = await resolveTarget(
@@ -50,7 +50,7 @@ export const createResolveSshConfigAs =
   }
 
 /** Writes the emulated ssh_config. ssh uses the first value of each option, so the defaults are last (ssh_config(5)). */
-const writeConfig = async (home: string) => {
+const writeConfig = async (home: string, user: string) => {
   const directory = await mkdtemp(join(tmpdir(), 'builder-monitor-'))
   const file = join(directory, 'ssh_config')
   const remove = () => rm(directory, { recursive: true, force: true })
@@ -59,7 +59,7 @@ const writeConfig = async (home: string) => {
       `Include "${home}/.ssh/config"`,
       'Include /etc/ssh/ssh_config',
       'Host *',
-      '  User root',
+      `  User ${user}`,
       '',
     ]
     await writeFile(file, lines.join('\n'), { mode: 0o600 })

@@ -232,6 +232,10 @@ t.test('shows the checks of this machine and configuration findings', async t =>
       at: now,
       checks: {
         config: { status: 'ok' },
+        settings: { status: 'ok' },
+        capacity: { status: 'ok' },
+        hook: { status: 'ok' },
+        substituters: { status: 'ok' },
         daemon: {
           status: 'failed',
           kind: 'daemon_down',
@@ -248,7 +252,10 @@ t.test('shows the checks of this machine and configuration findings', async t =>
     },
   })
   t.match(text, 'This machine ✘ daemon :')
-  t.match(text, '✔ config, ssh, keys, disk, memory, network.')
+  t.match(
+    text,
+    '✔ config, settings, capacity, hook, substituters, ssh, keys, disk, memory, network.',
+  )
   t.match(text, 'skipped: trust, identity.')
   t.match(text, 'Findings a ')
 })

@@ -38,7 +38,7 @@ import {
 
 /** The published contract: family, type, labels. A change here breaks the dashboards and alerts of other people. */
 const contract = `
-nix_builder_info gauge builder scheme host nix_version
+nix_builder_info gauge builder scheme host nix_version advisory
 nix_builder_configured_slots gauge builder
 nix_builder_configured_speed_factor gauge builder
 nix_builder_lint_findings gauge builder

@@ -55,6 +55,7 @@ not-allowed     allowed-users and trusted-users of nix.conf do not name remotebu
 no-sh           sandbox = true without a /bin/sh in it
 users-busy      every build user is in use
 no-jobs         max-jobs = 0 in nix.conf
+no-emulator     extra-platforms of nix.conf has a system that the machine cannot execute
 build-timeout   builds are slow, and nix.conf has a timeout of 3 s
 build-oom       a build exceeds a memory limit, and the kernel kills it
 build-fills     a build fills the disk while it runs
@@ -224,6 +225,7 @@ NFT
     not-allowed) daemon_with "$n" $'allowed-users = root\ntrusted-users = root' ;;
     no-sh) daemon_with "$n" $'sandbox = true\nsandbox-paths =\nextra-sandbox-paths =' ;;
     no-jobs) daemon_with "$n" 'max-jobs = 0' ;;
+    no-emulator) daemon_with "$n" 'extra-platforms = aarch64-linux' ;;
     build-timeout) builds_do "$n" '/bin/sleep 20'; daemon_with "$n" 'timeout = 3' ;;
     setting:*) daemon_with "$n" "${f#*:}" ;;
     build-slow) builds_do "$n" '/bin/sleep 40' ;;

@@ -27,7 +27,7 @@ const withoutCanary =
 const differentIdentity = (reason: RegExp): Expected =>
   healthyAnd((t, { name }, _, { client }) => {
     const { identity } = client.checks
-    t.match(identity, { status: 'degraded', kind: 'client_mismatch', reason }, name)
+    t.match(identity, { status: 'degraded', kind: 'ssh_settings_differ', reason }, name)
   })
 /** Healthy by the direct build; a check of the client has the reason why no canary was built. */
 const verifiedDirectly = (kind: string): Expected => ({
@@ -45,9 +45,101 @@ const verifiedDirectly = (kind: string): Expected => ({
   },
 })
 const withoutTemp = verifiedDirectly('client_temp_unusable')
+/** A setting for the run; the builder has this result, and a check of the client has that one. */
+const withSetting = (
+  setting: string,
+  expected: Expected,
+  check: string,
+  outcome: Readonly<Record<string, unknown>>,
+): Pick<Row, 'from' | 'expect'> => ({
+  from: { config: setting, ...(setting.includes('/lab/') ? hooks : {}) },
+  expect: always({
+    ...expected,
+    also: (t, builder, where, answer) => {
+      expected.also?.(t, builder, where, answer)
+      t.match(answer.client.checks[check], outcome, `${builder.name}: ${check}`)
+    },
+  }),
+})
+const hooks = {
+  before:
+    'printf "#!/no/sh\\n" >/lab/share/hook; chmod 755 /lab/share/hook; printf x >/lab/share/plain',
+}
+const brokenSetting = { status: 'failed', kind: 'setting_broken' }
+const notStarted = { status: 'failed', kind: 'build_not_started' }
+const localOnly = { status: 'degraded', kind: 'local_builds_broken' }
+const hookBroken = verifiedDirectly('hook_broken')
 const malformed = down('config_invalid', 'client', /builder-monitor builders/)
 
 export const clientRows: readonly Row[] = [
+  {
+    name: 'a plugin that does not exist',
+    ...withSetting('plugin-files = /nonexistent', hookBroken, 'settings', brokenSetting),
+  },
+  {
+    name: 'a plugin that cannot be loaded',
+    ...withSetting('plugin-files = /lab/share/plain', hookBroken, 'hook', notStarted),
+  },
+  {
+    name: 'a build hook that does not exist',
+    ...withSetting('build-hook = /nonexistent', hookBroken, 'settings', brokenSetting),
+  },
+  {
+    name: 'a build hook that is not the one of Nix',
+    ...withSetting('build-hook = /bin/true', hookBroken, 'hook', notStarted),
+  },
+  {
+    name: 'no build hook',
+    ...withSetting('build-hook =', hookBroken, 'settings', brokenSetting),
+  },
+  {
+    name: 'a post-build-hook whose interpreter does not exist',
+    ...withSetting(
+      'post-build-hook = /lab/share/hook',
+      healthy,
+      'settings',
+      brokenSetting,
+    ),
+  },
+  {
+    name: 'a limit of one byte for build logs',
+    ...withSetting('max-build-log-size = 1', healthy, 'settings', brokenSetting),
+  },
+  {
+    name: 'a store that Nix does not know',
+    ...withSetting('store = nonsense://x', healthy, 'hook', notStarted),
+  },
+  {
+    name: 'a key for signatures that does not exist',
+    ...withSetting('secret-key-files = /nonexistent', healthy, 'settings', localOnly),
+  },
+  {
+    name: 'a binary cache that refuses',
+    ...withSetting('substituters = http://127.0.0.1:1', healthy, 'substituters', {
+      status: 'degraded',
+      kind: 'substituter_unreachable',
+    }),
+  },
+  {
+    name: 'a store directory that no builder has',
+    from: { env: { NIX_STORE_DIR: '/odd/store' } },
+    expect: always(
+      healthyAnd((t, { name }, _, { client }) => {
+        const expected = { status: 'failed', kind: 'store_elsewhere' }
+        t.match(client.checks['settings'], expected, name)
+      }),
+    ),
+  },
+  {
+    name: 'a line without slots',
+    line: () => ({ jobs: 0 }),
+    expect: always({
+      state: 'degraded',
+      kind: 'no_slots',
+      side: 'client',
+      fix: /at least 1 in field 4/,
+    }),
+  },
   {
     name: 'an option that ssh does not know in NIX_SSHOPTS',
     from: { env: { NIX_SSHOPTS: '-o NoSuchOption=1' } },
@@ -205,14 +297,23 @@ export const clientRows: readonly Row[] = [
     clients: nodeClients,
     on: ['b1'], // not used
     line: () => ({ host: 'localhost', user: '', key: '-' }),
+    // A real build there waits for its own lock until it is ended
     expect: always({
-      state: 'healthy',
-      kind: null,
-      also: (t, { name, verified, probes }) => {
+      state: 'down',
+      kind: 'same_store',
+      side: 'client',
+      fix: /Remove the line/,
+      also: (t, { name, probes }) => {
         t.equal(probes.login?.kind, 'not_ssh_store', `${name}: needs no ssh`)
-        t.equal(probes.canary?.status, 'ok', `${name}: the canary builds`)
-        t.ok(verified, `${name} is verified`)
+        t.equal(probes.canary?.status, 'ok', `${name}: the canary has its own store`)
       },
     }),
+  },
+  {
+    name: 'this machine itself as a builder, over ssh',
+    clients: ['c3'],
+    on: ['b1'], // not used
+    line: () => ({ host: 'c3', user: 'root' }),
+    expect: always(down('same_store', 'client', /Remove the line/)),
   },
 ]

@@ -1,4 +1,5 @@
 /** Faults after the login: the account, Nix and its daemon. */
+import { existsSync } from 'node:fs'
 import { always, down, healthy, type Expected, type Row } from './row.ts'
 
 /** Healthy: the canary reports what it waits for, or succeeds anyway. */
@@ -86,6 +87,21 @@ export const nixRows: readonly Row[] = [
     name: 'a ForceCommand of sshd that is not Nix',
     faults: ['force-command'],
     expect: always(down('shell_noise', 'remote', /true \| head/)),
+  },
+  {
+    name: 'a system without an emulator',
+    faults: ['no-emulator'],
+    line: () => ({ systems: 'x86_64-linux,aarch64-linux' }),
+    // The kernel of the lab may have one for all namespaces
+    expect: () =>
+      existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64')
+        ? healthy
+        : {
+            state: 'degraded',
+            kind: 'exec_format',
+            side: 'remote',
+            fix: /binfmt.emulatedSystems.*qemu-user-static/,
+          },
   },
   {
     name: 'no home directory',

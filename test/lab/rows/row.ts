@@ -36,12 +36,12 @@ export interface Where {
 export interface From {
   readonly env?: Readonly<Record<string, string>>
   readonly args?: readonly string[]
+  /** Lines of nix.conf. */
+  readonly config?: string
   /** The user; root by default. */
   readonly as?: string
   /** Lines appended to the machines file. */
   readonly extra?: readonly string[]
-  /** Lines appended to nix.conf. */
-  readonly config?: string
   /** A shell command that prepares it, run as root on each client. */
   readonly before?: string
   /** A shell command that undoes it. */

@@ -13,6 +13,8 @@ import {
   type LocalDaemon,
   type ResolvedSshConfig,
   type ResolveSshConfigAs,
+  type Run,
+  type RunResult,
   type Snapshot,
   type SshSettings,
 } from '../../../src/model/index.ts'
@@ -32,14 +34,17 @@ interface Played extends Partial<LocalSystem> {
   >
 }
 
+const passwd = 'root:x:0:0:root:/root:/bin/sh\nnixd:x:990:990::/var/lib/nixd:/bin/sh\n'
+
 const machineOf = ({ files = {}, ...change }: Played): LocalSystem => ({
   uid: 0,
   memory: async () => ({ available: 8 * gib, total: 16 * gib }),
-  space: async () => 50 * gib,
+  space: async () => ({ available: 50 * gib, total: 100 * gib }),
   hasNetwork: () => true,
   hasRoute: () => Promise.resolve(true),
   daemon: async () => ({
     pid: 1,
+    uid: 0,
     startedAt: 1000,
     path: '/usr/bin',
     env: { PATH: '/bin:/usr/bin' },
@@ -50,7 +55,9 @@ const machineOf = ({ files = {}, ...change }: Played): LocalSystem => ({
   },
   canRead: async () => true,
   canExecute: async path => path === '/usr/bin/ssh',
-  readText: async () => null,
+  canWrite: async () => true,
+  readText: async path => (path === '/etc/passwd' ? passwd : null),
+  readStart: async () => null,
   ...change,
 })
 
@@ -74,13 +81,27 @@ const hostKey: HostKeyInfo = {
   verifiedBy: 'known_hosts',
 }
 
+/** What a working Nix answers to a build for a system that no machine has. */
+const refusal: RunResult = {
+  code: 1,
+  signal: null,
+  stdout: '',
+  stderr: 'Failed to find a machine for remote build!\nerror: unable to start any build',
+  truncated: false,
+  spawnError: null,
+  aborted: false,
+}
+
 const checkAll = async (
   played: Played = {},
   active: ActiveBuilders = activeOf(),
   daemon: LocalDaemon = trusted,
   resolveSshConfigAs?: ResolveSshConfigAs,
+  run: Run = async () => refusal,
 ) =>
   createCheckClient({
+    run,
+    askSubstituter: async () => ({ status: 'answers' }),
     localSystem: machineOf({ files: usual, ...played }),
     env: { PATH: '/bin:/usr/bin' },
     askLocalDaemon: async () => daemon,
@@ -97,7 +118,7 @@ t.test('a working machine passes every check', async t => {
   const local = clientChecks.filter(name => name !== 'canary')
   t.same(Object.keys(checks).sort(), local.toSorted())
   for (const [name, outcome] of Object.entries(checks))
-    t.same(outcome, { status: 'ok' }, name)
+    t.match(outcome, { status: 'ok' }, name)
 })
 
 t.test('a machine without Nix has no errors', async t => {
@@ -162,24 +183,34 @@ t.test('checks ssh in both environments', async t => {
     status: 'failed',
     kind: 'ssh_missing',
   })
-  const daemon = async () => ({ pid: 1, startedAt: 1000, path: '/opt/bin', env: null })
+  const daemon = async () => ({
+    pid: 1,
+    uid: 0,
+    startedAt: 1000,
+    path: '/opt/bin',
+    env: null,
+  })
   t.match(await check('ssh', { daemon }), { params: { whose: 'nix-daemon' } })
-  const hidden = async () => ({ pid: 1, startedAt: 1000, path: null, env: null })
+  const hidden = async () => ({ pid: 1, uid: 0, startedAt: 1000, path: null, env: null })
   t.match(await check('ssh', { daemon: hidden }), { status: 'ok' })
 })
 
 t.test('skips the comparison if files of root are not readable', async t => {
   const files = { ...usual, '/root/.ssh/config': {} }
   const not = { uid: 1000, canRead: async () => false, files }
-  const isDarwin = process.platform === 'darwin'
-  t.match(
-    await check('identity', not),
-    isDarwin ? {} : { kind: 'root_ssh_config_unreadable' },
-  )
-  t.match(await check('identity', { ...not, canRead: async () => true }), {
-    status: 'ok',
+  t.match(await check('identity', not), {
+    kind: 'root_ssh_config_unreadable',
+    params: { sshUser: 'root', detail: 'root: process 1' },
   })
-  t.match(await check('identity', not, activeOf(), silent('ENOENT')), { status: 'ok' })
+  const readable = { ...not, canRead: async () => true }
+  t.match(await check('identity', readable), {
+    status: 'ok',
+    note: 'builds log in as root (process 1)',
+  })
+  t.match(await check('identity', not, activeOf(), silent('ENOENT')), {
+    status: 'skipped',
+    kind: 'not_applicable',
+  })
 })
 
 const settings: SshSettings = {
@@ -214,7 +245,7 @@ t.test('reports different ssh settings of root', async t => {
   const differs = async (field: string, theirs: Partial<SshSettings>, words: RegExp) =>
     t.match(await parity(theirs), {
       status: 'degraded',
-      kind: 'client_mismatch',
+      kind: 'ssh_settings_differ',
       params: { whose: 'root', field, detail: words },
     })
   t.match(await parity({}), { status: 'ok' })
@@ -257,7 +288,7 @@ t.test('reports different ssh settings of root', async t => {
   )
   const lacks = await parity({ userKnownHosts: ['/root/k'] }, 'host_key_unknown')
   t.match(lacks, {
-    kind: 'client_mismatch',
+    kind: 'ssh_settings_differ',
     params: {
       detail:
         'b1: known_hosts is /root/k without that host key for root, /home/m/.ssh/known_hosts for this service',
@@ -271,7 +302,7 @@ t.test('compares the environment of nix-daemon when running as root', async t =>
   const parity = (env: Readonly<Record<string, string>> | null, uid = 0) =>
     check(
       'identity',
-      { uid, daemon: async () => ({ pid: 7, startedAt: 1, path: null, env }) },
+      { uid, daemon: async () => ({ pid: 7, uid: 0, startedAt: 1, path: null, env }) },
       noKey,
       trusted,
       async (_, { env: change, home }) => {
@@ -284,7 +315,7 @@ t.test('compares the environment of nix-daemon when running as root', async t =>
   t.match(await parity(path), { status: 'ok' })
   t.same(resolved, [], 'the same environment is not resolved')
   t.match(await parity({ ...path, NIX_SSHOPTS: '-p 23' }), {
-    kind: 'client_mismatch',
+    kind: 'ssh_settings_differ',
     params: { whose: 'nix-daemon', field: 'port' },
   })
   t.same(resolved, [
@@ -296,12 +327,77 @@ t.test('compares the environment of nix-daemon when running as root', async t =>
     { status: 'ok' },
     'an equivalent configuration',
   )
-  t.match(await parity(null), { status: 'ok' }, 'root can read it, or there is no /proc')
+  t.match(
+    await parity(null),
+    { status: 'skipped', kind: 'root_ssh_config_unreadable' },
+    'nothing was compared',
+  )
   t.match(await parity(null, 1000), {
     status: 'skipped',
     kind: 'root_ssh_config_unreadable',
-    params: { files: '/proc/7/environ' },
+    params: { files: 'the environment of nix-daemon (process 7)' },
   })
+})
+
+t.test('finds whose ssh nix-daemon uses', async t => {
+  const units = (answers: Readonly<Record<string, string>>): Run => {
+    return async ({ file, args }) => ({
+      ...refusal,
+      code: file === 'systemctl' && answers[args[1] ?? ''] !== undefined ? 0 : 1,
+      stdout: answers[args[1] ?? ''] ?? '',
+    })
+  }
+  const identity = (played: Played, run?: Run) =>
+    check('identity', { canRead: async () => true, ...played }, noKey, trusted, same, run)
+  const same: ResolveSshConfigAs = async () => ({
+    target: settings,
+    hostKeyRejection: null,
+  })
+  const env = { PATH: '/bin:/usr/bin' }
+  const ownedBy = (uid: number | null) => async () => ({
+    ...{ pid: 9, uid, startedAt: 1000, path: null, env },
+  })
+  t.match(await identity({ daemon: ownedBy(990) }), {
+    status: 'ok',
+    note: 'builds log in as nixd (process 9)',
+  })
+  const files = { ...usual, '/var/lib/nixd/.ssh/config': {} }
+  t.match(await identity({ daemon: ownedBy(990), files, canRead: async () => false }), {
+    status: 'skipped',
+    params: { sshUser: 'nixd', files: '/var/lib/nixd/.ssh/config' },
+  })
+  const none = async () => null
+  const service = { 'nix-daemon.service': 'LoadState=loaded\nUser=nixd\n' }
+  t.match(await identity({ daemon: none }, units(service)), {
+    status: 'skipped',
+    params: { sshUser: 'nixd', detail: 'nixd: User= of nix-daemon.service' },
+  })
+  const perConnection = {
+    ...service,
+    'nix-daemon.socket': 'LoadState=loaded\nAccept=yes\n',
+    'nix-daemon@0.service': 'LoadState=loaded\nUser=\n',
+  }
+  t.match(await identity({ daemon: none }, units(perConnection)), {
+    status: 'skipped',
+    params: { sshUser: 'root', detail: 'root: nix-daemon@.service, without User=' },
+  })
+  const socket = '/nix/var/nix/daemon-socket/socket'
+  t.match(
+    await identity(
+      { daemon: none, files: { ...usual, [socket]: { uid: 990 } } },
+      units({}),
+    ),
+    { params: { sshUser: 'nixd', detail: `nixd: the owner of ${socket}` } },
+  )
+  t.match(await identity({ daemon: none }, units({})), {
+    status: 'skipped',
+    kind: 'daemon_user_unknown',
+  })
+  t.match(
+    await identity({ daemon: ownedBy(65_534) }, units({})),
+    { kind: 'daemon_user_unknown' },
+    'the user namespace of a hardened service hides the owner',
+  )
 })
 
 t.test('reports keys that ssh rejects', async t => {
@@ -332,20 +428,34 @@ t.test('reports a key that changed after the service start', async t => {
     ).then(({ checks }) => checks.keys)
   t.match(await keys(601), {
     status: 'degraded',
-    kind: 'client_mismatch',
+    kind: 'key_copy_outdated',
     params: { detail: /\/key has changed/, service: 'builder-monitor' },
   })
   t.match(await keys(600), { status: 'ok' })
 })
 
 t.test('checks disk, memory and network', async t => {
-  const space = async (path: string) => (path === '/nix/store' ? 5e6 : 50 * gib)
+  const spaceOf =
+    (available: number, where = '/nix/store', total = 100 * gib) =>
+    async (path: string) => ({ available: path === where ? available : 50 * gib, total })
+  const space = spaceOf(5e6)
   t.match(await check('disk', { space }), {
     status: 'failed',
     kind: 'client_disk_full',
     params: { path: '/nix/store', available: '4.8 MiB' },
   })
   t.match(await check('disk', { space: async () => null }), { status: 'ok' })
+  t.match(await check('disk', { space: spaceOf(4e8) }), {
+    status: 'degraded',
+    kind: 'client_disk_low',
+    params: { path: '/nix/store', minFree: '512 MiB' },
+  })
+  t.match(await check('disk', { space: spaceOf(4e8, '/nix/var/nix') }), { status: 'ok' })
+  t.match(await check('disk', { space: spaceOf(1e6, '/nix/var/log/nix') }), {
+    status: 'failed',
+    params: { path: '/nix/var/log/nix' },
+  })
+  t.match(await check('disk', { space: spaceOf(4e7, '/tmp', 6e7) }), { status: 'ok' })
   const memory = (available: number, total: number) =>
     check('memory', { memory: async () => ({ available, total }) })
   t.match(await memory(5e7, 8 * gib), { status: 'degraded', kind: 'client_memory' })
@@ -438,6 +548,7 @@ t.test('finds the listening nix-daemon among others', async t => {
     const fields = ['S', String(parent), ...zeros, String(ticks), '0']
     await writeFile(join(proc, `${pid}/stat`), `${pid} (${comm}) ${fields.join(' ')}`)
     await writeFile(join(proc, `${pid}/comm`), `${comm}\n`)
+    await writeFile(join(proc, `${pid}/status`), 'Name:\tx\nUid:\t9\t990\t9\t9\n')
     await writeFile(join(proc, `${pid}/cmdline`), args.replaceAll(' ', '\0'))
     await writeFile(join(proc, `${pid}/environ`), 'A=1\0PATH=/x:/y\0NIX_SSHOPTS=-p 1=2\0')
   }
@@ -450,6 +561,7 @@ t.test('finds the listening nix-daemon among others', async t => {
   await add(9, 'bash', 'bash nix-daemon', 900)
   t.same(await findDaemon(proc), {
     pid: 5,
+    uid: 990,
     startedAt: 1001,
     path: '/x:/y',
     env: { PATH: '/x:/y', NIX_SSHOPTS: '-p 1=2' },
