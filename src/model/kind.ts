@@ -70,6 +70,7 @@ export const kindNames = [
   'feature_missing',
   'below_min_free',
   'sshd_throttled',
+  'ssh_flood',
   'gc_wait',
   'forced_command',
   'no_shell',

@@ -422,6 +422,21 @@ export const remoteKinds = {
     alert: 'NixBuilderGCOverdue',
   },
   // ---------------------------------------------------------------------------------------------------- info
+  ssh_flood: {
+    side: 'remote',
+    state: 'degraded',
+    message: p => `the SSH server of ${p.host} sends far more than a login needs${p.detail}`,
+    fixes: p => [
+      text(
+        'Find out which program answers there: sshd does not do this. Update it, or remove the builder if it may be compromised',
+      ),
+      onBuilderAsRoot(`ss -ltnp sport = :${shellQuote(p.port)}`),
+      here(`ssh-keyscan -p ${shellQuote(p.port)} ${shellQuote(p.host)}`),
+    ],
+    meaning:
+      'The connection exceeded the limits for traffic that belongs to no command: requests, banners, ignored data, key exchanges, or data that nothing asked for. A faulty or hostile server does this. builder-monitor closed the connection, and uses OpenSSH for the next hour, in a process of its own.',
+    diagnosis: 'ssh -vvv HOST true prints each request of the server.',
+  },
   sshd_throttled: {
     side: 'remote',
     state: 'info',
