@@ -18,6 +18,8 @@ export interface BuilderOverrides {
 /** Configuration with all defaults filled in. */
 export interface Config {
   readonly listen: readonly string[]
+  /** Host names of this machine besides its own, for requests over HTTP. */
+  readonly allowedHosts: readonly string[]
   readonly logLevel: LogLevel
   readonly logFormat: LogFormat
   readonly timeZone: string

@@ -61,6 +61,14 @@ export const configSchema = {
       description:
         'Addresses to serve HTTP on: `host:port` (IPv6 in brackets), or `unix:/path` for a socket that its owner and group can use.',
     },
+    allowedHosts: {
+      type: 'array',
+      items: { type: 'string', pattern: '^[A-Za-z0-9_.-]+$', maxLength: 255 },
+      maxItems: 100,
+      default: [],
+      description:
+        'Host names, besides those of this machine, under which it is reached over HTTP without TLS and passwords. Requests for other names get status 421 (protection against DNS rebinding).',
+    },
     logLevel: {
       type: 'string',
       enum: ['debug', 'info', 'warn', 'error', 'silent'],

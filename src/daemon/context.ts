@@ -63,3 +63,14 @@ export const alertSettings = (
 /** Parses validated listen addresses. */
 export const parseAddresses = (listen: readonly string[]) =>
   listen.flatMap(address => parseListen(address) ?? [])
+
+/** Returns the host names under which the configuration says that this daemon is reached. */
+export const allowedHosts = ({
+  allowedHosts: names,
+  listen,
+  alerting: { externalUrl },
+}: Pick<Config, 'allowedHosts' | 'listen' | 'alerting'>): readonly string[] => [
+  ...names,
+  ...parseAddresses(listen).flatMap(one => ('host' in one ? one.host : [])),
+  ...(URL.canParse(externalUrl) ? [new URL(externalUrl).hostname] : []),
+]

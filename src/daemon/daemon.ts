@@ -13,6 +13,7 @@ import type { Store } from '../state/store.ts'
 import { createClientMonitor } from './client-monitor.ts'
 import {
   alertSettings,
+  allowedHosts,
   createEffectiveConfig,
   parseAddresses,
   unknownBuilderNames,
@@ -106,6 +107,10 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
       reloadRoute(() => reload.reload()),
       createTestAlertRoute(deps, config, () => identity, stopping.signal),
     ],
+    allowedHosts: () => {
+      const { listen } = config.read()
+      return allowedHosts({ ...config.read(), listen: deps.listen ?? listen })
+    },
     ...(deps.web ? { web: deps.web } : {}),
     onWebConfig: errors => reloadStatus.set({ web: errors.length === 0 }),
     log,
