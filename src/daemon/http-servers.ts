@@ -14,7 +14,7 @@ export interface HttpServersDeps {
   /** Path of the control socket, null for none. */
   readonly controlSocket: string | null
   readonly routes: readonly Route[]
-  /** Returns the names, besides those of this machine, under which it is reached. */
+  /** Returns further names under which this machine is reached. */
   readonly allowedHosts: () => readonly string[]
   /** The web configuration file. Without one, reading requires no login. */
   readonly web?: Pick<WebConfigWatchDeps, 'first' | 'load' | 'intervalMs'>

@@ -1,4 +1,11 @@
-import type { BuilderState, CertificateInfo, Kind, Params } from '../model/index.ts'
+import type {
+  BuilderState,
+  CertificateInfo,
+  Kind,
+  Params,
+  SessionsValue,
+} from '../model/index.ts'
+import { formatDuration } from '../text/duration.ts'
 import { resultValue } from './freshness.ts'
 import { builderParams } from './params.ts'
 
@@ -41,8 +48,27 @@ export const collectNotices = (
     notices.push(
       notice('rebooted', { detail: `up since ${formatIsoTime(system?.bootedAt ?? 0)}` }),
     )
+  const sessions = resultValue(probes.sessions?.lastSuccess)
+  if (sessions && sessions.orphanCount > 0)
+    notices.push(notice('orphaned_sessions', orphanParams(sessions)))
+  const silent = (resultValue(probes.substituters?.lastSuccess)?.checked ?? []).filter(
+    ({ reason }) => reason !== null,
+  )
+  if (silent.length > 0)
+    notices.push(
+      notice('substituter_unreachable', {
+        uri: silent[0]?.url ?? '',
+        detail: silent.map(({ url, reason }) => `${url}: ${reason}`).join('; '),
+      }),
+    )
   return notices
 }
+
+const orphanParams = ({ orphans, orphanCount }: SessionsValue): Params => ({
+  available: String(orphanCount),
+  pid: orphans.map(({ pid }) => pid).join(' '),
+  detail: `the oldest runs for ${formatDuration(Math.max(...orphans.map(({ seconds }) => seconds)))}`,
+})
 
 /** Returns the certificate that expires first; null if none expires. */
 export const earliestExpiry = (

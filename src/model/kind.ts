@@ -76,6 +76,8 @@ export const kindNames = [
   'no_shell',
   'clock_skew',
   'rebooted',
+  'orphaned_sessions',
+  'substituter_unreachable',
   // security
   'host_key_changed',
   'host_key_mismatch',

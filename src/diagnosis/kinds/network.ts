@@ -74,13 +74,17 @@ export const networkKinds = {
   },
   slow_link: {
     side: 'network',
-    state: 'info',
+    state: 'degraded',
     message: p => `the link to ${p.host} is slow${p.detail}`,
     fixes: p => [
-      text('No action needed if builds are fast enough. Measure the link'),
+      text(
+        'Find out what uses or limits the link. If this rate is normal for it, set minMiBPerSecond of this builder in the configuration (0: do not measure)',
+      ),
       here(`ping -c 3 ${shellQuote(p.host)}`),
     ],
-    meaning: 'The builder answers slowly. Builds will wait for the copying of inputs.',
-    diagnosis: 'ping HOST; compress=true in the store URI may help.',
+    meaning:
+      'Data to or from the builder is slower than the limit (1 MiB/s by default), or than a tenth of what is usual for this builder. Builds work, and wait for the copying of inputs and outputs.',
+    diagnosis:
+      'nix_builder_throughput_bytes_per_second and the sparklines on its page show the rate over time; compress=true in the store URI may help.',
   },
 } as const satisfies Partial<Record<Kind, KindInfo>>

@@ -23,7 +23,7 @@ export interface FleetCache {
   /** `now` in Unix seconds. */
   report(snapshot: Snapshot, now: number): FleetReport
   row(report: BuilderReport, state: BuilderState, context: RowContext): Html
-  /** Returns the result of `render` for this snapshot and second. `name` tells several of them apart. */
+  /** Returns the result of `render` for this snapshot and second. `name` distinguishes several of them. */
   once<T>(name: string, snapshot: Snapshot, now: number, render: () => T): T
 }
 
