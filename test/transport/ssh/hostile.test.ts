@@ -6,7 +6,22 @@ import t, { type Test } from 'tap'
 import type { Connection } from '../../../src/model/index.ts'
 import { createTrafficBudget } from '../../../src/transport/ssh/traffic-budget.ts'
 import { flood, message, rekey, sendPayload, sshString, uint32 } from './hostile.ts'
-import { dialTo, hostKey, never, rawServer, sshServer, until } from './support.ts'
+import { createDial } from '../../../src/transport/ssh/dial.ts'
+import { createRun } from '../../../src/transport/run.ts'
+import { aBuilder } from '../../support/builders.ts'
+import {
+  clock,
+  dialTo,
+  has,
+  hostKey,
+  keyFile,
+  never,
+  pinOf,
+  rawServer,
+  sshServer,
+  testWith,
+  until,
+} from './support.ts'
 
 const hostKeyBlob = Buffer.from(hostKey.public.split(' ')[1] ?? '', 'base64')
 
@@ -166,6 +181,51 @@ t.test('ends a login whose server sends text without an identification', async t
   const { outcome } = await dialTo(t, port)()
   t.match(outcome, { status: 'failed', kind: 'not_ssh' })
 })
+
+testWith(
+  has('ssh'),
+  'a builder that floods is monitored through OpenSSH and degraded',
+  async t => {
+    let logins = 0
+    const { port, sockets } = await sshServer(t, {
+      onReady: client => {
+        // Only the login of ssh2 is flooded
+        if (++logins > 1) return
+        const [only] = [...sockets]
+        const ignored = packets['ignored data']!
+        setTimeout(() => void flood(only!, () => sendPayload(client, ignored)), 100)
+      },
+    })
+    const key = keyFile(t)
+    const dial = createDial({
+      run: createRun(),
+      clock,
+      env: { ...process.env, NIX_SSHOPTS: '-F /dev/null' },
+      nix: () => ({ version: '2.31.0', system: 'x86_64-linux' }),
+    })
+    const builder = aBuilder({
+      host: '127.0.0.1',
+      port,
+      user: 'nix',
+      sshKey: key,
+      publicHostKey: pinOf(hostKey.public),
+    })
+    const first = await dial(builder, never)
+    t.match(first.outcome, { status: 'ok', value: { transport: 'ssh2' } })
+    await closedReason(t, first.connection)
+    for (let i = 0; i < 2; i++) {
+      const next = await dial(builder, never)
+      t.match(next.outcome, {
+        status: 'degraded',
+        kind: 'ssh_flood',
+        params: { detail: /outside of our channels/ },
+        value: { transport: 'openssh' },
+      })
+      next.connection?.close()
+    }
+    t.equal(logins, 3, 'ssh2 is not tried again')
+  },
+)
 
 t.test('offers no compression and no group exchange', async t => {
   for (const algorithms of [
