@@ -49,6 +49,8 @@
 
     # Node's threads, and two ssh and one nix-build for each canary
     TasksMax = 512;
+    # Includes nix-build and ssh of canaries. A monitor that needs more has a leak or is attacked: it is restarted
+    MemoryMax = "2G";
     LimitNOFILE = 65536;
 
     CapabilityBoundingSet = "";

@@ -1,6 +1,6 @@
 import { defaultConfig, loadConfig, type Config } from '../config/config.ts'
 import { validationContext } from './validation-context.ts'
-import { expectationFor } from '../daemon/context.ts'
+import { expectationFor, minMiBPerSecond } from '../daemon/context.ts'
 import { currentHealth } from '../diagnosis/health.ts'
 import { createReport, type Report } from '../diagnosis/report.ts'
 import { checkOnce } from '../engine/check-once.ts'
@@ -123,6 +123,7 @@ const checkSelected = async (
     traces,
     testsFeatures: () => options.features,
     stuckAfterSeconds: () => config.slots.stuckAfterHours * 3600,
+    minBytesPerSecond: ({ name }) => minMiBPerSecond(config, name) * 1024 ** 2,
     health: {
       evaluateHealth: (state, { problems }) => ({
         health: currentHealth(state, now(), problems, expect(state.builder.name)),
@@ -135,6 +136,7 @@ const checkSelected = async (
   await checkOnce(monitor, {
     builders: selected,
     canaryMode: options.mode,
+    measuresLink: ({ name }) => minMiBPerSecond(config, name) > 0,
     isDrained: ({ name }) => expect(name) === 'drained',
     signal: io.signal,
   })

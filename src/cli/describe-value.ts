@@ -1,6 +1,7 @@
 import type { CanaryRun, ProbeName, ProbeValues } from '../model/index.ts'
 import { earliestExpiry, formatIsoTime } from '../diagnosis/notices.ts'
 import { formatBytes } from '../text/bytes.ts'
+import { formatRate, formatRoundTrip } from '../text/rate.ts'
 
 /** Describes the value of a successful result in a few words. */
 export const describeValue = (name: ProbeName, value: unknown): string => {
@@ -25,6 +26,14 @@ const describers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string
     `${formatBytes(v.availableBytes ?? 0)} of ${formatBytes(v.sizeBytes ?? 0)} available`,
   locks: ({ gcLockHolder, buildUsersInUse, buildUsers }) =>
     `${buildUsersInUse}${buildUsers === null ? '' : ` of ${buildUsers}`} build users in use${gcLockHolder ? `, the garbage collector runs (process ${gcLockHolder.pid})` : ''}`,
+  sessions: ({ sessions, orphanCount }) =>
+    `${sessions} Nix ${sessions === 1 ? 'session' : 'sessions'}${orphanCount > 0 ? `, ${orphanCount} without a client` : ''}`,
+  substituters: ({ checked }) =>
+    checked
+      .map(({ url, reason }) => `${url} ${reason === null ? 'answers' : reason}`)
+      .join('; '),
+  throughput: v =>
+    `${formatRate(v.upload)} up, ${formatRate(v.download)} down, round trip ${formatRoundTrip(v.roundTripSeconds)}`,
   canary: v => v.runs.map(describeCanaryRun).join('; '),
   direct: v => v.runs.map(describeCanaryRun).join('; '),
   slots: v =>

@@ -7,17 +7,31 @@ import { configSchema } from './schema.ts'
 
 /** Jobs with a cron expression: probes, and the check of this machine (`client`). */
 export type ScheduledProbe =
-  'login' | 'system' | 'disk' | 'memory' | 'canary' | 'daemonCanary' | 'slots' | 'client'
+  | 'login'
+  | 'system'
+  | 'disk'
+  | 'memory'
+  | 'canary'
+  | 'daemonCanary'
+  | 'slots'
+  | 'throughput'
+  | 'substituters'
+  | 'client'
 
 export interface BuilderOverrides {
   readonly expect: 'awake' | 'asleep'
   readonly drained: boolean
   readonly canary: boolean
+  readonly metered: boolean
+  /** Absent for the common limit. */
+  readonly minMiBPerSecond?: number
 }
 
 /** Configuration with all defaults filled in. */
 export interface Config {
   readonly listen: readonly string[]
+  /** Further host names of this machine, for requests over HTTP. */
+  readonly allowedHosts: readonly string[]
   readonly logLevel: LogLevel
   readonly logFormat: LogFormat
   readonly timeZone: string
@@ -30,6 +44,7 @@ export interface Config {
     readonly features: boolean
   }
   readonly slots: { readonly stuckAfterHours: number }
+  readonly throughput: { readonly minMiBPerSecond: number }
   readonly keepConnections: boolean
   readonly alerting: AlertingConfig
   readonly builders: Readonly<Record<string, BuilderOverrides>>

@@ -61,6 +61,14 @@ export const configSchema = {
       description:
         'Addresses to serve HTTP on: `host:port` (IPv6 in brackets), or `unix:/path` for a socket that its owner and group can use.',
     },
+    allowedHosts: {
+      type: 'array',
+      items: { type: 'string', pattern: '^[A-Za-z0-9_.-]+$', maxLength: 255 },
+      maxItems: 100,
+      default: [],
+      description:
+        'Host names, in addition to those of this machine, under which it is reached over HTTP without TLS and passwords. Requests for other names get status 421 (protection against DNS rebinding).',
+    },
     logLevel: {
       type: 'string',
       enum: ['debug', 'info', 'warn', 'error', 'silent'],
@@ -103,6 +111,14 @@ export const configSchema = {
         slots: cron(
           '*/15 * * * * *',
           'Slots of each builder that this machine uses, from /proc/locks.',
+        ),
+        throughput: cron(
+          '0 * * * *',
+          'Round trip and rates of the link to each builder, 1.25 MiB both ways.',
+        ),
+        substituters: cron(
+          '*/30 * * * *',
+          "Whether the builder's substituters answer there, if builders-use-substitutes is set.",
         ),
         client: cron('*/5 * * * *', 'Check of this machine: whether it can send builds.'),
       },
@@ -158,6 +174,21 @@ export const configSchema = {
           default: 24,
           description:
             'Hours after which a slot in use without a build is reported as stuck.',
+        },
+      },
+    },
+    throughput: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: {
+        minMiBPerSecond: {
+          type: 'number',
+          minimum: 0,
+          maximum: 100_000,
+          default: 1,
+          description:
+            'A builder whose link is slower, or slower than a tenth of its usual rate, is degraded. 0: the rates are not measured.',
         },
       },
     },
@@ -293,6 +324,17 @@ export const configSchema = {
             type: 'boolean',
             default: true,
             description: 'Send canary builds to this builder.',
+          },
+          metered: {
+            type: 'boolean',
+            default: false,
+            description: 'The link costs money by volume: its rates are not measured.',
+          },
+          minMiBPerSecond: {
+            type: 'number',
+            minimum: 0,
+            maximum: 100_000,
+            description: 'Replaces throughput.minMiBPerSecond for this builder.',
           },
         },
       },

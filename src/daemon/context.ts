@@ -36,6 +36,14 @@ export const expectationFor = (
   return overrides?.drained ? 'drained' : (overrides?.expect ?? 'awake')
 }
 
+/** Returns the rate below which the link to a builder is slow; 0 when it is not measured. */
+export const minMiBPerSecond = (config: Config, name: string): number => {
+  const { throughput, builders } = config
+  const overrides = builders[name]
+  const isMeasured = !overrides?.metered && expectationFor(config, name) === 'awake'
+  return isMeasured ? (overrides?.minMiBPerSecond ?? throughput.minMiBPerSecond) : 0
+}
+
 /** Returns a warning for each name under `builders` that no builder has. */
 export const unknownBuilderNames = (
   { builders }: Pick<Config, 'builders'>,
@@ -63,3 +71,14 @@ export const alertSettings = (
 /** Parses validated listen addresses. */
 export const parseAddresses = (listen: readonly string[]) =>
   listen.flatMap(address => parseListen(address) ?? [])
+
+/** Returns the host names under which the configuration says that this daemon is reached. */
+export const allowedHosts = ({
+  allowedHosts: names,
+  listen,
+  alerting: { externalUrl },
+}: Pick<Config, 'allowedHosts' | 'listen' | 'alerting'>): readonly string[] => [
+  ...names,
+  ...parseAddresses(listen).flatMap(one => ('host' in one ? one.host : [])),
+  ...(URL.canParse(externalUrl) ? [new URL(externalUrl).hostname] : []),
+]

@@ -7,7 +7,7 @@ import { probeIntervals } from '../schedule/intervals.ts'
 import { parseBuilders } from '../state/persisted-builders.ts'
 import type { StateFile } from '../state/state-file.ts'
 import type { Traces } from '../state/traces.ts'
-import { expectationFor } from './context.ts'
+import { expectationFor, minMiBPerSecond } from './context.ts'
 
 export interface DaemonMonitorDeps extends Pick<
   MonitorDeps,
@@ -33,6 +33,7 @@ export const createDaemonMonitor = (deps: DaemonMonitorDeps): Monitor => {
     traces: deps.traces,
     testsFeatures: () => config().canary.features,
     stuckAfterSeconds: () => config().slots.stuckAfterHours * 3600,
+    minBytesPerSecond: ({ name }) => minMiBPerSecond(config(), name) * 1024 ** 2,
     onConnectionLost: (builder, reason) => {
       log.debug({ builder: builder.name, reason }, 'kept connection lost')
       deps.onConnectionLost?.(builder, reason)

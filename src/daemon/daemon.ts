@@ -13,6 +13,7 @@ import type { Store } from '../state/store.ts'
 import { createClientMonitor } from './client-monitor.ts'
 import {
   alertSettings,
+  allowedHosts,
   createEffectiveConfig,
   parseAddresses,
   unknownBuilderNames,
@@ -35,7 +36,11 @@ export interface DaemonDeps extends Omit<
   readonly loadConfig: () => Promise<ConfigResult>
   readonly readBuilders: (signal: AbortSignal) => Promise<ActiveBuilders>
   /** Creates everything that reports the state. `config` returns the effective configuration. */
-  readonly createOutputs: (config: () => Config) => DaemonOutputs
+  readonly createOutputs: (
+    config: () => Config,
+    /** Returns for how many seconds logins have made no progress. Not to be called before the start. */
+    loginLagSeconds: () => number,
+  ) => DaemonOutputs
   /** Path of the control socket, null for none. */
   readonly controlSocket: string | null
   /** Returns the samples that alert rules read, at a Unix time. */
@@ -80,7 +85,7 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
       schedules.runOnce('login', builder, Math.random() * 2000),
   })
   const { store } = monitor
-  const outputs = deps.createOutputs(config.read)
+  const outputs = deps.createOutputs(config.read, () => schedules.loginLagSeconds())
   const reloadStatus = trackReloadStatus(store)
   const builders = createBuildersWatch({
     read: () => deps.readBuilders(stopping.signal),
@@ -106,6 +111,10 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
       reloadRoute(() => reload.reload()),
       createTestAlertRoute(deps, config, () => identity, stopping.signal),
     ],
+    allowedHosts: () => {
+      const { listen } = config.read()
+      return allowedHosts({ ...config.read(), listen: deps.listen ?? listen })
+    },
     ...(deps.web ? { web: deps.web } : {}),
     onWebConfig: errors => reloadStatus.set({ web: errors.length === 0 }),
     log,

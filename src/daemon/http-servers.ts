@@ -1,6 +1,8 @@
 import type { Route } from '../exporters/http/route.ts'
 import { describeListenError } from '../exporters/http/listen-error.ts'
 import { listenAll } from '../exporters/http/listen.ts'
+import { createAllowHost } from '../exporters/http/allowed-hosts.ts'
+import { readDnsNames, readMachineNames } from '../exporters/http/machine-names.ts'
 import { createRequestHandler } from '../exporters/http/request-handler.ts'
 import type { Log } from '../log/log.ts'
 import { watchWebConfig, type WebConfigWatchDeps } from './watch-web-config.ts'
@@ -12,6 +14,8 @@ export interface HttpServersDeps {
   /** Path of the control socket, null for none. */
   readonly controlSocket: string | null
   readonly routes: readonly Route[]
+  /** Returns further names under which this machine is reached. */
+  readonly allowedHosts: () => readonly string[]
   /** The web configuration file. Without one, reading requires no login. */
   readonly web?: Pick<WebConfigWatchDeps, 'first' | 'load' | 'intervalMs'>
   /** Called after each load of the web configuration with its errors. */
@@ -47,9 +51,14 @@ export const startHttpServers = async (deps: HttpServersDeps): Promise<HttpServe
         },
       })
     : null
+  const names = await readMachineNames()
+  let dnsNames: readonly string[] = []
+  // Slow without a name server, and needed only for requests by such a name
+  void readDnsNames().then(found => (dnsNames = found))
   const handler = createRequestHandler({
     routes,
     log,
+    allowHost: createAllowHost(() => [...names, ...dnsNames, ...deps.allowedHosts()]),
     ...(web ? { access: web.access } : {}),
   })
   const listeners = await listenAll(deps.addresses, controlSocket, handler).catch(

@@ -1,11 +1,13 @@
 import type { Config } from '../config/config.ts'
+import { usesOwnSubstituters } from '../engine/check-once.ts'
 import type { Monitor } from '../engine/monitor.ts'
-import type { Builder } from '../model/index.ts'
+import type { Builder, ProbeName } from '../model/index.ts'
 import { expectedBuildMs } from '../probes/canary.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
 import { telemetryNames } from '../probes/index.ts'
 import { isFull } from '../probes/slots.ts'
 import type { Job } from '../schedule/scheduler.ts'
+import { minMiBPerSecond } from './context.ts'
 import {
   canaryBlocker,
   canaryRetryDelayMs,
@@ -25,10 +27,19 @@ export interface JobDeps {
   readonly random: () => number
 }
 
-export type JobName = 'login' | 'telemetry' | 'canary' | 'slots' | 'daemonCanary'
+export type JobName =
+  | 'login'
+  | 'telemetry'
+  | 'substituters'
+  | 'throughput'
+  | 'canary'
+  | 'slots'
+  | 'daemonCanary'
 
 /** Longer than a login of a working builder takes, milliseconds. */
 const expectedMs = 6000
+/** Longer than any measurement of a link takes, milliseconds. */
+const measurementMs = 600_000
 
 /** Returns the jobs of the daemon: what is done for each builder on schedule. Decisions are in job-policy.ts. */
 export const createJobs = (deps: JobDeps): readonly Job[] => {
@@ -52,6 +63,23 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       expectedMs,
       exclusiveKey: builder => builder.name,
       run: (builder, due, signal) => runTelemetry(deps, builder, due, signal),
+    }),
+    job('substituters', {
+      times: { substituters: schedule.substituters },
+      jitter,
+      concurrency: concurrency.logins,
+      expectedMs,
+      exclusiveKey: builder => builder.name,
+      run: (builder, _, signal) => runSubstituters(deps, builder, signal),
+    }),
+    job('throughput', {
+      times: { throughput: schedule.throughput },
+      jitter,
+      // Measurements at the same time would measure each other
+      concurrency: 1,
+      expectedMs: measurementMs,
+      exclusiveKey: builder => builder.name,
+      run: (builder, _, signal) => runThroughput(deps, builder, signal),
     }),
     job('canary', {
       times: { canary: schedule.canary },
@@ -108,6 +136,8 @@ const runLogin = async (
   const delayMs = nextLoginDelayMs(after, login.isUsable, now(), random)
   if (delayMs !== null) runOnce('login', builder, delayMs)
   if (login.isUsable && needsCanary(after)) runOnce('canary', builder, 0)
+  if (login.isUsable && !after.probes.throughput) runOnce('throughput', builder, 0)
+  if (login.isUsable && !after.probes.substituters) runOnce('substituters', builder, 0)
 }
 
 const runTelemetry = async (
@@ -117,9 +147,33 @@ const runTelemetry = async (
   signal: AbortSignal,
 ): Promise<void> => {
   if (deps.config().builders[builder.name]?.drained) return
-  // locks has no schedule of its own
-  const names = telemetryNames.filter(name => due.has(name === 'locks' ? 'disk' : name))
+  const names = telemetryNames.filter(name => due.has(scheduledWith[name] ?? name))
   await deps.monitor.checkTelemetry(builder, names, signal)
+}
+
+/** Probes without a schedule of their own. */
+const scheduledWith: Readonly<Partial<Record<ProbeName, string>>> = {
+  locks: 'disk',
+  sessions: 'system',
+}
+
+/** Only with builders-use-substitutes does a builder use its own substituters for our builds. */
+const runSubstituters = async (
+  { monitor, config }: JobDeps,
+  builder: Builder,
+  signal: AbortSignal,
+): Promise<void> => {
+  if (usesOwnSubstituters(monitor.nix()) && !config().builders[builder.name]?.drained)
+    await monitor.checkTelemetry(builder, ['substituters'], signal)
+}
+
+const runThroughput = async (
+  { monitor, config }: JobDeps,
+  builder: Builder,
+  signal: AbortSignal,
+): Promise<void> => {
+  if (minMiBPerSecond(config(), builder.name) > 0)
+    await monitor.checkThroughput(builder, signal)
 }
 
 const runDaemonCanary = async (

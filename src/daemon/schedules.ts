@@ -24,6 +24,8 @@ export interface Schedules {
   setBuilders(builders: readonly Builder[]): void
   /** Requests a run outside the schedule. */
   runOnce(job: JobName, builder: Builder, delayMs: number): void
+  /** Returns for how many seconds logins have made no progress. */
+  loginLagSeconds(): number
   /** Puts a configuration into effect. New schedules start when all runs of the old ones have ended. */
   apply(config: Config): Promise<void>
   /** Aborts all runs. Resolves when none is left. */
@@ -78,6 +80,7 @@ export const startSchedules = (deps: SchedulesDeps): Schedules => {
   return {
     setBuilders,
     runOnce: (job, builder, delayMs) => running.scheduler.runOnce(job, builder, delayMs),
+    loginLagSeconds: () => running.scheduler.lagSeconds('login'),
     apply: async next => {
       const isChanged = scheduleKey(next) !== scheduleKey(config.read())
       // Two logins to one host must not overlap

@@ -101,8 +101,13 @@ export const createService = async (options: ServiceOptions): Promise<Service> =
         ...(fleet ? { resolve: demoTarget } : {}),
       }),
     createCron: createCronScheduler,
-    createOutputs: config =>
-      createOutputs(config, options, { stateFile, traces, files: () => files }),
+    createOutputs: (config, loginLagSeconds) =>
+      createOutputs(config, options, {
+        stateFile,
+        traces,
+        files: () => files,
+        loginLagSeconds,
+      }),
     readSamples: createRuleSampleCollector(extractSamples, familiesUsedByRules),
     sendTestAlert: createSendTestAlert({ post, clock: systemClock }),
     clock: systemClock,
@@ -142,9 +147,10 @@ const createOutputs = (
     readonly traces: Traces
     /** Files of the builders list. */
     readonly files: () => readonly string[]
+    readonly loginLagSeconds: () => number
   },
 ): DaemonOutputs => {
-  const { stateFile, traces, files } = parts
+  const { stateFile, traces, files, loginLagSeconds } = parts
   const delivery = createAlertDelivery({
     receivers: () => config().alerting,
     persistedState: section => ({
@@ -168,7 +174,7 @@ const createOutputs = (
     run,
     env,
     pid,
-    monotonic: systemClock.monotonic,
+    loginLagSeconds,
   })
   return {
     exporters: [...exporters.all, createHealthLog(log)],

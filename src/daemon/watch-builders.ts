@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { digestFiles } from '../config/digest-files.ts'
 import type { Log } from '../log/log.ts'
 import type { ActiveBuilders } from '../model/index.ts'
-import { createSerialQueue } from './serial-queue.ts'
+import { createSerialQueue } from '../schedule/serial-queue.ts'
 
 export interface BuildersWatchDeps {
   readonly read: () => Promise<ActiveBuilders>

@@ -3,7 +3,7 @@ import { digestFiles } from '../config/digest-files.ts'
 import type { WebConfig } from '../config/web/web-config.ts'
 import type { Log } from '../log/log.ts'
 import type { WebAccess } from '../model/index.ts'
-import { createSerialQueue } from './serial-queue.ts'
+import { createSerialQueue } from '../schedule/serial-queue.ts'
 
 export type ValidWebConfig = Extract<WebConfig, { readonly ok: true }>
 

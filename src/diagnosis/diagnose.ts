@@ -27,6 +27,7 @@ const probeOrder: readonly ProbeName[] = [
   'system',
   'canary',
   'slots',
+  'throughput',
 ]
 
 /** Kinds that a full disk or a read-only store causes in other probes. */

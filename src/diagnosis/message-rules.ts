@@ -160,12 +160,12 @@ export const definite: readonly MessageRule[] = [
   ],
   [/timed out during banner exchange/, 'banner_timeout'],
   [
-    /banner exchange: .*invalid format|Bad remote protocol version identification.*|Protocol major versions differ.*/,
+    /banner exchange: .{0,400}invalid format|Bad remote protocol version identification.*|Protocol major versions differ.*/,
     'not_ssh',
     detail,
   ],
   [
-    /Unable to negotiate with .*: (no matching .*)/,
+    /Unable to negotiate with .{0,400}: (no matching .*)/,
     'kex_mismatch',
     m => ({ detail: oneLine(m[1] ?? '') }),
   ],
@@ -176,7 +176,7 @@ export const definite: readonly MessageRule[] = [
   ],
   [/REMOTE HOST IDENTIFICATION HAS CHANGED/, 'host_key_changed'],
   [
-    /Certificate invalid: (.*expired.*|.*not yet valid.*)/,
+    /Certificate invalid: (.{0,400}expired.*|.{0,400}not yet valid.*)/,
     'certificate_expired',
     m => ({ detail: oneLine(m[1] ?? '') }),
   ],
@@ -193,7 +193,7 @@ export const definite: readonly MessageRule[] = [
   [/tailnet policy does not permit.*/i, 'auth_denied', detail],
   [/No \S+ host key is known for|Host key verification failed/, 'host_key_unknown'],
   [
-    /@[^\s@]+: Permission denied \(([^)]*)\)/,
+    /@[^\s@]{1,400}: Permission denied \(([^)]{0,400})\)/,
     'auth_denied',
     m => ({ detail: `it offers ${m[1] ?? ''}` }),
   ],
@@ -204,7 +204,7 @@ export const definite: readonly MessageRule[] = [
     detail,
   ],
   [
-    /Timeout, server \S+ not responding|client_loop: send disconnect: .*|Connection to \S+ closed by remote host|packet_write_wait: .*|ssh_packet_\w+: Connection .*/,
+    /Timeout, server \S{1,400} not responding|client_loop: send disconnect: .*|Connection to \S{1,400} closed by remote host|packet_write_wait: .*|ssh_packet_\w{1,60}: Connection .*/,
     'connection_lost',
     detail,
   ],
@@ -288,7 +288,7 @@ export const definite: readonly MessageRule[] = [
   ],
   [/Exec format error/, 'exec_format', detail],
   [
-    /a '([^']+)' with features \{([^}]*)\} is required to build '[^']*', but I am a '([^']+)' with features \{([^}]*)\}/,
+    /a '([^']{1,400})' with features \{([^}]{0,2000})\} is required to build '[^']*', but I am a '([^']+)' with features \{([^}]*)\}/,
     'feature_missing',
     m => featureMismatch(m[1], m[2], m[3], m[4]),
   ],
@@ -374,7 +374,7 @@ export const keyWarnings: readonly MessageRule[] = [
     m => ({ key: m[1] ?? '' }),
   ],
   [
-    /Load key "([^"]+)": .*(?:passphrase|agent refused)/,
+    /Load key "([^"]{1,400})": .{0,400}(?:passphrase|agent refused)/,
     'key_encrypted',
     m => ({ key: m[1] ?? '' }),
   ],

@@ -4,10 +4,12 @@ import type {
   Kind,
   Params,
   ProbeRecords,
+  SessionsValue,
   SystemValue,
 } from '../model/index.ts'
 import { advisoriesFor, type Advisory } from '../nix/advisories.ts'
 import { isLix } from '../nix/dialect.ts'
+import { formatDuration } from '../text/duration.ts'
 import { resultValue } from './freshness.ts'
 import { builderParams } from './params.ts'
 
@@ -59,6 +61,19 @@ export const collectNotices = (
         detail: advisory.id,
       }),
     )
+  const sessions = resultValue(probes.sessions?.lastSuccess)
+  if (sessions && sessions.orphanCount > 0)
+    notices.push(notice('orphaned_sessions', orphanParams(sessions)))
+  const silent = (resultValue(probes.substituters?.lastSuccess)?.checked ?? []).filter(
+    ({ reason }) => reason !== null,
+  )
+  if (silent.length > 0)
+    notices.push(
+      notice('builder_substituter_unreachable', {
+        uri: silent[0]?.url ?? '',
+        detail: silent.map(({ url, reason }) => `${url}: ${reason}`).join('; '),
+      }),
+    )
   return notices
 }
 
@@ -79,6 +94,11 @@ export const knownAdvisories = (probes: ProbeRecords): readonly Advisory[] => {
     system?.nixVersion ?? resultValue(probes.trust?.lastSuccess)?.nixVersion ?? null
   return advisoriesFor(version, system?.determinateVersion)
 }
+const orphanParams = ({ orphans, orphanCount }: SessionsValue): Params => ({
+  available: String(orphanCount),
+  pid: orphans.map(({ pid }) => pid).join(' '),
+  detail: `the oldest runs for ${formatDuration(Math.max(...orphans.map(({ seconds }) => seconds)))}`,
+})
 
 /** Returns the certificate that expires first; null if none expires. */
 export const earliestExpiry = (

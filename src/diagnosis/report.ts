@@ -80,8 +80,12 @@ export interface ProbeReport extends Omit<CheckReport, 'status'> {
   readonly trace?: readonly string[]
 }
 
-/** Creates the report of all builders, or of those in `names`. */
-export const createReport = (snapshot: Snapshot, names?: ReadonlySet<string>): Report => {
+/** Creates the report of all builders, or of those in `names`. `toReport` may cache the report of a builder. */
+export const createReport = (
+  snapshot: Snapshot,
+  names?: ReadonlySet<string>,
+  toReport = builderReport,
+): Report => {
   const builders = [...snapshot.builders.values()].filter(
     state => !names || names.has(state.builder.name),
   )
@@ -90,7 +94,7 @@ export const createReport = (snapshot: Snapshot, names?: ReadonlySet<string>): R
     state: snapshot.problems.some(({ isFatal }) => isFatal)
       ? 'down'
       : worstState(builders.map(state => state.health.state)),
-    builders: builders.map(state => builderReport(state, snapshot.at)),
+    builders: builders.map(state => toReport(state, snapshot.at)),
     client: clientReport(snapshot),
     sharedCauses: sharedCauses(
       new Map(builders.map(state => [state.builder.name, state])),

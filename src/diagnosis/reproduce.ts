@@ -24,6 +24,12 @@ export const reproduceCommand = (builder: Builder, probe: Cause['probe']): strin
       return `${login} nix --extra-experimental-features nix-command show-config`
     case 'locks':
       return `${login} grep FLOCK /proc/locks`
+    case 'sessions':
+      return `${login} 'ps -eo pid,ppid,etime,args | grep -E "[n]ix-(daemon|store)"'`
+    case 'substituters':
+      return `${login} 'curl -sS -m 2 https://cache.nixos.org/nix-cache-info'`
+    case 'throughput':
+      return `time head -c 1048576 /dev/urandom | ${login} 'cat >/dev/null'`
     case 'slots':
       return 'sudo lslocks -o PID,TYPE,PATH | grep current-load'
     case 'canary':

@@ -1,13 +1,16 @@
 import { isReachedBySsh } from '../nix/machines/store-uri.ts'
-import type { Builder } from '../model/index.ts'
+import type { Builder, LocalNix } from '../model/index.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
 import { telemetryNames } from '../probes/index.ts'
+import { createSerialQueue } from '../schedule/serial-queue.ts'
 import type { Monitor } from './monitor.ts'
 
 export interface CheckOnceOptions {
   readonly builders: readonly Builder[]
   /** How canaries are built, null for none. */
   readonly canaryMode: CanaryMode | null
+  /** Whether the rates of the link are measured, with canaries. */
+  readonly measuresLink: (builder: Builder) => boolean
   /** Builders that are not probed. */
   readonly isDrained: (builder: Builder) => boolean
   readonly signal: AbortSignal
@@ -37,11 +40,12 @@ export const checkOnce = async (
   let markFinished: () => void = () => undefined
   const loginsFinished = new Promise<void>(resolve => (markFinished = resolve))
   const clientChecked = monitor.checkClient(options.signal, loginsFinished)
+  const inTurn = createSerialQueue()
   const queue = options.builders.filter(builder => !options.isDrained(builder))
   const waiting: Promise<void>[] = []
   const worker = async () => {
     for (let next = queue.shift(); next; next = queue.shift()) {
-      const checked = checkBuilder(monitor, next, options)
+      const checked = checkBuilder(monitor, next, inTurn, options)
       // A builder that does not answer does not delay the others
       if (!(await endsWithin(expectedMs, checked))) waiting.push(checked)
     }
@@ -60,7 +64,8 @@ export const checkOnce = async (
 const checkBuilder = async (
   monitor: Monitor,
   builder: Builder,
-  { canaryMode, signal }: CheckOnceOptions,
+  inTurn: ReturnType<typeof createSerialQueue>,
+  { canaryMode, measuresLink, signal }: CheckOnceOptions,
 ): Promise<void> => {
   const slots = monitor.checkSlots(builder, signal)
   const login = await monitor.checkLogin(builder, signal)
@@ -79,4 +84,13 @@ const checkBuilder = async (
     monitor.recordSkipped(builder, ['canary'], 'dependency_failed', {
       waitsFor: isConnected ? 'trust' : 'login',
     })
+  if (canaryMode === null || !login?.isUsable) return
+  if (usesOwnSubstituters(monitor.nix()))
+    await monitor.checkTelemetry(builder, ['substituters'], signal)
+  // Measurements at the same time would measure each other
+  if (measuresLink(builder)) await inTurn(() => monitor.checkThroughput(builder, signal))
 }
+
+/** Whether builders get the inputs of builds from their own substituters. */
+export const usesOwnSubstituters = ({ settings }: LocalNix): boolean =>
+  settings?.['builders-use-substitutes']?.value === 'true'

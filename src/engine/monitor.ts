@@ -15,8 +15,14 @@ import {
 import { createCanaryProbe } from '../probes/canary.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
 import { directProbe } from '../probes/direct.ts'
-import { extractTrends, loginProbes, telemetryProbes } from '../probes/index.ts'
+import {
+  extractTrends,
+  loginProbes,
+  slowTelemetryProbes,
+  telemetryProbes,
+} from '../probes/index.ts'
 import { createSlotsProbe } from '../probes/slots.ts'
+import { createThroughputProbe } from '../probes/throughput.ts'
 import {
   createStore,
   lastValue,
@@ -43,6 +49,8 @@ export interface MonitorDeps {
   readonly testsFeatures: () => boolean
   /** Seconds after which a slot that is held without a build is stuck. */
   readonly stuckAfterSeconds: () => number
+  /** Rate below which the link to a builder is slow, bytes per second. No limit by default. */
+  readonly minBytesPerSecond?: (builder: Builder) => number
   /** Where the steps of each attempt are recorded. Nowhere by default. */
   readonly traces?: Traces
   /** Called when a kept connection closes by itself. */
@@ -81,6 +89,8 @@ export interface Monitor {
   checkSlots(builder: Builder, signal: AbortSignal): Promise<void>
   /** Checks this machine. `hostKeysReady` delays the comparison of host keys until logins have finished. */
   checkClient(signal: AbortSignal, hostKeysReady?: Promise<void>): Promise<void>
+  /** Measures the link over the kept connection; does nothing without one. */
+  checkThroughput(builder: Builder, signal: AbortSignal): Promise<void>
   recordBusy(builder: Builder, probe: ProbeName, kind: Kind): void
   recordSkipped(
     builder: Builder,
@@ -116,6 +126,9 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
   const slotsProbe = createSlotsProbe({
     readLocks: ports.readSlotLocks,
     stuckAfterSeconds: deps.stuckAfterSeconds,
+  })
+  const throughputProbe = createThroughputProbe({
+    minBytesPerSecond: deps.minBytesPerSecond ?? (() => 0),
   })
   const stateOf = (builder: Builder) => store.read().builders.get(builder.name)
   const { dial, runProbe, runTelemetry, notAttempted } = createProbeRunner({
@@ -197,7 +210,9 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     },
 
     checkTelemetry: async (builder, names, signal) => {
-      const due = telemetryProbes.filter(({ name }) => names.includes(name))
+      const due = [...telemetryProbes, ...slowTelemetryProbes].filter(({ name }) =>
+        names.includes(name),
+      )
       let remote = due.length > 0 ? connections.get(builder) : undefined
       while (remote && !signal.aborted) {
         const results = await runTelemetry(builder, due, remote, signal)
@@ -250,6 +265,15 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     checkSlots: async (builder, signal) => {
       const result = await runProbe(builder, slotsProbe, noRemote, signal)
       if (!signal.aborted) store.record(builder, [result])
+    },
+
+    checkThroughput: async (builder, signal) => {
+      const remote = connections.get(builder)
+      if (!remote) return
+      const result = await runProbe(builder, throughputProbe, remote, signal)
+      // A login that replaces the connection ends what runs over the old one
+      const isInterrupted = connections.get(builder) !== remote && !isSuccess(result)
+      if (!signal.aborted && !isInterrupted) store.record(builder, [result])
     },
 
     checkClient: async (signal, hostKeysReady = Promise.resolve()) => {

@@ -8,8 +8,8 @@ export interface SystemdOptions {
   /** systemd sets NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID (sd_notify(3), sd_watchdog_enabled(3)). */
   readonly env: Readonly<Record<string, string | undefined>>
   readonly pid: number
-  /** Returns monotonic milliseconds. */
-  readonly monotonic: () => number
+  /** Returns for how many seconds logins have made no progress. */
+  readonly loginLagSeconds: () => number
 }
 
 /** `systemctl status` truncates longer lines. */
@@ -71,11 +71,10 @@ const watch = (
   view: View,
   notify: Notify,
   everyMs: number | null,
-  { monotonic }: SystemdOptions,
+  { loginLagSeconds }: SystemdOptions,
 ): (() => void) => {
   let lastStatus = ''
   let isReloading = false
-  let changedMs = monotonic()
   const notifyChanges = () => {
     const snapshot = view.read()
     const status = formatStatus(snapshot)
@@ -88,7 +87,6 @@ const watch = (
   notify('READY=1', `STATUS=${(lastStatus = formatStatus(view.read()))}`)
   let due: NodeJS.Timeout | null = null
   const end = view.subscribe(snapshot => {
-    changedMs = monotonic()
     if (isReloadInProgress(snapshot) !== isReloading) return notifyChanges()
     due ??= setTimeout(() => {
       due = null
@@ -99,7 +97,7 @@ const watch = (
     everyMs === null
       ? null
       : setInterval(() => {
-          if (isProbing(view.read(), monotonic() - changedMs)) notify('WATCHDOG=1')
+          if (isProbing(view.read(), loginLagSeconds())) notify('WATCHDOG=1')
         }, everyMs)
   return () => {
     end()
@@ -109,16 +107,20 @@ const watch = (
   }
 }
 
+/** Longer than a login with all its deadlines. */
+const minLagSeconds = 300
+
 /**
- * Whether probes still run: each one creates a new snapshot within three intervals of the most frequent probe (at
- * least 60 seconds). True when there is no builder to probe.
+ * Whether logins still happen: none is overdue for three intervals (at least five minutes). Other activity says nothing:
+ * slots are read and alerts evaluated also by a monitor that has not logged in for days. True when there is no builder to
+ * probe.
  */
 export const isProbing = (
   { builders, monitor }: Snapshot,
-  unchangedMs: number,
+  loginLagSeconds: number,
 ): boolean =>
   [...builders.values()].every(({ health }) => health.state === 'drained') ||
-  unchangedMs < Math.max(3 * Math.min(...Object.values(monitor.intervals)), 60) * 1000
+  loginLagSeconds < Math.max(3 * monitor.intervals.login, minLagSeconds)
 
 const isReloadInProgress = ({ monitor }: Snapshot): boolean => monitor.reloading === true
 

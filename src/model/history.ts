@@ -33,9 +33,14 @@ export interface HistoryEntry {
   readonly trends: Trends
 }
 
-/** Free bytes of the store and of memory, seconds stalled on memory since boot, load average of the last minute. */
+/** Free bytes of the store and of memory, seconds stalled on memory since boot, load average of the last minute, rates of the link. */
 export type TrendName =
-  'storeFreeBytes' | 'memoryFreeBytes' | 'memoryStallSeconds' | 'load'
+  | 'storeFreeBytes'
+  | 'memoryFreeBytes'
+  | 'memoryStallSeconds'
+  | 'load'
+  | 'uploadBytesPerSecond'
+  | 'downloadBytesPerSecond'
 export type Trends = Readonly<Partial<Record<TrendName, number | null>>>
 
 /** The most recent attempts of each probe, newest last. Bounded. */

@@ -20,6 +20,8 @@ export interface CronScheduler {
   every(cron: string, name: string, task: () => void): () => void
   /** Seconds between the next two runs of the expression. */
   intervalSeconds(cron: string): number
+  /** Seconds until the next run of the expression. */
+  secondsToNext(cron: string): number
   stop(): Promise<void>
 }
 

@@ -145,6 +145,35 @@ export interface LocksValue {
   readonly buildUsers: number | null
 }
 
+/** Processes of Nix's remote protocols on the builder, of all clients. */
+export interface SessionsValue {
+  readonly sessions: number
+  /** Sessions without an ssh server among their parents, at most 20; `seconds`: age. */
+  readonly orphans: readonly { readonly pid: number; readonly seconds: number }[]
+  readonly orphanCount: number
+}
+
+/** The http substituters of the builder's own Nix. */
+export interface SubstitutersValue {
+  readonly checked: readonly {
+    /** Without user, password and parameters. */
+    readonly url: string
+    /** Why it does not answer; null when it does. */
+    readonly reason: string | null
+  }[]
+}
+
+/** The link to the builder. Rates in bytes per second; null if a direction was not measured. */
+export interface ThroughputValue {
+  readonly roundTripSeconds: number
+  readonly upload: number | null
+  readonly download: number | null
+  /** Lower rates are slow; 0 for no limit. */
+  readonly limit: number
+  /** Average of about a day, without slow measurements. */
+  readonly usual: { readonly upload: number | null; readonly download: number | null }
+}
+
 export interface CanaryRun {
   readonly system: string
   readonly feature?: string
@@ -194,6 +223,9 @@ export interface ProbeValues {
   readonly disk: DiskValue
   readonly memory: MemoryValue
   readonly locks: LocksValue
+  readonly sessions: SessionsValue
+  readonly substituters: SubstitutersValue
+  readonly throughput: ThroughputValue
   readonly canary: CanaryValue
   readonly direct: CanaryValue
   readonly slots: SlotsValue

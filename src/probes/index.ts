@@ -13,8 +13,11 @@ import { directProbe } from './direct.ts'
 import { diskProbe } from './disk.ts'
 import { locksProbe } from './locks.ts'
 import { memoryProbe } from './memory.ts'
+import { sessionsProbe } from './sessions.ts'
 import { slotsSamples } from './slots.ts'
+import { substitutersProbe } from './substituters.ts'
 import { systemProbe } from './system.ts'
+import { createThroughputProbe } from './throughput.ts'
 import { trustProbe } from './trust.ts'
 
 /** Probes that run after each login, each in its own channel. */
@@ -26,6 +29,12 @@ export const telemetryProbes: readonly TelemetryProbe<ProbeName>[] = [
   diskProbe,
   memoryProbe,
   locksProbe,
+  sessionsProbe,
+] as readonly TelemetryProbe<ProbeName>[]
+
+/** Telemetry that takes seconds: it runs as a command of its own, less often. */
+export const slowTelemetryProbes: readonly TelemetryProbe<ProbeName>[] = [
+  substitutersProbe,
 ] as readonly TelemetryProbe<ProbeName>[]
 
 export const telemetryNames: readonly ProbeName[] = telemetryProbes.map(
@@ -34,6 +43,9 @@ export const telemetryNames: readonly ProbeName[] = telemetryProbes.map(
 
 type ToSamples = (value: unknown, builder: Builder) => readonly Sample[]
 
+/** Used only for its samples and trends. */
+const throughputProbe = createThroughputProbe({ minBytesPerSecond: () => 0 })
+
 /** Sample extractors by probe; the exporter itself handles logins. */
 const samplers = {
   trust: trustProbe.samples,
@@ -41,6 +53,9 @@ const samplers = {
   disk: diskProbe.samples,
   memory: memoryProbe.samples,
   locks: locksProbe.samples,
+  sessions: sessionsProbe.samples,
+  substituters: substitutersProbe.samples,
+  throughput: throughputProbe.samples,
   canary: canarySamples,
   direct: directProbe.samples,
   slots: slotsSamples,
@@ -59,10 +74,12 @@ const noTrends: Trends = {}
 
 /** Returns the numbers of a result that sparklines show. */
 export const extractTrends = ({ probe, outcome }: Result): Trends => {
-  const telemetryProbe = telemetryProbes.find(({ name }) => name === probe)
+  const measuringProbe = [...telemetryProbes, throughputProbe].find(
+    ({ name }) => name === probe,
+  ) as Pick<TelemetryProbe<ProbeName>, 'trends'> | undefined
   const value = 'value' in outcome ? outcome.value : undefined
   // A result of a probe has a value of that probe; TypeScript loses this relation in the list
-  return telemetryProbe && value !== undefined && value !== null
-    ? (telemetryProbe.trends?.(value as ProbeValues[ProbeName]) ?? noTrends)
+  return measuringProbe && value !== undefined && value !== null
+    ? (measuringProbe.trends?.(value as ProbeValues[ProbeName]) ?? noTrends)
     : noTrends
 }

@@ -31,6 +31,12 @@ export const createCronScheduler = (timeZone: string): CronScheduler => {
       suppressMissedWarning: true,
       logger: silentLogger,
     })
+  const nextRuns = (cron: string): readonly Date[] => {
+    const task = create(cron, 'next runs', () => undefined)
+    const runs = task.getNextRuns(2)
+    void task.destroy()
+    return runs
+  }
   return {
     every: (cron, name, task) => {
       const created = create(cron, name, task)
@@ -41,10 +47,12 @@ export const createCronScheduler = (timeZone: string): CronScheduler => {
         void created.destroy()
       }
     },
+    secondsToNext: cron => {
+      const [next] = nextRuns(cron)
+      return next ? Math.max(0, (next.getTime() - Date.now()) / 1000) : 3600
+    },
     intervalSeconds: cron => {
-      const task = create(cron, 'interval', () => undefined)
-      const [first, second] = task.getNextRuns(2)
-      void task.destroy()
+      const [first, second] = nextRuns(cron)
       return first && second ? (second.getTime() - first.getTime()) / 1000 : 3600
     },
     stop: async () => {

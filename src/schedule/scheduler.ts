@@ -38,6 +38,11 @@ export interface Scheduler {
   setBuilders(builders: readonly Builder[]): void
   /** Runs a job once for a builder after a delay, outside its schedule. A run that is due earlier takes precedence. */
   runOnce(job: string, builder: Builder, delayMs: number): void
+  /**
+   * Returns for how many seconds a job has made no progress that it should have made: the oldest run does not end, due runs
+   * do not start although none has ended since, or the schedule does not fire. Runs that only wait for others are progress.
+   */
+  lagSeconds(job: string): number
   /** Aborts all runs. Resolves when none is left. */
   stop(): Promise<void>
 }
@@ -61,14 +66,21 @@ export const createScheduler = (jobs: readonly Job[], deps: SchedulerDeps): Sche
       createJobQueue(job, name => builders.get(name), deps, stopped.signal),
     ]),
   )
+  const nextFireAt = new Map<string, number>()
   for (const job of jobs) {
     const intervals = Object.values(job.times).map(cron =>
       deps.cron.intervalSeconds(cron),
     )
     // One splay for all tasks of a job, so that tasks due together run together
     const splayMs = Math.min(...intervals, maxSplaySeconds) * 1000
+    const expectNext = () => {
+      const seconds = Object.values(job.times).map(cron => deps.cron.secondsToNext(cron))
+      nextFireAt.set(job.name, performance.now() + Math.min(...seconds) * 1000)
+    }
+    expectNext()
     for (const [task, cron] of Object.entries(job.times))
       deps.cron.every(cron, task, () => {
+        expectNext()
         for (const name of builders.keys()) {
           const fraction =
             splayFraction(name) * (1 - job.jitter) + deps.random() * job.jitter
@@ -86,6 +98,10 @@ export const createScheduler = (jobs: readonly Job[], deps: SchedulerDeps): Sche
     runOnce: (job, { name }, delayMs) => {
       if (builders.has(name)) queues.get(job)?.add(name, job, delayMs)
     },
+    lagSeconds: name => {
+      const overdueMs = performance.now() - (nextFireAt.get(name) ?? Infinity)
+      return Math.max(0, overdueMs / 1000, queues.get(name)?.lagSeconds() ?? 0)
+    },
     stop: async () => {
       stopped.abort(new Error('the monitor is stopping'))
       await deps.cron.stop()
@@ -98,6 +114,7 @@ interface JobQueue {
   /** Adds a task. Tasks that are not started yet are done in one run, at the earliest of their times. */
   add(builder: string, task: string, delayMs: number): void
   drop(builder: string): void
+  lagSeconds(): number
   stop(): Promise<void>
 }
 
@@ -117,7 +134,9 @@ const createJobQueue = (
   >()
   const queue: { readonly builder: Builder['name']; readonly dueAt: number }[] = []
   const running = new Map<string, Promise<void>>()
-  const runningNames = new Set<string>()
+  /** Start of each run, by builder. */
+  const startedAt = new Map<string, number>()
+  let lastEndAt = performance.now()
   /** Runs that count against the limit. */
   let concurrent = 0
   const dueTasks = new Map<string, Set<string>>()
@@ -127,7 +146,7 @@ const createJobQueue = (
       const index = queue.findIndex(({ builder }) => {
         const current = findBuilder(builder)
         return (
-          current && !runningNames.has(builder) && !running.has(job.exclusiveKey(current))
+          current && !startedAt.has(builder) && !running.has(job.exclusiveKey(current))
         )
       })
       const [next] = index < 0 ? [] : queue.splice(index, 1)
@@ -138,7 +157,7 @@ const createJobQueue = (
       const tasks = dueTasks.get(name) ?? new Set<string>()
       dueTasks.delete(name)
       const key = job.exclusiveKey(builder)
-      runningNames.add(name)
+      startedAt.set(name, performance.now())
       concurrent++
       let counts = true
       const stopCounting = () => {
@@ -154,7 +173,8 @@ const createJobQueue = (
         .finally(() => {
           clearTimeout(expected)
           running.delete(key)
-          runningNames.delete(name)
+          startedAt.delete(name)
+          lastEndAt = performance.now()
           stopCounting()
           runNext()
         })
@@ -187,6 +207,14 @@ const createJobQueue = (
       clearTimer(name)
       const index = queue.findIndex(({ builder }) => builder === name)
       if (index >= 0) queue.splice(index, 1)
+    },
+    lagSeconds: () => {
+      const oldestStart = Math.min(...startedAt.values())
+      const waitingSince = Math.max(
+        Math.min(...queue.map(({ dueAt }) => dueAt)),
+        lastEndAt,
+      )
+      return Math.max(0, performance.now() - Math.min(oldestStart, waitingSince)) / 1000
     },
     stop: async () => {
       for (const name of [...timers.keys()]) clearTimer(name)

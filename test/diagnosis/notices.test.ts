@@ -2,7 +2,7 @@
 import t from 'tap'
 import { diagnose } from '../../src/diagnosis/diagnose.ts'
 import { collectNotices } from '../../src/diagnosis/notices.ts'
-import { formatMessage } from '../../src/diagnosis/kinds/index.ts'
+import { formatMessage, kindFixes } from '../../src/diagnosis/kinds/index.ts'
 import { sharedCauses } from '../../src/diagnosis/shared-cause.ts'
 import { currentHealth } from '../../src/diagnosis/health.ts'
 import type {
@@ -222,4 +222,52 @@ t.test('lines of one host share a cause, other users do not', async t => {
     [],
     'different kinds or ports',
   )
+})
+
+t.test('sessions without a client, and substituters that do not answer', async t => {
+  const store = createStore({
+    evaluateHealth: state => ({ health: state.health, changedAt: [] }),
+    now: () => now,
+    intervals,
+  })
+  const builder = aBuilder({ name: 'b1', host: 'b1' })
+  store.setBuilders({
+    source: 'files',
+    builders: [builder],
+    problems: [],
+    files: [],
+    nix: { version: null, system: '' },
+  })
+  const orphan = { pid: 7, seconds: 7200 }
+  const recorded = store.record(builder, [
+    aResult('sessions', ok({ sessions: 3, orphans: [orphan], orphanCount: 1 })),
+    aResult(
+      'substituters',
+      ok({
+        checked: [
+          { url: 'https://a.example', reason: null },
+          { url: 'http://b.example', reason: 'no connection' },
+        ],
+      }),
+    ),
+  ])
+  const notices = collectNotices(recorded!.after, now)
+  t.same(
+    notices.map(({ kind, params }) => [kind, formatMessage(kind, params)]),
+    [
+      [
+        'orphaned_sessions',
+        '1 Nix process on b1 has no client any more (the oldest runs for 2 h 0 m)',
+      ],
+      [
+        'substituter_unreachable',
+        'a substituter of b1 does not answer there (http://b.example: no connection)',
+      ],
+    ],
+  )
+  t.match(kindFixes('orphaned_sessions', notices[0]!.params), [
+    {},
+    { command: 'ps -o pid,ppid,etime,args -p 7', where: 'builder' },
+    { command: 'kill 7', where: 'builder', root: true },
+  ])
 })

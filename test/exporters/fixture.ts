@@ -20,7 +20,10 @@ import {
   type ProbeRecord,
   type ProbeRecords,
   type ProbeValues,
+  type SessionsValue,
   type SlotsValue,
+  type SubstitutersValue,
+  type ThroughputValue,
   type Snapshot,
   type SnapshotListener,
   type SystemValue,
@@ -30,7 +33,12 @@ import {
 } from '../../src/model/index.ts'
 import { slotsSamples } from '../../src/probes/slots.ts'
 import { createCanaryProbe } from '../../src/probes/canary.ts'
-import { loginProbes, telemetryProbes } from '../../src/probes/index.ts'
+import {
+  loginProbes,
+  slowTelemetryProbes,
+  telemetryProbes,
+} from '../../src/probes/index.ts'
+import { createThroughputProbe } from '../../src/probes/throughput.ts'
 
 /** A time at which all results below are fresh. */
 export const now = 1_800_000_000
@@ -50,6 +58,8 @@ export const samplesOf: CollectSamples = ({ probe, outcome }, builder) => {
   const all = [
     ...loginProbes,
     ...telemetryProbes,
+    ...slowTelemetryProbes,
+    createThroughputProbe({ minBytesPerSecond: () => 0 }),
     canary,
     { name: 'slots', samples: slotsSamples },
   ]
@@ -169,6 +179,24 @@ export const locksValue: LocksValue = {
   buildUsersInUse: 3,
   buildUsers: 32,
 }
+export const sessionsValue: SessionsValue = {
+  sessions: 4,
+  orphans: [],
+  orphanCount: 0,
+}
+export const substitutersValue: SubstitutersValue = {
+  checked: [
+    { url: 'https://cache.nixos.org', reason: null },
+    { url: 'http://cache.example', reason: null },
+  ],
+}
+export const throughputValue: ThroughputValue = {
+  roundTripSeconds: 0.012,
+  upload: 11e6,
+  download: 12e6,
+  limit: 1024 ** 2,
+  usual: { upload: 10e6, download: 12e6 },
+}
 export const canaryValue: CanaryValue = {
   runs: [
     {
@@ -196,6 +224,9 @@ const values = {
   disk: diskValue,
   memory: memoryValue,
   locks: locksValue,
+  sessions: sessionsValue,
+  substituters: substitutersValue,
+  throughput: throughputValue,
   canary: canaryValue,
   slots: slotsValue,
 } satisfies Partial<ProbeValues>

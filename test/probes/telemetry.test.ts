@@ -489,7 +489,7 @@ t.test('the script runs in a real sh and returns all sections', async t => {
   })
   t.equal(status, 0)
   const sections = splitSections(stdout, 'c0ffee')
-  t.same([...sections.keys()], ['system', 'disk', 'memory', 'locks', 'end'])
+  t.same([...sections.keys()], ['system', 'disk', 'memory', 'locks', 'sessions', 'end'])
   t.match(sections.get('system'), /^time \d+\nkernel \S+ \S+ \S+\nnix/)
   t.match(parse(memoryProbe, sections.get('memory') ?? ''), { status: 'ok' })
 })

@@ -14,6 +14,7 @@ const createManualCron = () => {
     },
     // Short, so that delays are milliseconds
     intervalSeconds: () => 0.02,
+    secondsToNext: () => 1000,
     stop: () => Promise.resolve(),
   }
   return { cron, ring: (name: string) => tasks.get(name)?.() }
@@ -68,6 +69,70 @@ const setUp = (change: Partial<Job>, count = 1) => {
     release: () => release(),
   }
 }
+
+t.test('reports a run that does not end, and due runs that do not start', async t => {
+  const s = setUp({ concurrency: 1 }, 3)
+  t.equal(s.scheduler.lagSeconds('work'), 0)
+  s.hold()
+  s.ring('work')
+  await s.until(() => s.scheduler.lagSeconds('work') > 0.1)
+  s.release()
+  await s.until(() => s.runs.length === 3)
+  t.equal(s.scheduler.lagSeconds('work'), 0, 'no run and none due')
+  await s.scheduler.stop()
+})
+
+t.test('runs that wait for others are no lag', async t => {
+  let running = 0
+  const s = setUp(
+    {
+      concurrency: 1,
+      run: async () => {
+        running++
+        await new Promise(resolve => setTimeout(resolve, 50))
+      },
+    },
+    10,
+  )
+  const from = performance.now()
+  s.ring('work')
+  let most = 0
+  await s.until(() => {
+    most = Math.max(most, s.scheduler.lagSeconds('work'))
+    return running === 10
+  })
+  const seconds = (performance.now() - from) / 1000
+  t.ok(most < seconds / 2, `${most} s of ${seconds} s`)
+  await s.scheduler.stop()
+})
+
+t.test('reports a schedule that does not fire', async t => {
+  const { cron } = createManualCron()
+  const scheduler = createScheduler(
+    [
+      {
+        name: 'work',
+        times: { work: '* * * * *' },
+        jitter: 0,
+        concurrency: 1,
+        expectedMs: 1000,
+        exclusiveKey: builder => builder.name,
+        run: () => Promise.resolve(),
+      },
+    ],
+    {
+      cron: { ...cron, secondsToNext: () => 0.05 },
+      random: () => 0,
+      onDelay: () => undefined,
+      onError: () => undefined,
+    },
+  )
+  t.equal(scheduler.lagSeconds('work'), 0)
+  while (scheduler.lagSeconds('work') === 0)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  t.pass('late')
+  await scheduler.stop()
+})
 
 t.test('never runs more jobs at once than the concurrency', async t => {
   const s = setUp({ concurrency: 3 }, 12)
@@ -160,6 +225,8 @@ t.test('reports errors and intervals of cron expressions', async t => {
   const cron = createCronScheduler('UTC')
   t.equal(cron.intervalSeconds('*/2 * * * *'), 120)
   t.equal(cron.intervalSeconds('*/30 * * * * *'), 30)
+  t.ok(cron.secondsToNext('*/30 * * * * *') <= 30)
+  t.ok(cron.secondsToNext('0 0 1 1 *') <= 367 * 86_400)
   await cron.stop()
 })
 

@@ -77,12 +77,14 @@ export const networkKinds = {
     state: 'degraded',
     message: p => `the link to ${p.host} is slow${p.detail}`,
     fixes: p => [
-      text('Measure the link; compress=true in the store URI may help'),
+      text(
+        'Find out what uses or limits the link; compress=true in the store URI may help. If the rate is normal for it, set minMiBPerSecond of this builder in the configuration (0: do not measure)',
+      ),
       here(`ping -c 3 ${shellQuote(p.host)}`),
     ],
     meaning:
-      'Packets to the builder take long or get lost. Builds work, but each of them waits for the login and for the copying of its inputs.',
+      'Packets to the builder take long or get lost, or data to or from it is slower than the limit (1 MiB/s by default) or than a tenth of what is usual for this builder. Builds work, and wait for the login and for the copying of inputs and outputs.',
     diagnosis:
-      'ping HOST shows delay and loss. The time of each phase of the login is on the status page and in nix_builder_ssh_phase_duration_seconds.',
+      'ping HOST shows delay and loss. nix_builder_ssh_phase_duration_seconds and nix_builder_throughput_bytes_per_second, also on its page, show both over time.',
   },
 } as const satisfies Partial<Record<Kind, KindInfo>>

@@ -612,6 +612,52 @@ export const remoteKinds = {
     diagnosis: 'df -h /nix/store /nix/var/nix /nix/var/log/nix /tmp on the builder.',
   },
   // ---------------------------------------------------------------------------------------------------- info
+  orphaned_sessions: {
+    side: 'remote',
+    state: 'info',
+    message: p =>
+      `${p.available} Nix ${p.available === '1' ? 'process' : 'processes'} on ${p.host} ${p.available === '1' ? 'has' : 'have'} no client any more${p.detail}`,
+    fixes: p => [
+      text('End them if no build of theirs is still wanted'),
+      onBuilder(`ps -o pid,ppid,etime,args -p ${(p.pid ?? '-').replaceAll(' ', ',')}`),
+      onBuilderAsRoot(`kill ${p.pid ?? '-'}`),
+    ],
+    meaning:
+      'nix-store --serve or nix-daemon --stdio still runs although its ssh session has ended: the client was switched off, or its network was cut. Such processes hold memory, and sometimes locks and build users.',
+    diagnosis:
+      'ps -eo pid,ppid,etime,args on the builder: these processes have the parent 1. ClientAliveInterval in sshd_config ends dead sessions soon.',
+  },
+  builder_substituter_unreachable: {
+    side: 'remote',
+    state: 'info',
+    message: p => `a substituter of ${p.host} does not answer there${p.detail}`,
+    fixes: p => [
+      onBuilder(`curl -sS -m 2 ${shellQuote(`${p.uri}/nix-cache-info`)}`),
+      text(
+        'Repair the network of the builder or its proxy, or remove the substituter from nix.conf there',
+      ),
+    ],
+    meaning:
+      'With builders-use-substitutes, this builder gets the inputs of builds from its own substituters. One that does not answer delays builds, or makes them fail. The request is made by the user of the login: nix-daemon may use another proxy.',
+    diagnosis:
+      'nix config show substituters on the builder, then curl URL/nix-cache-info.',
+  },
+  ssh_flood: {
+    side: 'remote',
+    state: 'degraded',
+    message: p =>
+      `the SSH server of ${p.host} sends far more than a login needs${p.detail}`,
+    fixes: p => [
+      text(
+        'Find out which program answers there: sshd does not do this. Update it, or remove the builder if it may be compromised',
+      ),
+      onBuilderAsRoot(`ss -ltnp sport = :${shellQuote(p.port)}`),
+      here(`ssh-keyscan -p ${shellQuote(p.port)} ${shellQuote(p.host)}`),
+    ],
+    meaning:
+      'The connection exceeded the limits for traffic that belongs to no command: requests, banners, ignored data, key exchanges, or data that nothing asked for. A faulty or hostile server does this. builder-monitor closed the connection, and uses OpenSSH for the next hour, in a process of its own.',
+    diagnosis: 'ssh -vvv HOST true prints each request of the server.',
+  },
   sshd_throttled: {
     side: 'remote',
     state: 'info',

@@ -16,6 +16,8 @@ export interface HttpServer {
   close(graceMs?: number): Promise<void>
 }
 
+const burstConnections = 1024
+
 /** Serves the handler on one address. Rejects with the system's error when it cannot listen. */
 export const startHttpServer = async (
   listen: Listen,
@@ -43,7 +45,9 @@ export const startHttpServer = async (
   )
   // One more than the limit, so that exceeding it is detected
   server.maxHeadersCount = limits.headers + 1
-  server.maxConnections = limits.connections
+  // The limiter decides which connection closes; only a burst within one turn of the event loop gets here
+  server.maxConnections =
+    limits.connections + (listenerKind === 'tcp' ? burstConnections : 0)
   // Unix sockets are protected by file permissions and need no TLS
   const access = (): WebAccess =>
     listenerKind === 'tcp' ? handler.access() : { ...handler.access(), tls: null }

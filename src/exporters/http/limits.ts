@@ -4,6 +4,10 @@ export interface Limits {
   readonly connections: number
   /** Open connections per client address; more close the client's oldest idle one. */
   readonly connectionsPerClient: number
+  /** Open event streams, of all addresses. */
+  readonly streams: number
+  /** Open event streams per client address. */
+  readonly streamsPerClient: number
   /** Size of all headers. */
   readonly headerBytes: number
   readonly headers: number
@@ -24,6 +28,8 @@ export interface Limits {
 export const defaultLimits: Limits = {
   connections: 256,
   connectionsPerClient: 192,
+  streams: 128,
+  streamsPerClient: 100,
   headerBytes: 16 * 1024,
   headers: 100,
   headersMs: 5000,

@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Log } from '../../log/log.ts'
 import type { WebAccess } from '../../model/index.ts'
+import type { AllowHost } from './allowed-hosts.ts'
 import { textResponse, sendResponse, setHeaders } from './response.ts'
 import { createBasicAuth } from './basic-auth.ts'
 import { createBcrypt } from './bcrypt.ts'
 import type { HttpResponse, HttpRequest, Route } from './route.ts'
 import { defaultLimits, type Limits } from './limits.ts'
+import { createStreamBudget } from './stream-budget.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { isBrowserRequest, parseRequest, type ListenerKind } from './request.ts'
 
@@ -15,6 +17,8 @@ export interface RequestHandlerOptions {
   /** Returns the current web configuration. Open access by default. */
   readonly access?: () => WebAccess
   readonly limits?: Partial<Limits>
+  /** Decides about the `Host` header of requests over TCP, while neither TLS nor a password is required. */
+  readonly allowHost?: AllowHost
 }
 
 /** The connection of a request. */
@@ -46,11 +50,12 @@ const openAccess: WebAccess = {
 }
 
 export const createRequestHandler = (options: RequestHandlerOptions): RequestHandler => {
-  const { routes, log, access = () => openAccess } = options
+  const { routes, log, access = () => openAccess, allowHost = () => true } = options
   const limits = { ...defaultLimits, ...options.limits }
   const bcrypt = createBcrypt()
   const checkBasicAuth = createBasicAuth(bcrypt)
   const allowRequest = createRateLimit()
+  const reserveStream = createStreamBudget(limits)
 
   /** Authenticates a request, or returns the response of a rejected one. */
   const authenticate = async (
@@ -75,10 +80,16 @@ export const createRequestHandler = (options: RequestHandlerOptions): RequestHan
     }
   }
 
+  /** With TLS or a password, a page of another name cannot read our responses. */
+  const isOpen = (listenerKind: ListenerKind): boolean =>
+    listenerKind === 'tcp' && access().tls === null && access().users.size === 0
+
   const respond = async (
     request: IncomingMessage,
     connection: ConnectionInfo,
   ): Promise<HttpResponse> => {
+    if (isOpen(connection.listenerKind) && !allowHost(request.headers.host))
+      return textResponse(421, unknownHost)
     const authentication = await authenticate(request, connection)
     if (!('isAuthenticated' in authentication)) return authentication
     const { isAuthenticated } = authentication
@@ -100,12 +111,14 @@ export const createRequestHandler = (options: RequestHandlerOptions): RequestHan
       response.on('error', () => undefined)
       discardBody(request, limits.bodyBytes)
       try {
-        const result = await respond(request, connection())
+        const answer = await respond(request, connection())
+        if (response.closed) return // the client has left
+        const isStream = 'stream' in answer && request.method !== 'HEAD'
+        const result = isStream && !reserveStream(response) ? tooManyStreams : answer
         setHeaders(response, access().headers)
         const { status } = 'status' in result ? result : { status: 200 }
         if (connection().closeAfterResponse || status === 413)
           response.setHeader('connection', 'close')
-        if (response.closed) return // the client has left
         if ('stream' in result && request.method === 'HEAD') response.end()
         else if ('stream' in result) result.stream(response)
         else await sendResponse(request, response, result, limits.responseMs)
@@ -123,6 +136,13 @@ export const createRequestHandler = (options: RequestHandlerOptions): RequestHan
     },
   }
 }
+
+const unknownHost =
+  'this host name is not known: request by address, or add the name to allowedHosts in the configuration\n'
+
+const tooManyStreams = textResponse(503, 'too many event streams, retry later\n', {
+  'retry-after': '15',
+})
 
 const errorBodies = {
   400: 'bad request\n',

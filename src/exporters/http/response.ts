@@ -46,7 +46,7 @@ export const sendResponse = async (
     response.setHeader(name, value)
   response.setHeader('content-type', answer.type)
   response.setHeader('vary', 'accept, accept-encoding')
-  let body = Buffer.from(answer.body)
+  let body = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body
   if (
     body.length >= minGzipBytes &&
     !response.hasHeader('content-encoding') &&

@@ -16,6 +16,7 @@ import type { PageView } from './view.ts'
 import { capitalize } from '../../text/capitalize.ts'
 import { formatBytes } from '../../text/bytes.ts'
 import { formatElapsed } from '../../text/duration.ts'
+import { formatRate } from '../../text/rate.ts'
 import { relativeTime } from './relative-time.ts'
 import { stateStyles } from './state-style.ts'
 
@@ -94,6 +95,8 @@ const trends = ({ history }: BuilderState): Html => {
     ${sparkline('free space', points(history.disk, level('storeFreeBytes')), formatBytes)}
     ${sparkline('free memory', points(history.memory, level('memoryFreeBytes')), formatBytes)}
     ${sparkline('memory pressure', rate(points(history.memory, level('memoryStallSeconds'))), formatShare)}
+    ${sparkline('upload', points(history.throughput, level('uploadBytesPerSecond')), formatRate)}
+    ${sparkline('download', points(history.throughput, level('downloadBytesPerSecond')), formatRate)}
     ${sparkline('load', points(history.memory, level('load')), value => value.toFixed(2))}
   </div>`
 }

@@ -1,15 +1,16 @@
-import { createReport, type BuilderReport } from '../../diagnosis/report.ts'
-import type { BuilderState, Snapshot, State } from '../../model/index.ts'
+import type { BuilderReport, Report } from '../../diagnosis/report.ts'
+import type { Snapshot, State } from '../../model/index.ts'
 import { listCapabilities } from '../../diagnosis/capabilities.ts'
 import { filterForm, parseFilter, isFiltering, matchesFilter } from './filter.ts'
 import { alertList } from './alerts.ts'
 import { html, type Html } from './html.ts'
 import { capabilityMatrix } from './capability-matrix.ts'
 import { findingList, notices, clientChecks } from './notices.ts'
-import { columns, rowId, builderRow } from './row.ts'
-import type { PageView } from './view.ts'
+import { createFleetCache, type FleetCache } from './fleet-cache.ts'
+import { columns, rowId, type RowContext } from './row.ts'
+import type { PageView, Region } from './view.ts'
 import { urgency } from '../../diagnosis/diagnose.ts'
-import { byUrgency, createHeadline } from '../../diagnosis/headline.ts'
+import { createHeadline } from '../../diagnosis/headline.ts'
 import { relativeTime } from './relative-time.ts'
 import { stateStyles } from './state-style.ts'
 
@@ -20,30 +21,80 @@ export interface FleetOptions {
   readonly files: readonly string[]
 }
 
-/** Renders all builders, most urgent first. `query` may hold a filter. */
+/**
+ * Renders all builders, most urgent first. `query` may hold a filter. `cache` keeps what the addresses share; the body is
+ * rendered only when it is read.
+ */
 export const fleetView = (
   snapshot: Snapshot,
   query: URLSearchParams,
   { now, files }: FleetOptions,
+  cache: FleetCache = createFleetCache(),
 ): PageView => {
   const { monitor } = snapshot
-  const report = createReport(snapshot)
-  const builders = report.builders.toSorted(byUrgency)
-  const systems = [...snapshot.builders.values()].flatMap(state => state.builder.systems)
-  const filter = parseFilter(query, systems)
-  const shown = builders.flatMap((one): [BuilderReport, BuilderState][] => {
-    const state = snapshot.builders.get(one.name)
-    return state && matchesFilter(filter, one, state.builder) ? [[one, state]] : []
-  })
-  const { text, since: at } = createHeadline(report, monitor.ready)
-  const title = createTitle(builders, monitor.ready)
+  const { report, builders } = cache.report(snapshot, now)
   const context = { now, intervals: monitor.intervals }
-
-  const region = (id: string, inner: Html | null | false) => ({
-    id,
-    html: html`<div id="${id}">${inner}</div>`,
+  const { title, regions, systems } = cache.once('regions', snapshot, now, () => ({
+    title: createTitle(builders, monitor.ready),
+    regions: sharedRegions(snapshot, report, context),
+    systems: [
+      ...new Set([...snapshot.builders.values()].flatMap(state => state.builder.systems)),
+    ].sort(),
+  }))
+  const filter = parseFilter(query, systems)
+  const rows = builders.flatMap(one => {
+    const state = snapshot.builders.get(one.name)
+    return state && matchesFilter(filter, one, state.builder)
+      ? [{ id: rowId(one.name), html: cache.row(one, state, context) }]
+      : []
   })
-  const regions = {
+  const empty = region(
+    'empty',
+    emptyState(snapshot, rows.length, isFiltering(filter), files),
+  )
+  return {
+    title: title.text,
+    state: title.state,
+    regions: [...Object.values(regions), empty, ...rows],
+    order: rows.map(({ id }) => id),
+    get body() {
+      return html`<a class="skip" href="#builders">To the builders</a>
+        <header>
+          <p class="brand">
+            <b>builder-monitor</b>
+            <span>Nix remote builders as this machine sees them</span>${
+              snapshot.source === 'demo' && html` <span>demo fleet</span>`
+            }
+          </p>
+          ${regions.headline.html}
+        </header>
+        <main id="builders">
+          ${regions.notices.html} ${builders.length > 1 && filterForm(filter, systems)}
+          <table id="fleet">
+            <thead>
+              <tr>
+                ${columns.map(name => html`<th scope="col">${name}</th>`)}
+              </tr>
+            </thead>
+            ${rows.map(row => row.html)}
+          </table>
+          ${empty.html} ${regions.alerts.html} ${regions.matrix.html}
+          ${regions.machine.html} ${regions.findings.html}
+        </main>`
+    },
+  }
+}
+
+const region = (id: string, inner: Html | null | false): Region => ({
+  id,
+  html: html`<div id="${id}">${inner}</div>`,
+})
+
+/** Renders what no filter changes. */
+const sharedRegions = (snapshot: Snapshot, report: Report, context: RowContext) => {
+  const { now } = context
+  const { text, since: at } = createHeadline(report, snapshot.monitor.ready)
+  return {
     headline: {
       id: 'headline',
       html: html`<h1 id="headline">
@@ -51,48 +102,10 @@ export const fleetView = (
       </h1>`,
     },
     notices: region('notices', notices(snapshot)),
-    emptyState: region(
-      'empty',
-      emptyState(snapshot, shown.length, isFiltering(filter), files),
-    ),
     alerts: region('alerts', alertList(snapshot.alerts, now)),
     matrix: region('matrix', capabilityMatrix(listCapabilities(snapshot, context))),
     machine: region('machine', clientChecks(snapshot)),
     findings: region('findings', findingList(report.findings)),
-  }
-  const rows = shown.map(([one, state]) => ({
-    id: rowId(one.name),
-    html: builderRow(one, state, context),
-  }))
-  return {
-    title: title.text,
-    state: title.state,
-    regions: [...Object.values(regions), ...rows],
-    order: rows.map(({ id }) => id),
-    body: html`<a class="skip" href="#builders">To the builders</a>
-      <header>
-        <p class="brand">
-          <b>builder-monitor</b>
-          <span>Nix remote builders as this machine sees them</span>${
-            snapshot.source === 'demo' && html` <span>demo fleet</span>`
-          }
-        </p>
-        ${regions.headline.html}
-      </header>
-      <main id="builders">
-        ${regions.notices.html}
-        ${builders.length > 1 && filterForm(filter, [...new Set(systems)].sort())}
-        <table id="fleet">
-          <thead>
-            <tr>
-              ${columns.map(name => html`<th scope="col">${name}</th>`)}
-            </tr>
-          </thead>
-          ${rows.map(row => row.html)}
-        </table>
-        ${regions.emptyState.html} ${regions.alerts.html} ${regions.matrix.html}
-        ${regions.machine.html} ${regions.findings.html}
-      </main>`,
   }
 }
 

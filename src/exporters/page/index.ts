@@ -4,6 +4,7 @@ import type { HttpResponse, HttpRequest, Route } from '../http/route.ts'
 import { createAssets } from './assets.ts'
 import { badgeRoutes } from './badge.ts'
 import { builderView } from './builder.ts'
+import { createFleetCache } from './fleet-cache.ts'
 import { fleetView } from './fleet.ts'
 import { renderPage, selectTheme } from './layout.ts'
 import { createLiveUpdates } from './live-updates.ts'
@@ -34,14 +35,17 @@ export const createPageExporter = (options: PageOptions): Exporter => ({
   routes: (view: View): readonly Route[] => {
     const { version, files = () => [], now = () => Date.now() / 1000 } = options
     const assets = createAssets()
+    const cache = createFleetCache()
     const renderView = (address: string): PageView | null => {
       const [path = '/', query] = address.split('?', 2) as [string, string?]
       const snapshot = view.read()
       if (path === '/')
-        return fleetView(snapshot, new URLSearchParams(query), {
-          now: now(),
-          files: files(),
-        })
+        return fleetView(
+          snapshot,
+          new URLSearchParams(query),
+          { now: now(), files: files() },
+          cache,
+        )
       const state = path.startsWith(buildersPath)
         ? snapshot.builders.get(path.slice(buildersPath.length))
         : undefined

@@ -3,6 +3,7 @@ import type { View } from '../../model/index.ts'
 import { createEventStreams, type Subscriber } from '../http/server-sent-events.ts'
 import type { Route } from '../http/route.ts'
 import { faviconUrl } from './favicon.ts'
+import type { Html } from './html.ts'
 import type { PageView } from './view.ts'
 
 /** Keeps open pages up to date. */
@@ -16,6 +17,8 @@ export interface LiveUpdates {
 const maxStreams = 100
 /** Maximum number of cached addresses; filters create any number of them. */
 const maxAddresses = 64
+/** Maximum number of different addresses that are followed, each of which is compared with its last state every second. */
+const maxFollowedAddresses = 32
 const paceMs = 1000
 /** Rows become stale without new results, too. */
 const tickMs = 5000
@@ -28,12 +31,13 @@ export const createLiveUpdates = (
   // After a restart, pages may have another script and other regions
   const instanceId = randomBytes(6).toString('base64url')
   const pageStreams = new Map<string, PageStream>()
+  const isSame = createComparison()
   const { open } = createEventStreams(maxStreams)
 
   const findOrCreate = (address: string): PageStream => {
     const known = pageStreams.get(address)
     const pageStream =
-      known ?? createPageStream(address, `${instanceId}.${randomId()}`, render)
+      known ?? createPageStream(address, `${instanceId}.${randomId()}`, render, isSame)
     // Keep the most recently used stream last
     pageStreams.delete(address)
     pageStreams.set(address, pageStream)
@@ -79,6 +83,16 @@ export const createLiveUpdates = (
       handle: ({ query, headers }) => {
         const address = query.get('page') ?? '/'
         const since = String(headers['last-event-id'] ?? query.get('since') ?? '')
+        const followed = [...pageStreams].filter(([, one]) => one.hasSubscribers())
+        if (
+          followed.length >= maxFollowedAddresses &&
+          !followed.some(([known]) => known === address)
+        )
+          return {
+            status: 503,
+            type: 'text/plain; charset=utf-8',
+            body: `too many different pages are followed (limit ${maxFollowedAddresses})\n`,
+          }
         return open(stream => {
           if (since !== '' && !since.startsWith(`${instanceId}.`))
             return {
@@ -141,32 +155,31 @@ const createPageStream = (
   address: string,
   id: string,
   render: (address: string) => PageView | null,
+  isSame: (a: Html | string, b: Html | string) => boolean,
 ): PageStream => {
   const subscribers = new Set<Subscriber>()
   let version = 0
   let view: PageView | null = null
-  let regionVersions: ReadonlyMap<
-    string,
-    { readonly key: string; readonly version: number }
-  > = new Map()
+  let regionVersions: ReadonlyMap<string, RegionVersion> = new Map()
 
   const refresh = (): PageView | null => {
     view = render(address)
     const next = version + 1
-    const keys: (readonly [string, string])[] = view
+    const keys: (readonly [string, Html | string])[] = view
       ? [
           ['title', `${view.state} ${view.title}`],
           ['order', view.order.join(' ')],
-          ...view.regions.map(
-            ({ id, html }) => [`#${id}`, withoutTimes(html.markup)] as const,
-          ),
+          ...view.regions.map(({ id, html }) => [`#${id}`, html] as const),
         ]
       : [['removed', '']]
     const previous = regionVersions
     regionVersions = new Map(
       keys.map(([name, key]) => {
         const known = previous.get(name)
-        return [name, known?.key === key ? known : { key, version: next }]
+        return [
+          name,
+          { key, version: known && isSame(known.key, key) ? known.version : next },
+        ]
       }),
     )
     if (keys.some(([name]) => regionVersions.get(name)?.version === next)) {
@@ -203,6 +216,23 @@ const createPageStream = (
   }
 }
 
-/** Removes relative times: the script of the page updates them. */
-const withoutTimes = (markup: string): string =>
-  markup.replaceAll(/(<time[^>]*>)[^<]*/g, '$1')
+interface RegionVersion {
+  readonly key: Html | string
+  readonly version: number
+}
+
+/** Compares parts of pages, without relative times: the script of the page updates them. */
+const createComparison = (): ((a: Html | string, b: Html | string) => boolean) => {
+  // Most addresses show the same parts
+  const texts = new WeakMap<Html, string>()
+  const textOf = (part: Html | string): string => {
+    if (typeof part === 'string') return part
+    const known = texts.get(part)
+    if (known !== undefined) return known
+    const text = part.markup.replaceAll(/(<time[^>]*>)[^<]*/g, '$1')
+    texts.set(part, text)
+    return text
+  }
+  // Unchanged rows are the same object
+  return (a, b) => a === b || textOf(a) === textOf(b)
+}

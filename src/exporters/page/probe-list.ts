@@ -20,7 +20,16 @@ type Reports = Readonly<Partial<Record<ProbeName, ProbeReport>>>
 
 const evidenceChars = 4000
 /** Probes that use the connection of the login. */
-const needLogin: readonly ProbeName[] = ['trust', 'system', 'disk', 'memory', 'locks']
+const needLogin: readonly ProbeName[] = [
+  'trust',
+  'system',
+  'disk',
+  'memory',
+  'locks',
+  'sessions',
+  'substituters',
+  'throughput',
+]
 
 /** Renders each probe in order of dependency and opens the first that failed or is degraded. `now` is in Unix seconds. */
 export const probeList = (

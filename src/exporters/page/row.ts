@@ -6,7 +6,7 @@ import { runbookLink } from './runbooks.ts'
 import { createBars, timeline } from './timeline.ts'
 import { formatBytes } from '../../text/bytes.ts'
 import { capitalize } from '../../text/capitalize.ts'
-import { formatElapsed } from '../../text/duration.ts'
+import { formatDuration, formatElapsed } from '../../text/duration.ts'
 import { relativeTime } from './relative-time.ts'
 import { stateStyles } from './state-style.ts'
 
@@ -78,6 +78,18 @@ export const builderRow = (
         </tr>`,
     )}
   </tbody>`
+}
+
+/** Returns everything in a row that depends on the time: rows of the same report and state with equal times are equal. */
+export const rowTimes = (state: BuilderState, context: RowContext): string => {
+  const { probes, health } = state
+  return [
+    isBuilderStale(state, context),
+    isFresh(probes.slots?.lastSuccess, context),
+    isFresh(probes.login?.conclusive, context),
+    isFresh(probes.disk?.lastSuccess, context),
+    formatDuration(context.now - health.since),
+  ].join(' ')
 }
 
 /** Renders names so that lines break only between them. */

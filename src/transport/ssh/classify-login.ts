@@ -4,6 +4,7 @@ import { oneLine, truncateEvidence } from '../../text/truncate.ts'
 import type { LoginFailure } from './confirm-with-openssh.ts'
 import type { PreparedLogin } from './prepare-login.ts'
 import type { Ssh2Login } from './ssh2.ts'
+import { parseFloodReason } from './traffic-budget.ts'
 
 /** Classifies a failed login by its stage and the received messages. */
 export const classifyLogin = (
@@ -22,6 +23,8 @@ export const classifyLogin = (
   })
   if (hostKeyCheck && !hostKeyCheck.accepted)
     return failure(hostKeyCheck.kind, hostKeyCheck.params, false)
+  const flood = parseFloodReason(error ?? '')
+  if (flood !== null) return failure('ssh_flood', { detail: flood }, false)
   if (stage === 'banner') {
     const classifiedBanner = classify(firstBytes)
     if (classifiedBanner?.kind === 'sshd_throttled')

@@ -56,8 +56,17 @@ export const confirmWithOpenssh = async (
   if (attempt.loggedIn) {
     reportJumpHost(null)
     const connection = opensshConnection(login.command, login.pinnedLine, deps.env)
+    const reached: LoginValue = { ...value, transport: 'openssh' }
     return {
-      outcome: { status: 'ok', value: { ...value, transport: 'openssh' } },
+      outcome:
+        failure.kind === 'ssh_flood'
+          ? {
+              status: 'degraded',
+              kind: failure.kind,
+              params: failure.params ?? {},
+              value: reached,
+            }
+          : { status: 'ok', value: reached },
       connection,
     }
   }

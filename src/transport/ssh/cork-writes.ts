@@ -1,7 +1,10 @@
 import type { Duplex } from 'node:stream'
 
-/** Combines the writes of one tick: ssh2 writes each packet in two parts, each a system call and a TCP segment. */
-export const corkWrites = (stream: Duplex): void => {
+/**
+ * Combines the writes of one tick: ssh2 writes each packet in two parts, each a system call and a TCP segment. Calls
+ * `onBuffered` with the number of bytes that wait to be sent, because ssh2 ignores backpressure.
+ */
+export const corkWrites = (stream: Duplex, onBuffered: (bytes: number) => void): void => {
   const write = stream.write.bind(stream) as (...args: unknown[]) => boolean
   let isCorked = false
   const corkingWrite = (...args: unknown[]): boolean => {
@@ -13,7 +16,9 @@ export const corkWrites = (stream: Duplex): void => {
         stream.uncork()
       })
     }
-    return write(...args)
+    const isBelowLimit = write(...args)
+    onBuffered(stream.writableLength)
+    return isBelowLimit
   }
   stream.write = corkingWrite as Duplex['write']
 }

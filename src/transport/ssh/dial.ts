@@ -22,6 +22,7 @@ import { loginWithoutConfig } from './options/login-without-config.ts'
 import { forOwnSessions } from './options/own-sessions.ts'
 import { verifyOptions } from './options/verify-options.ts'
 import { explainSshOpts, sshCommand } from './ssh-command.ts'
+import { parseFloodReason } from './traffic-budget.ts'
 import { resolveTarget, type SshTarget } from './ssh-config.ts'
 import { formatPreparedLogin, formatTarget } from './format-trace.ts'
 
@@ -34,6 +35,7 @@ const opensshRetryMs = 3_600_000
  */
 export const createDial = (deps: DialDeps): Dial => {
   const opensshUntil = new Map<string, number>()
+  const floods = new Map<string, string>()
   const jumpHosts = createJumpHostCache<JumpHostFailure>(deps.clock.monotonic)
   const optionCheck = createOptionCheck()
   const rememberTransport = (builder: Builder, result: DialResult): DialResult => {
@@ -41,6 +43,15 @@ export const createDial = (deps: DialDeps): Dial => {
     const isUp = outcome.status === 'ok' || outcome.status === 'degraded'
     if (isUp && outcome.value.transport === 'openssh')
       opensshUntil.set(builder.line, deps.clock.now() + opensshRetryMs)
+    if ('kind' in outcome && outcome.kind === 'ssh_flood')
+      floods.set(builder.line, outcome.params['detail'] ?? '')
+    // A builder that exceeds its budget after each login would be logged in to again and again
+    void result.connection?.closed.then(reason => {
+      const flood = parseFloodReason(reason)
+      if (flood === null) return
+      floods.set(builder.line, flood)
+      opensshUntil.set(builder.line, deps.clock.now() + opensshRetryMs)
+    })
     return result
   }
 
@@ -102,10 +113,16 @@ export const createDial = (deps: DialDeps): Dial => {
     try {
       if (viaOpenssh || onlyOpenssh) {
         trace('OpenSSH first', opensshReason(onlyOpenssh))
-        const attempt = await confirmWithOpenssh(login, context, {})
+        const flood = viaOpenssh ? floods.get(builder.line) : undefined
+        const attempt = await confirmWithOpenssh(
+          login,
+          context,
+          flood === undefined ? {} : { kind: 'ssh_flood', params: { detail: flood } },
+        )
         if (attempt.connection || onlyOpenssh) return await verify(attempt)
         opensshUntil.delete(builder.line)
       }
+      floods.delete(builder.line)
       return await verify(rememberTransport(builder, await dialWithSsh2(login, context)))
     } finally {
       turn(null)

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { Client, ClientChannel } from 'ssh2'
 import type { Channel, Connection } from '../../model/index.ts'
+import { paceWrites } from './pace-writes.ts'
 import { createSemaphore } from './semaphore.ts'
 
 interface Ssh2Session {
@@ -8,6 +9,8 @@ interface Ssh2Session {
   readonly stream: Duplex
   readonly closed: Promise<string>
   readonly notifyClosed: (reason: string) => void
+  /** Called with each channel that the remote opened for us. */
+  readonly onChannel: (channel: ClientChannel) => void
 }
 
 /** Creates a connection over a logged-in client, with at most two channels at a time. */
@@ -16,6 +19,7 @@ export const createConnection = ({
   stream,
   closed,
   notifyClosed,
+  onChannel,
 }: Ssh2Session): Connection => {
   const semaphore = createSemaphore(2)
   return {
@@ -28,12 +32,12 @@ export const createConnection = ({
     },
     open: async (command, signal) => {
       const release = await semaphore.acquire(signal)
-      return exec(client, command, { signal, release })
+      return exec(client, command, { signal, release, stream, onChannel })
     },
   }
 }
 
-interface ExecOptions {
+interface ExecOptions extends Pick<Ssh2Session, 'stream' | 'onChannel'> {
   readonly signal: AbortSignal
   /** Releases the slot of the channel. */
   readonly release: () => void
@@ -42,7 +46,7 @@ interface ExecOptions {
 const exec = (
   client: Client,
   command: string,
-  { signal, release }: ExecOptions,
+  { signal, release, stream, onChannel }: ExecOptions,
 ): Promise<Channel> =>
   new Promise((resolve, reject) => {
     // An abandoned channel keeps its slot until the remote answers, because it can be open there
@@ -62,11 +66,12 @@ const exec = (
     client.once('close', lost)
     try {
       // throws if the client is closed
-      client.exec(command, (error, stream) => {
+      client.exec(command, (error, opened) => {
         if (error) return fail(error)
         finish()
         // Must happen now: exit and close can be in the same packet as the answer
-        const channel = createChannel(stream, release)
+        const channel = createChannel(opened, stream, release)
+        onChannel(opened)
         if (signal.aborted) channel.close()
         else resolve(channel)
       })
@@ -75,7 +80,11 @@ const exec = (
     }
   })
 
-const createChannel = (stream: ClientChannel, release: () => void): Channel => {
+const createChannel = (
+  stream: ClientChannel,
+  socket: Duplex,
+  release: () => void,
+): Channel => {
   stream.on('error', () => undefined)
   stream.stderr.on('error', () => undefined)
   let code: number | null = null
@@ -93,7 +102,7 @@ const createChannel = (stream: ClientChannel, release: () => void): Channel => {
   })
   stream.on('close', onClosed)
   return {
-    stdin: stream,
+    stdin: paceWrites(stream, socket),
     stdout: stream,
     stderr: stream.stderr,
     exit,

@@ -10,6 +10,8 @@ import type { HostKeyCheck } from './host-key.ts'
 import type { CheckKey, Identity } from './identities.ts'
 import { fingerprintOf } from './known-hosts.ts'
 import { createConnection } from './ssh2-connection.ts'
+import { algorithms } from './algorithms.ts'
+import { createTrafficBudget, floodReason, maxGreetingBytes } from './traffic-budget.ts'
 
 /** Stage that a login reached. */
 export type LoginStage = 'banner' | 'kex' | 'host_key' | 'auth' | 'ready'
@@ -42,21 +44,13 @@ export interface Ssh2Login {
   readonly stageSeconds: Readonly<Partial<Record<'banner' | 'kex' | 'auth', number>>>
 }
 
-const keyTypes: readonly ServerHostKeyAlgorithm[] = [
-  'ssh-ed25519',
-  'ecdsa-sha2-nistp256',
-  'ecdsa-sha2-nistp384',
-  'ecdsa-sha2-nistp521',
-  'rsa-sha2-512',
-  'rsa-sha2-256',
-]
-
 /** Puts known types first: ssh2 would negotiate ed25519 even if only the RSA key is known, and report a changed key. */
 const orderKeyTypes = (preferred: readonly string[]): ServerHostKeyAlgorithm[] => {
   const isPreferred = (type: string) =>
     preferred.includes(type) ||
     (type.startsWith('rsa-sha2') && preferred.includes('ssh-rsa'))
-  return [...keyTypes.filter(isPreferred), ...keyTypes.filter(type => !isPreferred(type))]
+  const known: readonly ServerHostKeyAlgorithm[] = algorithms.serverHostKey
+  return [...known.filter(isPreferred), ...known.filter(type => !isPreferred(type))]
 }
 
 export const checkKey: CheckKey = key => {
@@ -78,7 +72,8 @@ const maxBanner = 2000
 export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
   new Promise(resolve => {
     const { stream, signal } = request
-    corkWrites(stream)
+    const budget = createTrafficBudget(what => onClosed(floodReason(what)))
+    corkWrites(stream, budget.checkWriteBuffer)
     const started = performance.now()
     const client = new ssh2.Client()
     const stageSeconds: { banner?: number; kex?: number; auth?: number } = {}
@@ -111,7 +106,13 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
         stageSeconds,
         connection:
           error === null
-            ? createConnection({ client, stream, closed, notifyClosed })
+            ? createConnection({
+                client,
+                stream,
+                closed,
+                notifyClosed,
+                onChannel: budget.addChannel,
+              })
             : null,
       })
     }
@@ -125,6 +126,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
 
     // Listens in parallel to ssh2, which reports throttling and other protocols as the same error
     let tail = '\n'
+    let greetingBytes = 0
     const tap = (chunk: Buffer) => {
       const text = chunk.toString('latin1')
       firstBytes = (firstBytes + text.slice(0, 512)).slice(0, 512)
@@ -135,8 +137,12 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
         request.trace('identification', /^SSH-.*/m.exec(firstBytes)?.[0] ?? '')
       }
       tail = (tail + text).slice(-4)
+      greetingBytes += chunk.length
+      if (stage === 'banner' && greetingBytes > maxGreetingBytes)
+        onClosed('too much text before the identification')
     }
     stream.on('data', tap)
+    stream.on('data', (chunk: Buffer) => budget.receive(chunk.length))
 
     // For the whole life of the client: ssh2 can report an error twice and then close. It does not close after an error
     // or when only the remote's direction of a proxy has ended
@@ -149,8 +155,9 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
     client.on('end', () => onClosed('closed'))
     client.on('close', () => onClosed('closed'))
     client.on('handshake', ({ kex, serverHostKey, cs }) => {
+      budget.countKeyExchange()
       request.trace('key exchange', `${kex}, ${serverHostKey}, ${cs.cipher}`)
-      stage = 'auth'
+      if (stage !== 'ready') stage = 'auth'
       stageSeconds.kex ??= seconds()
     })
     client.on('banner', text => {
@@ -169,14 +176,10 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
         username: request.user,
         authHandler: sequentialAuth(authMethods(request), request.trace),
         algorithms: {
-          // A server that is not verified yet would choose the size of the numbers
-          kex: {
-            append: [],
-            prepend: [],
-            remove: ['diffie-hellman-group-exchange-sha256'],
-          },
+          ...algorithms,
           serverHostKey: orderKeyTypes(request.preferredTypes),
         },
+        debug: budget.debug,
         hostVerifier: (key: Buffer) => {
           stage = 'host_key'
           hostKeyCheck = request.verifyHostKey(key.toString('base64'))

@@ -1,6 +1,6 @@
 /** The HTTP server and the API: rejected requests, limits, and error details. */
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { request } from 'node:http'
 import { gunzipSync } from 'node:zlib'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
@@ -18,6 +18,8 @@ import { builderOf, serve, snapshotOf, stateOf, viewOf } from '../fixture.ts'
 
 const text = 'text/plain; charset=utf-8'
 const hugeBytes = 64 * 1024 * 1024
+const large = Buffer.alloc(16 * 1024 * 1024, 'x')
+let largeRequests = 0
 let newest: HttpRequest | null = null
 const sample: Exporter = {
   name: 'sample',
@@ -49,6 +51,14 @@ const sample: Exporter = {
       method: 'GET',
       path: '/huge',
       handle: () => ({ status: 200, type: text, body: Buffer.alloc(hugeBytes, 'x') }),
+    },
+    {
+      method: 'GET',
+      path: '/large',
+      handle: () => {
+        largeRequests++
+        return { status: 200, type: text, body: large }
+      },
     },
     {
       method: 'GET',
@@ -294,19 +304,90 @@ t.test('rejects too many headers', async t => {
   t.match(await sendHeaders(99), /^HTTP\/1\.1 431 /)
 })
 
-t.test('closes connections above the limit', async t => {
+t.test('closes the oldest idle connection above the limit', async t => {
   const url = await startWith(t, { connections: 2 })
   const { hostname, port } = new URL(url)
   const idle = [1, 2].map(() => connect(Number(port), hostname))
   t.teardown(() => idle.forEach(socket => socket.destroy()))
   await Promise.all(idle.map(socket => once(socket, 'connect')))
-  t.equal(await send(url, 'GET /small HTTP/1.1\r\n').catch(() => ''), '')
-  idle[0]!.destroy()
+  idle.forEach(socket => socket.resume())
+  const closed = once(idle[0]!, 'close')
+  t.equal((await fetch(`${url}/small`)).status, 200)
+  await closed
+  t.equal(idle[1]!.closed, false)
+})
+
+t.test('rejects connections above the limit while none is idle', async t => {
+  const url = await startWith(t, { connections: 2 })
+  const readers = await Promise.all(
+    [1, 2].map(async () => (await fetch(`${url}/stream`)).body!.getReader()),
+  )
+  t.equal(await send(url, 'GET /small HTTP/1.1\r\nHost: x\r\n\r\n').catch(() => ''), '')
+  await readers[0]!.cancel()
   for (;;) {
     const answer = await fetch(`${url}/small`).catch(() => null)
     if (answer?.status === 200) break
   }
-  t.pass('serves again after another connection has closed')
+  t.pass('serves again after a stream has ended')
+  await readers[1]!.cancel()
+})
+
+t.test('limits event streams, of one client and of all', async t => {
+  const url = await startWith(t, { streams: 3, streamsPerClient: 2 })
+  const open = async () => {
+    const response = await fetch(`${url}/stream`)
+    t.teardown(() => response.body?.cancel().catch(() => undefined))
+    return response
+  }
+  const first = await open()
+  t.equal(first.status, 200)
+  t.equal((await open()).status, 200)
+  const third = await open()
+  t.equal(third.status, 503)
+  t.equal(third.headers.get('retry-after'), '15')
+  t.equal((await fetch(`${url}/small`)).status, 200)
+  await first.body!.cancel()
+  for (;;) if ((await open()).status === 200) break
+  t.pass('a place that becomes free is used again')
+})
+
+t.test('a scrape succeeds during 2,000 slow and 300 unread connections', async t => {
+  const url = await startWith(t, {})
+  const { hostname, port } = new URL(url)
+  const sockets: Socket[] = []
+  const open = (request: string) => {
+    const socket = connect(Number(port), hostname)
+    socket.on('error', () => undefined).on('connect', () => socket.write(request))
+    socket.pause()
+    sockets.push(socket)
+    return socket
+  }
+  t.teardown(() => sockets.forEach(socket => socket.destroy()))
+  const scrape = async (localAddress: string) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const options = { hostname, port, localAddress, path: '/small', agent: false }
+      request(options, response => {
+        response.resume()
+        resolve(response.statusCode)
+      })
+        .on('error', reject)
+        .end()
+    })
+  // Larger than the kernel's buffers of both sides, so that the responses stay
+  for (let i = 0; i < 300; i++) open('GET /large HTTP/1.1\r\nHost: x\r\n\r\n')
+  while (largeRequests < 192) await new Promise(resolve => setTimeout(resolve, 10))
+  t.equal(await scrape('127.0.0.2'), 200, 'from another address')
+  t.equal(await scrape('127.0.0.1'), 200, 'from the same address')
+  for (let i = 0; i < 2000; i++) {
+    open('GET /small HTTP/1.1\r\nHost: x\r\n')
+    if (i % 100 > 0) continue
+    // In the midst of it
+    await new Promise(resolve => setImmediate(resolve))
+    const started = performance.now()
+    t.equal(await scrape('127.0.0.2'), 200, 'from another address')
+    t.equal(await scrape('127.0.0.1'), 200, 'from the same address')
+    t.ok(performance.now() - started < 2000, 'within 2 s')
+  }
 })
 
 t.test('serves others while one client opens hundreds of connections', async t => {
@@ -346,7 +427,7 @@ t.test('a request in progress outlives the flood', async t => {
 })
 
 t.test('disconnects a client that does not read the response', async t => {
-  const url = await startWith(t, { responseMs: 300, connections: 1 })
+  const url = await startWith(t, { responseMs: 300 })
   const { hostname, port } = new URL(url)
   const lazy = connect(Number(port), hostname)
   lazy.pause()
@@ -354,10 +435,9 @@ t.test('disconnects a client that does not read the response', async t => {
   await once(lazy, 'connect')
   // More than the kernel's buffers on both sides hold
   lazy.write('GET /huge HTTP/1.1\r\nHost: x\r\n\r\n')
-  for (;;) {
-    const answer = await fetch(`${url}/small`).catch(() => null)
-    if (answer?.status === 200) break
-  }
+  // Longer than the server waits
+  await new Promise(resolve => setTimeout(resolve, 1000))
+  t.equal((await fetch(`${url}/small`)).status, 200)
   let bytes = 0
   lazy.on('data', (chunk: Buffer) => (bytes += chunk.length))
   lazy.resume()

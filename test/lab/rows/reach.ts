@@ -187,6 +187,6 @@ export const reachRows: readonly Row[] = [
   {
     name: 'a link of 64 kbit/s',
     faults: ['slow'],
-    expect: always(healthy),
+    expect: always(degraded('slow_link', 'network', /minMiBPerSecond/)),
   },
 ]

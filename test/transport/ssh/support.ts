@@ -75,6 +75,8 @@ export interface ServerOptions {
   readonly refuseChannels?: boolean
   /** Text before the authentication. */
   readonly banner?: string
+  /** Replaces the decision about a key. */
+  readonly onAuthentication?: (client: ServerConnection, key: Buffer) => void
 }
 
 export interface TestServer {
@@ -104,9 +106,11 @@ export const sshServer = async (
     client => {
       client.on('error', () => undefined)
       client.on('authentication', context =>
-        context.method === 'publickey' && context.key.data.equals(blob)
-          ? context.accept()
-          : context.reject(['publickey']),
+        options.onAuthentication && context.method === 'publickey'
+          ? options.onAuthentication(client, context.key.data)
+          : context.method === 'publickey' && context.key.data.equals(blob)
+            ? context.accept()
+            : context.reject(['publickey']),
       )
       client.on('ready', () => {
         options.onReady?.(client)
