@@ -90,7 +90,7 @@ const refine = (result: Classified, lines: readonly string[]): Classified => {
 const wrapper =
   /^(?:builder for '[^']*' failed with exit code|builder failed with exit code|Cannot build|Reason: builder failed|Output paths|Required |…|last \d+ log lines|For full logs|some outputs)/
 
-/** Returns the sentence that matters: the first error behind `build of ... on ... failed:` that is no wrapper, without paths. */
+/** Returns the message that matters: the first error behind `build of ... on ... failed:` that is no wrapper, without paths. */
 const innermostError = (first: string, lines: readonly string[]): string => {
   const errors = lines.slice(Math.max(0, lines.indexOf(first))).flatMap(line => {
     const inner = line
@@ -99,8 +99,8 @@ const innermostError = (first: string, lines: readonly string[]): string => {
     const isError = inner !== line && inner !== '' && !wrapper.test(inner)
     return isError ? [inner] : []
   })
-  const sentence = errors[0] ?? first.replace(/^.*' failed: /, '')
-  return oneLine(sentence.replace(/ (?:for|of) '[^']*\.drv'/, ''))
+  const message = errors[0] ?? first.replace(/^.*' failed: /, '')
+  return oneLine(message.replace(/ (?:for|of) '[^']*\.drv'/, ''))
 }
 
 /** max-jobs = 0 on the builder. A canary sets it locally, so only lines of the remote count. */

@@ -92,12 +92,12 @@ export const definite: readonly MessageRule[] = [
     }),
   ],
   [
-    /unix_listener: .*cannot bind to path \S+\.\w{16}: .*|ControlPath too long.*|ControlPath .* too long.*/,
+    /unix_listener: .{0,200}cannot bind to path \S{1,300}\.\w{16}: .*|ControlPath too long.*|ControlPath .{0,300} too long.*/,
     'ssh_option',
     m => ({ option: 'ControlPath', use: 'none', detail: oneLine(m[0]) }),
   ],
   [
-    /KnownHostsCommand(?:-\w+ .*)? failed.*/,
+    /KnownHostsCommand(?:-\w{1,20} .{0,300})? failed.*/,
     'ssh_option',
     m => ({ option: 'KnownHostsCommand', use: 'none', detail: oneLine(m[0]) }),
   ],
@@ -110,7 +110,7 @@ export const definite: readonly MessageRule[] = [
     }),
   ],
   [
-    /Error checking host key .* in revoked keys file .*/,
+    /Error checking host key .{0,300} in revoked keys file .*/,
     'ssh_option',
     m => ({ option: 'RevokedHostKeys', use: 'none', detail: oneLine(m[0], 240) }),
   ],
@@ -170,7 +170,7 @@ export const definite: readonly MessageRule[] = [
     m => ({ detail: oneLine(m[1] ?? '') }),
   ],
   [
-    /REVOKED HOST KEY DETECTED|is marked as revoked|Host key .* revoked by file .*/,
+    /REVOKED HOST KEY DETECTED|is marked as revoked|Host key .{0,300} revoked by file .*/,
     'host_key_revoked',
     detail,
   ],

@@ -260,7 +260,7 @@ t.test('sessions without a client, and substituters that do not answer', async t
         '1 Nix process on b1 has no client any more (the oldest runs for 2 h 0 m)',
       ],
       [
-        'substituter_unreachable',
+        'builder_substituter_unreachable',
         'a substituter of b1 does not answer there (http://b.example: no connection)',
       ],
     ],

@@ -1,14 +1,6 @@
-import type {
-  Builder,
-  Connection,
-  LoginValue,
-  Outcome,
-  Kind,
-  Params,
-} from '../../model/index.ts'
+import type { LoginValue, Outcome, Kind, Params } from '../../model/index.ts'
 import { classify } from '../../diagnosis/classify.ts'
 import { localTrouble } from '../../diagnosis/local-trouble.ts'
-import { oneLine } from '../../text/truncate.ts'
 import { storeCommand } from '../../nix/protocol/store-command.ts'
 import { classifyLogin } from './classify-login.ts'
 import { connectTcp } from './tcp-connect.ts'
@@ -32,6 +24,7 @@ import {
 import { openProxy, proxyShellCommand, type ProxyStream } from './proxy.ts'
 import type { SshTarget } from './ssh-config.ts'
 import { loginWithSsh2, type Ssh2Login } from './ssh2.ts'
+import { firstChannel } from './first-channel.ts'
 import { findHookReply } from './hook-reply.ts'
 import { formatConnect, formatHostKeyCheck } from './format-trace.ts'
 
@@ -220,38 +213,3 @@ const withoutConfirmation = <T extends LoginFailure>({
   confirmWithOpenssh: _,
   ...outcome
 }: T): Omit<T, 'confirmWithOpenssh'> => outcome
-
-/**
- * Opens the channel that Nix opens next and measures it; a login without a working channel is not a success. The first
- * caller of `open` with that command gets this channel.
- */
-const firstChannel = async (
-  builder: Builder,
-  connection: Connection,
-  phases: Phases,
-  signal: AbortSignal,
-): Promise<{ connection: Connection } | { error: string }> => {
-  const command = storeCommand(builder)
-  const started = performance.now()
-  try {
-    let first: Awaited<ReturnType<Connection['open']>> | null = await connection.open(
-      command,
-      signal,
-    )
-    phases.channel = (performance.now() - started) / 1000
-    return {
-      connection: {
-        closed: connection.closed,
-        close: () => connection.close(),
-        open: async (wanted, wantedSignal) => {
-          if (!first || wanted !== command) return connection.open(wanted, wantedSignal)
-          const channel = first
-          first = null
-          return channel
-        },
-      },
-    }
-  } catch (error) {
-    return { error: oneLine(error instanceof Error ? error.message : String(error)) }
-  }
-}

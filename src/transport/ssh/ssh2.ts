@@ -1,10 +1,7 @@
 import type { Duplex } from 'node:stream'
-import ssh2, {
-  type AuthenticationType,
-  type ParsedKey,
-  type ServerHostKeyAlgorithm,
-} from 'ssh2'
+import ssh2, { type ParsedKey, type ServerHostKeyAlgorithm } from 'ssh2'
 import type { Connection, Trace } from '../../model/index.ts'
+import { authMethods, sequentialAuth } from './auth-methods.ts'
 import { corkWrites } from './cork-writes.ts'
 import type { HostKeyCheck } from './host-key.ts'
 import type { CheckKey, Identity } from './identities.ts'
@@ -174,7 +171,10 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
       client.connect({
         sock: stream,
         username: request.user,
-        authHandler: sequentialAuth(authMethods(request), request.trace),
+        authHandler: sequentialAuth(
+          authMethods(request, fingerprintOfKey),
+          request.trace,
+        ),
         algorithms: {
           ...algorithms,
           serverHostKey: orderKeyTypes(request.preferredTypes),
@@ -193,44 +193,6 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
       settle(error instanceof Error ? error.message : String(error))
     }
   })
-
-interface AuthMethod {
-  readonly name: string
-  readonly method: object
-}
-
-/** Returns the authentication methods: identity files, then the agent. */
-const authMethods = (request: Ssh2Request): AuthMethod[] => [
-  ...request.identities.map(({ path, key }) => ({
-    name: `${path} ${fingerprintOfKey(key)}`,
-    method: { type: 'publickey', username: request.user, key },
-  })),
-  ...(request.agent
-    ? [
-        {
-          name: `the keys of the agent ${request.agent}`,
-          method: {
-            type: 'agent' as AuthenticationType,
-            username: request.user,
-            agent: request.agent,
-          },
-        },
-      ]
-    : []),
-]
-
-/** Offers methods one after the other, as ssh2 does with a list, and traces each of them and the server's answer. */
-const sequentialAuth = (offers: readonly AuthMethod[], trace: Trace) => {
-  const remaining = [...offers]
-  return (methods: readonly string[] | null): object | false => {
-    if (methods)
-      trace('rejected', `the server accepts ${methods.join(', ') || 'nothing'}`)
-    const next = remaining.shift()
-    if (!next) return false
-    trace('offer', next.name)
-    return next.method
-  }
-}
 
 /** Returns the type of a private key, for example `ssh-ed25519`; null if ssh2 cannot read it. */
 export const typeOfPrivateKey = (key: Buffer): string | null =>

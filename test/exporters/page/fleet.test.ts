@@ -254,7 +254,7 @@ t.test('shows the checks of this machine and configuration findings', async t =>
   t.match(text, 'This machine ✘ daemon :')
   t.match(
     text,
-    '✔ config, settings, capacity, hook, substituters, ssh, keys, disk, memory, network.',
+    '✔ config, settings, capacity, hook, substituters, ssh, keys, disk, memory, network, canary.',
   )
   t.match(text, 'skipped: trust, identity.')
   t.match(text, 'Findings a ')
