@@ -32,6 +32,7 @@ export const kindNames = [
   // client, degraded or info
   'client_daemon_denied',
   'client_memory',
+  'key_not_accessible',
   'client_temp_unusable',
   'client_resources',
   'client_nix_broken',

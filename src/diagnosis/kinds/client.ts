@@ -408,6 +408,22 @@ export const clientKinds = {
       'This machine has little memory left. The kernel may kill ssh, nix-daemon or a build hook in the middle of a remote build.',
     diagnosis: 'free -m; journalctl -k | grep -i oom.',
   },
+  key_not_accessible: {
+    side: 'client',
+    state: 'info',
+    message: p =>
+      `builder-monitor may not read the private key ${p.key}, so it cannot log in as builds do`,
+    fixes: p => [
+      text(
+        'Pass the key to the service (LoadCredential=; the installer and the NixOS module do), or run the check with sudo',
+      ),
+      hereAsRoot('builder-monitor check'),
+      hereAsRoot(`ls -l ${keyArgument(p)}`),
+    ],
+    meaning:
+      'The key in field 3 of the machine line belongs to another user, usually root, whose nix-daemon uses it. builder-monitor runs as a user who may not read it, so nothing was asked of the builder, and its state is unknown.',
+    diagnosis: 'sudo ls -l KEY; systemctl show builder-monitor -p LoadCredential.',
+  },
   client_temp_unusable: {
     side: 'client',
     state: 'degraded',

@@ -4,6 +4,7 @@ import {
   type Dial,
   type LoginValue,
   type Outcome,
+  type Params,
 } from '../../model/index.ts'
 import { confirmWithOpenssh, withValue } from './confirm-with-openssh.ts'
 import type { JumpHostFailure } from './jump-host-failure.ts'
@@ -16,12 +17,13 @@ import {
   prepareLogin,
   type DialDeps,
   type DialResult,
+  type PreparedLogin,
 } from './prepare-login.ts'
 import { createOptionCheck } from './options/check-options.ts'
 import { loginWithoutConfig } from './options/login-without-config.ts'
 import { forOwnSessions } from './options/own-sessions.ts'
 import { verifyOptions } from './options/verify-options.ts'
-import { explainSshOpts, sshCommand } from './ssh-command.ts'
+import { configuredKeyFile, explainSshOpts, sshCommand } from './ssh-command.ts'
 import { parseFloodReason } from './traffic-budget.ts'
 import { resolveTarget, type SshTarget } from './ssh-config.ts'
 import { formatPreparedLogin, formatTarget } from './format-trace.ts'
@@ -95,6 +97,12 @@ export const createDial = (deps: DialDeps): Dial => {
       await prepareLogin(builder, command, target, deps, signal),
     )
     trace('keys and known hosts', formatPreparedLogin(login))
+    const inaccessible = findInaccessibleKey(login)
+    if (inaccessible)
+      return {
+        outcome: { status: 'skipped', kind: 'key_not_accessible', params: inaccessible },
+        connection: null,
+      }
     const viaOpenssh =
       !deps.resolve && (opensshUntil.get(builder.line) ?? 0) > deps.clock.now()
     const onlyOpenssh = !deps.resolve && needsOpenssh(login)
@@ -134,6 +142,20 @@ const opensshReason = (onlyOpenssh: boolean): string =>
   onlyOpenssh
     ? 'only OpenSSH supports certificates, security keys and some options of ssh_config'
     : 'only OpenSSH could log in within the last hour'
+
+/**
+ * The key of the machine line, if another user owns it: builds of the daemon can use it, we cannot. A login with other keys
+ * would say nothing about builds, and count as a failed one.
+ */
+const findInaccessibleKey = ({ builder, identities }: PreparedLogin): Params | null =>
+  process.getuid?.() === 0
+    ? null
+    : (identities.problems.find(
+        ({ kind, params }) =>
+          kind === 'key_unreadable' &&
+          params['detail'] === 'EACCES' &&
+          params['key'] === configuredKeyFile(builder),
+      )?.params ?? null)
 
 type JumpHostTurn = Awaited<ReturnType<JumpHostCache<JumpHostFailure>['acquire']>>
 

@@ -198,7 +198,12 @@ export const clientRows: readonly Row[] = [
     name: 'a key that this user may not read',
     clients: nodeClients,
     from: plain,
-    expect: always(down('key_unreadable', 'client', /its owner can read it/)),
+    expect: always({
+      state: 'unknown',
+      kind: 'key_not_accessible',
+      side: 'client',
+      fix: /LoadCredential/,
+    }),
   },
   {
     name: 'a host key that this user knows and root does not',
