@@ -30,9 +30,10 @@ for (const client of clientNames)
     })
 
     await t.test('succeeds and leaves nothing on the client', async t => {
-      // A canary has its own store, so the local one must not change
+      // A canary has its own store, so the local one must not change. The check of the build hook leaves one derivation,
+      // always the same
       const listClient =
-        'ls -A /tmp; ls -A /nix/store /nix/var/nix/gcroots/auto 2>/dev/null; ls -A /root' +
+        'ls -A /tmp; ls -A /nix/store /nix/var/nix/gcroots/auto 2>/dev/null | grep -v -e builder-monitor-trial -e ^.links; ls -A /root' +
         (client === 'host'
           ? ''
           : '; processes=$(ps -e -o comm=); echo "$processes" | grep -v -x -e ps -e sh | sort')

@@ -88,9 +88,10 @@ t.test(
         1,
         `${line.host} ${line.scheme} ${JSON.stringify(probes.sessions)}`,
       )
-      t.match(notices, [
-        { kind: 'orphaned_sessions', reason: /1 Nix process on .* has no client/ },
-      ])
+      t.match(
+        notices?.find(({ kind }) => kind === 'orphaned_sessions'),
+        { reason: /1 Nix process on .* has no client/ },
+      )
       t.equal(state, 'healthy')
     }
   },
@@ -118,7 +119,7 @@ t.test(
       t.same((probes.substituters?.value as SubstitutersValue).checked, [
         { url: dead, reason: 'no connection' },
       ])
-      t.match(notices, [{ kind: 'substituter_unreachable' }])
+      t.ok(notices?.some(({ kind }) => kind === 'builder_substituter_unreachable'))
       t.notMatch(JSON.stringify(used.answer), /secret/)
       t.equal(state, 'healthy')
     }
