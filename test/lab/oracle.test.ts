@@ -6,7 +6,15 @@ import { readFile, writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { fixesText } from '../../src/diagnosis/kinds/index.ts'
 import type { State } from '../../src/model/index.ts'
-import { checkTogether, injectAll, planOf, turns, type RowResult } from './inject.ts'
+import {
+  checkTogether,
+  injectAll,
+  planOf,
+  sliceOf,
+  slices,
+  turns,
+  type RowResult,
+} from './inject.ts'
 import { contradiction } from './oracle.ts'
 import { rows } from './rows/index.ts'
 import { matchExpected, describeResult, scoreOf } from './score.ts'
@@ -64,13 +72,14 @@ const writeReport = async (text: string, turn: number | null) => {
 
 const scoreOnly = process.env['LAB_SCORE'] === '1'
 const namePattern = process.env['LAB_ROWS']
-const selected = rows.filter(
-  ({ name }) => !namePattern || new RegExp(namePattern).test(name),
-)
 const turn =
   process.env['LAB_ALL'] === '1'
     ? null
-    : Number(process.env['LAB_TURN'] || Math.floor(Date.now() / 86_400_000) % turns)
+    : Number(process.env['LAB_TURN'] || Math.floor(Date.now() / 86_400_000)) %
+      (slices * turns)
+const selected = namePattern
+  ? rows.filter(({ name }) => new RegExp(namePattern).test(name))
+  : sliceOf(rows, turn)
 const plans = planOf(selected, turn)
 
 void t.test('reports every fault', async t => {

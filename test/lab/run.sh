@@ -5,14 +5,15 @@
 #
 #   --oracle     only the comparison with real builds, with every version of Nix and every client: --score --all
 #   --score      only the table of set-ups, reported causes and real builds (every run prints it)
-#   --all        each set-up with all versions of Nix and all clients; by default one pair, another each day (LAB_TURN=0 ... 5)
+#   --all        every set-up with all versions of Nix and all clients; by default half of them, each with one pair, others
+#                each day (LAB_TURN=0 ... 11)
 #   --rows WORDS only the rows whose name matches
 #   --calm 10m   also watch the healthy fleet under load for this time: no builder may change its state
 set -euo pipefail
 files=()
 while (($#)); do
   case $1 in
-    --oracle) files+=(test/lab/oracle.test.ts); export LAB_ALL=1 ;;
+    --oracle) files+=(test/lab/oracle.test.ts); export LAB_ALL=1 LAB_REPORT=1 ;;
     --score) files+=(test/lab/oracle.test.ts); export LAB_SCORE=1 ;;
     --all) export LAB_ALL=1 ;;
     --rows) export LAB_ROWS=$2; shift ;;

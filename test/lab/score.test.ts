@@ -1,6 +1,6 @@
 /** The score counts only correct results, and the plan covers every pair of versions. */
 import t from 'tap'
-import { planOf, turns, type RowResult, type Plan } from './inject.ts'
+import { planOf, sliceOf, slices, turns, type Plan, type RowResult } from './inject.ts'
 import { always, down, healthy, type Expected, type Row } from './rows/row.ts'
 import { rows } from './rows/index.ts'
 import { sharedMaxSeconds, maxSeconds, scoreOf } from './score.ts'
@@ -92,6 +92,13 @@ void t.test(
     t.strictSame(planOf([row], null)[0]?.on, nodes)
   },
 )
+
+void t.test('all slices together are all rows', async t => {
+  const tested = Array.from({ length: slices }, (_, i) => sliceOf(rows, i * turns))
+  t.equal(new Set(tested.flat()).size, rows.length)
+  t.equal(tested.flat().length, rows.length)
+  t.strictSame(sliceOf(rows, null), rows)
+})
 
 void t.test('rows have unique names and expect existing kinds', async t => {
   t.equal(new Set(rows.map(({ name }) => name)).size, rows.length)
