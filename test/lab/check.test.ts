@@ -33,7 +33,7 @@ for (const client of clientNames)
       // A canary has its own store, so the local one must not change. The check of the build hook leaves one derivation,
       // always the same
       const listClient =
-        'ls -A /tmp; ls -A /nix/store /nix/var/nix/gcroots/auto 2>/dev/null | grep -v -e builder-monitor-trial -e ^.links; ls -A /root' +
+        'ls -A /tmp; ls -A /nix/store /nix/var/nix/gcroots/auto 2>/dev/null | grep -v -e builder-monitor-trial -e ^.links -e :$; ls -A /root' +
         (client === 'host'
           ? ''
           : '; processes=$(ps -e -o comm=); echo "$processes" | grep -v -x -e ps -e sh | sort')
