@@ -30,7 +30,7 @@ const differentIdentity = (reason: RegExp): Expected =>
     t.match(identity, { status: 'degraded', kind: 'ssh_settings_differ', reason }, name)
   })
 /** Healthy by the direct build; a check of the client has the reason why no canary was built. */
-const verifiedDirectly = (kind: string): Expected => ({
+const verifiedDirectly = (kind: RegExp): Expected => ({
   state: 'healthy',
   kind: null,
   also: (t, { name, verified, probes }, _, { client }) => {
@@ -44,7 +44,7 @@ const verifiedDirectly = (kind: string): Expected => ({
     )
   },
 })
-const withoutTemp = verifiedDirectly('client_temp_unusable')
+const withoutTemp = verifiedDirectly(/^client_temp_unusable$/)
 /** A setting for the run; the builder has this result, and a check of the client has that one. */
 const withSetting = (
   setting: string,
@@ -68,7 +68,8 @@ const hooks = {
 const brokenSetting = { status: 'failed', kind: 'setting_broken' }
 const notStarted = { status: 'failed', kind: 'build_not_started' }
 const localOnly = { status: 'degraded', kind: 'local_builds_broken' }
-const hookBroken = verifiedDirectly('hook_broken')
+/** A plugin that cannot be loaded ends nix-store as well, so that the input of the canary is missing. */
+const hookBroken = verifiedDirectly(/^(?:hook_broken|client_nix_broken)$/)
 const malformed = down('config_invalid', 'client', /builder-monitor builders/)
 
 export const clientRows: readonly Row[] = [
@@ -269,7 +270,7 @@ export const clientRows: readonly Row[] = [
       before: 'mkdir -p /mnt/full; mount -t tmpfs -o size=64k,nr_inodes=1 full /mnt/full',
       after: 'umount /mnt/full',
     },
-    expect: always(verifiedDirectly('client_disk_full')),
+    expect: always(verifiedDirectly(/^client_disk_full$/)),
   },
   {
     name: 'no network here',

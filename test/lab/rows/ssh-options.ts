@@ -12,7 +12,7 @@ import {
 const stops = (lines: readonly string[]): Row => ({
   name: `ssh_config: ${lines.join(', ')}`,
   ssh: () => lines,
-  expect: always(down('ssh_option', 'client', /sed -i \d+s.*ssh_config/)),
+  expect: always(down('ssh_option', 'client', /sed -i '?\d+s.*ssh_config/)),
 })
 const works = (lines: readonly string[], expected = healthy): Row => ({
   name: `ssh_config: ${lines.join(', ')}`,
