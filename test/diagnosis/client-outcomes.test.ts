@@ -1,28 +1,19 @@
 import t from 'tap'
 import { clientOutcomes } from '../../src/diagnosis/client-outcomes.ts'
-import type {
-  BuilderState,
-  ClientState,
-  Outcome,
-  ProbeName,
-  Snapshot,
+import {
+  clientChecks,
+  type BuilderState,
+  type ClientState,
+  type Outcome,
+  type ProbeName,
+  type Snapshot,
 } from '../../src/model/index.ts'
 import { aBuilder, aResult, ok } from '../support/builders.ts'
 
 const client: ClientState = {
   at: 0,
   checks: Object.fromEntries(
-    [
-      'config',
-      'daemon',
-      'trust',
-      'ssh',
-      'identity',
-      'keys',
-      'disk',
-      'memory',
-      'network',
-    ].map(name => [name, { status: 'ok' }]),
+    clientChecks.filter(name => name !== 'canary').map(name => [name, { status: 'ok' }]),
   ) as ClientState['checks'],
 }
 const snapshot = (probe: ProbeName, outcome: Outcome) =>

@@ -21,10 +21,8 @@ export interface OpensshResult {
 
 type Env = Readonly<Record<string, string | undefined>>
 
-/** Options that precede those of NIX_SSHOPTS, because ssh uses the first value of each. */
-const ownOptions: readonly string[] = [
-  '-x',
-  '-T',
+/** What none of our logins does. Precedes NIX_SSHOPTS, because ssh uses the first value of each option. */
+export const harmlessOptions: readonly string[] = [
   '-oBatchMode=yes',
   '-oControlMaster=no',
   '-oControlPath=none',
@@ -33,6 +31,8 @@ const ownOptions: readonly string[] = [
   // Each of our logins would open the forwardings of ssh_config again
   '-oClearAllForwardings=yes',
 ]
+
+const ownOptions: readonly string[] = ['-x', '-T', ...harmlessOptions]
 
 /** Includes the key exchange, for which it leaves 3 s. A ConnectTimeout of NIX_SSHOPTS precedes it. */
 const connectTimeout = (ms: number): string =>

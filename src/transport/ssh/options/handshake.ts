@@ -3,7 +3,7 @@ import { atLeast } from '../../../nix/dialect.ts'
 import { serveMagic } from '../../../nix/protocol/serve.ts'
 import { storeCommand } from '../../../nix/protocol/store-command.ts'
 import { workerMagic } from '../../../nix/protocol/worker.ts'
-import { openPinnedKey, startSsh } from '../openssh.ts'
+import { harmlessOptions, openPinnedKey, startSsh } from '../openssh.ts'
 import type { SshCommand } from '../ssh-command.ts'
 import type { SshOptions } from './option-rules.ts'
 
@@ -43,13 +43,7 @@ export const handshakeAsNix = async (
       [
         command.destination,
         '-x',
-        // ssh uses the first value of each option, so these precede those of the user
-        '-oBatchMode=yes',
-        '-oControlMaster=no',
-        '-oControlPath=none',
-        '-oUpdateHostKeys=no',
-        '-oForwardAgent=no',
-        '-oClearAllForwardings=yes',
+        ...harmlessOptions,
         '-oTunnel=no',
         ...(request.options?.get('forkafterauthentication')?.[0] === 'yes'
           ? ['-oForkAfterAuthentication=no']
