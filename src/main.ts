@@ -6,6 +6,7 @@ import { builders } from './cli/commands/builders.ts'
 import { check } from './cli/commands/check.ts'
 import { configCheck } from './cli/commands/config-check.ts'
 import { explain } from './cli/commands/explain.ts'
+import { holdSlots } from './cli/commands/hold-slots.ts'
 import { reload } from './cli/commands/reload.ts'
 import { createRunCommand, demo } from './cli/commands/run.ts'
 import { status } from './cli/commands/status.ts'
@@ -26,6 +27,7 @@ const commands = [
   builders,
   configCheck,
   explain,
+  holdSlots,
   demo,
 ]
 

@@ -46,6 +46,7 @@ const parts = [
   'probes',
   'schedule',
   'state',
+  'quarantine',
   'alerts',
   'exporters',
   'demo',

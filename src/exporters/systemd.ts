@@ -38,7 +38,8 @@ export const notifyStatus = async (
   if (env['NOTIFY_SOCKET']) await notifyOnce({ run, env }, [`STATUS=${oneLine(text)}`])
 }
 
-type Notify = (...assignments: readonly string[]) => void
+/** Sends assignments of sd_notify(3). */
+export type Notify = (...assignments: readonly string[]) => void
 
 const notifyOnce = (
   { run, env }: Pick<SystemdOptions, 'run' | 'env'>,
@@ -53,7 +54,10 @@ const notifyOnce = (
   })
 
 /** Sends notifications one at a time, in order. Failures are ignored: systemd has its own timeouts. */
-const createNotify = ({ run, env }: SystemdOptions): Notify => {
+export const createNotify = ({
+  run,
+  env,
+}: Pick<SystemdOptions, 'run' | 'env'>): Notify => {
   let last: Promise<unknown> = Promise.resolve()
   return (...assignments) => {
     last = last.then(() => notifyOnce({ run, env }, assignments))
@@ -61,7 +65,10 @@ const createNotify = ({ run, env }: SystemdOptions): Notify => {
 }
 
 /** Returns the watchdog interval in milliseconds: WatchdogSec / 4. Null when systemd requests no watchdog. */
-const watchdogMs = ({ env, pid }: SystemdOptions): number | null => {
+export const watchdogMs = ({
+  env,
+  pid,
+}: Pick<SystemdOptions, 'env' | 'pid'>): number | null => {
   const watchdogUsec = Number(env['WATCHDOG_USEC'])
   const forUs = !env['WATCHDOG_PID'] || env['WATCHDOG_PID'] === String(pid)
   return forUs && watchdogUsec > 0 ? watchdogUsec / 4000 : null

@@ -1,0 +1,95 @@
+import { realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createNotify, watchdogMs } from '../exporters/systemd.ts'
+import { createLog } from '../log/log.ts'
+import { findLockProgram } from '../quarantine/holder/find-lock-program.ts'
+import { createHeldSlots } from '../quarantine/holder/held-slots.ts'
+import { lockSlotFile } from '../quarantine/holder/lock-file.ts'
+import { createHolderServer } from '../quarantine/holder/serve-holder.ts'
+import { createRun } from '../transport/run.ts'
+import { UsageError, wantsColor, type Io } from './terminal.ts'
+
+/** The first descriptor that systemd passes (sd_listen_fds(3)). */
+const firstPassedFd = 3
+/** A holder that systemd started for a connection ends after this time without one, milliseconds. */
+const maxIdleMs = 60_000
+const tickMs = 1000
+
+/** Holds slot locks until SIGTERM. Returns 0, or 1 if it cannot start. */
+export const holdSlotsCommand = async (
+  options: { readonly socket: string | undefined },
+  io: Io,
+): Promise<number> => {
+  const { env } = io
+  const isPassed =
+    env['LISTEN_PID'] === String(process.pid) && Number(env['LISTEN_FDS']) >= 1
+  if (!isPassed && options.socket === undefined)
+    throw new UsageError(
+      'systemd passed no socket; use --socket, or: sudo systemctl start builder-monitor-slots.socket',
+    )
+  const log = createLog('info', {
+    format: 'auto',
+    isTerminal: io.isTerminal,
+    withColor: wantsColor(io.isTerminal, env),
+    journalStream: env['JOURNAL_STREAM'],
+  })
+  const run = createRun()
+  const program = await findLockProgram(run)
+  if (!program) {
+    io.err('builder-monitor: neither flock (util-linux) nor perl is installed\n')
+    return 1
+  }
+  const stateDirectory = env['NIX_STATE_DIR'] || '/nix/var/nix'
+  const directory = join(
+    await realpath(stateDirectory).catch(() => stateDirectory),
+    'current-load',
+  )
+  const slots = createHeldSlots({
+    lock: (name, signal, onWaiting) =>
+      lockSlotFile(directory, name, program, signal, onWaiting),
+    onChange: () => server.reportChange(),
+  })
+  const server = createHolderServer({ slots, directory, log })
+  try {
+    await server.listen(
+      options.socket === undefined ? { fd: firstPassedFd } : { path: options.socket },
+    )
+  } catch (error) {
+    io.err(
+      `builder-monitor: cannot listen on ${options.socket ?? 'the socket of systemd'}: ${error instanceof Error ? error.message : String(error)}\n`,
+    )
+    return 1
+  }
+  log.info({ directory, program: program.file }, 'started')
+  const stopNotifying = notifySystemd({ run, env })
+  await new Promise<void>(resolve => {
+    const timer = setInterval(() => {
+      if (options.socket === undefined && server.idleMs() > maxIdleMs) stop()
+    }, tickMs)
+    const stop = () => {
+      clearInterval(timer)
+      resolve()
+    }
+    io.signal.addEventListener('abort', stop, { once: true })
+    if (io.signal.aborted) stop()
+  })
+  stopNotifying()
+  await server.close()
+  log.info({}, 'stopped')
+  return 0
+}
+
+/** Reports readiness, and pings the watchdog while the event loop runs. Returns a function that stops it. */
+const notifySystemd = (
+  options: Pick<Parameters<typeof createNotify>[0], 'run' | 'env'>,
+): (() => void) => {
+  if (!options.env['NOTIFY_SOCKET']) return () => undefined
+  const notify = createNotify(options)
+  notify('READY=1')
+  const everyMs = watchdogMs({ ...options, pid: process.pid })
+  const timer = everyMs ? setInterval(() => notify('WATCHDOG=1'), everyMs) : undefined
+  return () => {
+    clearInterval(timer)
+    notify('STOPPING=1')
+  }
+}

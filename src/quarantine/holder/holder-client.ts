@@ -1,0 +1,117 @@
+import { connect, type Socket } from 'node:net'
+import { readLines } from './read-lines.ts'
+import { parseHoldReply, renewMs, type HoldStatus } from './messages.ts'
+
+/** What the monitor knows about the slot holder. */
+export type HolderState =
+  /** Nothing has to be held. */
+  | { readonly status: 'idle' }
+  | { readonly status: 'connected'; readonly slots: HoldStatus }
+  /** Builds are not kept away from any builder. */
+  | { readonly status: 'unavailable'; readonly reason: string }
+
+export interface HolderClientDeps {
+  readonly socketPath: string
+  /** Nix's directory `current-load`. */
+  readonly directory: string
+  readonly pid: number
+  readonly onChange: (state: HolderState) => void
+}
+
+/** The connection of the monitor to the slot holder. */
+export interface HolderClient {
+  /** Replaces the set of slots to hold. With none, the connection is closed. */
+  hold(names: readonly string[]): void
+  /** Releases everything. */
+  close(): void
+}
+
+const reconnectMs = 2000
+/** Connects when there is something to hold, renews the lease, and connects again after an error. */
+export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
+  const { socketPath, directory, pid, onChange } = deps
+  let wanted: readonly string[] = []
+  let socket: Socket | null = null
+  let timer: NodeJS.Timeout | undefined
+  let lastError: string | null = null
+
+  const request = () => {
+    socket?.write(`${JSON.stringify({ pid, directory, hold: wanted })}\n`)
+  }
+  const onLine = (line: string) => {
+    const reply = parseHoldReply(line)
+    if (!reply) lastError = 'the slot holder sent an invalid reply'
+    else if ('error' in reply) lastError = reply.error
+    else {
+      lastError = null
+      return onChange({ status: 'connected', slots: reply })
+    }
+    socket?.destroy()
+  }
+  const open = () => {
+    const opened = connect(socketPath)
+    socket = opened
+    opened.on('connect', () => {
+      request()
+      timer = setInterval(request, renewMs)
+      timer.unref()
+    })
+    opened.on('error', (error: NodeJS.ErrnoException) => {
+      lastError = describeConnectError(error, socketPath)
+    })
+    readLines(opened, {
+      onLine,
+      onTooLong: () => {
+        lastError = 'the slot holder sent a line that is too long'
+        opened.destroy()
+      },
+    })
+    opened.on('close', () => {
+      clearInterval(timer)
+      if (socket !== opened) return
+      socket = null
+      if (wanted.length === 0) return
+      onChange({
+        status: 'unavailable',
+        reason: lastError ?? 'the slot holder closed the connection',
+      })
+      timer = setTimeout(open, reconnectMs)
+      timer.unref()
+    })
+  }
+  const close = () => {
+    clearTimeout(timer)
+    const closing = socket
+    socket = null
+    closing?.destroy()
+  }
+  return {
+    hold: names => {
+      const isSame =
+        names.length === wanted.length && names.every((name, i) => name === wanted[i])
+      if (isSame) return
+      const wasIdle = wanted.length === 0
+      wanted = names
+      if (names.length === 0) {
+        close()
+        onChange({ status: 'idle' })
+      } else if (wasIdle) open()
+      else if (socket && !socket.connecting) request()
+    },
+    close: () => {
+      wanted = []
+      close()
+    },
+  }
+}
+
+const describeConnectError = (
+  error: NodeJS.ErrnoException,
+  socketPath: string,
+): string => {
+  if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')
+    return `the slot holder is not running: nothing listens on ${socketPath}; start it with: sudo systemctl start builder-monitor-slots.socket`
+  if (error.code === 'EACCES')
+    return `the slot holder does not accept this user: ${socketPath} belongs to another group`
+  return `the slot holder cannot be reached at ${socketPath} (${error.code ?? error.message})`
+}

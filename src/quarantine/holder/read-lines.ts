@@ -1,0 +1,25 @@
+import type { Socket } from 'node:net'
+import { maxLineChars } from './messages.ts'
+
+/** Splits what a socket receives into lines. A line that is too long ends the reading. */
+export const readLines = (
+  socket: Socket,
+  handlers: {
+    readonly onLine: (line: string) => void
+    readonly onTooLong: () => void
+  },
+): void => {
+  let rest = ''
+  let isEnded = false
+  socket.setEncoding('utf8')
+  socket.on('data', (text: string) => {
+    if (isEnded) return
+    const lines = (rest + text).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) handlers.onLine(line)
+    if (rest.length <= maxLineChars) return
+    isEnded = true
+    rest = ''
+    handlers.onTooLong()
+  })
+}
