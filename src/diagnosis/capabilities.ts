@@ -49,7 +49,7 @@ type CapabilityKey = Pick<Capability, 'system' | 'feature'>
  * Features of which a build may require exactly one on this builder; '' is a build without features. Nix sends only
  * builds with all mandatory features to a builder that has some.
  */
-const advertisedFeatures = ({
+export const advertisedFeatures = ({
   supportedFeatures,
   mandatoryFeatures,
 }: BuilderState['builder']): ReadonlySet<string> =>

@@ -119,7 +119,8 @@ const sinceBeforeRestart = (
     : null
 
 const evaluateState = (state: BuilderState, context: HealthContext): Diagnosis => {
-  if (context.expect === 'drained') return { state: 'drained', cause: null }
+  if (context.expect === 'drained' || state.drain)
+    return { state: 'drained', cause: null }
   return isStale(state, context)
     ? { state: 'unknown', cause: null }
     : debounceState(state, context)

@@ -31,6 +31,9 @@ export * from './health.ts'
 // Counters, recent results and traces of each probe.
 export type * from './history.ts'
 
+// Builders out of service.
+export * from './quarantine.ts'
+
 // Alerts and their state.
 export type * from './alerts.ts'
 

@@ -5,6 +5,7 @@ import type { ClientState } from './client.ts'
 import type { ProbeName, Result } from './outcomes.ts'
 import type { History, ProbeRecords } from './history.ts'
 import type { State, Health } from './health.ts'
+import type { Drain, Hold, Quarantine, QuarantineState } from './quarantine.ts'
 
 /** Everything known about one builder. A new object after each change, so identity means unchanged. */
 export interface BuilderState {
@@ -16,6 +17,14 @@ export interface BuilderState {
   readonly history: History
   /** The most recent failures with their evidence, newest last. Bounded, and separate from `history` so that successes do not push them out. */
   readonly failures: readonly Result[]
+  /** A login whose expected deadline has passed, Unix seconds; it is repeated with the hard deadline before it is recorded. */
+  readonly firstTimeout?: { readonly at: number; readonly kind: Kind }
+  /** Absent unless somebody drained the builder. */
+  readonly drain?: Drain
+  /** Absent unless the builder failed and was not verified for long enough since. */
+  readonly quarantine?: Quarantine
+  /** Absent unless builds are kept away from the builder. */
+  readonly hold?: Hold
   /** The state when the monitor was last stopped. Absent when the builder was not known then. */
   readonly previousRun?: {
     readonly state: State
@@ -38,6 +47,8 @@ export interface Snapshot {
   readonly client?: ClientState
   /** Absent when alerting is off. */
   readonly alerts?: AlertsState
+  /** Absent before the first decision. */
+  readonly quarantine?: QuarantineState
   readonly monitor: MonitorState
 }
 

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import {
   isSuccess,
   type ActiveBuilders,
@@ -7,10 +8,12 @@ import {
   type ClientState,
   type Health,
   type HistoryEntry,
+  type Kind,
   type MonitorState,
   type ProbeName,
   type ProbeRecord,
   type ProbeValues,
+  type QuarantineState,
   type Result,
   type Snapshot,
   type SnapshotListener,
@@ -40,6 +43,9 @@ export interface Recorded {
   readonly after: BuilderState
 }
 
+/** What keeps builds away from one builder. */
+export type OutOfService = Pick<BuilderState, 'drain' | 'quarantine' | 'hold'>
+
 export interface Store extends View {
   /** Replaces the builders list. A builder whose line is unchanged keeps its state. */
   setBuilders(active: ActiveBuilders): void
@@ -49,6 +55,13 @@ export interface Store extends View {
   tick(): void
   updateMonitor(change: Partial<MonitorState>): void
   setClient(client: ClientState): void
+  /** Notes that the expected deadline of a login has passed; the next result of a login forgets it. */
+  noteFirstTimeout(builder: Builder, kind: Kind): void
+  /** Replaces what keeps builds away from each builder; builders that are not in the map have nothing. */
+  setOutOfService(
+    byName: ReadonlyMap<string, OutOfService>,
+    quarantine: QuarantineState,
+  ): void
   /** Null when alerting is off. */
   setAlerts(alerts: AlertsState | null): void
 }
@@ -149,7 +162,9 @@ export const createStore = ({
       const after = withHealth(
         results.reduce(
           (state, result) => withResult(state, result, readTrends(result)),
-          before,
+          results.some(({ probe }) => probe === 'login')
+            ? withoutFirstTimeout(before)
+            : before,
         ),
       )
       const builders = new Map(snapshot.builders).set(builder.name, after)
@@ -177,6 +192,27 @@ export const createStore = ({
       )
     },
     setClient: client => publish({ client }),
+    noteFirstTimeout: (builder, kind) => {
+      const state = snapshot.builders.get(builder.name)
+      if (state?.builder.line !== builder.line) return
+      const builders = new Map(snapshot.builders)
+      builders.set(builder.name, { ...state, firstTimeout: { at: now(), kind } })
+      publish({ builders }, new Set([builder.name]))
+    },
+    setOutOfService: (byName, quarantine) => {
+      const builders = new Map(snapshot.builders)
+      const changed = new Set<string>()
+      for (const [name, state] of snapshot.builders) {
+        const next = byName.get(name) ?? {}
+        if (isDeepStrictEqual(definedOf(state), definedOf(next))) continue
+        const { drain: _d, quarantine: _q, hold: _h, ...rest } = state
+        changed.add(name)
+        builders.set(name, withHealth({ ...rest, ...definedOf(next) }))
+      }
+      if (changed.size === 0 && isDeepStrictEqual(quarantine, snapshot.quarantine)) return
+      const monitor = { ...snapshot.monitor, ...withReady(builders) }
+      publish({ builders, quarantine, monitor }, changed)
+    },
     setAlerts: alerts => {
       const { alerts: _, ...rest } = snapshot
       snapshot = rest
@@ -185,6 +221,12 @@ export const createStore = ({
     updateMonitor: change => publish({ monitor: { ...snapshot.monitor, ...change } }),
   }
 }
+
+const definedOf = ({ drain, quarantine, hold }: Partial<BuilderState>): OutOfService => ({
+  ...(drain ? { drain } : {}),
+  ...(quarantine ? { quarantine } : {}),
+  ...(hold ? { hold } : {}),
+})
 
 const isSameHealth = (a: Health, b: Health): boolean =>
   a.state === b.state &&
@@ -212,6 +254,9 @@ const newState = (builder: Builder, now: number): BuilderState => ({
   history: {},
   failures: [],
 })
+
+const withoutFirstTimeout = ({ firstTimeout: _, ...state }: BuilderState): BuilderState =>
+  state
 
 const withResult = (
   state: BuilderState,
