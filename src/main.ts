@@ -5,6 +5,7 @@ import { alertTest } from './cli/commands/alert-test.ts'
 import { builders } from './cli/commands/builders.ts'
 import { check } from './cli/commands/check.ts'
 import { configCheck } from './cli/commands/config-check.ts'
+import { drain, undrain } from './cli/commands/drain.ts'
 import { explain } from './cli/commands/explain.ts'
 import { holdSlots } from './cli/commands/hold-slots.ts'
 import { reload } from './cli/commands/reload.ts'
@@ -26,6 +27,8 @@ const commands = [
   alertTest,
   builders,
   configCheck,
+  drain,
+  undrain,
   explain,
   holdSlots,
   demo,

@@ -1,7 +1,6 @@
-import { realpath } from 'node:fs/promises'
-import { join } from 'node:path'
 import { createNotify, watchdogMs } from '../exporters/systemd.ts'
 import { createLog } from '../log/log.ts'
+import { currentLoadDirectory } from '../quarantine/holder/current-load.ts'
 import { findLockProgram } from '../quarantine/holder/find-lock-program.ts'
 import { createHeldSlots } from '../quarantine/holder/held-slots.ts'
 import { lockSlotFile } from '../quarantine/holder/lock-file.ts'
@@ -39,11 +38,7 @@ export const holdSlotsCommand = async (
     io.err('builder-monitor: neither flock (util-linux) nor perl is installed\n')
     return 1
   }
-  const stateDirectory = env['NIX_STATE_DIR'] || '/nix/var/nix'
-  const directory = join(
-    await realpath(stateDirectory).catch(() => stateDirectory),
-    'current-load',
-  )
+  const directory = await currentLoadDirectory(env)
   const slots = createHeldSlots({
     lock: (name, signal, onWaiting) =>
       lockSlotFile(directory, name, program, signal, onWaiting),

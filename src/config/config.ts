@@ -43,6 +43,13 @@ export interface Config {
     readonly mode: 'private' | 'daemon'
     readonly features: boolean
   }
+  readonly quarantine: {
+    readonly enable: boolean
+    readonly dryRun: boolean
+    readonly keepaliveSeconds: number
+    /** Where the slot holder listens. */
+    readonly socket: string
+  }
   readonly slots: { readonly stuckAfterHours: number }
   readonly throughput: { readonly minMiBPerSecond: number }
   readonly keepConnections: boolean

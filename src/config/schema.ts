@@ -162,6 +162,40 @@ export const configSchema = {
         },
       },
     },
+    quarantine: {
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      description:
+        'Keeps builds away from builders that fail, by holding their slot locks; docs/quarantine.md.',
+      properties: {
+        enable: {
+          type: 'boolean',
+          default: false,
+          description: 'Quarantine builders that fail.',
+        },
+        dryRun: {
+          type: 'boolean',
+          default: false,
+          description: 'With enable: only report what would be quarantined.',
+        },
+        keepaliveSeconds: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 3600,
+          default: 5,
+          description:
+            'With enable: interval of the keepalives of kept connections. Two without an answer request a login.',
+        },
+        socket: {
+          type: 'string',
+          pattern: '^/',
+          maxLength: 100,
+          default: '/run/builder-monitor-slots/hold.sock',
+          description: 'Where the slot holder (builder-monitor hold-slots) listens.',
+        },
+      },
+    },
     slots: {
       type: 'object',
       additionalProperties: false,
@@ -318,7 +352,7 @@ export const configSchema = {
             type: 'boolean',
             default: false,
             description:
-              'Out of service on purpose: not probed, no alerts. Nix still uses it.',
+              'Out of service on purpose: not probed, no alerts, and no builds if the slot holder runs.',
           },
           canary: {
             type: 'boolean',

@@ -11,7 +11,7 @@ import { expectationFor, minMiBPerSecond } from './context.ts'
 
 export interface DaemonMonitorDeps extends Pick<
   MonitorDeps,
-  'createPorts' | 'env' | 'onConnectionLost'
+  'createPorts' | 'env' | 'onConnectionLost' | 'isOurSlot'
 > {
   /** Returns the effective configuration. */
   readonly config: () => Config
@@ -30,6 +30,7 @@ export const createDaemonMonitor = (deps: DaemonMonitorDeps): Monitor => {
   const monitor = createMonitor({
     createPorts: deps.createPorts,
     env: deps.env,
+    ...(deps.isOurSlot ? { isOurSlot: deps.isOurSlot } : {}),
     traces: deps.traces,
     testsFeatures: () => config().canary.features,
     stuckAfterSeconds: () => config().slots.stuckAfterHours * 3600,

@@ -7,8 +7,10 @@ import { createTestAlert } from '../alerts/test-alert.ts'
 import type { Config, ConfigResult } from '../config/config.ts'
 import { reloadRoute, testAlertRoute } from '../exporters/api/admin.ts'
 import type { Exporter } from '../exporters/exporter.ts'
+import { drainRoutes } from '../exporters/api/drain.ts'
 import type { Route } from '../exporters/http/route.ts'
-import type { ActiveBuilders, Sample, Snapshot } from '../model/index.ts'
+import type { ActiveBuilders, Builder, Run, Sample, Snapshot } from '../model/index.ts'
+import type { HolderClient, HolderState } from '../quarantine/holder/holder-client.ts'
 import type { Store } from '../state/store.ts'
 import { createClientMonitor } from './client-monitor.ts'
 import {
@@ -22,16 +24,24 @@ import {
 } from './context.ts'
 import { createDaemonMonitor, type DaemonMonitorDeps } from './daemon-monitor.ts'
 import { startHttpServers, type HttpServersDeps } from './http-servers.ts'
+import { createOutOfService } from './out-of-service.ts'
 import { persistState } from './persist-state.ts'
 import { createReload, trackReloadStatus } from './reload.ts'
 import { startSchedules, type Schedules, type SchedulesDeps } from './schedules.ts'
 import { startSelfCheck } from './self-check.ts'
 import { createBuildersWatch } from './watch-builders.ts'
+import { createWatchConnections } from './watch-connections.ts'
 
 export interface DaemonDeps extends Omit<
   DaemonMonitorDeps,
-  'config' | 'onConnectionLost'
+  'config' | 'onConnectionLost' | 'isOurSlot'
 > {
+  /** Connects to the slot holder. */
+  readonly createHolder: (
+    socketPath: string,
+    onChange: (state: HolderState) => void,
+  ) => HolderClient
+  readonly run: Run
   /** Loads our configuration. */
   readonly loadConfig: () => Promise<ConfigResult>
   readonly readBuilders: (signal: AbortSignal) => Promise<ActiveBuilders>
@@ -83,8 +93,27 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
     config: config.read,
     onConnectionLost: builder =>
       schedules.runOnce('login', builder, Math.random() * 2000),
+    isOurSlot: file => outOfService.isOurs(file),
   })
   const { store } = monitor
+  const { keyOf } = monitor.endpoints
+  const recheck = (builder: Builder) => schedules.runOnce('login', builder, 0)
+  const connections = createWatchConnections({
+    ...deps,
+    read: store.read,
+    keyOf,
+    recheck,
+    isEnabled: () => config.read().quarantine.enable,
+  })
+  const outOfService = createOutOfService({
+    ...deps,
+    store,
+    config: config.read,
+    createHolder: onChange => deps.createHolder(initial.quarantine.socket, onChange),
+    keyOf,
+    connections,
+    recheck,
+  })
   const outputs = deps.createOutputs(config.read, () => schedules.loginLagSeconds())
   const reloadStatus = trackReloadStatus(store)
   const builders = createBuildersWatch({
@@ -109,6 +138,7 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
     routes: [
       ...outputs.exporters.flatMap(exporter => exporter.routes?.(store) ?? []),
       reloadRoute(() => reload.reload()),
+      ...drainRoutes(outOfService),
       createTestAlertRoute(deps, config, () => identity, stopping.signal),
     ],
     allowedHosts: () => {
@@ -139,6 +169,8 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
   })
   builders.applyLoaded()
   builders.start()
+  outOfService.start()
+  connections.start()
   const stopListeners = startListeners(deps, {
     config,
     store,
@@ -152,6 +184,7 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
   const stop = async () => {
     stopping.abort(new Error('the monitor is stopping'))
     builders.stop()
+    connections.stop()
     stopListeners()
     http.stopReloading()
     await withinDeadline(async () => {
@@ -162,6 +195,8 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
       await http.close()
       await deps.stateFile.flush()
     })
+    // Last, because a restart must not interrupt drains for long
+    outOfService.stop()
     log.info({}, 'stopped')
   }
   return {

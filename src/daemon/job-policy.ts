@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import { isClientTrouble } from '../diagnosis/diagnose.ts'
+import { isClientTrouble, isVerified } from '../diagnosis/diagnose.ts'
 import { loginBackoffUntil } from '../diagnosis/login-backoff.ts'
 import type { BuilderState, Kind, Params } from '../model/index.ts'
 import type { CanaryMode } from '../probes/canary/sandbox.ts'
@@ -11,6 +11,8 @@ const confirmationDelayMs = 6000
 const confirmationSplayMs = 2000
 /** Delay until a login is repeated that this machine could not attempt. It sends nothing while there is no network. */
 const clientRetryMs = 15_000
+/** Time between logins to a quarantined builder. */
+const quarantineLoginMs = 10_000
 const canaryRetryMs = 60_000
 const maxCanaryRetries = 3
 /** With less than this above min-free, the canary itself would start a garbage collection. */
@@ -47,15 +49,26 @@ export const nextLoginDelayMs = (
   const login = state.probes.login?.last.outcome
   if (login && isClientTrouble(login)) return clientRetryMs
   if (login?.status === 'skipped') return null
+  // Builds wait for its proof, or for another builder
+  if (state.quarantine?.phase === 'quarantined')
+    return quarantineLoginMs + random() * confirmationSplayMs
   const isDown = state.health.state === 'down'
   const isExpected = isUsable ? !isDown : isDown || state.health.state === 'asleep'
   return isExpected ? null : confirmationDelayMs + random() * confirmationSplayMs
 }
 
-/** True after a login for the first canary, one that waited for a login, and one whose failure may be over. */
-export const needsCanary = ({ probes }: BuilderState): boolean => {
+/** True after a login for the first canary, one that waited for a login, one whose failure may be over, and the proof of a quarantined builder. */
+export const needsCanary = (
+  { probes, quarantine }: BuilderState,
+  now: number,
+): boolean => {
   const { canary, login } = probes
   if (!canary) return true
+  // Only a build ends a quarantine
+  if (quarantine?.phase === 'quarantined' && !isVerified(probes, quarantine.since))
+    return (
+      canary.last.at < quarantine.since || now - canary.last.at > canaryRetryMs / 1000
+    )
   const { outcome } = canary.last
   if (outcome.status === 'skipped') return outcome.kind === 'dependency_failed'
   return outcome.status === 'failed' && login?.streak.count === 1

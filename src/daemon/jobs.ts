@@ -112,6 +112,11 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
 const stateOf = ({ monitor }: JobDeps, builder: Builder) =>
   monitor.store.read().builders.get(builder.name)
 
+/** A drained builder is not probed: it can be taken apart. */
+const isDrained = (deps: JobDeps, builder: Builder): boolean =>
+  deps.config().builders[builder.name]?.drained === true ||
+  stateOf(deps, builder)?.drain !== undefined
+
 const runLogin = async (
   deps: JobDeps,
   builder: Builder,
@@ -120,8 +125,8 @@ const runLogin = async (
   const { monitor, runOnce, random, now } = deps
   const config = deps.config()
   const overrides = config.builders[builder.name]
-  if (overrides?.drained) return monitor.disconnect(builder)
   const before = stateOf(deps, builder)
+  if (isDrained(deps, builder)) return monitor.disconnect(builder)
   const backoffMs = loginBackoffMs(before, now())
   // An earlier scheduled run may have replaced the one that was requested for the end of the back-off
   if (backoffMs > 0) return runOnce('login', builder, backoffMs)
@@ -135,7 +140,7 @@ const runLogin = async (
   if (!after || signal.aborted) return
   const delayMs = nextLoginDelayMs(after, login.isUsable, now(), random)
   if (delayMs !== null) runOnce('login', builder, delayMs)
-  if (login.isUsable && needsCanary(after)) runOnce('canary', builder, 0)
+  if (login.isUsable && needsCanary(after, now())) runOnce('canary', builder, 0)
   if (login.isUsable && !after.probes.throughput) runOnce('throughput', builder, 0)
   if (login.isUsable && !after.probes.substituters) runOnce('substituters', builder, 0)
 }
@@ -146,7 +151,7 @@ const runTelemetry = async (
   due: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<void> => {
-  if (deps.config().builders[builder.name]?.drained) return
+  if (isDrained(deps, builder)) return
   const names = telemetryNames.filter(name => due.has(scheduledWith[name] ?? name))
   await deps.monitor.checkTelemetry(builder, names, signal)
 }
@@ -159,19 +164,22 @@ const scheduledWith: Readonly<Partial<Record<ProbeName, string>>> = {
 
 /** Only with builders-use-substitutes does a builder use its own substituters for our builds. */
 const runSubstituters = async (
-  { monitor, config }: JobDeps,
+  deps: JobDeps,
   builder: Builder,
   signal: AbortSignal,
 ): Promise<void> => {
-  if (usesOwnSubstituters(monitor.nix()) && !config().builders[builder.name]?.drained)
+  const { monitor } = deps
+  if (usesOwnSubstituters(monitor.nix()) && !isDrained(deps, builder))
     await monitor.checkTelemetry(builder, ['substituters'], signal)
 }
 
 const runThroughput = async (
-  { monitor, config }: JobDeps,
+  deps: JobDeps,
   builder: Builder,
   signal: AbortSignal,
 ): Promise<void> => {
+  const { monitor, config } = deps
+  if (isDrained(deps, builder)) return
   if (minMiBPerSecond(config(), builder.name) > 0)
     await monitor.checkThroughput(builder, signal)
 }
@@ -196,7 +204,7 @@ const runCanary = async (
   const { canary, builders } = deps.config()
   const overrides = builders[builder.name]
   const state = stateOf(deps, builder)
-  if (overrides?.drained || !state) return
+  if (isDrained(deps, builder) || !state) return
   const isEnabled = canary.enabled && overrides?.canary !== false
   const blocker = canaryBlocker(state, mode, isEnabled, now())
   if (blocker)

@@ -19,6 +19,8 @@ import { createExporters } from '../exporters/index.ts'
 import { createRuleSampleCollector } from '../exporters/prometheus/rule-samples.ts'
 import type { ActiveBuilders, Run } from '../model/index.ts'
 import { extractSamples } from '../probes/index.ts'
+import { currentLoadDirectory } from '../quarantine/holder/current-load.ts'
+import { createHolderClient } from '../quarantine/holder/holder-client.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { createCronScheduler } from '../schedule/cron.ts'
 import { noStateFile, openStateFile, type StateFile } from '../state/state-file.ts'
@@ -84,8 +86,11 @@ export const createService = async (options: ServiceOptions): Promise<Service> =
       ? await openStateFile({ directory: stateDirectory, log })
       : noStateFile
   const traces = createTraces({ clock: systemClock, maxChars: maxTraceChars })
+  const directory = await currentLoadDirectory(env)
   const deps: DaemonDeps = {
     ...options,
+    createHolder: (socketPath, onChange) =>
+      createHolderClient({ socketPath, directory, pid: options.pid, onChange }),
     loadConfig: async () => {
       const loaded = await options.loadConfig()
       return loaded.ok ? { ...loaded, config: adjust(loaded.config) } : loaded

@@ -2,6 +2,10 @@ import type {
   BuilderState,
   Cause,
   ClientOutcome,
+  Drain,
+  Hold,
+  Quarantine,
+  QuarantineState,
   Finding,
   Fix,
   Outcome,
@@ -32,6 +36,8 @@ export interface Report {
   readonly sharedCauses: readonly SharedCause[]
   readonly findings: readonly Finding[]
   readonly problems: readonly Problem[]
+  /** Absent in `check`, which keeps no builds away. */
+  readonly quarantine?: QuarantineState
 }
 
 export interface BuilderReport {
@@ -44,6 +50,12 @@ export interface BuilderReport {
   readonly flapping: boolean
   readonly cause: CauseReport | null
   readonly notices: readonly NoticeReport[]
+  /** Null unless somebody drained it. */
+  readonly drain: Drain | null
+  /** Null unless it failed and was not verified for long enough since. */
+  readonly quarantine: Quarantine | null
+  /** Null unless builds are kept away from it. */
+  readonly hold: Hold | null
   readonly probes: Readonly<Partial<Record<ProbeName, ProbeReport>>>
 }
 
@@ -101,6 +113,7 @@ export const createReport = (
     ),
     findings: collectFindings(snapshot, names),
     problems: snapshot.problems,
+    ...(snapshot.quarantine ? { quarantine: snapshot.quarantine } : {}),
   }
 }
 
@@ -147,6 +160,9 @@ export const builderReport = (state: BuilderState, now: number): BuilderReport =
   verified: state.health.verified,
   flapping: state.health.flapping,
   cause: state.health.cause ? causeReport(state, state.health.cause) : null,
+  drain: state.drain ?? null,
+  quarantine: state.quarantine ?? null,
+  hold: state.hold ?? null,
   notices: collectNotices(state, now).map(({ kind, params }) => ({
     kind,
     reason: formatMessage(kind, params),

@@ -49,6 +49,8 @@ export interface MonitorDeps {
   readonly testsFeatures: () => boolean
   /** Seconds after which a slot that is held without a build is stuck. */
   readonly stuckAfterSeconds: () => number
+  /** Whether a slot file is locked by our slot holder, not by a build. */
+  readonly isOurSlot?: (file: string) => boolean
   /** Rate below which the link to a builder is slow, bytes per second. No limit by default. */
   readonly minBytesPerSecond?: (builder: Builder) => number
   /** Where the steps of each attempt are recorded. Nowhere by default. */
@@ -126,6 +128,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
   const slotsProbe = createSlotsProbe({
     readLocks: ports.readSlotLocks,
     stuckAfterSeconds: deps.stuckAfterSeconds,
+    isOurs: deps.isOurSlot ?? (() => false),
   })
   const throughputProbe = createThroughputProbe({
     minBytesPerSecond: deps.minBytesPerSecond ?? (() => 0),
@@ -136,6 +139,10 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     nix,
     traces,
     last: (builder, probe) => lastValue(stateOf(builder), probe),
+    // A connect without an answer is not slow: a SYN was repeated twice
+    onFirstTimeout: (builder, kind) => {
+      if (kind === 'tcp_timeout') store.noteFirstTimeout(builder, kind)
+    },
   })
 
   /** Without a network here no builder can be asked. Returns the result with that cause. */

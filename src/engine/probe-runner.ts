@@ -30,6 +30,8 @@ export interface ProbeRunnerDeps {
   readonly ports: MonitorPorts
   readonly nix: () => LocalNix
   readonly traces: Traces
+  /** Called when the expected deadline of a login has passed, before it is repeated with the hard one. */
+  readonly onFirstTimeout: (builder: Builder, kind: Kind) => void
   /** Returns the newest value of a probe of a builder, null when there is none. */
   readonly last: <P extends ProbeName>(
     builder: Builder,
@@ -173,9 +175,10 @@ export const createProbeRunner = (deps: ProbeRunnerDeps): ProbeRunner => {
   return {
     dial: async (builder, signal) => {
       const first = await dialOnce(builder, signal, 'expected')
-      return isTimeout(first.login.outcome) && !signal.aborted
-        ? dialOnce(builder, signal, 'hard')
-        : first
+      const { outcome } = first.login
+      if (!isTimeout(outcome) || signal.aborted) return first
+      if ('kind' in outcome) deps.onFirstTimeout(builder, outcome.kind)
+      return dialOnce(builder, signal, 'hard')
     },
 
     runProbe: async (builder, probe, remote, signal) => {

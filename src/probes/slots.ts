@@ -13,6 +13,8 @@ export interface SlotsDeps {
   readonly readLocks: ReadSlotLocks
   /** Seconds after which a slot in use without a build is reported as stuck. */
   readonly stuckAfterSeconds: () => number
+  /** Whether a slot file is locked by our slot holder, not by a build. */
+  readonly isOurs: (file: string) => boolean
 }
 
 /** Creates the probe for slots of the builder that this client uses, and its upload lock. Takes no lock itself. */
@@ -26,7 +28,12 @@ export const createSlotsProbe = (deps: SlotsDeps): Probe<'slots'> => ({
       return { status: 'skipped', kind: 'no_data', params: { detail: locks.unreadable } }
     const now = clock.now() / 1000
     const stuckBefore = now - deps.stuckAfterSeconds()
-    const observed = await readSlots(locks, builder.storeUri, builder.maxJobs)
+    const observed = await readSlots(
+      locks,
+      builder.storeUri,
+      builder.maxJobs,
+      deps.isOurs,
+    )
     const inUse = await Promise.all(
       observed.inUse.map(async slot => {
         const hook = slot.since < stuckBefore ? await locks.findBuildHook(slot.pid) : null
@@ -66,6 +73,7 @@ export const readSlots = async (
   locks: SlotLocks,
   storeUri: string,
   configured: number,
+  isOurs: (file: string) => boolean = () => false,
 ): Promise<SlotsValue> => {
   const names = lockNames(storeUri)
   const slots = names.slots.flatMap(name => locks.slots.get(name) ?? [])
@@ -75,6 +83,7 @@ export const readSlots = async (
 
   const inUse = await Promise.all(
     slots.flatMap(({ slot, file }) => {
+      if (isOurs(file)) return []
       const holder = locksOn(file).find(({ isWaiting }) => !isWaiting)
       if (!holder || holder.pid === locks.schedulerPid) return []
       return [

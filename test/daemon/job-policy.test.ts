@@ -87,16 +87,19 @@ t.test('a builder that may sleep keeps no connection', async t => {
 t.test(
   'a login is followed by a canary when one is missing, waited or failed',
   async t => {
-    t.equal(needsCanary(stateAfter([['login', ok()]])), true)
-    t.equal(needsCanary(stateAfter([['canary', ok()]])), false)
-    t.equal(needsCanary(stateAfter([['canary', skipped('dependency_failed')]])), true)
+    t.equal(needsCanary(stateAfter([['login', ok()]]), 2000), true)
+    t.equal(needsCanary(stateAfter([['canary', ok()]]), 2000), false)
+    t.equal(
+      needsCanary(stateAfter([['canary', skipped('dependency_failed')]]), 2000),
+      true,
+    )
     const recovered = [
       ['login', failed('tcp_refused')],
       ['canary', failed('build_failed')],
       ['login', ok()],
     ] as const
-    t.equal(needsCanary(stateAfter(recovered)), true)
-    t.equal(needsCanary(stateAfter([...recovered, ['login', ok()]])), false)
+    t.equal(needsCanary(stateAfter(recovered), 2000), true)
+    t.equal(needsCanary(stateAfter([...recovered, ['login', ok()]]), 2000), false)
   },
 )
 

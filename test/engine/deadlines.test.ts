@@ -54,6 +54,7 @@ const setUp = (logins: readonly { seconds: number; outcome: Outcome<LoginValue> 
     nix: () => ({ version: null, system: '' }),
     traces: noTraces,
     last: () => null,
+    onFirstTimeout: () => undefined,
   })
   return { runner, deadlines, wait: (seconds: number) => (monotonic += seconds * 1000) }
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isLix } from '../dialect.ts'
 import { base32, sha256 } from '../protocol/store-path.ts'
 import { splitOnce } from './url.ts'
 
@@ -30,6 +31,28 @@ export const lockNames = (storeUri: string): LockNames => {
     slots: names,
     upload: [...names, ...uris.map(md5Name)].map(name => `${name}.upload-lock`),
   }
+}
+
+/** A builder with more slots cannot be held: each slot costs a descriptor. */
+export const maxHeldSlots = 4096
+
+/**
+ * Returns the file names of all slots of a machine, for the local version of Nix. Without a known version the names of every
+ * version, since a lock of a name that Nix does not use has no effect.
+ */
+export const slotFileNames = (
+  storeUri: string,
+  maxJobs: number,
+  version: string | null,
+): readonly string[] => {
+  const uris = [...new Set([storeUri, renderUri(storeUri)])]
+  const machines = [
+    ...uris.map(escape),
+    ...(version === null || isLix(version) ? uris.map(lixName) : []),
+  ]
+  return machines.flatMap(machine =>
+    Array.from({ length: Math.min(maxJobs, maxHeldSlots) }, (_, i) => `${machine}-${i}`),
+  )
 }
 
 /** Parses a file name of `current-load`; null if it is not a slot. */

@@ -40,6 +40,7 @@ const runProbe = async (
 ): Promise<Outcome<SlotsValue>> =>
   createSlotsProbe({
     readLocks: createReadSlotLocks(options),
+    isOurs: () => false,
     stuckAfterSeconds: () => 3600,
   }).run({
     builder: aBuilder(builder),

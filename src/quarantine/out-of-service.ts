@@ -1,0 +1,110 @@
+import type {
+  Builder,
+  BuilderState,
+  Drain,
+  Hold,
+  Kind,
+  Quarantine,
+  QuarantineState,
+} from '../model/index.ts'
+import { maxHeldSlots, slotFileNames } from '../nix/machines/lock-names.ts'
+import type { DrainList } from './drains.ts'
+import type { HolderState } from './holder/holder-client.ts'
+import {
+  nextQuarantine,
+  type QuarantineContext,
+  type QuarantineDecision,
+} from './next-quarantine.ts'
+
+/** What decides which builders get no builds. */
+export interface OutOfServiceInput extends QuarantineContext {
+  readonly builders: ReadonlyMap<string, BuilderState>
+  readonly drains: DrainList
+  /** Whether the configuration drains a builder. */
+  readonly isDrainedByConfig: (name: string) => boolean
+  readonly mode: QuarantineState['mode']
+  readonly holder: HolderState
+  readonly nixVersion: string | null
+  readonly countByKind: QuarantineState['countByKind']
+}
+
+/** Which builders get no builds, and the slot locks for it. */
+export interface OutOfServicePlan {
+  readonly byName: ReadonlyMap<string, PlanEntry>
+  /** File names of all slots to hold, each once. */
+  readonly slots: readonly string[]
+  readonly state: QuarantineState
+  /** Builders that are quarantined since the last plan. */
+  readonly added: readonly string[]
+}
+
+interface PlanEntry {
+  readonly drain?: Drain
+  readonly quarantine?: Quarantine
+  readonly hold?: Hold
+}
+
+/** Computes the plan. Pure: the same input has the same plan. */
+export const planOutOfService = (input: OutOfServiceInput): OutOfServicePlan => {
+  const { builders, drains, mode, holder, nixVersion } = input
+  const decision: QuarantineDecision =
+    mode === 'off'
+      ? { quarantines: new Map(), released: null }
+      : nextQuarantine(builders, input)
+  const held = new Set(holder.status === 'connected' ? holder.slots.held : [])
+  const running = new Set(holder.status === 'connected' ? holder.slots.waiting : [])
+  const byName = new Map<string, PlanEntry>()
+  const slots = new Set<string>()
+  const added: string[] = []
+  const countByKind: Partial<Record<Kind, number>> = { ...input.countByKind }
+  for (const [name, { builder, quarantine: before }] of builders) {
+    const drain = input.isDrainedByConfig(name) ? undefined : drains.get(name)
+    const quarantine: Quarantine | undefined = decision.quarantines.get(name)
+    const isQuarantined =
+      quarantine?.phase === 'quarantined' && quarantine.retainedBy === null
+    if (isQuarantined && before?.phase !== 'quarantined') {
+      added.push(name)
+      countByKind[quarantine.kind] = (countByKind[quarantine.kind] ?? 0) + 1
+    }
+    const isHeld =
+      input.isDrainedByConfig(name) ||
+      drain !== undefined ||
+      (mode === 'on' && decision.released === null && isQuarantined)
+    const own = isHeld ? slotsOf(builder, nixVersion) : []
+    for (const slot of own) slots.add(slot)
+    if (isHeld || drain || quarantine)
+      byName.set(name, {
+        ...(drain ? { drain } : {}),
+        ...(quarantine ? { quarantine } : {}),
+        ...(isHeld
+          ? {
+              hold: {
+                held: own.filter(slot => held.has(slot)).length,
+                running: own.filter(slot => running.has(slot)).length,
+                total: own.length,
+              },
+            }
+          : {}),
+      })
+  }
+  const isUnavailable = holder.status === 'unavailable'
+  return {
+    byName,
+    slots: [...slots].sort(),
+    added,
+    state: {
+      mode,
+      released:
+        decision.released ??
+        (mode === 'on' && isUnavailable && slots.size > 0 ? 'holder' : null),
+      unavailable: isUnavailable ? holder.reason : null,
+      countByKind,
+    },
+  }
+}
+
+const slotsOf = (
+  { storeUri, maxJobs }: Builder,
+  nixVersion: string | null,
+): readonly string[] =>
+  maxJobs > maxHeldSlots ? [] : slotFileNames(storeUri, maxJobs, nixVersion)
