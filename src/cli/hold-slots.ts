@@ -1,5 +1,6 @@
 import { createNotify, watchdogMs } from '../exporters/systemd.ts'
 import { createLog } from '../log/log.ts'
+import { createAbortHungConnects } from '../quarantine/holder/abort-hung-connects.ts'
 import { currentLoadDirectory } from '../quarantine/holder/current-load.ts'
 import { findLockProgram } from '../quarantine/holder/find-lock-program.ts'
 import { createHeldSlots } from '../quarantine/holder/held-slots.ts'
@@ -44,7 +45,26 @@ export const holdSlotsCommand = async (
       lockSlotFile(directory, name, program, signal, onWaiting),
     onChange: () => server.reportChange(),
   })
-  const server = createHolderServer({ slots, directory, log })
+  let endpoints: ReadonlySet<string> = new Set()
+  const server = createHolderServer({
+    slots,
+    directory,
+    log,
+    onEndpoints: abort => {
+      endpoints = new Set(abort)
+    },
+  })
+  const connects = createAbortHungConnects({
+    log,
+    kill: pid => {
+      try {
+        process.kill(pid, 'SIGTERM')
+      } catch (error) {
+        // It has ended by itself, or the unit lacks CAP_KILL
+        log.warn({ pid, err: error }, 'cannot end a process')
+      }
+    },
+  })
   try {
     await server.listen(
       options.socket === undefined ? { fd: firstPassedFd } : { path: options.socket },
@@ -60,6 +80,9 @@ export const holdSlotsCommand = async (
   await new Promise<void>(resolve => {
     const timer = setInterval(() => {
       if (options.socket === undefined && server.idleMs() > maxIdleMs) stop()
+      connects
+        .look(endpoints)
+        .catch((error: unknown) => log.warn({ err: error }, 'cannot read processes'))
     }, tickMs)
     const stop = () => {
       clearInterval(timer)

@@ -47,6 +47,7 @@ export interface Config {
     readonly enable: boolean
     readonly dryRun: boolean
     readonly keepaliveSeconds: number
+    readonly abortHungConnects: boolean
     /** Where the slot holder listens. */
     readonly socket: string
   }

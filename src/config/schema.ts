@@ -187,6 +187,12 @@ export const configSchema = {
           description:
             'With enable: interval of the keepalives of kept connections. Two without an answer request a login.',
         },
+        abortHungConnects: {
+          type: 'boolean',
+          default: false,
+          description:
+            'With enable: the slot holder ends an ssh of a build hook that hangs for 5 s in its connect to a quarantined builder, so that Nix takes the next one.',
+        },
         socket: {
           type: 'string',
           pattern: '^/',

@@ -102,7 +102,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
         config().canary.enabled && config().builders[name]?.canary !== false,
     })
     logChanges(plan)
-    holder.hold(plan.slots)
+    holder.hold(plan.slots, settings.abortHungConnects ? endpointsOf(plan) : [])
     if (plan.slots.join('\n') !== savedSlots) save(plan.slots)
     store.setOutOfService(plan.byName, plan.state)
     recheckSameHosts(plan.added)
@@ -122,6 +122,15 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
         log.info({ builder: name, kind: before.kind }, 'in service again')
     if (state.released !== (quarantine?.released ?? null) && state.released)
       log.warn({ reason: state.released }, 'all builders stay in service')
+  }
+  /** Returns where hung connects are ended: the addresses of quarantined builders. */
+  const endpointsOf = ({ byName }: OutOfServicePlan): readonly string[] => {
+    const { builders } = store.read()
+    const endpoints = [...byName].flatMap(([name, { quarantine, hold }]) => {
+      const state = quarantine?.phase === 'quarantined' && hold && builders.get(name)
+      return state ? [deps.keyOf(state.builder)] : []
+    })
+    return [...new Set(endpoints)].filter(text => /^[0-9a-fA-F.:]+ port \d+$/.test(text))
   }
   /** A host that is dead for one line is dead for its other lines. */
   const recheckSameHosts = (names: readonly string[]) => {

@@ -33,6 +33,8 @@ const maxConcurrent = 8
 
 export const createEndpoints = (findEndpoint: FindEndpoint | undefined): Endpoints => {
   const known = new Map<string, string>()
+  /** Lines whose newest login failed: ssh is asked again, whose configuration may have changed. */
+  const outdated = new Set<string>()
   const running = new Map<string, Promise<void>>()
   const waiting: (() => void)[] = []
   let finding = 0
@@ -53,12 +55,15 @@ export const createEndpoints = (findEndpoint: FindEndpoint | undefined): Endpoin
     known.get(builder.line) ?? hostAndPort(builder)
 
   const find = async (builder: Builder, signal: AbortSignal): Promise<string> => {
-    if (findEndpoint && !known.has(builder.line)) {
+    if (findEndpoint && (!known.has(builder.line) || outdated.has(builder.line))) {
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(findMs)])
       const endpoint = await limited(() => findEndpoint(builder, deadline)).catch(
         () => null,
       )
-      if (endpoint !== null) known.set(builder.line, endpoint)
+      if (endpoint !== null) {
+        known.set(builder.line, endpoint)
+        outdated.delete(builder.line)
+      }
     }
     return keyOf(builder)
   }
@@ -87,8 +92,7 @@ export const createEndpoints = (findEndpoint: FindEndpoint | undefined): Endpoin
         const result = await login()
         const value = 'value' in result.outcome ? result.outcome.value : undefined
         const endpoint = endpointOf(value as LoginValue | undefined)
-        // A failed login asks ssh again, whose configuration may have changed
-        if (endpoint === null) known.delete(builder.line)
+        if (endpoint === null) outdated.add(builder.line)
         else known.set(builder.line, endpoint)
         return result
       } finally {
@@ -108,6 +112,7 @@ export const createEndpoints = (findEndpoint: FindEndpoint | undefined): Endpoin
     retain: builders => {
       const lines = new Set(builders.map(({ line }) => line))
       for (const line of known.keys()) if (!lines.has(line)) known.delete(line)
+      for (const line of outdated) if (!lines.has(line)) outdated.delete(line)
     },
   }
 }

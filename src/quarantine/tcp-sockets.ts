@@ -6,6 +6,8 @@ export interface TcpSocket {
   readonly state: 'established' | 'syn_sent'
   /** Retransmissions that were not answered yet. The first one of a SYN is sent after one second. */
   readonly retransmits: number
+  /** Number of the socket, as in the links of /proc/PID/fd: `socket:[INODE]`. */
+  readonly inode: string
 }
 
 const states: Readonly<Record<string, TcpSocket['state']>> = {
@@ -13,12 +15,13 @@ const states: Readonly<Record<string, TcpSocket['state']>> = {
   '02': 'syn_sent',
 }
 const row =
-  /^ *\d+: [0-9A-F]{8,32}:[0-9A-F]{4} ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) (0[12]) [0-9A-F]{8}:[0-9A-F]{8} \d\d:[0-9A-F]{8} ([0-9A-F]{8}) /
+  /^ *\d+: [0-9A-F]{8,32}:[0-9A-F]{4} ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) (0[12]) [0-9A-F]{8}:[0-9A-F]{8} \d\d:[0-9A-F]{8} ([0-9A-F]{8}) +\d+ +\d+ (\d+) /
 
 /** Parses /proc/net/tcp or tcp6: established connections and those that wait for an answer. */
 export const parseTcpSockets = (text: string): readonly TcpSocket[] =>
   text.split('\n').flatMap(line => {
-    const [, address = '', port = '', state = '', retransmits = ''] = row.exec(line) ?? []
+    const [, address = '', port = '', state = '', retransmits = '', inode = ''] =
+      row.exec(line) ?? []
     const known = states[state]
     return known
       ? [
@@ -27,6 +30,7 @@ export const parseTcpSockets = (text: string): readonly TcpSocket[] =>
             port: parseInt(port, 16),
             state: known,
             retransmits: parseInt(retransmits, 16),
+            inode,
           },
         ]
       : []

@@ -99,7 +99,7 @@ t.test('the newest login decides; a failed one asks ssh again', async t => {
   await endpoints.alone(b1, never, async () => ({
     outcome: { status: 'failed', kind: 'dns', params: {} } as const,
   }))
-  t.equal(endpoints.keyOf(b1), 'b1 port 22')
+  t.equal(endpoints.keyOf(b1), 'b1:22 behind gate', 'until ssh is asked')
   t.equal(await endpoints.find(b1, never), 'asked 2')
   endpoints.retain([])
   t.equal(endpoints.keyOf(b1), 'b1 port 22')

@@ -20,8 +20,8 @@ export interface HolderClientDeps {
 
 /** The connection of the monitor to the slot holder. */
 export interface HolderClient {
-  /** Replaces the set of slots to hold. With none, the connection is closed. */
-  hold(names: readonly string[]): void
+  /** Replaces the set of slots to hold, and the endpoints to which hung connects are ended. Without slots, the connection is closed. */
+  hold(names: readonly string[], abort?: readonly string[]): void
   /** Releases everything. */
   close(): void
 }
@@ -31,12 +31,15 @@ const reconnectMs = 2000
 export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
   const { socketPath, directory, pid, onChange } = deps
   let wanted: readonly string[] = []
+  let endpoints: readonly string[] = []
   let socket: Socket | null = null
   let timer: NodeJS.Timeout | undefined
   let lastError: string | null = null
 
   const request = () => {
-    socket?.write(`${JSON.stringify({ pid, directory, hold: wanted })}\n`)
+    socket?.write(
+      `${JSON.stringify({ pid, directory, hold: wanted, abort: endpoints })}\n`,
+    )
   }
   const onLine = (line: string) => {
     const reply = parseHoldReply(line)
@@ -86,12 +89,11 @@ export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
     closing?.destroy()
   }
   return {
-    hold: names => {
-      const isSame =
-        names.length === wanted.length && names.every((name, i) => name === wanted[i])
-      if (isSame) return
+    hold: (names, abort = []) => {
+      if (isSame(names, wanted) && isSame(abort, endpoints)) return
       const wasIdle = wanted.length === 0
       wanted = names
+      endpoints = abort
       if (names.length === 0) {
         close()
         onChange({ status: 'idle' })
@@ -104,6 +106,9 @@ export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
     },
   }
 }
+
+const isSame = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((text, i) => text === b[i])
 
 const describeConnectError = (
   error: NodeJS.ErrnoException,

@@ -11,6 +11,8 @@ export interface HoldRequest {
   readonly directory: string
   /** File names of slot locks in that directory. */
   readonly hold: readonly string[]
+  /** Endpoints (`ADDRESS port N`) to which an ssh of a build hook is ended while it hangs in its connect. */
+  readonly abort: readonly string[]
 }
 
 /** What the holder holds. */
@@ -31,6 +33,7 @@ export const renewMs = 5000
 /** Longer lines end the connection, characters. */
 export const maxLineChars = 4 * 1024 * 1024
 export const maxSlots = 20_000
+const maxEndpoints = 2000
 /** NAME_MAX of Linux filesystems, bytes. */
 const maxNameBytes = 255
 
@@ -52,7 +55,7 @@ export const parseHoldRequest = (line: string): HoldRequest | string => {
   }
   if (typeof message !== 'object' || message === null)
     return 'the request is not an object'
-  const { pid, directory, hold } = message as Readonly<Record<string, unknown>>
+  const { pid, directory, hold, abort } = message as Readonly<Record<string, unknown>>
   if (typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid < 1)
     return 'pid is not a process ID'
   if (typeof directory !== 'string' || !directory.startsWith('/'))
@@ -65,7 +68,12 @@ export const parseHoldRequest = (line: string): HoldRequest | string => {
       return `${JSON.stringify(name)?.slice(0, 100)} is not the name of a slot lock`
     names.push(name)
   }
-  return { pid, directory, hold: names }
+  if (!isTexts(abort) || abort.length > maxEndpoints)
+    return 'abort is not a list of endpoints'
+  const endpoint = abort.find(text => !/^[0-9a-fA-F.:]{2,45} port \d{1,5}$/.test(text))
+  if (endpoint !== undefined)
+    return `${JSON.stringify(endpoint).slice(0, 100)} is not an endpoint`
+  return { pid, directory, hold: names, abort }
 }
 
 /** Parses a reply; null if it is none. */

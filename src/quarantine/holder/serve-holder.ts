@@ -10,6 +10,8 @@ export interface HolderServerDeps {
   /** Nix's directory `current-load`. */
   readonly directory: string
   readonly log: Log
+  /** Called with each valid request, and with none when everything is released. */
+  readonly onEndpoints?: (abort: readonly string[]) => void
   /** For tests; 20 s. */
   readonly leaseMs?: number
 }
@@ -45,6 +47,7 @@ export const createHolderServer = (deps: HolderServerDeps): HolderServer => {
     clearTimeout(leaseTimer)
     active = null
     idleSince = performance.now()
+    deps.onEndpoints?.([])
     slots.releaseAll().catch((error: unknown) => {
       // The kernel frees the locks of a process that has ended
       log.error({ err: error }, 'cannot release slots, exiting')
@@ -78,6 +81,7 @@ export const createHolderServer = (deps: HolderServerDeps): HolderServer => {
     active.pid = request.pid
     renew(socket)
     slots.hold(request.hold)
+    deps.onEndpoints?.(request.abort)
   }
   const server: Server = createServer(socket => {
     socket.on('error', () => undefined)

@@ -59,7 +59,7 @@ const until = async (isSo: () => boolean) => {
 }
 
 const request = (change: object = {}) =>
-  `${JSON.stringify({ pid: 1, directory, hold: ['ssh:__b1-0'], ...change })}\n`
+  `${JSON.stringify({ pid: 1, directory, hold: ['ssh:__b1-0'], abort: [], ...change })}\n`
 
 t.test('a monitor holds slots until its connection ends', async t => {
   const { path, held } = await start(t)
@@ -114,6 +114,8 @@ t.test('invalid requests end the connection and release everything', async t => 
     [request({ hold: ['b1.upload-lock'] }), /is not the name of a slot lock/],
     [request({ hold: ['x\n-0'] }), /is not the name of a slot lock/],
     [request({ hold: [`${'x'.repeat(300)}-0`] }), /is not the name of a slot lock/],
+    [request({ abort: ['x'] }), /is not an endpoint/],
+    [request({ abort: 1 }), /abort is not a list of endpoints/],
     [request({ hold: [1] }), /is not the name of a slot lock/],
     [
       request({ hold: Array.from({ length: 20_001 }, (_, i) => `a-${i}`) }),
