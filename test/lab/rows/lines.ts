@@ -89,7 +89,9 @@ export const lineRows: readonly Row[] = [
       down(
         'auth_denied',
         'client',
-        new RegExp(`ssh-copy-id -i /lab/keys/wrong remotebuild@\\S*${node}`),
+        new RegExp(
+          `authorized_keys of remotebuild on \\S*${node} .*ssh-keygen -y -f /lab/keys/wrong`,
+        ),
       ),
   },
   {

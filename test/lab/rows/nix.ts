@@ -42,18 +42,28 @@ export const nixRows: readonly Row[] = [
   {
     name: 'nix-daemon stopped',
     faults: ['daemon-stop'],
-    expect: always(down('daemon_down', 'remote', /restart nix-daemon\.socket/)),
+    expect: always(
+      down('daemon_down', 'remote', /stop start; do systemctl \$verb nix-daemon\.socket/),
+    ),
   },
   {
     name: 'nix-daemon stopped, socket removed',
     faults: ['daemon-nosocket'],
-    expect: always(down('daemon_down', 'remote', /restart nix-daemon\.socket/)),
+    expect: always(
+      down('daemon_down', 'remote', /stop start; do systemctl \$verb nix-daemon\.socket/),
+    ),
   },
   {
     name: 'nix-daemon frozen',
     isLong: true,
     faults: ['daemon-freeze'],
-    expect: always(down('daemon_frozen', 'remote', /restart nix-daemon\.socket/)),
+    expect: always(
+      down(
+        'daemon_frozen',
+        'remote',
+        /stop start; do systemctl \$verb nix-daemon\.socket/,
+      ),
+    ),
   },
   {
     name: 'nix exits during the handshake',
