@@ -90,6 +90,7 @@ export const kindNames = [
   'store_locked',
   'copy_failed',
   'build_failed',
+  'builder_hook_failed',
   'build_timeout',
   'oom',
   'exec_format',

@@ -23,7 +23,7 @@ export const settingKinds = {
     diagnosis:
       'nix config show (before 2.20: nix show-config) prints the effective value; the message names the file and the line that sets it.',
     moreAboutFix:
-      'builder-monitor checks a post-build-hook (it exists, is executable, its interpreter exists) and never runs it. A hook that runs and fails is not seen.',
+      'builder-monitor never runs a post-build-hook. It checks what can be known without that: the hook exists, is executable, is not on a noexec mount, its interpreter or loader exists, its syntax is valid (sh -n), it does not always end with exit 1, and no program is missing in a line that every run executes. A hook that fails for another reason is not seen.',
   },
   store_elsewhere: {
     side: 'client',

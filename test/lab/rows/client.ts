@@ -102,6 +102,51 @@ export const clientRows: readonly Row[] = [
       brokenSetting,
     ),
   },
+  ...[
+    ['always ends with an error', '#!/bin/sh\\nexit 1\\n'],
+    ['has a syntax error', '#!/bin/sh\\nif\\n'],
+    ['runs a program that does not exist', '#!/bin/sh\\nset -e\\nnosuch -x\\n'],
+  ].map(([name, text]): Row => ({
+    name: `a post-build-hook that ${name}`,
+    ...withSetting(
+      'post-build-hook = /lab/share/hook',
+      healthy,
+      'settings',
+      brokenSetting,
+    ),
+    from: {
+      config: 'post-build-hook = /lab/share/hook',
+      before: `printf '${text}' >/lab/share/hook; chmod 755 /lab/share/hook`,
+    },
+  })),
+  {
+    name: 'a post-build-hook that succeeds',
+    from: {
+      config: 'post-build-hook = /lab/share/good-hook',
+      before:
+        "printf '#!/bin/sh\\nset -eu\\necho $OUT_PATHS\\n' >/lab/share/good-hook; chmod 755 /lab/share/good-hook",
+    },
+    expect: always(
+      healthyAnd((t, { name }, _, { client }) =>
+        t.equal(client.checks['settings']?.status, 'ok', name),
+      ),
+    ),
+  },
+  {
+    name: 'a post-build-hook on a filesystem without programs',
+    from: {
+      config: 'post-build-hook = /mnt/noexec/hook',
+      before:
+        "mkdir -p /mnt/noexec; mount -t tmpfs -o noexec noexec /mnt/noexec; printf '#!/bin/sh\\n' >/mnt/noexec/hook; chmod 755 /mnt/noexec/hook",
+      after: 'umount /mnt/noexec',
+    },
+    clients: nodeClients,
+    expect: always(
+      healthyAnd((t, { name }, _, { client }) =>
+        t.match(client.checks['settings'], brokenSetting, name),
+      ),
+    ),
+  },
   {
     name: 'a limit of one byte for build logs',
     ...withSetting('max-build-log-size = 1', healthy, 'settings', brokenSetting),

@@ -30,6 +30,11 @@ export const nixRows: readonly Row[] = [
     expect: always(down('shell_noise', 'remote', /only in interactive shells/)),
   },
   {
+    name: 'a post-build-hook of the builder that fails',
+    faults: ['setting:post-build-hook = /bin/false'],
+    expect: always(down('builder_hook_failed', 'remote', /post-build-hook in nix\.conf/)),
+  },
+  {
     name: 'no nix in PATH',
     faults: ['no-nix'],
     expect: always(down('nix_missing', 'remote', /remote-program=/)),
