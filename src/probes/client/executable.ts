@@ -86,26 +86,34 @@ const loaderOf = (file: Buffer): string | null => {
   return null
 }
 
-/** Returns whether the filesystem of a program forbids its execution, as nix-daemon sees it (proc_pid_mounts(5)). */
+/**
+ * Returns whether the filesystem of a program forbids its execution (proc_pid_mounts(5)). Builds of root run the hook
+ * themselves and those of others in nix-daemon, which can have other mounts.
+ */
 const explainMount = async (
   path: string,
   localSystem: LocalSystem,
 ): Promise<string | null> => {
   const real = await localSystem.realPath(path)
   const daemon = await localSystem.daemon()
-  const mounts =
-    (daemon && (await localSystem.readText(`/proc/${daemon.pid}/mounts`))) ??
-    (await localSystem.readText('/proc/self/mounts'))
+  for (const process of [...(daemon ? [daemon.pid] : []), 'self']) {
+    const mounts = await localSystem.readText(`/proc/${process}/mounts`)
+    const point = real === null ? null : findNoexec(real, mounts ?? '')
+    if (point !== null) return `is on ${point}, which is mounted with noexec`
+  }
+  return null
+}
+
+/** Returns the mount point of a path if it has the option noexec. */
+const findNoexec = (path: string, mounts: string): string | null => {
   let found = { point: '', options: '' }
-  for (const line of mounts?.split('\n') ?? []) {
+  for (const line of mounts.split('\n')) {
     const [, point = '', , options = ''] = line.split(' ')
-    const isAbove = real === point || real?.startsWith(point === '/' ? '/' : `${point}/`)
+    const isAbove = path.startsWith(point === '/' ? '/' : `${point}/`)
     // A later mount covers an earlier one
     if (point && isAbove && point.length >= found.point.length) found = { point, options }
   }
-  return found.options.split(',').includes('noexec')
-    ? `is on ${found.point}, which is mounted with noexec`
-    : null
+  return found.options.split(',').includes('noexec') ? found.point : null
 }
 
 /** Checks the first line of a script (execve(2)): a missing interpreter looks like a missing script. */
