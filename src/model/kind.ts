@@ -42,6 +42,7 @@ export const kindNames = [
   'local_builds_broken',
   'substituter_unreachable',
   'no_slots',
+  'store_uri_invalid',
   'daemon_restart_needed',
   'root_ssh_config_unreadable',
   'daemon_user_unknown',

@@ -76,6 +76,8 @@ export interface Line {
   readonly scheme: Scheme
   readonly host: string
   readonly user?: string
+  /** Text in front of the store URI. */
+  readonly prefix?: string
   readonly systems?: string
   readonly key?: string
   /** maxJobs; 2 by default. */
@@ -86,8 +88,8 @@ export interface Line {
   readonly query?: string
 }
 
-export const uriOf = ({ scheme, user = 'remotebuild', host, query }: Line) =>
-  `${scheme}://${user && `${user}@`}${host}${query ? `?${query}` : ''}`
+export const uriOf = ({ scheme, user = 'remotebuild', host, query, prefix = '' }: Line) =>
+  `${prefix}${scheme}://${user && `${user}@`}${host}${query ? `?${query}` : ''}`
 export const machineLine = (line: Line): string =>
   [
     uriOf(line),
