@@ -83,6 +83,8 @@ export interface Line {
   /** maxJobs; 2 by default. */
   readonly jobs?: number
   readonly features?: string
+  /** Mandatory features. */
+  readonly mandatory?: string
   readonly hostKey?: string
   /** Parameters of the store URI. */
   readonly query?: string
@@ -97,7 +99,7 @@ export const machineLine = (line: Line): string =>
     line.key ?? '/lab/keys/id',
     `${line.jobs ?? 2} 1`,
     line.features ?? '-',
-    '-',
+    line.mandatory ?? '-',
     line.hostKey ?? '-',
   ].join(' ')
 

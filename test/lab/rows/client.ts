@@ -167,6 +167,53 @@ export const clientRows: readonly Row[] = [
     }),
   },
   {
+    name: 'a binary cache that accepts the connection and sends nothing',
+    isLong: true,
+    from: {
+      config: 'substituters = http://127.0.0.1:9099\ndownload-attempts = 1',
+      // The queue of a listener that never accepts
+      before: `node -e 'const s = require("net").createServer(() => {}).listen(9099, "127.0.0.1"); setTimeout(() => s.close(() => process.exit()), 150000)' >/dev/null 2>&1 &`,
+    },
+    clients: nodeClients,
+    expect: always(
+      healthyAnd((t, { name }, _, { client }) => {
+        const expected = { status: 'failed', kind: 'substituter_unreachable' }
+        t.match(client.checks['substituters'], expected, name)
+      }),
+    ),
+  },
+  {
+    name: 'a substituter over ssh that refuses',
+    ...withSetting(
+      'substituters = ssh-ng://root@127.0.0.1:1',
+      healthy,
+      'substituters',
+      brokenSetting,
+    ),
+  },
+  {
+    name: 'a substituter over ssh that has no address',
+    ...withSetting(
+      'substituters = ssh://root@nosuch.invalid',
+      healthy,
+      'substituters',
+      brokenSetting,
+    ),
+  },
+  {
+    name: 'a list with only a line that requires a feature',
+    from: {
+      config: 'max-jobs = 0',
+    },
+    line: () => ({ mandatory: 'big-parallel', features: 'big-parallel' }),
+    expect: always(
+      healthyAnd((t, { name }, _, { client }) => {
+        const expected = { status: 'failed', kind: 'no_plain_builder' }
+        t.match(client.checks['capacity'], expected, name)
+      }),
+    ),
+  },
+  {
     name: 'a store directory that no builder has',
     from: { env: { NIX_STORE_DIR: '/odd/store' } },
     expect: always(

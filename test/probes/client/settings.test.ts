@@ -413,6 +413,29 @@ t.test('asks each binary cache, a slow one twice, and estimates the wait', async
   })
 })
 
+t.test('an ssh substituter that does not answer ends every build', async t => {
+  const ask = (answer: Awaited<ReturnType<AskSubstituter>>, env = {}) =>
+    check('substituters', {
+      env,
+      settings: { substituters: 'https://cache ssh-ng://u@far:1?x=y' },
+      askSubstituter: async url =>
+        url.protocol === 'ssh-ng:' ? answer : { status: 'answers' },
+    })
+  const refused = { status: 'fails', code: 'ECONNREFUSED', seconds: 0 } as const
+  const expected = {
+    status: 'failed',
+    kind: 'setting_broken',
+    params: {
+      setting: 'substituters',
+      detail: /^ssh-ng:\/\/far:1: /,
+      where: '/etc/nix/nix.conf:7',
+    },
+  }
+  t.match(await ask(refused), expected)
+  t.match(await ask(refused, { https_proxy: 'http://p' }), expected)
+  t.match(await ask({ status: 'answers' }), { status: 'ok' })
+})
+
 t.test('reports a list without a line for ordinary builds', async t => {
   const capacity = (change: Parameters<typeof aBuilder>[0], maxJobs = '1') =>
     check('capacity', {
