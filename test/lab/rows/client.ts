@@ -167,12 +167,13 @@ export const clientRows: readonly Row[] = [
     }),
   },
   {
-    name: 'a binary cache that accepts the connection and sends nothing',
+    name: 'a binary cache that drops all packets',
     isLong: true,
     from: {
-      config: 'substituters = http://127.0.0.1:9099\ndownload-attempts = 1',
-      // The queue of a listener that never accepts
-      before: `node -e 'const s = require("net").createServer(() => {}).listen(9099, "127.0.0.1"); setTimeout(() => s.close(() => process.exit()), 150000)' >/dev/null 2>&1 &`,
+      config: 'substituters = http://127.0.0.1:9099',
+      before:
+        "nft add table inet hang; nft add chain inet hang out '{ type filter hook output priority 0; }'; nft add rule inet hang out tcp dport 9099 drop",
+      after: 'nft delete table inet hang',
     },
     clients: nodeClients,
     expect: always(

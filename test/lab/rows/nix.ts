@@ -109,6 +109,22 @@ export const nixRows: readonly Row[] = [
           },
   },
   {
+    name: 'a system without an emulator, through the local nix-daemon',
+    faults: ['no-emulator'],
+    clients: ['c3', 'c1'],
+    from: { args: ['check', '--canary-mode', 'daemon', '--json'] },
+    line: () => ({ systems: 'x86_64-linux,aarch64-linux' }),
+    expect: () =>
+      existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64')
+        ? healthy
+        : {
+            state: 'degraded',
+            kind: 'exec_format',
+            side: 'remote',
+            fix: /binfmt.emulatedSystems.*qemu-user-static/,
+          },
+  },
+  {
     name: 'no home directory',
     faults: ['no-home'],
     expect: always(healthy),
