@@ -15,8 +15,8 @@ export interface CanarySandbox {
   readonly mode: CanaryMode
   /**
    * Creates the unsigned input paths of canaries by an import: building one in the private store would need user namespaces,
-   * which hardened machines and services forbid, and no builtin creates a program. The daemon accepts unsigned paths of a
-   * user whom it trusts.
+   * which hardened machines and services forbid, and no builtin creates a program. A daemon that trusts
+   * our user accepts unsigned paths.
    */
   createSeed(
     nonce: string,

@@ -21,7 +21,7 @@ const syntaxTimeoutMs = 5000
 const maxPrefixes = 5
 
 /**
- * Returns why a shell script fails whenever it runs, as a predicate; null where that cannot be told. The script is read
+ * Returns why a shell script fails whenever it runs, as a predicate; null where that is not known. The script is read
  * by its shell with -n, which runs nothing.
  */
 export const explainScript = async (

@@ -12,7 +12,7 @@ const path: readonly AddressOption[] = ['Port', 'HostName', 'AddressFamily', 'Pr
 const server: readonly AddressOption[] = ['Port', 'HostName', 'ProxyJump']
 
 /** Options that can lead to a failure: they change where the login goes, or who logs in. */
-const suspects: Readonly<Partial<Record<Kind, readonly AddressOption[]>>> = {
+const optionsByKind: Readonly<Partial<Record<Kind, readonly AddressOption[]>>> = {
   dns: ['HostName', 'AddressFamily', 'ProxyJump'],
   tcp_refused: path,
   tcp_timeout: path,
@@ -43,7 +43,7 @@ export const explainChangedAddress = async (
   const { target, command, builder } = login
   if (outcome.status !== 'failed' || outcome.params['jump']) return result
   let mention: Record<string, string> | null = null
-  for (const option of suspects[outcome.kind] ?? []) {
+  for (const option of optionsByKind[outcome.kind] ?? []) {
     const value = changedValue(option, login)
     if (value === null) continue
     const sources = { command, run, env, signal: AbortSignal.timeout(connectMs) }
@@ -53,13 +53,13 @@ export const explainChangedAddress = async (
     const params = { ...outcome.params, ...placeOf(origin) }
     const host = option === 'HostName' ? (builder.host ?? '') : target.hostname
     const port = option === 'Port' ? defaultPort : target.port
-    const isProved =
+    const isVerified =
       provable.has(outcome.kind) &&
       option !== 'ProxyJump' &&
       target.proxyJump === null &&
       target.proxyCommand === null &&
       (await accepts(host, port, option === 'AddressFamily' ? 0 : target.family, signal))
-    if (isProved) {
+    if (isVerified) {
       const detail = `${host} port ${port} accepts connections`
       const fault = {
         kind: 'ssh_option' as const,
