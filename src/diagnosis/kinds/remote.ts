@@ -434,6 +434,24 @@ export const remoteKinds = {
       'The canary build writes one line into one file, and that failed: the sandbox, the build users or the store there are broken.',
     diagnosis: 'The log in the evidence, and journalctl -u nix-daemon on the builder.',
   },
+  builder_hook_failed: {
+    side: 'remote',
+    state: 'down',
+    message: p => `the post-build-hook of ${p.host} fails${p.detail}`,
+    fixes: () => [
+      text(
+        'Correct post-build-hook in nix.conf of the builder, or remove it, then restart nix-daemon there',
+      ),
+      onBuilder(
+        'nix config show post-build-hook || nix show-config | grep post-build-hook',
+      ),
+      ...restartDaemon('builder'),
+    ],
+    meaning:
+      'nix-daemon of the builder runs the program of its own setting post-build-hook after each build, and the program ended with an error. Nix then reports the build as failed, although the output was built.',
+    diagnosis:
+      'The log in the evidence has lines that begin with "post-build-hook:". Run the hook on the builder as root, with OUT_PATHS set.',
+  },
   build_timeout: {
     side: 'remote',
     state: 'down',

@@ -30,6 +30,11 @@ export const nixRows: readonly Row[] = [
     expect: always(down('shell_noise', 'remote', /only in interactive shells/)),
   },
   {
+    name: 'a post-build-hook of the builder that fails',
+    faults: ['setting:post-build-hook = /bin/false'],
+    expect: always(down('builder_hook_failed', 'remote', /post-build-hook in nix\.conf/)),
+  },
+  {
     name: 'no nix in PATH',
     faults: ['no-nix'],
     expect: always(down('nix_missing', 'remote', /remote-program=/)),
@@ -103,6 +108,22 @@ export const nixRows: readonly Row[] = [
     faults: ['no-emulator'],
     line: () => ({ systems: 'x86_64-linux,aarch64-linux' }),
     // The kernel of the lab may have one for all namespaces
+    expect: () =>
+      existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64')
+        ? healthy
+        : {
+            state: 'degraded',
+            kind: 'exec_format',
+            side: 'remote',
+            fix: /binfmt.emulatedSystems.*qemu-user-static/,
+          },
+  },
+  {
+    name: 'a system without an emulator, through the local nix-daemon',
+    faults: ['no-emulator'],
+    clients: ['c3', 'c1'],
+    from: { args: ['check', '--canary-mode', 'daemon', '--json'] },
+    line: () => ({ systems: 'x86_64-linux,aarch64-linux' }),
     expect: () =>
       existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64')
         ? healthy
