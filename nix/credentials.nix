@@ -11,11 +11,25 @@ rec {
   # The Nix store is world-readable: such a key needs no credential, and is no secret.
   isInStore = path: lib.hasPrefix "${builtins.storeDir}/" path;
 
-  # Root's own ssh files, by ID.
-  sshFiles = {
-    ssh-known_hosts = "/root/.ssh/known_hosts";
-    ssh-config = "/root/.ssh/config";
+  # The own ssh files of nix-daemon's user, by ID.
+  sshFilesOf = home: {
+    ssh-known_hosts = "${home}/.ssh/known_hosts";
+    ssh-config = "${home}/.ssh/config";
   };
+
+  # The default keys of nix-daemon's user. The IDs are those of root's, by which builder-monitor knows them.
+  defaultKeysOf =
+    home:
+    lib.listToAttrs (
+      map (type: {
+        name = "root-.ssh-id_${type}";
+        value = "${home}/.ssh/id_${type}";
+      }) [
+        "ecdsa"
+        "ed25519"
+        "rsa"
+      ]
+    );
 
   # The credentials of these key files, by ID.
   ofKeys =

@@ -21,13 +21,16 @@ let
 
   machines = config.nix.buildMachines;
   machineKeys = lib.unique (lib.filter (key: key != null) (map (machine: machine.sshKey) machines));
-  # For machines without a key: nix-daemon's ssh then offers root's default keys
-  rootKeys = lib.optionals (lib.any (machine: machine.sshKey == null) machines) [
-    "/root/.ssh/id_ecdsa"
-    "/root/.ssh/id_ed25519"
-    "/root/.ssh/id_rsa"
-  ];
-  keys = lib.unique (machineKeys ++ rootKeys ++ cfg.keyFiles);
+  # Newer NixOS has nix.daemonUser; its ssh files are those of that user
+  daemonUser = config.nix.daemonUser or "root";
+  daemonHome = if daemonUser == "root" then "/root" else config.users.users.${daemonUser}.home;
+  # For machines without a key: nix-daemon's ssh then offers the default keys of its user
+  daemonKeys =
+    if lib.any (machine: machine.sshKey == null) machines then
+      credentials.defaultKeysOf daemonHome
+    else
+      { };
+  keys = lib.unique (machineKeys ++ cfg.keyFiles);
   passedKeys = lib.filter (key: credentials.isUsable key && !credentials.isInStore key) keys;
   idsOf = map credentials.idOf;
 
@@ -69,7 +72,7 @@ in
         example = [ "/etc/nix/builder_ed25519" ];
         description = ''
           More private keys of builders, as paths on the running machine. The `sshKey` of each entry of
-          `nix.buildMachines` is included already (root's default keys for entries without one). systemd reads them as
+          `nix.buildMachines` is included already (for entries without one, the default keys of root or `nix.daemonUser`). systemd reads them as
           root and passes the daemon copies (`LoadCredential=`) at start: nothing enters the Nix store, and a changed key
           requires a restart of the service. Add certificates (`KEY-cert.pub`) that only root can read, too.
         '';
@@ -126,7 +129,9 @@ in
       serviceConfig =
         service.serviceConfig
         // service.backOff
-        // credentials.serviceConfig (credentials.ofKeys passedKeys // credentials.sshFiles)
+        // credentials.serviceConfig (
+          credentials.ofKeys passedKeys // daemonKeys // credentials.sshFilesOf daemonHome
+        )
         // {
           ExecStart = lib.escapeShellArgs (common.commandWith "/etc/builder-monitor/config.json");
           ExecReload = lib.escapeShellArgs [

@@ -27,9 +27,11 @@ if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
   run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
   writeFileSync(stamp, lock)
 }
-if (process.argv.includes('--build'))
+if (process.argv.includes('--build')) {
   run(process.execPath, [
     join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
     '-p',
     'tsconfig.build.json',
   ])
+  run(process.execPath, [join(root, 'scripts', 'link.mjs')])
+}

@@ -41,9 +41,7 @@ const describers: { readonly [P in ProbeName]: (value: ProbeValues[P]) => string
 }
 
 const describeCanaryRun = (run: CanaryRun): string => {
-  const limitation = run.systemVerified
-    ? ''
-    : ' (no /bin/sh in its sandbox: system not verified)'
+  const limitation = run.systemVerified ? '' : ' (system not verified)'
   return `${run.system}${run.feature ? ` with ${run.feature}` : ''} built by ${run.builtBy ?? '?'} in ${formatSeconds(run.durationSeconds)}${limitation}`
 }
 

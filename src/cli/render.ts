@@ -37,6 +37,9 @@ export const renderReport = (report: Report, paint: Paint): string =>
     ...renderFindings(report.findings, paint),
   ].join('\n')
 
+/** Width of the column of probe names. */
+const nameWidth = Math.max(...probeNames.map(name => name.length))
+
 /** `representative` is the builder whose section has the shared cause. */
 const renderBuilder = (
   builder: BuilderReport,
@@ -102,7 +105,7 @@ const renderClient = ({ checks }: Report['client'], paint: Paint): string[] => {
   return [
     paint.bold('This machine'),
     ...shown.flatMap(([name, { status, reason = '', fixes = [] }]) => [
-      `  ${paint.status(status, `${statusSymbols[status]} ${name.padEnd(7)}`)} ${reason}`,
+      `  ${paint.status(status, `${statusSymbols[status]} ${name.padEnd(nameWidth)}`)} ${reason}`,
       ...renderFixes(fixes, 'the builder', paint),
     ]),
     '',
@@ -134,5 +137,5 @@ const renderProbe = (name: ProbeName, probe: ProbeReport, paint: Paint): string 
   const duration = probe.status === 'skipped' ? '' : formatSeconds(probe.durationSeconds)
   const text =
     probe.status === 'ok' ? describeValue(name, probe.value) : (probe.reason ?? '')
-  return `  ${paint.status(probe.status, `${statusSymbols[probe.status]} ${name.padEnd(7)}`)} ${duration.padStart(7)}  ${paint.status(probe.status, probe.status === 'ok' ? '' : `${probe.status}: `)}${text}`
+  return `  ${paint.status(probe.status, `${statusSymbols[probe.status]} ${name.padEnd(nameWidth)}`)} ${duration.padStart(7)}  ${paint.status(probe.status, probe.status === 'ok' ? '' : `${probe.status}: `)}${text}`
 }

@@ -38,11 +38,23 @@ export const statusCommand = async (
   const unknown = options.builders.find(
     name => !complete.builders.some(builder => builder.name === name),
   )
-  if (unknown) throw new UsageError(`the daemon has no builder called ${unknown}`)
+  if (unknown) {
+    const names = complete.builders.map(builder => builder.name).join(', ') || 'none'
+    throw new UsageError(
+      `the daemon has no builder called ${unknown} (there are: ${names})`,
+    )
+  }
   const report =
     options.builders.length === 0
       ? complete
-      : { ...complete, builders, state: worstState(builders.map(b => b.state)) }
+      : {
+          ...complete,
+          builders,
+          state: worstState(builders.map(b => b.state)),
+          findings: complete.findings.filter(
+            ({ builder }) => builder === undefined || options.builders.includes(builder),
+          ),
+        }
   io.out(
     options.json
       ? `${JSON.stringify(report, null, 2)}\n`

@@ -233,6 +233,12 @@ const formatError = ({
     }
     case 'propertyNames':
       return `${path}: ${JSON.stringify(params['propertyName'])} is not a label name, use letters, digits and _`
+    case 'minLength':
+      return params['limit'] === 9
+        ? `${path}: must be a cron expression with 5 or 6 fields, for example "*/30 * * * *"`
+        : `${path}: must have at least ${String(params['limit'])} characters`
+    case 'maxLength':
+      return `${path}: must have at most ${String(params['limit'])} characters`
     case 'required':
       return `${path}: needs ${String(params['missingProperty'])}`
     case 'type':

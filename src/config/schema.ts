@@ -114,7 +114,7 @@ export const configSchema = {
         ),
         throughput: cron(
           '0 * * * *',
-          'Round trip and rates of the link to each builder, 1.25 MiB both ways.',
+          'Round trip and rates of the link to each builder, 16 KiB to 1 MiB both ways, few on a slow line.',
         ),
         substituters: cron(
           '*/30 * * * *',

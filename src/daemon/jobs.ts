@@ -78,7 +78,7 @@ export const createJobs = (deps: JobDeps): readonly Job[] => {
       // Measurements at the same time would measure each other
       concurrency: 1,
       expectedMs: measurementMs,
-      exclusiveKey: builder => builder.name,
+      exclusiveKey: keyOf,
       run: (builder, _, signal) => runThroughput(deps, builder, signal),
     }),
     job('canary', {

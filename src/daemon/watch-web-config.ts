@@ -21,7 +21,7 @@ export interface WebConfigWatchDeps {
 export interface WebConfigWatch {
   /** Returns the effective configuration. The same object until it changes. */
   access(): WebAccess
-  /** Loads the configuration again. Resolves with the errors; with errors, the previous configuration stays active. */
+  /** Loads the configuration again. Resolves with the errors; with errors, the previous configuration stays active. To require no passwords or client certificates any more is an error. */
   reload(): Promise<readonly string[]>
   stop(): void
 }
@@ -45,14 +45,14 @@ export const watchWebConfig = (deps: WebConfigWatchDeps): WebConfigWatch => {
       // The digest of the new files is unknown before this load, so the next check loads once more
       loadedDigest = null
     }
-    for (const error of config.ok ? [] : config.errors)
+    const errors = config.ok ? lostProtection(access, config.access) : config.errors
+    for (const error of errors)
       log.error({ error }, 'invalid web configuration, the previous one stays active')
-    if (config.ok && !isDeepStrictEqual(config.access, access)) {
+    if (config.ok && errors.length === 0 && !isDeepStrictEqual(config.access, access)) {
       access = config.access
       log.info({}, 'web configuration changed')
       logWarnings(config, log)
     }
-    const errors = config.ok ? [] : config.errors
     onRead(errors)
     return errors
   }
@@ -77,6 +77,27 @@ export const watchWebConfig = (deps: WebConfigWatchDeps): WebConfigWatch => {
     stop: () => clearInterval(timer),
   }
 }
+
+/**
+ * Returns what a new configuration would stop to require. An emptied or truncated file must not open the monitor to all;
+ * a restart applies it.
+ */
+const lostProtection = (before: WebAccess, after: WebAccess): readonly string[] => [
+  ...(before.users.size > 0 && after.users.size === 0
+    ? [
+        'the web configuration file has no passwords any more: they stay required until a restart',
+      ]
+    : []),
+  ...(requiresCertificate(before) && !requiresCertificate(after)
+    ? [
+        'the web configuration file no longer requires client certificates: they stay required until a restart',
+      ]
+    : []),
+]
+
+const requiresCertificate = ({ tls }: WebAccess): boolean =>
+  tls?.clientAuth === 'RequireAnyClientCert' ||
+  tls?.clientAuth === 'RequireAndVerifyClientCert'
 
 const logWarnings = ({ warnings }: ValidWebConfig, log: Log): void => {
   for (const warning of warnings) log.warn({ warning }, 'web configuration')

@@ -1,12 +1,14 @@
 import type { Kind, Params } from '../model/index.ts'
 import { sanitize } from '../text/sanitize.ts'
-import { oneLine } from '../text/truncate.ts'
+import { cutMiddle, oneLine } from '../text/truncate.ts'
 import {
+  capLine,
   consequential,
   definite,
   featureMismatch,
   generic,
   keyWarnings,
+  matchRule,
   type MessageRule,
 } from './message-rules.ts'
 
@@ -18,7 +20,6 @@ export interface Classified {
 }
 
 const maxTextChars = 256 * 1024
-const maxLineChars = 2000
 
 /**
  * Classifies the output of ssh and Nix: definite messages before generic ones, and the first line of each tier. Exit
@@ -29,9 +30,9 @@ export const classify = (
   text: string,
   source: 'client' | 'remote' = 'client',
 ): Classified | null => {
-  const lines = sanitize(text.slice(0, maxTextChars), maxTextChars)
+  const lines = sanitize(cutMiddle(text, maxTextChars), maxTextChars)
     .split('\n')
-    .map(line => line.slice(0, maxLineChars).trim())
+    .map(line => capLine(line).trim())
     .filter(Boolean)
   const failedAt = lines.findIndex(line =>
     /build of '[^']*' on '[^']*' failed/.test(line),
@@ -42,19 +43,34 @@ export const classify = (
   for (const tier of [definite, null, generic, consequential]) {
     const result = tier ? firstMatch(lines, tier) : structured
     if (!result) continue
+    if (result.kind === 'builder_hook_failed' && source === 'client' && failedAt < 0)
+      return ownHook(result)
     if (result.kind === 'auth_denied') return firstMatch(lines, keyWarnings) ?? result
     return result
   }
   return null
 }
 
+/** The build itself succeeded, so the hook of this machine failed. */
+const ownHook = ({ params, line }: Classified): Classified => ({
+  kind: 'setting_broken',
+  params: {
+    setting: 'post-build-hook',
+    value: params['program'] ?? '-',
+    where: 'nix.conf',
+    detail: params['detail'] ?? '',
+  },
+  line,
+})
+
 const firstMatch = (
   lines: readonly string[],
   rules: readonly MessageRule[],
 ): Classified | null => {
   for (const line of lines)
-    for (const [pattern, kind, params] of rules) {
-      const match = pattern.exec(line)
+    for (const rule of rules) {
+      const [, kind, params] = rule
+      const match = matchRule(rule, line)
       if (!match) continue
       return refine({ kind, params: params?.(match) ?? {}, line }, lines)
     }

@@ -1,5 +1,7 @@
 import type { Builder, Cause, ProbeRecords } from '../model/index.ts'
 import { isReachedBySsh, isSshScheme } from '../nix/machines/store-uri.ts'
+import { suggestLine } from '../nix/machines/suggest-line.ts'
+import { oneLine } from '../text/truncate.ts'
 import { resultValue } from './freshness.ts'
 import { builderParams } from './params.ts'
 
@@ -21,6 +23,16 @@ export const findLineCause = (
   const reachesOwnStore = resultValue(probes.system?.lastSuccess)?.isOwnStore === true
   if (isOwnStore(builder) || reachesOwnStore)
     return { down: true, cause: { probe: 'config', kind: 'same_store', params } }
+  const hasBuilt = probes.canary?.last.outcome.status === 'ok'
+  if (isSshScheme(builder.scheme) && builder.host === null && !hasBuilt) {
+    const meant = suggestLine(builder.line, '-')
+    const uri = {
+      detail: oneLine(builder.storeUri, 120),
+      ...(meant ? { value: oneLine(meant.line, 400) } : {}),
+    }
+    const cause = { kind: 'store_uri_invalid', params: { ...params, ...uri } } as const
+    return { down: true, cause: { probe: 'config', ...cause } }
+  }
   return builder.maxJobs === 0
     ? { down: false, cause: { probe: 'config', kind: 'no_slots', params } }
     : null

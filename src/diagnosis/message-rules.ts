@@ -1,5 +1,5 @@
 import type { Kind, Params } from '../model/index.ts'
-import { oneLine } from '../text/truncate.ts'
+import { cutMiddle, oneLine } from '../text/truncate.ts'
 
 /** A pattern of one line, its kind, and the parameters in it. */
 export type MessageRule = readonly [
@@ -7,6 +7,16 @@ export type MessageRule = readonly [
   kind: Kind,
   params?: (m: RegExpExecArray) => Params,
 ]
+
+/** A message is shorter; time grows with the length. */
+const maxLineChars = 2000
+
+/** Cuts a line to the length that the patterns are applied to; the beginning and the end stay. */
+export const capLine = (line: string): string => cutMiddle(line, maxLineChars)
+
+/** Applies a rule to a line. Bounded: below a millisecond for any line. */
+export const matchRule = ([pattern]: MessageRule, line: string): RegExpExecArray | null =>
+  pattern.exec(capLine(line))
 
 const detail = (m: RegExpExecArray): Params => ({ detail: oneLine(m[0]) })
 
@@ -306,6 +316,12 @@ export const generic: readonly MessageRule[] = [
     /Nix crashed\. This is a bug.*|Nix daemon disconnected unexpectedly.*|splicing data from daemon socket.*/,
     'daemon_crash',
     detail,
+  ],
+  // Printed for nothing else (derivation-goal.cc runPostBuildHook)
+  [
+    /program ['"](\/[^'"]{1,400})['"] (?:failed with exit code \d{1,3}|was killed by signal.*|failed due to signal.*)/,
+    'builder_hook_failed',
+    m => ({ program: oneLine(m[1] ?? '', 200), ...detail(m) }),
   ],
   [
     /client requested repeating builds/,

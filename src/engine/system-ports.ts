@@ -11,6 +11,7 @@ import { createCheckClient, type CheckClient } from '../probes/client/checks.ts'
 import { createIsOffline } from '../probes/client/network.ts'
 import { localSystem } from '../probes/client/local-system.ts'
 import { createReadSlotLocks, type ReadSlotLocks } from '../probes/slots/slot-locks.ts'
+import { createAskSshSubstituter } from '../transport/ask-ssh-substituter.ts'
 import { askSubstituter } from '../transport/ask-substituter.ts'
 import { createAskLocalDaemon } from '../transport/local-daemon.ts'
 import { createDial } from '../transport/ssh/dial.ts'
@@ -49,6 +50,7 @@ export interface SystemPortsDeps {
 export const createSystemPorts = (deps: SystemPortsDeps): MonitorPorts => {
   const { run, clock, env, sshEnv = env, resolve, nix } = deps
   const askLocalDaemon = createAskLocalDaemon(env)
+  const askSshSubstituter = createAskSshSubstituter({ run, env: sshEnv, nix })
   return {
     run,
     clock,
@@ -65,7 +67,12 @@ export const createSystemPorts = (deps: SystemPortsDeps): MonitorPorts => {
       checkSshConfig: createCheckSshConfig({ run, env: sshEnv, nix }),
       resolveSshConfigAs: createResolveSshConfigAs({ run, env, nix }),
       run,
-      askSubstituter,
+      askSubstituter: (url, timeoutMs, signal) =>
+        (url.protocol.startsWith('ssh') ? askSshSubstituter : askSubstituter)(
+          url,
+          timeoutMs,
+          signal,
+        ),
     }),
   }
 }

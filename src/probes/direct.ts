@@ -80,7 +80,11 @@ const attemptBuild = async (
     builtBy: outcome.status === 'built' ? builder.host : null,
     durationSeconds: (clock.monotonic() - started) / 1000,
     phases: {},
-    systemVerified: outcome.status === 'built' && by === 'shell',
+    // A shell of the builder's own system says nothing about another one, and without an input there is no program of it
+    systemVerified:
+      outcome.status === 'built' &&
+      by === 'shell' &&
+      (context.last('system')?.systems[0] ?? system) === system,
     outcome:
       outcome.status === 'built' ? 'ok' : outcome.status === 'busy' ? 'busy' : 'failed',
     ...(outcome.status !== 'built' && 'kind' in outcome ? { kind: outcome.kind } : {}),

@@ -13,8 +13,8 @@ export interface ThroughputDeps {
 }
 
 /**
- * Measures the round trip and the rate of both directions over our own connection, with 1.25 MiB each of random bytes that
- * the remote discards or creates: nothing is stored there. A slow result is measured again, because a busy moment of either
+ * Measures the round trip and the rate of both directions over our own connection, with 16 KiB to 1 MiB of random
+ * bytes that the remote discards or creates: nothing is stored there, and a slow line gets few of them. A slow result is measured again, because a busy moment of either
  * side is not the link.
  */
 export const createThroughputProbe = ({

@@ -14,3 +14,10 @@ export const oneLine = (text: string, max = 160): string => {
   const line = sanitize(text.slice(0, max * 8), max * 8).replace(/\s+/g, ' ')
   return line.length > max ? `${line.slice(0, max - 1)}…` : line
 }
+
+/** Cuts the middle out of a text: the reason of a failure is at its beginning or at its end. */
+export const cutMiddle = (text: string, max: number): string => {
+  if (text.length <= max) return text
+  const tail = Math.floor(max / 3)
+  return text.slice(0, max - tail) + text.slice(text.length - tail)
+}

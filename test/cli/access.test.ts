@@ -193,9 +193,13 @@ t.test('a failed reload is reported, counted and changes nothing', async t => {
 
 t.test('a reload turns TLS off and on', async t => {
   const { at, port, reload } = await begin(t, web)
+  const plain = () => fetch(`http://127.0.0.1:${port}/-/healthy`)
   await writeFile(at('web.yml'), '')
+  t.match(await reload(), { code: 1, stderr: /no passwords any more/ })
+  await t.rejects(plain(), 'an emptied file opens nothing')
+  await writeFile(at('web.yml'), web.replace(/^.*\n/, ''))
   t.match(await reload(), { code: 0 })
-  t.equal((await fetch(`http://127.0.0.1:${port}/-/healthy`)).status, 200)
+  t.equal((await plain()).status, 401)
   await writeFile(at('web.yml'), web)
   t.match(await reload(), { code: 0 })
   t.equal((await send(port)).status, 200)

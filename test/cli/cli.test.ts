@@ -196,6 +196,13 @@ t.test('demo shows every state, replies to status and stops on SIGTERM', async t
   }
   const status = await run(['status', 'demo-untrusted'], env)
   t.match(status, { code: 1, stdout: /demo-untrusted  degraded[\s\S]*trusted-users/ })
+  t.match(await run(['status', 'demo'], env), {
+    code: 3,
+    stderr: /no builder called demo \(there are: demo-healthy, /,
+  })
+  const { stdout } = await run(['status', 'demo-healthy', '--json'], env)
+  const { findings } = JSON.parse(stdout) as { findings: { builder?: string }[] }
+  t.ok(findings.every(({ builder = 'demo-healthy' }) => builder === 'demo-healthy'))
   const stopping = Date.now()
   demo.child.kill('SIGTERM')
   t.match(await demo.ended, { code: 0 })

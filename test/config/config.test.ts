@@ -52,6 +52,10 @@ t.test('reports invalid cron expressions, addresses and time zones', async t => 
     '/listen/0: "localhost" is not host:port',
     '/timeZone: "Middle/Earth" is not a time zone',
   ])
+  t.same(errorsOf({ schedule: { canary: '30m' }, listen: ['x'] }), [
+    '/listen/0: must have at least 2 characters',
+    '/schedule/canary: must be a cron expression with 5 or 6 fields, for example "*/30 * * * *"',
+  ])
 })
 
 t.test('alerting is off by default and reports every error', async t => {

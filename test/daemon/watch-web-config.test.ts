@@ -10,13 +10,13 @@ import { certificate, certificatePath } from '../support/certificates.ts'
 
 const text = 'tls_server_config: { cert_file: server.pem, key_file: server.key }\n'
 
-const start = async (t: Test, intervalMs = 20) => {
+const start = async (t: Test, intervalMs = 20, content = text) => {
   const directory = await mkdtemp(join(tmpdir(), 'web-watch-'))
   const at = (file: string) => join(directory, file)
   const put = (from: string, to: string) => copyFile(certificatePath(from), at(to))
   await put('server.pem', 'server.pem')
   await put('server.key', 'server.key')
-  await writeFile(at('web.yml'), text)
+  await writeFile(at('web.yml'), content)
   const load = () => loadWebConfig(at('web.yml'))
   const first = await load()
   if (!first.ok) throw new Error(first.errors.join())
@@ -102,6 +102,31 @@ t.test('an invalid file keeps the previous one, reload reports why', async t => 
     errors.map(found => found.length),
     [0, 1, 1, 0],
   )
+})
+
+t.test('an emptied file drops neither passwords nor client certificates', async t => {
+  const hash = `$2b$10$${'a'.repeat(53)}`
+  const users = `basic_auth_users: { alice: "${hash}" }\n`
+  const requires = text.replace(' }', ', client_auth_type: RequireAnyClientCert }')
+  const { at, watch, logged } = await start(t, 20, `${requires}${users}`)
+  const before = watch.access()
+  for (const content of ['', '# later\n', 'basic_auth_users:\n', text]) {
+    await writeFile(at('web.yml'), content)
+    t.match(
+      await watch.reload(),
+      [/no passwords any more/, /client certificates/],
+      content,
+    )
+    t.equal(watch.access(), before, 'the previous one stays active')
+  }
+  await writeFile(at('web.yml'), requires)
+  t.match(await watch.reload(), [
+    /passwords any more: they stay required until a restart/,
+  ])
+  await until(() => logged.some(line => line.includes('no passwords any more')))
+  await writeFile(at('web.yml'), `${requires}basic_auth_users: { bob: "${hash}" }\n`)
+  t.same(await watch.reload(), [])
+  t.same([...watch.access().users.keys()], ['bob'])
 })
 
 t.test('watches the files of a changed configuration', async t => {

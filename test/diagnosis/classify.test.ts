@@ -5,6 +5,18 @@ import { classify } from '../../src/diagnosis/classify.ts'
 /** Output of Nix 2.8, 2.26, 2.34 and OpenSSH 9.2 and 10 for injected faults, lines in order. */
 const printed: readonly [kind: string, text: string][] = [
   [
+    'builder_hook_failed',
+    "post-build-hook: no\nerror: build of '/nix/store/H-canary.drv' on 'ssh://remotebuild@b1' failed: error: program '/bin/false' failed with exit code 1\nerror: builder for '/nix/store/H-canary.drv' failed with exit code 1",
+  ],
+  [
+    'builder_hook_failed',
+    "error: build of '/nix/store/H-canary.drv' on 'ssh-ng://remotebuild@b3' failed: error: program \"/bin/false\" failed with exit code 1\nerror: Cannot build '/nix/store/H-canary.drv'.\n  Reason: builder failed with exit code 1.",
+  ],
+  [
+    'setting_broken',
+    "copying path '/nix/store/H-canary' from 'ssh-ng://remotebuild@b3'...\nerror: program \"/lab/share/ha\" failed with exit code 3",
+  ],
+  [
     'setting_broken',
     "error: client requested repeating builds, but this is not currently implemented\nerror: unexpected end-of-file\nerror: builder for '/nix/store/H-canary.drv' failed with exit code 1",
   ],

@@ -6,6 +6,7 @@ import {
   definite,
   generic,
   keyWarnings,
+  matchRule,
   type MessageRule,
 } from '../../src/diagnosis/message-rules.ts'
 
@@ -51,11 +52,15 @@ const cpuMs = (work: () => void): number => {
   return (process.cpuUsage().user - user) / 1000
 }
 
-/**
- * A linear pattern takes a few milliseconds for 256,000 characters, a quadratic one a minute, and every machine that is
- * used for tests is between them.
- */
-const limitMs = 500
+/** For a line of any length. */
+const limitMs = 5
+
+/** The least of several runs: the first one compiles the pattern, and a collection of garbage is not the pattern's. */
+const leastMs = (work: () => void): number => {
+  let least = Infinity
+  for (let i = 0; i < 5 && least > limitMs / 5; i++) least = Math.min(least, cpuMs(work))
+  return least
+}
 
 const tables: Readonly<Record<string, readonly MessageRule[]>> = {
   definite,
@@ -65,30 +70,46 @@ const tables: Readonly<Record<string, readonly MessageRule[]>> = {
 }
 
 for (const [name, rules] of Object.entries(tables))
-  t.test(`each rule of ${name} takes linear time`, async t => {
-    for (const [pattern] of rules) {
-      let slowest = 0
-      for (const length of [2000, 256_000])
-        for (const line of hostileLines(pattern, length))
-          slowest = Math.max(
-            slowest,
-            cpuMs(() => pattern.exec(line)),
-          )
-      t.ok(slowest < limitMs, `${slowest} ms: ${pattern.source.slice(0, 60)}`)
-    }
-  })
+  t.test(
+    `each rule of ${name} takes less than ${limitMs} ms for a hostile line`,
+    async t => {
+      for (const rule of rules) {
+        const [pattern] = rule
+        let slowest = 0
+        for (const length of [2000, 256_000])
+          for (const line of hostileLines(pattern, length))
+            slowest = Math.max(
+              slowest,
+              leastMs(() => matchRule(rule, line)),
+            )
+        t.ok(slowest < limitMs, `${slowest} ms: ${pattern.source.slice(0, 60)}`)
+      }
+    },
+  )
+
+/** Of the order of a hundred rules for each of its lines. */
+const textLimitMs = 500
 
 t.test('classifies a hostile text of the largest size in bounded time', async t => {
   for (const [pattern] of Object.values(tables).flat().slice(0, 20))
     for (const line of [...hostileLines(pattern, 2000)].slice(-3)) {
       const text = `${line}\n`.repeat(128)
-      const ms = cpuMs(() => classify(text))
-      t.ok(ms < 10 * limitMs, `${ms} ms: ${pattern.source.slice(0, 60)}`)
+      const ms = leastMs(() => classify(text))
+      t.ok(ms < textLimitMs, `${ms} ms: ${pattern.source.slice(0, 60)}`)
     }
+})
+
+t.test('finds the reason at the end of a long line and of a long text', async t => {
+  const reason = 'ssh: connect to host b1 port 22: Connection refused'
+  for (const text of [
+    'x '.repeat(5000) + reason,
+    reason + ' x'.repeat(5000),
+    'x\n'.repeat(400_000) + reason,
+  ])
+    t.equal(classify(text)?.kind, 'tcp_refused')
 })
 
 t.test('the limit is able to fail', async t => {
   const quadratic = /a[^'\n]*b/
-  const line = 'a'.repeat(64_000)
-  t.ok(cpuMs(() => quadratic.exec(line)) > limitMs)
+  t.ok(leastMs(() => quadratic.exec('a'.repeat(8000))) > limitMs)
 })

@@ -1,5 +1,6 @@
 /** What the machine line alone makes of a builder. */
 import t from 'tap'
+import { kindFixes } from '../../src/diagnosis/kinds/index.ts'
 import { diagnose } from '../../src/diagnosis/diagnose.ts'
 import type { Builder, ProbeRecords } from '../../src/model/index.ts'
 import { parseStoreUri } from '../../src/nix/machines/store-uri.ts'
@@ -38,6 +39,26 @@ t.test('the own store as a builder is down', async t => {
   ])
     t.match(diagnose({}, [], fromUri(uri)), { state: 'unknown', cause: null }, uri)
 })
+
+t.test(
+  'a store URI without a host is the cause, with the line that was meant',
+  async t => {
+    const line = 'ssh://ssh://nix@b1 x86_64-linux /key 4'
+    const doubled = { ...fromUri('ssh://ssh://nix@b1'), line, host: null }
+    const denied = {
+      canary: {
+        last: { outcome: { status: 'failed', kind: 'auth_denied', params: {} } },
+      },
+    } as unknown as ProbeRecords
+    const { state, cause } = diagnose(denied, [], doubled)
+    t.match([state, cause?.kind], ['down', 'store_uri_invalid'])
+    t.match(kindFixes('store_uri_invalid', cause?.params ?? {})[0], {
+      text: /by: ssh:\/\/nix@b1 x86_64-linux \/key 4$/,
+    })
+    const built = { canary: { last: { outcome: { status: 'ok' } } } }
+    t.match(diagnose(built as unknown as ProbeRecords, [], doubled), { cause: null })
+  },
+)
 
 t.test('a builder that reports our own store is down', async t => {
   const system = {

@@ -64,7 +64,7 @@ t.test('fixes have the port, the key and the user of the machine line', async t 
     fixesOf('control_master', params),
     'sudo ssh -i /etc/nix/key -p 2222 -O exit nix@b1',
   )
-  t.match(fixesOf('auth_denied', params), 'ssh-copy-id -i /etc/nix/key nix@b1')
+  t.match(fixesOf('auth_denied', params), 'sudo ssh-keygen -y -f /etc/nix/key')
 })
 
 t.test('commands quote a hostile builder name', async t => {
@@ -97,3 +97,35 @@ t.test('a step names the builder where its command runs', async t => {
     'Bring the network up; run: ip address; run: ip route',
   )
 })
+
+t.test('all of a command for root runs as root', async t => {
+  const chained = kindNames
+    .flatMap(kind => kindFixes(kind, { service: 'builder-monitor' }))
+    .flatMap(fix => ('command' in fix && fix.root ? [fix.command] : []))
+    .filter(command => /&&|\|\||;/.test(command.replace(/'[^']*'/g, '')))
+  t.same(chained, [])
+})
+
+t.test('the restart of nix-daemon stops the socket and forgets a crash loop', async t => {
+  const commands = kindNames
+    .flatMap(kind => kindFixes(kind, {}))
+    .flatMap(fix => ('command' in fix ? [fix.command] : []))
+  t.notOk(commands.some(command => /systemctl restart nix-daemon/.test(command)))
+  t.equal(
+    fixesOf('daemon_restart_needed', {}),
+    "run: sudo sh -c 'for verb in reset-failed stop start; do systemctl $verb nix-daemon.socket nix-daemon.service; done'; On macOS: sudo launchctl kickstart -k system/org.nixos.nix-daemon",
+  )
+})
+
+t.test(
+  'a host key from a copy of known_hosts needs a restart of the service',
+  async t => {
+    for (const kind of ['host_key_changed', 'host_key_unknown'] as const) {
+      t.match(
+        fixesOf(kind, { service: 'builder-monitor' }),
+        /Then restart builder-monitor, which has a copy of known_hosts.*; run: sudo systemctl restart builder-monitor$/,
+      )
+      t.notMatch(fixesOf(kind, {}), /copy of known_hosts/)
+    }
+  },
+)

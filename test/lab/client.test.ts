@@ -90,7 +90,7 @@ void t.test('the client', { skip }, async t => {
     t.match(report.client.checks['daemon'], {
       status: 'failed',
       kind: 'client_daemon_down',
-      fixes: [{ command: /restart nix-daemon/ }],
+      fixes: [{ command: /stop start; do systemctl \$verb nix-daemon/ }],
     })
   })
 

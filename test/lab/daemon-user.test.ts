@@ -51,7 +51,10 @@ t.test('names the user of a rootless nix-daemon', async t => {
     {
       cause: {
         kind: 'auth_denied',
-        fixes: [{}, { command: /^ssh-copy-id -i ~plain\//, user: 'plain', root: false }],
+        fixes: [
+          {},
+          { command: /^ssh-keygen -y -f ~plain\//, user: 'plain', root: false },
+        ],
         reproduce: /^sudo -H -u plain ssh /,
       },
     },

@@ -70,6 +70,17 @@ const cases = {
     },
   ),
   keyless: nixos({}, { distributedBuilds: true, buildMachines: [machine('b1', null)] }),
+  rootless: {
+    nixos: {
+      services: { builderMonitor: { enable: true } },
+      users: { users: { 'nix-daemon': { home: '/var/lib/nix-daemon' } } },
+      nix: {
+        daemonUser: 'nix-daemon',
+        distributedBuilds: true,
+        buildMachines: [machine('b1', null)],
+      },
+    },
+  },
   open: nixos({
     listenAddress: '::',
     port: 9999,
@@ -213,6 +224,15 @@ const testModules = (
       'root-.ssh-id_ecdsa:/root/.ssh/id_ecdsa',
       'root-.ssh-id_ed25519:/root/.ssh/id_ed25519',
       'root-.ssh-id_rsa:/root/.ssh/id_rsa',
+    ])
+
+    const home = '/var/lib/nix-daemon/.ssh'
+    t.match(evaluated.rootless.service?.serviceConfig['LoadCredential'], [
+      `root-.ssh-id_ecdsa:${home}/id_ecdsa`,
+      `root-.ssh-id_ed25519:${home}/id_ed25519`,
+      `root-.ssh-id_rsa:${home}/id_rsa`,
+      `ssh-config:${home}/config`,
+      `ssh-known_hosts:${home}/known_hosts`,
     ])
 
     const { open } = evaluated

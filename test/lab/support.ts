@@ -76,18 +76,22 @@ export interface Line {
   readonly scheme: Scheme
   readonly host: string
   readonly user?: string
+  /** Text in front of the store URI. */
+  readonly prefix?: string
   readonly systems?: string
   readonly key?: string
   /** maxJobs; 2 by default. */
   readonly jobs?: number
   readonly features?: string
+  /** Mandatory features. */
+  readonly mandatory?: string
   readonly hostKey?: string
   /** Parameters of the store URI. */
   readonly query?: string
 }
 
-export const uriOf = ({ scheme, user = 'remotebuild', host, query }: Line) =>
-  `${scheme}://${user && `${user}@`}${host}${query ? `?${query}` : ''}`
+export const uriOf = ({ scheme, user = 'remotebuild', host, query, prefix = '' }: Line) =>
+  `${prefix}${scheme}://${user && `${user}@`}${host}${query ? `?${query}` : ''}`
 export const machineLine = (line: Line): string =>
   [
     uriOf(line),
@@ -95,7 +99,7 @@ export const machineLine = (line: Line): string =>
     line.key ?? '/lab/keys/id',
     `${line.jobs ?? 2} 1`,
     line.features ?? '-',
-    '-',
+    line.mandatory ?? '-',
     line.hostKey ?? '-',
   ].join(' ')
 

@@ -52,6 +52,7 @@ in
     services.prometheus.ruleFiles = ofType (types.listOf types.path) [ ];
     nix.enable = ofType types.bool true;
     nix.package = ofType types.package pkgs.nix;
+    nix.daemonUser = ofType types.str "root";
     nix.distributedBuilds = ofType types.bool false;
     nix.settings.trusted-users = ofType (types.listOf types.str) [ "root" ];
     nix.buildMachines = mkOption {

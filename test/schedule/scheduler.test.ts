@@ -212,6 +212,17 @@ t.test('runs no job for a removed builder', async t => {
   await s.scheduler.stop()
 })
 
+t.test('a queued job runs with the changed builder of its name', async t => {
+  const lines: string[] = []
+  const run = async ({ line }: Builder) => void lines.push(line)
+  const s = setUp({ run }, 1)
+  s.scheduler.runOnce('work', builders(1)[0]!, 40)
+  s.scheduler.setBuilders([aBuilder({ name: 'b0', host: 'h0', line: 'changed' })])
+  await s.until(() => lines.length > 0)
+  t.same(lines, ['changed'])
+  await s.scheduler.stop()
+})
+
 t.test('splay is stable and evenly distributed', async t => {
   t.equal(splayFraction('b1'), splayFraction('b1'))
   const phases = Array.from({ length: 100 }, (_, i) => splayFraction(`builder-${i}`))

@@ -6,6 +6,7 @@ import {
   onBuilder,
   onBuilderAsRoot,
   readSshdLog,
+  renewKnownHosts,
   restartDaemon,
   text,
   type KindInfo,
@@ -251,7 +252,7 @@ export const clientKinds = {
         'A security key must be plugged in and touched at each login, which no build can do. Use a key without a device for builds',
       ),
       hereAsRoot(`ssh-keygen -t ed25519 -N '' -f /root/.ssh/nix-builder`),
-      hereAsRoot(`ssh-copy-id -i /root/.ssh/nix-builder ${p.dest}`),
+      text(`Add /root/.ssh/nix-builder.pub to authorized_keys of ${p.user} on ${p.host}`),
       text('Then set field 3 of the machine line to /root/.ssh/nix-builder'),
       text('A key of an agent must be usable without a confirmation'),
     ],
@@ -290,8 +291,11 @@ export const clientKinds = {
     state: 'down',
     message: p => `${p.host} rejects the key for user ${p.user}${p.detail}`,
     fixes: p => [
-      text(`Add the public key to authorized_keys of ${p.user} on ${p.host}`),
-      hereAsRoot(`ssh-copy-id -i ${keyArgument(p)} ${p.dest}`),
+      text(
+        `Add the public key to authorized_keys of ${p.user} on ${p.host} (NixOS: users.users.${p.user}.openssh.authorizedKeys.keys). The first command prints the key, the second one the file that sshd reads`,
+      ),
+      hereAsRoot(`ssh-keygen -y -f ${keyArgument(p)}`),
+      onBuilderAsRoot('sshd -T | grep -i authorizedkeys'),
       text(
         'If the key is there, the account may be locked or expired, or other users can write the file',
       ),
@@ -314,6 +318,7 @@ export const clientKinds = {
         `Accept the key as ${p.sshUser} if the fingerprint is the same, or pin the key in field 8 of the machine line`,
       ),
       hereAsRoot(`${p.ssh} ${p.dest} true`),
+      ...renewKnownHosts(p),
     ],
     meaning:
       "This machine does not have the host key of the builder, and a build cannot answer ssh's question. A key pinned in field 8 is valid only for the name in the machine line: with an ssh alias set HostKeyAlias.",

@@ -27,10 +27,12 @@ export const kindAlert = (kind: Kind): string | null =>
 
 /**
  * Formats the message of a kind, without a capital letter or full stop. A parameter `jump` names the jump host that all
- * other parameters describe; `behind` the one from which a connection fails.
+ * other parameters describe; `behind` the one from which a connection fails; `changedBy` and `changedAt` an option of ssh that
+ * differs from the machine line and where it is set.
  */
 export const formatMessage = (kind: Kind, params: Params): string => {
-  const message = kinds[kind].message(toKindParams(params))
+  const { changedBy, changedAt } = params
+  const message = `${kinds[kind].message(toKindParams(params))}${changedBy ? `; ${changedBy} comes from ${changedAt}, not from the machine line` : ''}`
   if (params['jump']) return `jump host ${params['jump']}: ${message}`
   return params['behind'] && kind !== 'jump_dns'
     ? `${message}, from the jump host ${params['behind']}`
@@ -40,7 +42,14 @@ export const formatMessage = (kind: Kind, params: Params): string => {
 /** Returns the steps that fix a kind, in order; never empty. */
 export const kindFixes = (kind: Kind, params: Params): readonly Fix[] => {
   const fixes = asSshUser(kinds[kind].fixes(toKindParams(params)), params['sshUser'])
-  const { jump, behind } = params
+  const { jump, behind, changedBy, changedAt } = params
+  if (changedBy)
+    return [
+      {
+        text: `Correct or remove ${changedBy} (${changedAt}), unless it is right for this host`,
+      },
+      ...fixes,
+    ]
   if (behind && kind !== 'jump_dns') return fixes.map(fix => fromJumpHost(fix, behind))
   return jump && fixes.some(fix => 'where' in fix && fix.where === 'builder')
     ? [{ text: `Take the jump host ${jump} for the builder in these steps` }, ...fixes]

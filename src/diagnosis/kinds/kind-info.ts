@@ -1,4 +1,5 @@
 import type { Fix, KindState, Params, Side } from '../../model/index.ts'
+import { shellQuote } from '../../nix/protocol/store-command.ts'
 
 /** Everything about a kind: health, message, fixes and runbook text. */
 export interface KindInfo {
@@ -122,16 +123,40 @@ export const onBuilderAsRoot = (command: string): Fix => ({
 
 export const noAction = text('No action needed')
 
-/** Restarts nix-daemon, on Linux and macOS. */
+/**
+ * Restarts nix-daemon, on Linux and macOS. `systemctl restart` of both units fails with systemd 252 and 257 while the
+ * service runs, and leaves the socket stopped; without `reset-failed` nothing starts after a crash loop.
+ */
 export const restartDaemon = (where: 'here' | 'builder'): readonly Fix[] => [
   {
-    command: 'systemctl restart nix-daemon.socket nix-daemon.service',
+    command:
+      "sh -c 'for verb in reset-failed stop start; do systemctl $verb nix-daemon.socket nix-daemon.service; done'",
     where,
     root: true,
   },
   text('On macOS: sudo launchctl kickstart -k system/org.nixos.nix-daemon'),
 ]
 
+/** Controls sshd, whose unit is `ssh` on Debian; there `sshd` is an alias that exists only while the unit is enabled. */
+export const controlSshd = (verb: 'start' | 'restart' | 'reload'): Fix =>
+  onBuilderAsRoot(`sh -c 'systemctl ${verb} sshd || systemctl ${verb} ssh'`)
+
+/** Restarts the service that verified a host key with a copy of known_hosts, which it reads at start. */
+export const renewKnownHosts = ({ service }: KindParams): readonly Fix[] =>
+  service === undefined
+    ? []
+    : [
+        text(
+          `Then restart ${service}, which has a copy of known_hosts from the time it started`,
+        ),
+        hereAsRoot(`systemctl restart ${shellQuote(service)}`),
+      ]
+
 export const collectGarbage = onBuilderAsRoot('nix-collect-garbage -d')
+/** The next step where nothing is garbage. */
+export const findUsedSpace: readonly Fix[] = [
+  text('If that frees too little, find what uses the space, or enlarge the file system'),
+  onBuilderAsRoot('du -xhd1 /nix /'),
+]
 export const readSshdLog = onBuilderAsRoot('journalctl -u ssh -u sshd -n 50')
 export const readDaemonLog = onBuilderAsRoot('journalctl -u nix-daemon -n 50')

@@ -2,6 +2,8 @@ import type { Kind } from '../../model/index.ts'
 import { shellQuote } from '../../nix/protocol/store-command.ts'
 import {
   collectGarbage,
+  controlSshd,
+  findUsedSpace,
   here,
   hereAsRoot,
   onBuilder,
@@ -33,8 +35,8 @@ export const remoteKinds = {
     state: 'down',
     message: p => `cannot reach ${p.host} port ${p.port}: connection refused`,
     fixes: () => [
-      text('Start sshd (Debian: ssh), or correct the port in the machine line'),
-      onBuilderAsRoot('systemctl start sshd'),
+      text('Start sshd, or correct the port in the machine line'),
+      controlSshd('start'),
     ],
     meaning:
       'The machine is up and reports that nothing listens on that port: sshd is stopped, or the port is wrong.',
@@ -58,8 +60,8 @@ export const remoteKinds = {
     message: p =>
       `${p.host} port ${p.port} accepts TCP connections but sends no SSH banner`,
     fixes: () => [
-      text('sshd hangs (Debian: ssh), or another program uses its port. Restart it'),
-      onBuilderAsRoot('systemctl restart sshd'),
+      text('sshd hangs, or another program uses its port. Restart it'),
+      controlSshd('restart'),
     ],
     meaning:
       'The connection is accepted and then nothing arrives: a frozen sshd, a tarpit, or a machine out of memory or processes.',
@@ -103,7 +105,7 @@ export const remoteKinds = {
     fixes: () => [
       text('Remove MaxSessions 0 from sshd_config, also from its Match blocks'),
       onBuilderAsRoot('sshd -T | grep -i maxsessions'),
-      onBuilderAsRoot('systemctl reload ssh || systemctl reload sshd'),
+      controlSshd('reload'),
     ],
     meaning:
       'The login succeeds, but sshd opens no session, so Nix cannot start its command. MaxSessions 0 allows only forwardings, as on a jump host.',
@@ -150,7 +152,7 @@ export const remoteKinds = {
         'Set AllowTcpForwarding yes (or local) and DisableForwarding no in sshd_config for this user, and remove no-port-forwarding or restrict from its key',
       ),
       onBuilderAsRoot('sshd -T | grep -iE "forwarding|permitopen"'),
-      onBuilderAsRoot('systemctl reload ssh || systemctl reload sshd'),
+      controlSshd('reload'),
     ],
     meaning:
       'A jump host forwards a TCP connection to the builder. Its sshd, or the options of the key in authorized_keys, do not allow that.',
@@ -313,10 +315,7 @@ export const remoteKinds = {
     side: 'remote',
     state: 'down',
     message: p => `nix-daemon on ${p.host} is not running${p.detail}`,
-    fixes: () => [
-      onBuilderAsRoot('systemctl reset-failed nix-daemon.socket nix-daemon.service'),
-      ...restartDaemon('builder'),
-    ],
+    fixes: () => restartDaemon('builder'),
     meaning:
       "The login works, but nothing answers on nix-daemon's socket. After a crash loop the socket unit stops (service-start-limit-hit) until it is reset. Over ssh:// Nix notices only after it accepted the build, and the build fails.",
     diagnosis: 'systemctl status nix-daemon.socket nix-daemon.service on the builder.',
@@ -379,6 +378,7 @@ export const remoteKinds = {
     fixes: () => [
       text('Free space as root, because nix-daemon cannot do it on a full disk'),
       collectGarbage,
+      ...findUsedSpace,
     ],
     meaning:
       'There is no space to register a build. A daemon on a full disk cannot collect garbage for users any more: only root can.',
@@ -433,6 +433,24 @@ export const remoteKinds = {
     meaning:
       'The canary build writes one line into one file, and that failed: the sandbox, the build users or the store there are broken.',
     diagnosis: 'The log in the evidence, and journalctl -u nix-daemon on the builder.',
+  },
+  builder_hook_failed: {
+    side: 'remote',
+    state: 'down',
+    message: p => `the post-build-hook of ${p.host} fails${p.detail}`,
+    fixes: () => [
+      text(
+        'Correct post-build-hook in nix.conf of the builder, or remove it, then restart nix-daemon there',
+      ),
+      onBuilder(
+        'nix config show post-build-hook || nix show-config | grep post-build-hook',
+      ),
+      ...restartDaemon('builder'),
+    ],
+    meaning:
+      'nix-daemon of the builder runs the program of its own setting post-build-hook after each build, and the program ended with an error. Nix then reports the build as failed, although the output was built.',
+    diagnosis:
+      'The log in the evidence has lines that begin with "post-build-hook:". Run the hook on the builder as root, with OUT_PATHS set.',
   },
   build_timeout: {
     side: 'remote',
@@ -588,7 +606,11 @@ export const remoteKinds = {
     state: 'degraded',
     message: p =>
       `${p.available} free on ${p.path} of ${p.host}, below its min-free of ${p.minFree}`,
-    fixes: () => [text('Collect garbage: min-free does not keep up'), collectGarbage],
+    fixes: () => [
+      text('Collect garbage: min-free does not keep up'),
+      collectGarbage,
+      ...findUsedSpace,
+    ],
     meaning:
       "The store has less space than the builder's own min-free. Nix collects garbage during builds until max-free; if the space stays below, nothing is left to delete or max-free is too small.",
     diagnosis:

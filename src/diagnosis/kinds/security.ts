@@ -1,10 +1,12 @@
 import type { Kind } from '../../model/index.ts'
 import { shellQuote } from '../../nix/protocol/store-command.ts'
 import {
+  controlSshd,
   here,
   hereAsRoot,
   onBuilder,
   onBuilderAsRoot,
+  renewKnownHosts,
   text,
   type KindInfo,
 } from './kind-info.ts'
@@ -20,7 +22,9 @@ export const securityKinds = {
       text(
         'Find out whether the builder was reinstalled. If it was, compare the fingerprint on its console, then remove the old key',
       ),
+      onBuilder('ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub'),
       hereAsRoot(`ssh-keygen -R ${shellQuote(p.knownAs === '-' ? p.host : p.knownAs)}`),
+      ...renewKnownHosts(p),
     ],
     meaning:
       'The builder presents another host key than the one in known_hosts. Either it was reinstalled, or another machine answers in its place and would get the builds. Find out before you remove the old key.',
@@ -51,7 +55,7 @@ export const securityKinds = {
       text('Give the builder a new host key'),
       onBuilderAsRoot('rm /etc/ssh/ssh_host_*'),
       onBuilderAsRoot('ssh-keygen -A'),
-      onBuilderAsRoot('systemctl restart sshd'),
+      controlSshd('restart'),
     ],
     meaning:
       'A known_hosts file on this machine marks the key of the builder @revoked, as compromised.',

@@ -23,7 +23,7 @@ export const settingKinds = {
     diagnosis:
       'nix config show (before 2.20: nix show-config) prints the effective value; the message names the file and the line that sets it.',
     moreAboutFix:
-      'builder-monitor checks a post-build-hook (it exists, is executable, its interpreter exists) and never runs it. A hook that runs and fails is not seen.',
+      'builder-monitor never runs a post-build-hook. It checks what can be known without that: the hook exists, is executable, is not on a noexec mount, its interpreter or loader exists, its syntax is valid (sh -n), it does not always end with exit 1, and no program is missing in a line that every run executes. A hook that fails for another reason is not seen.',
   },
   store_elsewhere: {
     side: 'client',
@@ -145,6 +145,23 @@ export const settingKinds = {
     meaning:
       'Results of remote builds and their logs are copied to this machine. Small ones still fit, larger ones fail after the build. The limits are 512 MiB for the store and 64 MiB for the database and logs, or a fortieth of a smaller filesystem.',
     diagnosis: 'df -h /nix/store /nix/var/nix /nix/var/log/nix.',
+  },
+  store_uri_invalid: {
+    side: 'client',
+    state: 'down',
+    message: p =>
+      `the machine line at ${p.origin} names no host that ssh can connect to${p.detail}`,
+    fixes: p => [
+      text(
+        p.value === '-'
+          ? `Write field 1 of the line (${p.origin}) as ssh-ng://USER@HOST`
+          : `Replace the line (${p.origin}) by: ${p.value}`,
+      ),
+      here('builder-monitor builders'),
+    ],
+    meaning:
+      'Field 1 of the machine line is a store URI with ssh:// or ssh-ng:// and without a host, often because the scheme is written twice. Nix passes what follows the first scheme to ssh, which connects to another place or to none, and what ssh prints then says nothing about the builder.',
+    diagnosis: 'builder-monitor builders prints the line as Nix reads it.',
   },
   no_slots: {
     side: 'client',

@@ -14,8 +14,9 @@ export type SeedOf = (system: string) => Seed
 export interface CanarySandbox {
   readonly mode: CanaryMode
   /**
-   * Creates the unsigned input paths of canaries. The private store imports the paths: building one
-   * there would need user namespaces, which hardened machines and services forbid.
+   * Creates the unsigned input paths of canaries by an import: building one in the private store would need user namespaces,
+   * which hardened machines and services forbid, and no builtin creates a program. A daemon that trusts
+   * our user accepts unsigned paths.
    */
   createSeed(
     nonce: string,
@@ -63,25 +64,23 @@ export const createCanarySandbox = async (
     build,
     createSeed: async (nonce, systems) => {
       const imported = importedSeeds(nonce, systems)
-      // A builtin cannot create a program
+      const result = await context.run({
+        ...common,
+        signal: context.signal,
+        file: 'nix-store',
+        args: ['--import', ...(mode === 'private' ? privateArgs(directory) : [])],
+        stdin: imported.archive,
+      })
+      if (result.code === 0) return { seedOf: imported.seedOf }
+      if (mode === 'private' || context.signal.aborted) return { failure: result }
+      // A builtin cannot create a program, so the systems are not verified by one
       const built: Seed = { expression: builtSeed(nonce), isProgram: false }
-      const result =
-        mode === 'daemon'
-          ? await build(
-              built.expression,
-              ['--max-jobs', '1', '--builders', ''],
-              context.signal,
-            )
-          : await context.run({
-              ...common,
-              signal: context.signal,
-              file: 'nix-store',
-              args: ['--import', ...privateArgs(directory)],
-              stdin: imported.archive,
-            })
-      return result.code === 0
-        ? { seedOf: mode === 'daemon' ? () => built : imported.seedOf }
-        : { failure: result }
+      const here = await build(
+        built.expression,
+        ['--max-jobs', '1', '--builders', ''],
+        context.signal,
+      )
+      return here.code === 0 ? { seedOf: () => built } : { failure: here }
     },
     readOutput: async (stdout, by) => {
       const path = stdout.trim().split('\n').at(-1) ?? ''

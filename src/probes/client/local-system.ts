@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
 import { constants } from 'node:fs'
-import { access, open, readFile, stat, statfs } from 'node:fs/promises'
+import { access, open, readFile, realpath, stat, statfs } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { dirname } from 'node:path'
 import systeminformation from 'systeminformation'
@@ -27,8 +27,10 @@ export interface LocalSystem {
   /** Whether we could write to a directory, or create it where it does not exist. */
   canWrite(path: string): Promise<boolean>
   readText(path: string): Promise<string | null>
-  /** The first bytes of a regular file, as Latin-1 text; null if it cannot be read. */
-  readStart(path: string): Promise<string | null>
+  /** The first bytes of a regular file (256 by default), as Latin-1 text; null if it cannot be read. */
+  readStart(path: string, maxBytes?: number): Promise<string | null>
+  /** The path without symbolic links; null if it does not exist. */
+  realPath(path: string): Promise<string | null>
 }
 
 export interface FileInfo {
@@ -43,14 +45,17 @@ export interface FileInfo {
 /** The kernel reads the interpreter from the first 256 bytes (execve(2)). */
 const startBytes = 256
 
-const readStart = async (path: string): Promise<string | null> => {
+/** A longer script is not examined. */
+export const maxScriptBytes = 64 * 1024
+
+const readStart = async (path: string, maxBytes = startBytes): Promise<string | null> => {
   // Without O_NONBLOCK the open of a FIFO waits for a writer
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
     () => null,
   )
   if (!file) return null
   try {
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(startBytes), 0, startBytes)
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(maxBytes), 0, maxBytes)
     return buffer.toString('latin1', 0, bytesRead)
   } catch {
     return null
@@ -105,6 +110,7 @@ export const localSystem: LocalSystem = {
   },
   readText: path => readFile(path, 'utf8').catch(() => null),
   readStart,
+  realPath: path => realpath(path).catch(() => null),
 }
 
 /** The port is not used: connecting a datagram socket only looks up the route. */

@@ -3,6 +3,7 @@ import { atLeast, isLix } from '../../nix/dialect.ts'
 import { formatBytes } from '../../text/bytes.ts'
 import { oneLine } from '../../text/truncate.ts'
 import { explainNotExecutable } from './executable.ts'
+import { explainScript } from './hook-script.ts'
 import { outcome, ok, type ClientContext } from './outcome.ts'
 
 /** Looks at one effective setting. Null if nothing is wrong with it. Each result was seen with Nix 2.8 and 2.34. */
@@ -93,12 +94,28 @@ const buildHook: SettingRule = async (setting, { localSystem, active }) => {
 }
 
 /** It runs on this machine after each build, remote ones too, and its failure is that of the build. */
-const postBuildHook: SettingRule = async (setting, { localSystem }) => {
+const postBuildHook: SettingRule = async (setting, context) => {
   if (setting.value === '') return null
-  const reason = await explainNotExecutable(setting.value, localSystem)
+  const reason = await explainHook(setting.value, context)
   return reason === null
     ? null
     : broken('post-build-hook', setting, `${setting.value} ${reason}`)
+}
+
+const explainHook = async (
+  path: string,
+  { localSystem, run, signal }: ClientContext,
+): Promise<string | null> => {
+  const reason = await explainNotExecutable(path, localSystem)
+  if (reason !== null) return reason
+  const isFalse = [path, await localSystem.realPath(path)].some(
+    name => name?.endsWith('/false') ?? false,
+  )
+  if (isFalse) return 'always fails'
+  if (!run) return null
+  const daemon = await localSystem.daemon()
+  const script = { localSystem, run, signal, path: daemon?.path ?? null }
+  return explainScript(path, script)
 }
 
 /** With less, a build that prints one line is killed. */

@@ -40,22 +40,27 @@ export const checkSubstituters = async (
   if (parseBoolean(settings['substitute']?.value ?? 'true') === false) return ok
   const urls = (settings['substituters']?.value ?? '').split(/\s+/).flatMap(word => {
     const url = URL.canParse(word) ? new URL(word) : null
-    return url && /^https?:$/.test(url.protocol) ? [url] : []
+    return url && /^(?:https?|ssh|ssh-ng):$/.test(url.protocol) ? [url] : []
   })
   if (urls.length === 0 || !localSystem.hasNetwork()) return ok
-  if (proxyVariables.some(name => env[name]))
+  const isSsh = (url: URL): boolean => url.protocol.startsWith('ssh')
+  const proxy = proxyVariables.some(name => env[name])
+  if (proxy && !urls.some(isSsh))
     return outcome('skipped', 'not_applicable', {
       detail: 'a proxy is set, which builder-monitor does not use',
     })
   const answers = await Promise.all(
-    urls.slice(0, maxSubstituters).map(async url => {
-      let answer: SubstituterAnswer = { status: 'answers' }
-      for (const timeoutMs of timeoutsMs) {
-        answer = await askSubstituter(url, timeoutMs, signal)
-        if (answer.status !== 'hangs' || signal.aborted) break
-      }
-      return { url, answer }
-    }),
+    urls
+      .filter(url => !proxy || isSsh(url))
+      .slice(0, maxSubstituters)
+      .map(async url => {
+        let answer: SubstituterAnswer = { status: 'answers' }
+        for (const timeoutMs of timeoutsMs) {
+          answer = await askSubstituter(url, timeoutMs, signal)
+          if (answer.status !== 'hangs' || signal.aborted) break
+        }
+        return { url, answer }
+      }),
   )
   const found = answers
     .flatMap(({ url, answer }) => {
@@ -70,20 +75,32 @@ export const checkSubstituters = async (
       return [{ url, waitSeconds, reason }]
     })
     .sort((a, b) => b.waitSeconds - a.waitSeconds)
+  // Unlike any other one it ends the build ("failed to start SSH connection"; seen with 2.8 and 2.34)
+  const fatal = found.find(({ url }) => isSsh(url))
+  if (fatal)
+    return outcome('failed', 'setting_broken', {
+      setting: 'substituters',
+      value: withoutSecrets(fatal.url),
+      detail: `${withoutSecrets(fatal.url)}: ${fatal.reason}`,
+      where: originOf(context),
+    })
   const [worst] = found
   if (!worst) return ok
   return outcome(
     worst.waitSeconds > maxWaitSeconds ? 'failed' : 'degraded',
     'substituter_unreachable',
     {
-      // Without a password and without a query
-      uri: oneLine(`${worst.url.protocol}//${worst.url.host}${worst.url.pathname}`, 200),
+      uri: withoutSecrets(worst.url),
       detail: worst.reason,
       seconds: String(worst.waitSeconds),
       where: originOf(context),
     },
   )
 }
+
+/** Without a user, a password and a query. */
+const withoutSecrets = (url: URL): string =>
+  oneLine(`${url.protocol}//${url.host}${url.pathname}`, 200)
 
 /** Seconds for which a nix command waits, as its settings say. */
 const waitOf = (

@@ -7,13 +7,15 @@ import type {
 } from '../../model/index.ts'
 import { formatRate } from '../../text/rate.ts'
 import { oneLine } from '../../text/truncate.ts'
-import { createReplies, type Replies } from './replies.ts'
+import { createReplies } from './replies.ts'
 
-const mebibyte = 1024 * 1024
-/** Sent before the measured part, so that TCP has left its slow start. */
-const warmUpBytes = mebibyte / 4
-const measuredBytes = mebibyte
-const pieceBytes = 64 * 1024
+/**
+ * Sizes in order, until the next one would take too long: the first ones let TCP leave its slow start and show a slow line,
+ * which more bytes would block for everything else.
+ */
+const blockSizes = [16, 64, 256, 1024].map(kibibytes => kibibytes * 1024)
+const maxBlockSeconds = 3
+const pieceBytes = 16 * 1024
 /** Limit of each direction. A slower link is reported as this slow. */
 const directionMs = 25_000
 const roundTrips = 3
@@ -24,18 +26,15 @@ export type Measurement = Pick<
   'roundTripSeconds' | 'upload' | 'download'
 >
 
-/** The remote side: answers to lines, reads, then writes. `head` reads no more than there is, because we wait for each answer. */
-const remoteScript = (nonce: string): string => {
-  const answer = (step: string | number) => `echo @${nonce} ${step}`
-  const pings = Array.from({ length: roundTrips }, (_, i) => `read x; ${answer(i)}`)
-  return [
-    answer('ready'),
-    ...pings,
-    `head -c ${warmUpBytes} >/dev/null; ${answer('warm')}`,
-    `head -c ${measuredBytes} >/dev/null; ${answer('received')}`,
-    `read x; exec head -c ${warmUpBytes + measuredBytes} /dev/urandom`,
-  ].join('; ')
-}
+/**
+ * The remote side: answers, reads or writes as a line says. `head` reads no more than there is, because we wait for each
+ * answer.
+ */
+const remoteScript = (nonce: string): string =>
+  `echo @${nonce} ready; while read -r what n; do case $what in ` +
+  `ping) echo @${nonce} pong;; ` +
+  `up) head -c $n >/dev/null; echo @${nonce} received;; ` +
+  'down) head -c $n /dev/urandom;; esac; done'
 
 /** Measures the link once; skipped where the account runs no shell. */
 export const measure = async (
@@ -52,23 +51,31 @@ export const measure = async (
     )
     channel.stderr.resume()
     const replies = createReplies(channel, signal)
-    const answer = (step: string | number) => replies.line(`@${nonce} ${step}`)
+    const answer = (step: string) => replies.line(`@${nonce} ${step}`)
     await answer('ready')
     let roundTripSeconds = Infinity
     for (let i = 0; i < roundTrips; i++) {
       const from = clock.monotonic()
-      channel.stdin.write('\n')
-      await answer(i)
+      channel.stdin.write('ping\n')
+      await answer('pong')
       roundTripSeconds = Math.min(roundTripSeconds, (clock.monotonic() - from) / 1000)
     }
-    const rate = (fromMs: number) =>
-      measuredBytes /
-      Math.max((clock.monotonic() - fromMs) / 1000 - roundTripSeconds, 1e-4)
-    const upload = await measureUpload(channel, answer, context, rate)
+    const { stdin } = channel
+    const upload = await measureDirection(context, roundTripSeconds, async bytes => {
+      stdin.write(`up ${bytes}\n`)
+      await write(stdin, bytes)
+      await answer('received')
+    })
     if (!upload.isComplete)
       return { roundTripSeconds, upload: upload.rate, download: null }
-    channel.stdin.write('\n')
-    const download = await measureDownload(replies, context)
+    const { rate: download } = await measureDirection(
+      context,
+      roundTripSeconds,
+      async bytes => {
+        stdin.write(`down ${bytes}\n`)
+        await replies.bytes(bytes)
+      },
+    )
     context.trace(
       'throughput',
       `upload ${formatRate(upload.rate)}, download ${formatRate(download)}`,
@@ -82,38 +89,29 @@ export const measure = async (
   }
 }
 
-const measureUpload = async (
-  channel: Channel,
-  answer: (step: string) => Promise<void>,
+/** Transfers blocks until the next would take too long. The rate is that of the last one, in bytes per second. */
+const measureDirection = async (
   { clock, signal }: ProbeContext,
-  rate: (fromMs: number) => number,
+  roundTripSeconds: number,
+  transfer: (bytes: number) => Promise<void>,
 ): Promise<{ readonly rate: number; readonly isComplete: boolean }> => {
   let from = clock.monotonic()
-  const send = async () => {
-    await write(channel, warmUpBytes)
-    await answer('warm')
-    from = clock.monotonic()
-    await write(channel, measuredBytes)
-    await answer('received')
+  let rate = 0
+  let size = 0
+  const transferBlocks = async () => {
+    for (const bytes of blockSizes) {
+      if (rate > 0 && bytes / rate > maxBlockSeconds) break
+      from = clock.monotonic()
+      size = bytes
+      await transfer(bytes)
+      rate = rateOf(bytes, from)
+    }
     return true
   }
-  const isComplete = await within(send(), clock, signal)
-  return { rate: rate(from), isComplete: isComplete === true }
-}
-
-const measureDownload = async (
-  replies: Replies,
-  { clock, signal }: ProbeContext,
-): Promise<number> => {
-  let from = clock.monotonic()
-  const receive = async () => {
-    await replies.bytes(warmUpBytes)
-    from = clock.monotonic()
-    await replies.bytes(measuredBytes)
-    return true
-  }
-  await within(receive(), clock, signal)
-  return measuredBytes / Math.max((clock.monotonic() - from) / 1000, 1e-4)
+  const rateOf = (bytes: number, fromMs: number): number =>
+    bytes / Math.max((clock.monotonic() - fromMs) / 1000 - roundTripSeconds, 1e-4)
+  const isComplete = (await within(transferBlocks(), clock, signal)) === true
+  return { rate: isComplete ? rate : rateOf(size, from), isComplete }
 }
 
 /** Resolves with null after the limit of a direction. */
@@ -136,7 +134,7 @@ const within = async <T>(
 }
 
 /** Writes random bytes, which no tunnel can compress, as fast as they are sent. */
-const write = async ({ stdin }: Channel, bytes: number): Promise<void> => {
+const write = async (stdin: Channel['stdin'], bytes: number): Promise<void> => {
   const piece = randomBytes(pieceBytes)
   for (let sent = 0; sent < bytes; sent += pieceBytes)
     await new Promise<void>((resolve, reject) => {

@@ -8,6 +8,7 @@ import {
   isJumpHostFailure,
   type JumpHostFailure,
 } from './jump-host-failure.ts'
+import { serviceWithCopy } from './known-hosts.ts'
 import { tryOpenssh, opensshConnection } from './openssh.ts'
 import {
   buildLoginValue,
@@ -83,6 +84,9 @@ export const confirmWithOpenssh = async (
   const params = {
     ...(kind === classified?.kind ? classified?.params : {}),
     ...(kind === 'auth_denied' ? securityKeyParams(login) : {}),
+    ...(kind.startsWith('host_key_') && login.policy.pinnedHostName === null
+      ? serviceWithCopy(login.target.userKnownHosts)
+      : {}),
     ...(kind === 'certificate_principal' && !classified?.params['knownAs']
       ? { knownAs: login.target.hostKeyAlias ?? login.target.hostname }
       : {}),

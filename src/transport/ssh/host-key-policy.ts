@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import type { Builder } from '../../model/index.ts'
 import { examinePinnedKey } from '../../nix/machines/pinned-key.ts'
 import { hostKeyPolicy, type HostKeyPolicy } from './host-key.ts'
 import { parseKnownHosts, type KnownHost } from './known-hosts.ts'
+import { readRegularFile } from './regular-file.ts'
 import type { SshCommand } from './ssh-command.ts'
 import type { SshTarget } from './ssh-config.ts'
 
@@ -39,12 +39,10 @@ export const readHostKeyPolicy = async (
 
 const readKnownHosts = async (files: readonly string[]): Promise<KnownHost[]> => {
   const entries = await Promise.all(
-    files.map(file =>
-      readFile(file, 'utf8').then(
-        text => parseKnownHosts(text, file),
-        () => [],
-      ),
-    ),
+    files.map(async file => {
+      const text = await readRegularFile(file)
+      return text === null ? [] : parseKnownHosts(text, file)
+    }),
   )
   return entries.flat()
 }

@@ -100,3 +100,15 @@ const wildcardMatches = (pattern: string, name: string): boolean => {
   while (pattern[p] === '*') p++
   return p === pattern.length
 }
+
+/**
+ * The service that has a copy of one of the files from the time it started, as a parameter of kinds: systemd passes
+ * copies as /run/credentials/UNIT/NAME (systemd.exec(5), LoadCredential).
+ */
+export const serviceWithCopy = (
+  files: readonly string[],
+): { readonly service?: string } => {
+  const units = files.map(file => /^\/run\/credentials\/([^/]+)\//.exec(file)?.[1])
+  const unit = units.find(name => name !== undefined)
+  return unit === undefined ? {} : { service: unit.replace(/\.service$/, '') }
+}

@@ -1,7 +1,7 @@
 /** The page of one builder: probes in order, failures and unknown results. */
 import t from 'tap'
 import { createPageExporter } from '../../../src/exporters/page/index.ts'
-import type { Trends, Snapshot } from '../../../src/model/index.ts'
+import type { Kind, LoginValue, Snapshot, Trends } from '../../../src/model/index.ts'
 import {
   allOk,
   builderOf,
@@ -86,9 +86,23 @@ t.test('shows the login phases up to the failed one', async t => {
     params: {},
     value: { ...loginValue, phases: { dns: 0.001, tcp: 0.02, banner: 0.03 } },
   }
-  const state = stateOf(builderOf('a'), { login: recordOf('login', outcome) })
-  const { text } = await get(snapshotOf([state]), 'a')
-  t.match(text, /dns 1 ms tcp 20 ms banner 30 ms kex ✘ failed here auth not reached/)
+  const shown = async (kind: Kind, phases: LoginValue['phases']) => {
+    const login = recordOf('login', {
+      ...outcome,
+      kind,
+      value: { ...loginValue, phases },
+    })
+    return (await get(snapshotOf([stateOf(builderOf('a'), { login })]), 'a')).text
+  }
+  t.match(
+    await shown('kex_timeout', { dns: 0.001, tcp: 0.02, banner: 0.03 }),
+    /dns 1 ms tcp 20 ms banner 30 ms kex ✘ failed here auth not reached/,
+  )
+  t.match(
+    await shown('tcp_refused', { dns: 0.001 }),
+    /dns 1 ms tcp ✘ failed here banner not reached/,
+  )
+  t.match(await shown('dns', {}), /dns ✘ failed here tcp not reached/)
 })
 
 t.test('shows recent attempts as bars, table and trends', async t => {

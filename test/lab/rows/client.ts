@@ -102,6 +102,51 @@ export const clientRows: readonly Row[] = [
       brokenSetting,
     ),
   },
+  ...[
+    ['always ends with an error', '#!/bin/sh\\nexit 1\\n'],
+    ['has a syntax error', '#!/bin/sh\\nif\\n'],
+    ['runs a program that does not exist', '#!/bin/sh\\nset -e\\nnosuch -x\\n'],
+  ].map(([name, text]): Row => ({
+    name: `a post-build-hook that ${name}`,
+    ...withSetting(
+      'post-build-hook = /lab/share/hook',
+      healthy,
+      'settings',
+      brokenSetting,
+    ),
+    from: {
+      config: 'post-build-hook = /lab/share/hook',
+      before: `printf '${text}' >/lab/share/hook; chmod 755 /lab/share/hook`,
+    },
+  })),
+  {
+    name: 'a post-build-hook that succeeds',
+    from: {
+      config: 'post-build-hook = /lab/share/good-hook',
+      before:
+        "printf '#!/bin/sh\\nset -eu\\necho $OUT_PATHS\\n' >/lab/share/good-hook; chmod 755 /lab/share/good-hook",
+    },
+    expect: always(
+      healthyAnd((t, { name }, _, { client }) =>
+        t.equal(client.checks['settings']?.status, 'ok', name),
+      ),
+    ),
+  },
+  {
+    name: 'a post-build-hook on a filesystem without programs',
+    from: {
+      config: 'post-build-hook = /mnt/noexec/hook',
+      before:
+        "mkdir -p /mnt/noexec; mount -t tmpfs -o noexec noexec /mnt/noexec; printf '#!/bin/sh\\n' >/mnt/noexec/hook; chmod 755 /mnt/noexec/hook",
+      after: 'umount /mnt/noexec',
+    },
+    clients: nodeClients,
+    expect: always(
+      healthyAnd((t, { name }, _, { client }) =>
+        t.match(client.checks['settings'], brokenSetting, name),
+      ),
+    ),
+  },
   {
     name: 'a limit of one byte for build logs',
     ...withSetting('max-build-log-size = 1', healthy, 'settings', brokenSetting),
@@ -120,6 +165,55 @@ export const clientRows: readonly Row[] = [
       status: 'degraded',
       kind: 'substituter_unreachable',
     }),
+  },
+  {
+    name: 'a binary cache that drops all packets',
+    isLong: true,
+    from: {
+      config: 'substituters = http://127.0.0.1:9099',
+      before:
+        "nft add table inet hang; nft add chain inet hang out '{ type filter hook output priority 0; }'; nft add rule inet hang out tcp dport 9099 drop",
+      after: 'nft delete table inet hang',
+    },
+    clients: nodeClients,
+    expect: always(
+      healthyAnd((t, { name }, _, { client }) => {
+        // The wait depends on connect-timeout of this client
+        const expected = { status: /failed|degraded/, kind: 'substituter_unreachable' }
+        t.match(client.checks['substituters'], expected, name)
+      }),
+    ),
+  },
+  {
+    name: 'a substituter over ssh that refuses',
+    ...withSetting(
+      'substituters = ssh-ng://root@127.0.0.1:1',
+      healthy,
+      'substituters',
+      brokenSetting,
+    ),
+  },
+  {
+    name: 'a substituter over ssh that has no address',
+    ...withSetting(
+      'substituters = ssh://root@nosuch.invalid',
+      healthy,
+      'substituters',
+      brokenSetting,
+    ),
+  },
+  {
+    name: 'a list with only a line that requires a feature',
+    from: {
+      config: 'max-jobs = 0',
+    },
+    line: () => ({ mandatory: 'big-parallel', features: 'big-parallel' }),
+    expect: always(
+      healthyAnd((t, { name }, _, { client }) => {
+        const expected = { status: 'failed', kind: 'no_plain_builder' }
+        t.match(client.checks['capacity'], expected, name)
+      }),
+    ),
   },
   {
     name: 'a store directory that no builder has',

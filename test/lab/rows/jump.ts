@@ -81,7 +81,9 @@ export const jumpRows: readonly Row[] = [
       `HostKeyAlias ${over}`,
     ]),
     expect: always(
-      causedByJumpHost(down('auth_denied', 'client', /ssh-copy-id .*\/wrong jump\./)),
+      causedByJumpHost(
+        down('auth_denied', 'client', / on jump\.\S* .*ssh-keygen -y -f \S*\/wrong/),
+      ),
     ),
   },
   {

@@ -24,6 +24,15 @@ const publicKeyOf = (node: Node) =>
   Buffer.from(hostKeyOf(node), 'base64').toString().trim()
 
 export const lineRows: readonly Row[] = [
+  {
+    name: 'a scheme written twice',
+    // Later versions reject the whole list
+    clients: ['host', 'c2'],
+    line: ({ node, scheme }) => ({ host: node, prefix: `${scheme}://` }),
+    expect: always(
+      down('store_uri_invalid', 'client', /by: ssh(?:-ng)?:\/\/remotebuild@b\d /),
+    ),
+  },
   { name: 'a healthy builder', line: () => ({}), expect: always(healthy) },
   {
     name: 'a correct pinned host key',
@@ -89,7 +98,9 @@ export const lineRows: readonly Row[] = [
       down(
         'auth_denied',
         'client',
-        new RegExp(`ssh-copy-id -i /lab/keys/wrong remotebuild@\\S*${node}`),
+        new RegExp(
+          `authorized_keys of remotebuild on \\S*${node} .*ssh-keygen -y -f /lab/keys/wrong`,
+        ),
       ),
   },
   {

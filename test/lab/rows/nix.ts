@@ -30,6 +30,11 @@ export const nixRows: readonly Row[] = [
     expect: always(down('shell_noise', 'remote', /only in interactive shells/)),
   },
   {
+    name: 'a post-build-hook of the builder that fails',
+    faults: ['setting:post-build-hook = /bin/false'],
+    expect: always(down('builder_hook_failed', 'remote', /post-build-hook in nix\.conf/)),
+  },
+  {
     name: 'no nix in PATH',
     faults: ['no-nix'],
     expect: always(down('nix_missing', 'remote', /remote-program=/)),
@@ -42,18 +47,28 @@ export const nixRows: readonly Row[] = [
   {
     name: 'nix-daemon stopped',
     faults: ['daemon-stop'],
-    expect: always(down('daemon_down', 'remote', /restart nix-daemon\.socket/)),
+    expect: always(
+      down('daemon_down', 'remote', /stop start; do systemctl \$verb nix-daemon\.socket/),
+    ),
   },
   {
     name: 'nix-daemon stopped, socket removed',
     faults: ['daemon-nosocket'],
-    expect: always(down('daemon_down', 'remote', /restart nix-daemon\.socket/)),
+    expect: always(
+      down('daemon_down', 'remote', /stop start; do systemctl \$verb nix-daemon\.socket/),
+    ),
   },
   {
     name: 'nix-daemon frozen',
     isLong: true,
     faults: ['daemon-freeze'],
-    expect: always(down('daemon_frozen', 'remote', /restart nix-daemon\.socket/)),
+    expect: always(
+      down(
+        'daemon_frozen',
+        'remote',
+        /stop start; do systemctl \$verb nix-daemon\.socket/,
+      ),
+    ),
   },
   {
     name: 'nix exits during the handshake',
@@ -93,6 +108,22 @@ export const nixRows: readonly Row[] = [
     faults: ['no-emulator'],
     line: () => ({ systems: 'x86_64-linux,aarch64-linux' }),
     // The kernel of the lab may have one for all namespaces
+    expect: () =>
+      existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64')
+        ? healthy
+        : {
+            state: 'degraded',
+            kind: 'exec_format',
+            side: 'remote',
+            fix: /binfmt.emulatedSystems.*qemu-user-static/,
+          },
+  },
+  {
+    name: 'a system without an emulator, through the local nix-daemon',
+    faults: ['no-emulator'],
+    clients: ['c3', 'c1'],
+    from: { args: ['check', '--canary-mode', 'daemon', '--json'] },
+    line: () => ({ systems: 'x86_64-linux,aarch64-linux' }),
     expect: () =>
       existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64')
         ? healthy

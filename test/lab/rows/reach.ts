@@ -138,7 +138,7 @@ export const reachRows: readonly Row[] = [
   {
     name: 'no authorized key',
     faults: ['no-auth'],
-    expect: always(down('auth_denied', 'client', /ssh-copy-id -i \/lab\/keys\/id/)),
+    expect: always(down('auth_denied', 'client', /ssh-keygen -y -f \/lab\/keys\/id/)),
   },
   {
     name: 'an unknown host key with StrictHostKeyChecking=no',

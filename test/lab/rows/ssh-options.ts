@@ -45,6 +45,27 @@ export const sshOptionRows: readonly Row[] = [
   stops(['ControlMaster auto', 'ControlPath /nonexistent/%C']),
   stops(['ExitOnForwardFailure yes', 'RemoteForward 127.0.0.1:22 127.0.0.1:22']),
   stops(['AddressFamily inet6']),
+  stops(['Port 2222']),
+  stops(['HostName 192.0.2.9']),
+  {
+    name: 'ssh_config: Port 2222, and no sshd at all',
+    faults: ['sshd-stop'],
+    ssh: () => ['Port 2222'],
+    expect: always({
+      ...down('tcp_refused', 'remote', /Port 2222 \(.*ssh_config:\d+\)/),
+      also: (t, { name, cause }) => {
+        t.match(cause?.reason, /Port 2222 comes from .*ssh_config:\d+/, name)
+      },
+    }),
+  },
+  {
+    name: 'ssh_config: User nobody-here',
+    line: () => ({ user: '' }),
+    ssh: () => ['User nobody-here'],
+    expect: always(
+      down('auth_denied', 'client', /User nobody-here \(.*ssh_config:\d+\)/),
+    ),
+  },
   works(
     ['ExitOnForwardFailure yes', 'LocalForward 127.0.0.1:45123 127.0.0.1:9'],
     // Two builds at a time cannot have the same port

@@ -57,6 +57,7 @@ const machineOf = ({ files = {}, ...change }: Played): LocalSystem => ({
   canExecute: async path => path === '/usr/bin/ssh',
   canWrite: async () => true,
   readText: async path => (path === '/etc/passwd' ? passwd : null),
+  realPath: async path => path,
   readStart: async () => null,
   ...change,
 })

@@ -11,6 +11,7 @@ import {
 } from '../../../src/model/index.ts'
 import { createCheckClient } from '../../../src/probes/client/checks.ts'
 import { localSystem, type LocalSystem } from '../../../src/probes/client/local-system.ts'
+import { createRun } from '../../../src/transport/run.ts'
 import { aBuilder } from '../../support/builders.ts'
 
 const executable = 0o100755
@@ -30,6 +31,7 @@ interface Played {
   readonly canWrite?: boolean
   readonly run?: Run
   readonly askSubstituter?: AskSubstituter
+  readonly system?: Partial<LocalSystem>
 }
 
 const answered = (stderr: string, change: Partial<RunResult> = {}): RunResult => ({
@@ -57,6 +59,8 @@ const check = async (name: LocalCheck, played: Played) => {
     canWrite: async () => played.canWrite ?? true,
     readText: async () => played.groups ?? 'root:x:0:\nnixbld:x:9:\n',
     readStart: async path => starts[path] ?? null,
+    realPath: async path => path,
+    ...played.system,
   }
   const { checks } = await createCheckClient({
     localSystem: system,
@@ -137,6 +141,105 @@ t.test('reports settings that make every build fail, with their place', async t 
     }),
     { status: 'ok' },
   )
+})
+
+/** A script as post-build-hook, read by the shells of this machine. */
+const checkHookScript = (text: string, system: Partial<LocalSystem> = {}) =>
+  check('settings', {
+    files: {
+      '/h': executable,
+      '/bin/sh': executable,
+      '/bin/bash': executable,
+      '/usr/bin/env': executable,
+      '/usr/bin/nix': executable,
+      '/usr/bin/python3': executable,
+      '/usr/bin/bash': executable,
+    },
+    starts: { '/h': text },
+    settings: { 'post-build-hook': '/h' },
+    run: createRun(),
+    system: {
+      daemon: async () => ({
+        pid: 1,
+        uid: 0,
+        startedAt: 0,
+        path: '/usr/bin:/bin',
+        env: null,
+      }),
+      ...system,
+    },
+  })
+
+t.test('reports a post-build-hook that fails whenever it runs', async t => {
+  const failed = async (text: string, detail: RegExp) =>
+    t.match(
+      await checkHookScript(text),
+      { status: 'failed', kind: 'setting_broken', params: { detail } },
+      JSON.stringify(text),
+    )
+  await failed('#!/bin/sh\nexit 1\n', /always fails: line 2 is exit 1/)
+  await failed('exit 7 # off\n', /always fails: line 1/)
+  await failed('#!/bin/sh\nif true\n', /syntax error: .*(?:then|end of file)/)
+  await failed('#!/bin/bash\nif true; then\nexit 0\n', /syntax error/)
+  await failed('#!/usr/bin/env bash\necho "a\n', /syntax error/)
+  await failed('#!/bin/sh\nset -eu\nnosuch -x "$OUT_PATHS"\n', /runs nosuch in line 3/)
+  await failed('#!/bin/sh -e\n/no/such\necho\n', /\/no\/such in line 2, which does not/)
+  await failed('#!/bin/sh\nexec nosuch "$@"\n', /runs nosuch/)
+  await failed('#!/bin/sh\necho\nnosuch\n\n', /runs nosuch in line 3/)
+})
+
+t.test('does not report a post-build-hook that can succeed', async t => {
+  for (const text of [
+    '',
+    'echo ok\n',
+    '#!/bin/sh\nset -e\nnix copy --to s3://x $OUT_PATHS\n',
+    '#!/bin/sh\nexit 0\n(((\nexit 1\n',
+    '#!/bin/sh\nif test -z "$OUT_PATHS"; then\nexit 1\nfi\necho\n',
+    '#!/bin/sh\nset -e\nnosuch || true\necho "\nnosuch\n"\n',
+    '#!/bin/sh\nset -e\nPATH=/opt/bin:$PATH\nnosuch\n',
+    '#!/bin/sh\nset -e\nif false; then\nnosuch\nfi\n',
+    '#!/bin/sh\nset -e\nnosuch() { :; }\nnosuch\n',
+    '#!/bin/sh\nnosuch\ntrue\n',
+    '#!/bin/sh\ncat <<X\nexit 1\nX\n',
+    '#!/bin/bash\nshopt -s extglob\ncase a in !(b|c)) ;; esac\n',
+    '#!/usr/bin/python3\nexit 1 (((\n',
+    '#!/bin/sh\n# ' + 'x'.repeat(70_000) + '\nexit 1\n',
+  ])
+    t.match(
+      await checkHookScript(text),
+      { status: 'ok' },
+      JSON.stringify(text.slice(0, 99)),
+    )
+})
+
+t.test('reports a post-build-hook that the kernel does not execute', async t => {
+  const elf = (machine: number, loader = '') => {
+    const file = Buffer.alloc(256)
+    file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1])
+    file.writeUInt16LE(machine, 18)
+    file.writeBigUInt64LE(64n, 32)
+    file.writeUInt16LE(56, 54)
+    file.writeUInt16LE(1, 56)
+    file.writeUInt32LE(loader ? 3 : 1, 64)
+    file.writeBigUInt64LE(128n, 72)
+    file.writeBigUInt64LE(BigInt(loader.length + 1), 96)
+    file.write(loader, 128)
+    return file.toString('latin1')
+  }
+  const own = process.arch === 'arm64' ? 0xb7 : 0x3e
+  t.match(await checkHookScript(elf(0xf3)), {
+    params: { detail: /another architecture/ },
+  })
+  t.match(await checkHookScript(elf(own, '/no/ld.so')), {
+    params: { detail: /loader \/no\/ld\.so, which does not exist/ },
+  })
+  t.match(await checkHookScript(elf(own, '/bin/sh')), { status: 'ok' })
+  const mounts = { readText: async () => 'a / x rw 0 0\nb /data x rw,noexec 0 0\n' }
+  const at = (path: string) =>
+    checkHookScript('#!/bin/sh\n', { ...mounts, realPath: async () => path })
+  t.match(await at('/data/h'), { params: { detail: /on \/data, .* noexec/ } })
+  t.match(await at('/database/h'), { status: 'ok' })
+  t.match(await at('/bin/false'), { params: { detail: /always fails/ } })
 })
 
 t.test('reports settings that break only some builds without failing', async t => {
@@ -308,6 +411,29 @@ t.test('asks each binary cache, a slow one twice, and estimates the wait', async
   t.match(await substituters(hangs, {}, { env: { https_proxy: 'http://p' } }), {
     status: 'skipped',
   })
+})
+
+t.test('an ssh substituter that does not answer ends every build', async t => {
+  const ask = (answer: Awaited<ReturnType<AskSubstituter>>, env = {}) =>
+    check('substituters', {
+      env,
+      settings: { substituters: 'https://cache ssh-ng://u@far:1?x=y' },
+      askSubstituter: async url =>
+        url.protocol === 'ssh-ng:' ? answer : { status: 'answers' },
+    })
+  const refused = { status: 'fails', code: 'ECONNREFUSED', seconds: 0 } as const
+  const expected = {
+    status: 'failed',
+    kind: 'setting_broken',
+    params: {
+      setting: 'substituters',
+      detail: /^ssh-ng:\/\/far:1: /,
+      where: '/etc/nix/nix.conf:7',
+    },
+  }
+  t.match(await ask(refused), expected)
+  t.match(await ask(refused, { https_proxy: 'http://p' }), expected)
+  t.match(await ask({ status: 'answers' }), { status: 'ok' })
 })
 
 t.test('reports a list without a line for ordinary builds', async t => {

@@ -14,6 +14,7 @@ import {
   lookupNames,
   matchesHost,
   parseKnownHosts,
+  serviceWithCopy,
   type KnownHost,
 } from '../../../src/transport/ssh/known-hosts.ts'
 import type { SshTarget } from '../../../src/transport/ssh/ssh-config.ts'
@@ -292,5 +293,16 @@ t.test('verifies any bytes of a key', async () => {
       const check = verifyHostKey(policy, Buffer.from(bytes).toString('base64'))
       return !check.accepted
     }),
+  )
+})
+
+t.test('names the service that has a copy of known_hosts', async t => {
+  t.same(serviceWithCopy(['/root/.ssh/known_hosts', '/run/credentials']), {})
+  t.same(
+    serviceWithCopy([
+      '/root/.ssh/known_hosts',
+      '/run/credentials/builder-monitor.service/ssh-known_hosts',
+    ]),
+    { service: 'builder-monitor' },
   )
 })

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises'
 import type { Run } from '../../../model/index.ts'
+import { readRegularFile } from '../regular-file.ts'
 import type { SshCommand } from '../ssh-command.ts'
 import { findOptionWord, parseSshWords, splitOption } from './ssh-words.ts'
 
@@ -98,7 +98,7 @@ const linesOf = async (
   names: ReadonlySet<string>,
   applied: ReadonlySet<string>,
 ): Promise<readonly OptionLine[]> => {
-  const text = await readFile(file, 'utf8').catch(() => '')
+  const text = (await readRegularFile(file)) ?? ''
   let applies = true
   return text.split('\n').flatMap((raw, i): OptionLine[] => {
     const [name, value] = splitOption(raw.slice(0, 4096))

@@ -5,6 +5,7 @@ import {
   type PreparedLogin,
 } from '../prepare-login.ts'
 import type { SshCommand } from '../ssh-command.ts'
+import { explainChangedAddress } from './changed-address.ts'
 import {
   chooseOption,
   toFault,
@@ -30,6 +31,8 @@ export const verifyOptions = async (
 ): Promise<DialResult> => {
   const { outcome, connection } = result
   const asNix = { ...login, command }
+  if (!connection && outcome.status === 'failed' && !causedByOptions.has(outcome.kind))
+    return explainChangedAddress(result, asNix, context)
   if (!connection && !(outcome.status === 'failed' && causedByOptions.has(outcome.kind)))
     return result
   const risky = await check.risky(asNix, context)

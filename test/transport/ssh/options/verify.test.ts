@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { formatMessage, kindFixes } from '../../../../src/diagnosis/kinds/index.ts'
 import { workerMagic } from '../../../../src/nix/protocol/worker.ts'
 import { createRun } from '../../../../src/transport/run.ts'
 import { createDial } from '../../../../src/transport/ssh/dial.ts'
@@ -254,3 +255,53 @@ testWith(
     }
   },
 )
+
+testWith(openssh, 'names an option that leads to another address', async t => {
+  const directory = mkdtempSync(join(tmpdir(), 'builder-monitor-test-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const { port } = await sshServer(t, { exec: answers })
+  const config = join(directory, 'config')
+  const login = async (
+    host: string,
+    lines: readonly string[],
+    user: string | null = 'u',
+  ) => {
+    writeFileSync(config, ['Host *', ...lines, ''].join('\n'))
+    const env = {
+      ...process.env,
+      NIX_SSHOPTS: `-F ${config} -oUserKnownHostsFile=/dev/null -oGlobalKnownHostsFile=/dev/null`,
+      SSH_AUTH_SOCK: undefined,
+    }
+    const nix = () => ({ version: '2.34.0', system: 'x86_64-linux' })
+    const dial = createDial({ run: createRun(), clock, env, nix })
+    const authority = user === null ? host : `${user}@${host}`
+    const builder = aBuilder({
+      ...{ host, user, storeUri: `ssh-ng://${authority}`, sshKey: null },
+    })
+    const { outcome } = await dial(builder, never)
+    return outcome
+  }
+  const proved = await login('127.0.0.1', [`Port ${port}`, 'HostName 127.0.0.9'])
+  t.match(proved, {
+    kind: 'ssh_option',
+    params: {
+      option: 'HostName',
+      value: '127.0.0.9',
+      where: `${config}:3`,
+      detail: `127.0.0.1 port ${port} accepts connections`,
+    },
+  })
+  const mentioned = await login('127.0.0.9', ['Port 1'])
+  t.match(mentioned, {
+    kind: 'tcp_refused',
+    params: { changedBy: 'Port 1', changedAt: `${config}:2` },
+  })
+  if (!('kind' in mentioned)) return
+  t.match(
+    formatMessage(mentioned.kind, mentioned.params),
+    /connection refused; Port 1 comes from .*config:2, not from the machine line$/,
+  )
+  t.match(kindFixes(mentioned.kind, mentioned.params)[0], {
+    text: /Port 1 \(.*config:2\)/,
+  })
+})
