@@ -20,6 +20,7 @@ sed -n 's/^btime /boot /p' /proc/stat 2>/dev/null || sysctl -n kern.boottime 2>/
 echo "store $(cat /proc/sys/kernel/random/boot_id 2>/dev/null) $(stat -c %d:%i /nix/var/nix 2>/dev/null)"
 echo "me $(id -un)"
 echo "groups $(id -Gn)"
+echo "redirected $(env | sed -nE '/^NIX_REMOTE=(daemon|auto)?$/d; s/^(NIX_(REMOTE|STORE|STORE_DIR|STATE_DIR|CONF_DIR|DAEMON_SOCKET_PATH|CONFIG))=..*/\\1/p' | tr '\\n' ' ')"
 { if [ "$(uname -s)" = Darwin ]; then dscl . -list /Users 2>/dev/null; else cat /etc/passwd 2>/dev/null; fi; } |
   grep -cE '^_?nixbld[0-9]+(:|$)' | sed 's/^/users /'
 limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
@@ -69,6 +70,7 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
       kernel: oneLine(facts.get('kernel') ?? '', 80) || null,
       isAllowedUser: isAllowedUser(facts),
       isOwnStore: isOwnStore(facts.get('store'), context.nix.storeId),
+      redirectedBy: words(facts.get('redirected')),
       ...compareWithBuilder(context.builder, systems, features),
     }
     return toOutcome(value, context.builder)

@@ -44,6 +44,8 @@ const defaults = {
   /** Unreachable addresses. */
   dead: '-',
   missing: '-',
+  /** Names of variables. */
+  variables: '-',
   offered: '-',
   available: '-',
   total: '-',
