@@ -119,6 +119,7 @@ const attributeToSshOption = (
 const causedByEnvironment: ReadonlySet<Kind> = new Set<Kind>([
   'daemon_crash',
   'daemon_down',
+  'daemon_frozen',
   'build_failed',
   'copy_failed',
   'unclassified',

@@ -268,18 +268,18 @@ export const remoteKinds = {
     side: 'remote',
     state: 'down',
     message: p =>
-      `${p.variables} in the environment of ${p.user} on ${p.host} makes Nix use another store, daemon or configuration${p.detail}`,
+      `Nix uses another store, daemon or configuration for ${p.user} on ${p.host}, because of ${p.variables}${p.detail}`,
     fixes: p => [
       text(
-        `Remove ${p.variables} from the start-up files of the shell, from ~/.ssh/environment, /etc/environment, or SetEnv of sshd_config`,
+        `Remove ${p.variables} from the start-up files of the shell, from ~/.ssh/environment, /etc/environment, SetEnv of sshd_config, or nix.conf`,
       ),
       hereAsRoot(`${p.ssh} ${p.dest} 'env | grep ^NIX_'`),
       onBuilder(
-        'grep -n NIX_ ~/.bashrc ~/.zshenv ~/.profile ~/.ssh/environment /etc/environment /etc/bash.bashrc /etc/ssh/sshd_config',
+        "grep -nE 'NIX_|^store' ~/.bashrc ~/.zshenv ~/.profile ~/.ssh/environment /etc/environment /etc/bash.bashrc /etc/ssh/sshd_config /etc/nix/nix.conf",
       ),
     ],
     meaning:
-      'Nix on the builder obeys variables like NIX_REMOTE, NIX_STORE_DIR or NIX_STATE_DIR. The remote shell sets one of them, and Nix fails.',
+      'Nix on the builder obeys variables like NIX_REMOTE, NIX_STORE_DIR or NIX_STATE_DIR, and the setting store. One of them is set, and Nix fails.',
     diagnosis: "ssh HOST 'env | grep ^NIX_'.",
   },
   shell_noise: {
@@ -353,7 +353,7 @@ export const remoteKinds = {
     message: p => `${p.user} cannot execute ${p.program} on ${p.host}${p.detail}`,
     fixes: p => [
       text(
-        /shared librar|interpreter/.test(p.detail)
+        /shared librar|interpreter|binary file|Exec format/.test(p.detail)
           ? 'Reinstall Nix there. A memory limit (ulimit -v) or LD_LIBRARY_PATH in a start-up file of the shell causes this too'
           : 'Correct its permissions',
       ),

@@ -19,7 +19,11 @@ const pam = (type: 'account' | 'session') => [
   'undo:mv /etc/pam.d/sshd.lab /etc/pam.d/sshd',
 ]
 const elsewhere = always(
-  down('remote_environment', 'remote', /Remove NIX_\w+ from .*env \| grep \^NIX_/),
+  down(
+    'remote_environment',
+    'remote',
+    /Remove (?:NIX_\w+|store in nix.conf) from .*grep/,
+  ),
 )
 const moreThanKeys = always(
   down('auth_method_refused', 'remote', /PubkeyAuthentication yes.*sshd -T -C user=/),
@@ -81,6 +85,11 @@ const accountRows: readonly Row[] = [
   {
     name: 'NIX_STATE_DIR of sshd names no state',
     faults: ['sshd:SetEnv NIX_STATE_DIR=/odd/var'],
+    expect: elsewhere,
+  },
+  {
+    name: 'a builder whose nix.conf names another store',
+    faults: ['setting:store = /other'],
     expect: elsewhere,
   },
   {
