@@ -246,9 +246,9 @@ export const definite: readonly MessageRule[] = [
     detail,
   ],
   [
-    /(nix-daemon|nix-store|nix)['"]?: (?:command )?not found|(nix-daemon|nix-store|nix): No such file or directory|Unknown command: ['"]?(nix-daemon|nix-store)/,
+    /(nix-daemon|nix-store|nix)['"]?: (?:[Cc]ommand )?not found|command not found: (nix-daemon|nix-store|nix)\b|(nix-daemon|nix-store|nix): No such file or directory|Unknown command: ['"]?(nix-daemon|nix-store)/,
     'nix_missing',
-    m => ({ program: m[1] ?? m[2] ?? m[3] ?? 'nix-daemon' }),
+    m => ({ program: m.slice(1).find(Boolean) ?? 'nix-daemon' }),
   ],
   [
     /(nix-daemon|nix-store): (?:Permission denied|cannot execute.*|Exec format error)/,

@@ -146,6 +146,17 @@ t.test('classifies failed sessions', async t => {
       saying(127, '', 'bash: line 1: nix-daemon: command not found\n'),
       'nix_missing',
     ],
+    [
+      'no nix in zsh',
+      saying(127, '', 'zsh:1: command not found: nix-daemon\n'),
+      'nix_missing',
+    ],
+    ['no nix in tcsh', saying(1, '', 'nix-daemon: Command not found.\n'), 'nix_missing'],
+    [
+      'no nix in mksh',
+      saying(127, '', 'sh: nix-daemon: inaccessible or not found\n'),
+      'nix_missing',
+    ],
     ['no nix, no words', saying(127, ''), 'nix_missing'],
     [
       'not executable',
@@ -258,7 +269,7 @@ t.test('classifies failed sessions', async t => {
 t.test('a crash has the innermost error as its reason', async t => {
   const lines = [
     "terminate called after throwing an instance of 'nix::SysError'",
-    '  what():  error: getting status of /home/x/.nix-defexpr/channels: Permission denied',
+    '  what():  \u001b[31;1merror:\u001b[0m getting status of /home/x/.nix-defexpr/channels: Permission denied',
   ]
   t.match(await runTrust(saying(134, '', `${lines.join('\n')}\n`)), {
     kind: 'daemon_crash',

@@ -255,7 +255,7 @@ export const remoteKinds = {
     message: p => `the login shell of ${p.user} on ${p.host} does not run a command`,
     fixes: p => [
       text(
-        'A start-up file of the shell waits or never ends: for a file server, a directory service, a program. Find which',
+        'A start-up file of the shell, /etc/ssh/sshrc or ~/.ssh/rc waits or never ends: for a file server, a directory service, a program. Find which',
       ),
       hereAsRoot(`time ${p.ssh} ${p.dest} true`),
       onBuilderAsRoot(`ps -fu ${shellQuote(p.user)}`),

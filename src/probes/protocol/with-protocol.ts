@@ -1,5 +1,6 @@
 import type { Channel, Outcome, ProbeContext, Kind, Params } from '../../model/index.ts'
 import { classify } from '../../diagnosis/classify.ts'
+import { sanitize } from '../../text/sanitize.ts'
 import { truncateEvidence, oneLine } from '../../text/truncate.ts'
 import {
   NixError,
@@ -129,7 +130,7 @@ const classifyFailure = (
       )
     if (exitCode === 127)
       // The shell names another program: a forced command or a start-up file
-      return stderr.trim()
+      return stderr.trim() && !/nix-(?:daemon|store)/.test(stderr)
         ? failure('session_ended', { detail: oneLine(lastLine(stderr)) }, evidence)
         : failure('nix_missing', { program }, evidence)
     if (exitCode === 126) {
@@ -187,7 +188,7 @@ const programIn = (line: string): Params => {
 
 /** Returns the innermost error that Nix printed. */
 const lastError = (stderr: string): string | null => {
-  const line = stderr
+  const line = sanitize(stderr, maxStderr)
     .split('\n')
     .findLast(each => /^\W*(?:what\(\):\s*)?error: \S/.test(each.slice(0, 400)))
   return line === undefined ? null : oneLine(line.slice(line.indexOf('error: ')))

@@ -104,6 +104,11 @@ const accountRows: readonly Row[] = [
     ],
     expect: always(down('nix_not_executable', 'remote', /LD_LIBRARY_PATH/)),
   },
+  ...(['zsh', 'tcsh', 'fish', 'dash'] as const).map((shell): Row => ({
+    name: `no nix in PATH, ${shell}`,
+    faults: [`shell:${shell}`, 'no-nix'],
+    expect: always(down('nix_missing', 'remote', /remote-program=/)),
+  })),
   {
     name: 'a .bashrc that prints an empty line',
     faults: ['startup:.bashrc:echo'],
