@@ -75,7 +75,9 @@ export const diagnose = (
         : (attributeToSshOption(probes, worst) ??
           (isAccessDenied(probes, worst.cause)
             ? { ...worst.cause, kind: 'daemon_denied' as const }
-            : (attributeToClockSkew(probes, worst.cause) ?? worst.cause)))
+            : (attributeToClockSkew(probes, worst.cause) ??
+              attributeToEnvironment(probes, worst.cause) ??
+              worst.cause)))
     return { state: worst.down ? 'down' : 'degraded', cause }
   }
   if (line) return { state: 'degraded', cause: line.cause }
@@ -111,6 +113,27 @@ const attributeToSshOption = (
   const isCanary = down && cause.probe === 'canary' && causedByOptions.has(cause.kind)
   if (!isCanary || direct?.streak.ok !== true) return null
   return { ...cause, kind: warning.kind, params: warning.params }
+}
+
+/** Failures of Nix that a variable of the remote shell can cause. */
+const causedByEnvironment: ReadonlySet<Kind> = new Set<Kind>([
+  'daemon_crash',
+  'daemon_down',
+  'daemon_frozen',
+  'build_failed',
+  'copy_failed',
+  'unclassified',
+])
+
+/** Returns the variables of the remote shell that send Nix elsewhere as the cause of a failure of Nix. */
+const attributeToEnvironment = ({ system }: ProbeRecords, cause: Cause): Cause | null => {
+  const variables = resultValue(system?.lastSuccess)?.redirectedBy ?? []
+  if (variables.length === 0 || !causedByEnvironment.has(cause.kind)) return null
+  return {
+    ...cause,
+    kind: 'remote_environment',
+    params: { ...cause.params, variables: variables.join(', ') },
+  }
 }
 
 /** Returns whether an apparent crash is a rejection: nix-daemon closes the connection of users not in allowed-users. */

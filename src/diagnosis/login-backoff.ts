@@ -6,6 +6,7 @@ import type { BuilderState, Kind } from '../model/index.ts'
  */
 const penalizedKinds: ReadonlySet<Kind> = new Set<Kind>([
   'auth_denied',
+  'auth_method_refused',
   'key_signing_failed',
   'key_missing',
   'key_unreadable',

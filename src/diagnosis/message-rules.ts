@@ -203,6 +203,16 @@ export const definite: readonly MessageRule[] = [
   [/tailnet policy does not permit.*/i, 'auth_denied', detail],
   [/No \S+ host key is known for|Host key verification failed/, 'host_key_unknown'],
   [
+    /Authenticated using "[\w-]{1,60}" with partial success/,
+    'auth_method_refused',
+    () => ({ detail: 'it accepts the key and then demands another method' }),
+  ],
+  [
+    /@[^\s@]{1,400}: Permission denied \((?![^)]{0,400}publickey)([^)]{1,400})\)/,
+    'auth_method_refused',
+    m => ({ detail: `it offers ${m[1] ?? ''}` }),
+  ],
+  [
     /@[^\s@]{1,400}: Permission denied \(([^)]{0,400})\)/,
     'auth_denied',
     m => ({ detail: `it offers ${m[1] ?? ''}` }),
@@ -231,7 +241,7 @@ export const definite: readonly MessageRule[] = [
   ],
   [/Unable to exec|exec request failed on channel/, 'process_limit', detail],
   [
-    /fork: (?:retry: )?(?:Resource temporarily unavailable|Cannot allocate memory)|[Cc]annot fork|unable to fork: .*|fork failed.*|can't fork|No more processes/,
+    /fork: (?:retry: )?(?:Resource temporarily unavailable|Cannot allocate memory)|[Cc]annot fork|unable to fork: .*|fork failed.*|can't fork|No more processes|^(?:error: )?Resource temporarily unavailable/,
     'process_limit',
     detail,
   ],
@@ -246,14 +256,19 @@ export const definite: readonly MessageRule[] = [
     detail,
   ],
   [
-    /(nix-daemon|nix-store|nix)['"]?: (?:command )?not found|(nix-daemon|nix-store|nix): No such file or directory|Unknown command: ['"]?(nix-daemon|nix-store)/,
+    /(nix-daemon|nix-store|nix)['"]?: (?:[Cc]ommand )?not found|command not found: (nix-daemon|nix-store|nix)\b|(nix-daemon|nix-store|nix): No such file or directory|Unknown command: ['"]?(nix-daemon|nix-store)/,
     'nix_missing',
-    m => ({ program: m[1] ?? m[2] ?? m[3] ?? 'nix-daemon' }),
+    m => ({ program: m.slice(1).find(Boolean) ?? 'nix-daemon' }),
   ],
   [
     /(nix-daemon|nix-store): (?:Permission denied|cannot execute.*|Exec format error)/,
     'nix_not_executable',
     m => ({ program: m[1] ?? 'nix-daemon', ...detail(m) }),
+  ],
+  [
+    /(nix-daemon|nix-store|nix): (error while loading shared libraries: .*|symbol lookup error: .*|relocation error: .*)/,
+    'nix_not_executable',
+    m => ({ program: m[1] ?? 'nix-daemon', detail: oneLine(m[2] ?? '') }),
   ],
   // --- the remote Nix
   [

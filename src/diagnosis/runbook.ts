@@ -38,6 +38,7 @@ const placeholders: Params = {
   setting: 'SETTING',
   value: 'VALUE',
   seconds: '25',
+  variables: 'NIX_VARIABLE',
   origin: 'FILE:LINE',
 }
 

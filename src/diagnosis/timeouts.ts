@@ -7,6 +7,7 @@ const timeoutKinds: ReadonlySet<Kind> = new Set<Kind>([
   'kex_timeout',
   'login_timeout',
   'daemon_frozen',
+  'shell_hangs',
   'build_timeout',
 ])
 

@@ -80,6 +80,8 @@ export interface SystemValue {
   readonly isAllowedUser: boolean | null
   /** True when its store is the store of this machine. Null when not reported. */
   readonly isOwnStore: boolean | null
+  /** Names of variables of the remote shell, and of settings, with which Nix uses another store, daemon or configuration. */
+  readonly redirectedBy: readonly string[]
   readonly missingSystems: readonly string[]
   readonly missingFeatures: readonly string[]
   readonly notAdvertisedFeatures: readonly string[]

@@ -6,7 +6,7 @@ import { parseInteger } from '../nix/settings.ts'
 import { parseNumber, parseKeyValues } from './telemetry/parse-output.ts'
 
 const settings =
-  'system|extra-platforms|system-features|max-jobs|cores|sandbox|min-free|max-free|build-users-group|allowed-users|trusted-users'
+  'store|system|extra-platforms|system-features|max-jobs|cores|sandbox|min-free|max-free|build-users-group|allowed-users|trusted-users'
 
 /** Systems, features and settings of the remote Nix. Reads the plain settings: JSON adds 100 KB of descriptions. */
 export const systemProbe: TelemetryProbe<'system'> = {
@@ -20,6 +20,8 @@ sed -n 's/^btime /boot /p' /proc/stat 2>/dev/null || sysctl -n kern.boottime 2>/
 echo "store $(cat /proc/sys/kernel/random/boot_id 2>/dev/null) $(stat -c %d:%i /nix/var/nix 2>/dev/null)"
 echo "me $(id -un)"
 echo "groups $(id -Gn)"
+echo "remote \${NIX_REMOTE+set}"
+echo "redirected $(env | sed -nE '/^NIX_REMOTE=(daemon|auto)?$/d; s/^(NIX_(REMOTE|STORE|STORE_DIR|STATE_DIR|CONF_DIR|DAEMON_SOCKET_PATH|CONFIG))=..*/\\1/p' | tr '\\n' ' ')"
 { if [ "$(uname -s)" = Darwin ]; then dscl . -list /Users 2>/dev/null; else cat /etc/passwd 2>/dev/null; fi; } |
   grep -cE '^_?nixbld[0-9]+(:|$)' | sed 's/^/users /'
 limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
@@ -69,6 +71,7 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
       kernel: oneLine(facts.get('kernel') ?? '', 80) || null,
       isAllowedUser: isAllowedUser(facts),
       isOwnStore: isOwnStore(facts.get('store'), context.nix.storeId),
+      redirectedBy: redirections(facts),
       ...compareWithBuilder(context.builder, systems, features),
     }
     return toOutcome(value, context.builder)
@@ -84,6 +87,16 @@ limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
       ...sample('nix_builder_boot_timestamp_seconds', value.bootedAt),
     ]
   },
+}
+
+/** NIX_REMOTE changes the setting `store`, which then says nothing about nix.conf. */
+const redirections = (facts: ReadonlyMap<string, string>): readonly string[] => {
+  const store = facts.get('set.store')
+  const isUsual = store === undefined || /^(?:auto|local)?$/.test(store)
+  return [
+    ...words(facts.get('redirected')),
+    ...(isUsual || facts.get('remote') ? [] : ['store in nix.conf']),
+  ]
 }
 
 /** nix-daemon closes the connection of users that neither setting contains (daemon.cc matchUser). */

@@ -254,6 +254,11 @@ const printed: readonly [kind: string, text: string][] = [
   ],
   ['control_master', "error: protocol mismatch, got 'started\noixd'"],
   ['auth_denied', 'remotebuild@10.88.0.1: Permission denied (publickey).'],
+  ['auth_method_refused', 'remotebuild@b2: Permission denied (password).'],
+  [
+    'auth_method_refused',
+    'Authenticated using "publickey" with partial success.\nremotebuild@b2: Permission denied (publickey).',
+  ],
   [
     'key_missing',
     'Warning: Identity file /nowhere not accessible: No such file or directory.\nremotebuild@10.88.0.1: Permission denied (publickey).',

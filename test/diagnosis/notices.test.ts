@@ -43,6 +43,7 @@ interface Results {
   readonly builder?: Parameters<typeof aBuilder>[0]
   readonly login?: Outcome<Partial<LoginValue>>
   readonly system?: Partial<SystemValue>
+  readonly trust?: Outcome
 }
 
 const statesOf = (...all: readonly Results[]): Snapshot['builders'] => {
@@ -55,10 +56,11 @@ const statesOf = (...all: readonly Results[]): Snapshot['builders'] => {
     files: [],
     nix: { version: null, system: '' },
   })
-  all.forEach(({ login, system }, i) => {
+  all.forEach(({ login, system, trust }, i) => {
     store.record(builders[i]!, [
       ...(login ? [aResult('login', login, now)] : []),
       ...(system ? [aResult('system', ok(system), now)] : []),
+      ...(trust ? [aResult('trust', trust, now)] : []),
     ])
   })
   return store.read().builders
@@ -167,6 +169,26 @@ t.test('attributes a rejected certificate to clock skew', async t => {
   t.match(denied([certificate({ validUntil: now - 1 })], 7200), {
     cause: { kind: 'auth_denied' },
   })
+})
+
+t.test('attributes a failure of Nix to variables of the remote shell', async t => {
+  const crashed = (redirectedBy: readonly string[], kind: Kind = 'daemon_crash') =>
+    diagnose(
+      stateOf({
+        login: ok({}),
+        trust: { status: 'failed', kind, params: {} },
+        system: { redirectedBy },
+      }).probes,
+    )
+  t.match(crashed(['NIX_REMOTE', 'NIX_STATE_DIR']), {
+    state: 'down',
+    cause: {
+      kind: 'remote_environment',
+      params: { variables: 'NIX_REMOTE, NIX_STATE_DIR' },
+    },
+  })
+  t.match(crashed([]), { cause: { kind: 'daemon_crash' } })
+  t.match(crashed(['NIX_REMOTE'], 'nix_missing'), { cause: { kind: 'nix_missing' } })
 })
 
 const failed = (

@@ -125,6 +125,7 @@ export const trustValue: TrustValue = {
 }
 export const systemValue: SystemValue = {
   isOwnStore: null,
+  redirectedBy: [],
   determinateVersion: null,
   nixVersion: '2.36.0',
   systems: ['x86_64-linux', 'i686-linux'],

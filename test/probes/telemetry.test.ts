@@ -86,6 +86,17 @@ t.test('recognizes the store of this machine behind a builder', async t => {
   t.equal(isOwnStore(`${boot} 66:12`, null), null)
 })
 
+t.test('names what sends Nix on the builder elsewhere', async t => {
+  const redirectedBy = (...lines: readonly string[]) => {
+    const outcome = parse(systemProbe, [debian.system, ...lines].join('\n'))
+    return 'value' in outcome ? outcome.value?.redirectedBy : undefined
+  }
+  t.strictSame(redirectedBy('set.store auto', 'redirected '), [])
+  t.strictSame(redirectedBy('remote ', 'redirected NIX_STATE_DIR '), ['NIX_STATE_DIR'])
+  t.strictSame(redirectedBy('remote ', 'set.store daemon'), ['store in nix.conf'])
+  t.strictSame(redirectedBy('remote set', 'set.store daemon'), [], 'NIX_REMOTE=daemon')
+})
+
 const locked = `== clock
 now 1795384652
 btime 1795380636

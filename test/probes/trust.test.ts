@@ -146,6 +146,17 @@ t.test('classifies failed sessions', async t => {
       saying(127, '', 'bash: line 1: nix-daemon: command not found\n'),
       'nix_missing',
     ],
+    [
+      'no nix in zsh',
+      saying(127, '', 'zsh:1: command not found: nix-daemon\n'),
+      'nix_missing',
+    ],
+    ['no nix in tcsh', saying(1, '', 'nix-daemon: Command not found.\n'), 'nix_missing'],
+    [
+      'no nix in mksh',
+      saying(127, '', 'sh: nix-daemon: inaccessible or not found\n'),
+      'nix_missing',
+    ],
     ['no nix, no words', saying(127, ''), 'nix_missing'],
     [
       'not executable',
@@ -184,6 +195,41 @@ t.test('classifies failed sessions', async t => {
       'daemon_crash',
     ],
     ['noise', saying(0, 'Welcome to builder!\nHave fun.\n'), 'shell_noise'],
+    ['a long line', saying(0, 'x'.repeat(40)), 'shell_noise'],
+    [
+      'an empty line, then Nix',
+      saying(0, Buffer.concat([Buffer.from('\n'), word(workerAnswer)])),
+      'shell_noise',
+    ],
+    [
+      'no text, then Nix',
+      saying(0, Buffer.concat([Buffer.from('\0\0\0\0'), word(workerAnswer)])),
+      'shell_noise',
+    ],
+    [
+      'a forced command for files',
+      saying(1, 'This service allows sftp connections only.\n'),
+      'session_ended',
+    ],
+    [
+      'a forced command that does not exist',
+      saying(127, '', 'bash: line 1: sudo: command not found\n'),
+      'session_ended',
+    ],
+    [
+      'a library that does not fit',
+      saying(
+        127,
+        '',
+        'nix-daemon: error while loading shared libraries: libsqlite3.so.0: file too short\n',
+      ),
+      'nix_not_executable',
+    ],
+    [
+      'no thread',
+      saying(1, '', 'error: Resource temporarily unavailable\n'),
+      'process_limit',
+    ],
     ['short noise', saying(0, 'hello!\n'), 'shell_noise'],
     [
       'noise, then Nix',
@@ -218,6 +264,41 @@ t.test('classifies failed sessions', async t => {
     const json = JSON.stringify(outcome)
     t.notMatch(json, /\\u001b/, 'no escape sequence gets through')
   }
+})
+
+t.test('a crash has the innermost error as its reason', async t => {
+  const lines = [
+    "terminate called after throwing an instance of 'nix::SysError'",
+    '  what():  \u001b[31;1merror:\u001b[0m getting status of /home/x/.nix-defexpr/channels: Permission denied',
+  ]
+  t.match(await runTrust(saying(134, '', `${lines.join('\n')}\n`)), {
+    kind: 'daemon_crash',
+    params: {
+      detail: 'error: getting status of /home/x/.nix-defexpr/channels: Permission denied',
+    },
+  })
+})
+
+t.test('what a program says before it ends is the reason', async t => {
+  t.match(await runTrust(saying(1, '', 'Nix is being upgraded, try later\n')), {
+    kind: 'daemon_crash',
+    params: { detail: 'Nix is being upgraded, try later' },
+  })
+  const line =
+    'bash: /usr/bin/nix-daemon: /gone/bash: bad interpreter: No such file or directory'
+  t.match(await runTrust(saying(126, '', `${line}\n`)), {
+    kind: 'nix_not_executable',
+    params: { detail: line },
+  })
+})
+
+t.test('names the path of a missing program', async t => {
+  const path = '/run/current-system/sw/bin/nix-daemon'
+  const line = `bash: line 1: ${path}: No such file or directory\n`
+  t.match(await runTrust(saying(127, '', line)), {
+    kind: 'nix_missing',
+    params: { program: path },
+  })
 })
 
 t.test('reports an error of the remote store', async t => {

@@ -45,6 +45,8 @@ const defaults = {
   /** Unreachable addresses. */
   dead: '-',
   missing: '-',
+  /** Names of variables. */
+  variables: '-',
   offered: '-',
   available: '-',
   total: '-',

@@ -95,7 +95,7 @@ export const remoteKinds = {
       readSshdLog,
     ],
     meaning:
-      "sshd closes the connection before the login: penalties for failed logins (OpenSSH 9.8 and newer), a proxy without a backend, or a crash of sshd's children.",
+      "sshd closes the connection before the authentication: penalties for failed logins (OpenSSH 9.8 and newer), a proxy without a backend, or a crash of sshd's children.",
     diagnosis: 'journalctl -u ssh -u sshd on the builder.',
   },
   sessions_forbidden: {
@@ -110,6 +110,23 @@ export const remoteKinds = {
     meaning:
       'The login succeeds, but sshd opens no session, so Nix cannot start its command. MaxSessions 0 allows only forwardings, as on a jump host.',
     diagnosis: 'On the builder, `sshd -T` prints the limit that is in effect.',
+  },
+  auth_method_refused: {
+    side: 'remote',
+    state: 'down',
+    message: p => `sshd on ${p.host} accepts no key alone for ${p.user}${p.detail}`,
+    fixes: p => [
+      text(
+        `Let ${p.user} log in with a key only: PubkeyAuthentication yes, and AuthenticationMethods publickey, in sshd_config or in a Match block of it`,
+      ),
+      onBuilderAsRoot(
+        `sshd -T -C user=${shellQuote(p.user)} | grep -iE 'authenticationmethods|pubkeyauthentication'`,
+      ),
+      onBuilderAsRoot('systemctl reload ssh'),
+    ],
+    meaning:
+      'sshd does not offer public keys, or demands another method after the key (a password, a one-time code, a second key). Nix cannot answer that.',
+    diagnosis: 'On the builder, `sshd -T -C user=USER` prints the effective settings.',
   },
   auth_check_required: {
     side: 'remote',
@@ -189,7 +206,7 @@ export const remoteKinds = {
       `the session of ${p.user} on ${p.host} ends before Nix starts${p.detail}`,
     fixes: p => [
       text(
-        'The login works, and then sshd, PAM or a start-up file of the shell ends the session. See what it prints',
+        'sshd, PAM, a forced command or a start-up file of the shell ends the session. See what it prints',
       ),
       hereAsRoot(`${p.ssh} ${p.dest} echo works`),
       onBuilder(
@@ -198,7 +215,7 @@ export const remoteKinds = {
       readSshdLog,
     ],
     meaning:
-      'The user is logged in, but the remote command does not run: /etc/nologin exists (a shutdown or a boot that has not finished), the account must change its password, or a start-up file of the shell exits.',
+      'The key is accepted, but the remote command does not run: /etc/nologin exists (a shutdown or a boot that has not finished), PAM refuses the account or its session, the account must change its password, a forced command is not Nix, or a start-up file of the shell exits.',
     diagnosis: 'ssh HOST echo works must print works.',
   },
   process_limit: {
@@ -233,6 +250,39 @@ export const remoteKinds = {
     meaning:
       'A start-up file of the remote shell asks a question or reads its input. Nix sends its protocol there, and both sides wait forever.',
     diagnosis: 'ssh HOST echo works hangs; with an empty input (ssh -n) it prints works.',
+  },
+  shell_hangs: {
+    side: 'remote',
+    state: 'down',
+    message: p => `the login shell of ${p.user} on ${p.host} does not run a command`,
+    fixes: p => [
+      text(
+        'A start-up file of the shell, /etc/ssh/sshrc or ~/.ssh/rc waits or never ends: for a file server, a directory service, a program. Find which',
+      ),
+      hereAsRoot(`time ${p.ssh} ${p.dest} true`),
+      onBuilderAsRoot(`ps -fu ${shellQuote(p.user)}`),
+    ],
+    meaning:
+      'sshd accepts the key and starts the login shell, but the shell does not even print a word. Nix does not start, and every build hangs.',
+    diagnosis: 'ssh HOST true must end at once.',
+  },
+  remote_environment: {
+    side: 'remote',
+    state: 'down',
+    message: p =>
+      `Nix uses another store, daemon or configuration for ${p.user} on ${p.host}, because of ${p.variables}${p.detail}`,
+    fixes: p => [
+      text(
+        `Remove ${p.variables} from the start-up files of the shell, from ~/.ssh/environment, /etc/environment, SetEnv of sshd_config, or nix.conf`,
+      ),
+      hereAsRoot(`${p.ssh} ${p.dest} 'env | grep ^NIX_'`),
+      onBuilder(
+        "grep -nE 'NIX_|^store' ~/.bashrc ~/.zshenv ~/.profile ~/.ssh/environment /etc/environment /etc/bash.bashrc /etc/ssh/sshd_config /etc/nix/nix.conf",
+      ),
+    ],
+    meaning:
+      'Nix on the builder obeys variables like NIX_REMOTE, NIX_STORE_DIR or NIX_STATE_DIR, and the setting store. One of them is set, and Nix fails.',
+    diagnosis: "ssh HOST 'env | grep ^NIX_'.",
   },
   shell_noise: {
     side: 'remote',
@@ -276,12 +326,25 @@ export const remoteKinds = {
   nix_missing: {
     side: 'remote',
     state: 'down',
-    message: p => `no ${p.program} in the PATH of ${p.user} on ${p.host}`,
-    fixes: p => [
-      text(
-        `Install Nix there, or name the program in the store URI: ${p.uri}?remote-program=/nix/var/nix/profiles/default/bin/${p.program}`,
-      ),
-    ],
+    message: p =>
+      p.program.includes('/')
+        ? `${p.program} does not exist on ${p.host}`
+        : `no ${p.program} in the PATH of ${p.user} on ${p.host}`,
+    fixes: p =>
+      p.program.includes('/')
+        ? [
+            text(
+              `Correct the path in remote-program of the store URI, in command= of the key in authorized_keys of ${p.user}, or in ForceCommand of sshd_config on ${p.host}`,
+            ),
+            onBuilder(
+              'ls -l /nix/var/nix/profiles/default/bin/ /run/current-system/sw/bin/nix*',
+            ),
+          ]
+        : [
+            text(
+              `Install Nix there, or name the program in the store URI: ${p.uri}?remote-program=/nix/var/nix/profiles/default/bin/${p.program}`,
+            ),
+          ],
     meaning:
       'The login works, but there is no Nix in the PATH of a non-interactive shell. Frequent on macOS, where only login shells get it.',
     diagnosis: 'ssh HOST "command -v nix-daemon nix-store".',
@@ -291,10 +354,15 @@ export const remoteKinds = {
     state: 'down',
     message: p => `${p.user} cannot execute ${p.program} on ${p.host}${p.detail}`,
     fixes: p => [
-      text('Correct its permissions'),
+      text(
+        /shared librar|interpreter|binary file|Exec format/.test(p.detail)
+          ? 'Reinstall Nix there. A memory limit (ulimit -v) or LD_LIBRARY_PATH in a start-up file of the shell causes this too'
+          : 'Correct its permissions',
+      ),
       onBuilder(`ls -lL $(command -v ${shellQuote(p.program)})`),
     ],
-    meaning: 'Nix is installed, but this user cannot execute it.',
+    meaning:
+      'Nix is installed, but this user cannot execute it: permissions, another architecture, or a shared library that is missing or does not fit.',
     diagnosis: 'ls -lL on the program, and noexec mounts.',
   },
   nix_version: {

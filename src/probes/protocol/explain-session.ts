@@ -19,7 +19,8 @@ export const explainSession = async (
   failure: Failure,
 ): Promise<Failure> => {
   const isHanging = failure.kind === 'daemon_frozen'
-  if (!isHanging && failure.kind !== 'daemon_crash') return failure
+  if (!isHanging && failure.kind !== 'daemon_crash' && failure.kind !== 'shell_noise')
+    return failure
   const withoutInput = await askShell(context, { endInput: true })
   if (withoutInput === null) return failure
   context.trace('shell', withoutInput.isDone ? 'prints the word' : withoutInput.text)
@@ -30,7 +31,9 @@ export const explainSession = async (
       ? { ...failure, kind: 'shell_reads_input' }
       : failure
   }
-  if (!withoutInput.hasEnded || isFromNix(withoutInput.text)) return failure
+  if (isFromNix(withoutInput.text)) return failure
+  if (!withoutInput.hasEnded)
+    return isHanging && !withoutInput.text ? { ...failure, kind: 'shell_hangs' } : failure
   const { text, exitCode } = withoutInput
   const classified = classify(text, 'remote')
   const detail = oneLine(text) || `exit code ${exitCode ?? 'unknown'}`
@@ -38,7 +41,11 @@ export const explainSession = async (
     status: 'failed',
     kind: classified?.kind ?? 'session_ended',
     params: { ...failure.params, detail, ...classified?.params },
-    ...(text ? { evidence: truncateEvidence(text) } : {}),
+    ...(text
+      ? { evidence: truncateEvidence(text) }
+      : failure.evidence
+        ? { evidence: failure.evidence }
+        : {}),
   }
 }
 

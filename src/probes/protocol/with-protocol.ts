@@ -1,5 +1,6 @@
 import type { Channel, Outcome, ProbeContext, Kind, Params } from '../../model/index.ts'
 import { classify } from '../../diagnosis/classify.ts'
+import { sanitize } from '../../text/sanitize.ts'
 import { truncateEvidence, oneLine } from '../../text/truncate.ts'
 import {
   NixError,
@@ -112,16 +113,34 @@ const classifyFailure = (
   if (error instanceof ProtocolError || error instanceof UnexpectedEofError) {
     const evidence = [stderr, error.received].filter(Boolean).join('\n')
     const classifiedOutput = classify(error.received)
-    if (classifiedOutput?.kind === 'nologin')
-      return failure('nologin', { detail: oneLine(error.received) }, evidence)
+    if (
+      classifiedOutput?.kind === 'nologin' ||
+      classifiedOutput?.kind === 'session_ended'
+    )
+      return failure(classifiedOutput.kind, { detail: oneLine(error.received) }, evidence)
     if (classified && classified.kind !== 'daemon_crash')
-      return failure(classified.kind, { program, ...classified.params }, evidence)
-    if (exitCode === 127) return failure('nix_missing', { program }, evidence)
-    if (exitCode === 126) return failure('nix_not_executable', { program }, evidence)
+      return failure(
+        classified.kind,
+        {
+          program,
+          ...classified.params,
+          ...(classified.kind === 'nix_missing' ? programIn(classified.line) : {}),
+        },
+        evidence,
+      )
+    if (exitCode === 127)
+      // The shell names another program: a forced command or a start-up file
+      return stderr.trim() && !/nix-(?:daemon|store)/.test(stderr)
+        ? failure('session_ended', { detail: oneLine(lastLine(stderr)) }, evidence)
+        : failure('nix_missing', { program }, evidence)
+    if (exitCode === 126) {
+      const detail = oneLine(lastLine(stderr))
+      return failure('nix_not_executable', { program, detail }, evidence)
+    }
     if (error instanceof ProtocolError && error.offset < 16) {
       const detail = `it sends ${JSON.stringify(oneLine(error.received, 80))}`
       return failure(
-        looksLikeText(error.received) ? 'shell_noise' : 'protocol_mismatch',
+        isOtherProtocol(error.received, program) ? 'protocol_mismatch' : 'shell_noise',
         { detail },
         evidence,
       )
@@ -135,12 +154,47 @@ const classifyFailure = (
     }
     return failure(
       classified?.kind ?? 'daemon_crash',
-      { program, ...(classified?.params ?? { detail: error.message }) },
+      {
+        program,
+        ...(classified?.params ?? {
+          detail:
+            lastError(stderr) ??
+            ((error.offset === 0 && oneLine(lastLine(stderr))) || error.message),
+        }),
+      },
       evidence,
     )
   }
   return failure('internal', { detail: oneLine(String(error)) }, stderr)
 }
+
+/**
+ * Whether the output begins with the magic number of the other program (`oixd` of nix-daemon, 0x5452eecb of nix-store
+ * --serve), or has no text at all. The magic number of `program` itself means that something was printed before it.
+ */
+const isOtherProtocol = (received: string, program: string): boolean => {
+  const isStore = program.endsWith('nix-store')
+  const other = isStore ? /^oixd/ : /^[^\x20-\x7e\n]{1,4}RT/
+  return other.test(received) || !/[\x20-\x7e\n]/.test(received)
+}
+
+/** The path of a missing program, which a forced command names. */
+const programIn = (line: string): Params => {
+  const path = line
+    .split(/[\s:'"`]+/)
+    .find(word => /^\/.*\/nix(?:-daemon|-store)?$/.test(word))
+  return path ? { program: oneLine(path, 200) } : {}
+}
+
+/** Returns the innermost error that Nix printed. */
+const lastError = (stderr: string): string | null => {
+  const line = sanitize(stderr, maxStderr)
+    .split('\n')
+    .findLast(each => /^\W*(?:what\(\):\s*)?error: \S/.test(each.slice(0, 400)))
+  return line === undefined ? null : oneLine(line.slice(line.indexOf('error: ')))
+}
+
+const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? ''
 
 /** Whether the output is text, not another binary protocol. */
 const looksLikeText = (received: string): boolean => /[A-Za-z]{3}[ ,.:!]/.test(received)

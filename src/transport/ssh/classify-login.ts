@@ -70,9 +70,15 @@ export const classifyLogin = (
       : failure('auth_denied', firstKeyParams(login), false)
   if (error === 'timeout') return failure('login_timeout')
   // OpenSSH prints the reason of a disconnect
-  const isCertain = error !== 'closed'
-  const text = [oneLine(error ?? ''), ...(banner ? [`it says: ${oneLine(banner)}`] : [])]
-  return failure('connection_lost', { detail: text.join('; ') }, isCertain)
+  const isClosed = error === 'closed'
+  const words = banner ? [`it says: ${oneLine(banner)}`] : []
+  if (isClosed) {
+    // PAM, LoginGraceTime: sshd does not say which
+    const detail = ['sshd closes the connection during the authentication', ...words]
+    return failure('session_ended', { detail: detail.join('; ') }, false)
+  }
+  const detail = [oneLine(error ?? ''), ...words].join('; ')
+  return failure('connection_lost', { detail }, true)
 }
 
 /** A refusal that the server explains in a banner or disconnect. Other words of a banner mean nothing. */

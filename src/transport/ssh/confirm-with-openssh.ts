@@ -178,6 +178,12 @@ const explainExpiredCertificate = (
 const mostSpecificKind = (ours: Kind | undefined, theirs: Kind | undefined): Kind => {
   if (!ours) return theirs ?? 'unclassified'
   if (!theirs || theirs === ours) return ours
+  // OpenSSH does not report how far the login got
+  if (
+    ours === 'session_ended' &&
+    (theirs === 'sshd_closed' || theirs === 'connection_lost')
+  )
+    return ours
   const keyKinds: readonly Kind[] = [
     'key_missing',
     'key_unreadable',

@@ -128,6 +128,12 @@ export const dialWithSsh2 = async (
       result.connection.close()
       if (opened.error.includes('Channel open failure'))
         return failed('sessions_forbidden', {}, value)
+      if (!signal.aborted && /closed|ECONNRESET|not connected/i.test(opened.error))
+        return failed(
+          'session_ended',
+          { detail: 'sshd closes the connection after the login' },
+          value,
+        )
       const kind = classify(opened.error)?.kind ?? 'connection_lost'
       return failed(
         signal.aborted ? 'login_timeout' : kind,

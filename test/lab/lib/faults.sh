@@ -45,6 +45,10 @@ nologin-file    /etc/nologin exists
 no-processes    remotebuild may not start a process
 slow-auth       sshd needs 15 s to look up a key
 max-sessions    sshd allows no session (MaxSessions 0)
+sshd:LINES      sshd_config has these lines
+do:COMMANDS     a shell runs these commands as root
+undo:COMMANDS   `heal` runs these commands
+key-options:OPTIONS  options of remotebuild's authorized key
 no-nix          no nix in the remote user's PATH (command not found)
 nix-noexec      nix is not executable
 daemon-stop     nix-daemon is stopped, its socket stays (ECONNREFUSED)
@@ -214,6 +218,10 @@ NFT
     slow-auth) in_node "$n" sh -c 'printf "#!/bin/sh\nsleep 15\ncat /etc/ssh/keys/\$1\n" >/etc/ssh/slow-keys; chmod 755 /etc/ssh/slow-keys'
       sshd_with "$n" "$SSHD_USUAL"$'\n''AuthorizedKeysFile none'$'\n''AuthorizedKeysCommand /etc/ssh/slow-keys %u'$'\n''AuthorizedKeysCommandUser root'$'\n''LoginGraceTime 120' ;;
     max-sessions) sshd_with "$n" "$SSHD_USUAL"$'\n''MaxSessions 0' ;;
+    sshd:*) sshd_with "$n" "$SSHD_USUAL"$'\n'"${f#*:}" ;;
+    do:*) in_node "$n" bash -c "${f#*:}" ;;
+    undo:*) in_node "$n" sh -c 'printf "%s\n" "$1" >>/run/lab/undo' - "${f#*:}" ;;
+    key-options:*) in_node "$n" sh -c 'printf "%s %s\n" "$1" "$(cat /lab/keys/id.pub)" >/etc/ssh/keys/remotebuild' - "${f#*:}" ;;
     no-nix) in_node "$n" bash -c 'cd /usr/bin; for f in nix nix-daemon nix-store; do [ ! -e $f ] || mv $f $f.lab-off; done' ;;
     nix-noexec) in_node "$n" bash -c 'cd /usr/bin; chmod 700 $(readlink -f nix nix-daemon nix-store | sort -u)' ;;
     daemon-stop) daemon_stop "$n"; in_node "$n" test -S /nix/var/nix/daemon-socket/socket || die "$n has no socket file any more" ;;
@@ -319,6 +327,7 @@ heal() { # NODE
   in_node "$n" bash -c '
     again=0
     nft delete table inet lab 2>/dev/null
+    if [ -e /run/lab/undo ]; then bash /run/lab/undo >/dev/null 2>&1; rm -f /run/lab/undo; fi
     pkill -KILL -u remotebuild
     [ ! -d /home/.lab-home ] || mv /home/.lab-home ~remotebuild
     chmod 644 /etc/ssh/keys/remotebuild; usermod -e "" -p "*" remotebuild

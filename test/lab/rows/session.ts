@@ -12,7 +12,118 @@ const slow = {
   or: { ...slowLogin, or: healthy },
 }
 
+const ended = always(down('session_ended', 'remote', /echo works/))
+const pam = (type: 'account' | 'session') => [
+  'sshd:UsePAM yes',
+  `do:cp /etc/pam.d/sshd /etc/pam.d/sshd.lab; sed -i '1i ${type} required pam_deny.so' /etc/pam.d/sshd`,
+  'undo:mv /etc/pam.d/sshd.lab /etc/pam.d/sshd',
+]
+const elsewhere = always(
+  down(
+    'remote_environment',
+    'remote',
+    /Remove (?:NIX_\w+|store in nix.conf) from .*grep/,
+  ),
+)
+const moreThanKeys = always(
+  down('auth_method_refused', 'remote', /PubkeyAuthentication yes.*sshd -T -C user=/),
+)
+
+/** The account, PAM, forced commands and the environment of the remote shell. */
+const accountRows: readonly Row[] = [
+  { name: 'PAM refuses the account', faults: pam('account'), expect: ended },
+  { name: 'PAM refuses the session', faults: pam('session'), expect: ended },
+  {
+    name: '/etc/nologin with PAM',
+    faults: ['sshd:UsePAM yes', 'nologin-file'],
+    expect: always(down('session_ended', 'remote', /\/etc\/nologin/)),
+  },
+  {
+    name: 'an expired password',
+    faults: [
+      'sshd:UsePAM yes',
+      'do:usermod -p x remotebuild; chage -d 0 -M 1 remotebuild',
+      'undo:chage -M 99999 -d 2020-01-01 remotebuild',
+    ],
+    expect: ended,
+  },
+  {
+    name: 'a ChrootDirectory that others can write',
+    faults: ['sshd:ChrootDirectory /home/remotebuild'],
+    expect: ended,
+  },
+  {
+    name: 'a ForceCommand for files only',
+    faults: ['sshd:ForceCommand internal-sftp'],
+    expect: ended,
+  },
+  {
+    name: 'a ForceCommand that does not exist',
+    faults: ['sshd:ForceCommand /nonexistent/wrapper'],
+    expect: ended,
+  },
+  {
+    name: 'a forced command that names a Nix that does not exist',
+    faults: ['key-options:command="/nowhere/bin/nix-daemon --stdio"'],
+    expect: always(down('nix_missing', 'remote', /command= of the key/)),
+  },
+  {
+    name: 'an sshd without public keys',
+    faults: ['sshd:PubkeyAuthentication no\nPasswordAuthentication yes'],
+    expect: moreThanKeys,
+  },
+  {
+    name: 'an sshd that demands two keys',
+    faults: ['sshd:AuthenticationMethods publickey,publickey'],
+    expect: moreThanKeys,
+  },
+  {
+    name: 'NIX_REMOTE of the remote shell names no socket',
+    faults: ['startup:.bashrc:export NIX_REMOTE=unix:///nowhere/socket'],
+    expect: elsewhere,
+  },
+  {
+    name: 'NIX_STATE_DIR of sshd names no state',
+    faults: ['sshd:SetEnv NIX_STATE_DIR=/odd/var'],
+    expect: elsewhere,
+  },
+  {
+    name: 'a builder whose nix.conf names another store',
+    faults: ['setting:store = /other'],
+    expect: elsewhere,
+  },
+  {
+    name: 'NIX_REMOTE=daemon in the remote shell',
+    faults: ['startup:.bashrc:export NIX_REMOTE=daemon'],
+    expect: always(healthy),
+  },
+  {
+    name: 'a shared library that does not fit',
+    faults: [
+      'startup:.bashrc:mkdir -p /tmp/lib; for l in sqlite3.so.0 stdc++.so.6; do echo x >/tmp/lib/lib$l; done; export LD_LIBRARY_PATH=/tmp/lib',
+    ],
+    expect: always(down('nix_not_executable', 'remote', /LD_LIBRARY_PATH/)),
+  },
+  ...(['zsh', 'tcsh', 'fish', 'dash'] as const).map((shell): Row => ({
+    name: `no nix in PATH, ${shell}`,
+    faults: [`shell:${shell}`, 'no-nix'],
+    expect: always(down('nix_missing', 'remote', /remote-program=/)),
+  })),
+  {
+    name: 'a .bashrc that prints an empty line',
+    faults: ['startup:.bashrc:echo'],
+    expect: always(down('shell_noise', 'remote', /only in interactive shells/)),
+  },
+  {
+    name: 'a .bashrc that never ends',
+    faults: ['startup:.bashrc:sleep infinity'],
+    isLong: true,
+    expect: always(down('shell_hangs', 'remote', /time ssh/)),
+  },
+]
+
 export const sessionRows: readonly Row[] = [
+  ...accountRows,
   ...(['zsh', 'tcsh', 'fish', 'dash'] as const).map(shell => ({
     name: `${shell} as the login shell`,
     faults: [`shell:${shell}`],

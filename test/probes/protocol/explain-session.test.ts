@@ -94,8 +94,26 @@ t.test('a shell that answers only when its input ends reads it', async t => {
   t.equal((await explain('daemon_frozen', reads)).kind, 'shell_reads_input')
 })
 
-t.test('a shell that never answers, and a forced command, change nothing', async t => {
-  t.equal((await explain('daemon_frozen', () => undefined)).kind, 'daemon_frozen')
+t.test('a shell that never answers, and words without an end', async t => {
+  t.equal((await explain('daemon_frozen', () => undefined)).kind, 'shell_hangs')
+  const talks = await explain('daemon_frozen', (_, { out }) => out.write('Hello'))
+  t.equal(talks.kind, 'daemon_frozen')
+})
+
+t.test('words of a session that ends are no noise of a start-up file', async t => {
+  const refused = await explain('shell_noise', (_, { out, end }) => {
+    out.write('Too many logins\n')
+    setImmediate(() => end(254))
+  })
+  t.match(refused, { kind: 'session_ended', params: { detail: 'Too many logins' } })
+  const noisy = await explain('shell_noise', (word, { out, end }) => {
+    out.write(`Welcome\n${word}\n`)
+    end(0)
+  })
+  t.equal(noisy.kind, 'shell_noise')
+})
+
+t.test('a forced command of Nix changes nothing', async t => {
   const forced = await explain('daemon_crash', (_, { err, end }) => {
     err.write('error: unexpected end-of-file\n')
     setImmediate(() => end(1))

@@ -324,6 +324,18 @@ t.test('uses what the server says before it refuses', async t => {
   })
 })
 
+t.test('a server that closes during the authentication', async t => {
+  const closing = await sshServer(t, {
+    banner: 'Maintenance until noon\n',
+    onAuthentication: client => void client.end(),
+  })
+  t.match((await dialTo(t, closing.port)()).outcome, {
+    status: 'failed',
+    kind: 'session_ended',
+    params: { detail: /during the authentication; it says: Maintenance until noon/ },
+  })
+})
+
 t.test('reports changed and unknown host keys, and uses an alias', async t => {
   const { port } = await sshServer(t)
   const other = generateKey('other')
@@ -370,7 +382,7 @@ t.test('reports a server that closes after the login or rejects channels', async
   const closing = await sshServer(t, { onReady: client => void client.end() })
   t.match((await dialTo(t, closing.port)()).outcome, {
     status: 'failed',
-    kind: 'connection_lost',
+    kind: 'session_ended',
   })
   const refusing = await sshServer(t, { refuseChannels: true })
   t.match((await dialTo(t, refusing.port)()).outcome, {
@@ -428,7 +440,7 @@ t.test('classifies a handshake cut at any byte', async t => {
   t.ok(stop > 1000)
   t.strictSame(
     [...kinds].filter(
-      kind => !['not_ssh', 'sshd_closed', 'connection_lost'].includes(kind),
+      kind => !['not_ssh', 'sshd_closed', 'session_ended'].includes(kind),
     ),
     [],
   )
