@@ -2,122 +2,25 @@
  * Real builds through a real nix-daemon while a builder fails: drained and quarantined builders get no builds, no build
  * fails, and a builder that works again gets builds again. Times are measured by bench/quarantine.ts.
  */
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { BuilderReport, Report } from '../../src/diagnosis/report.ts'
-import { freePort, startProgram } from './program.ts'
-import {
-  atClient,
-  fault,
-  heal,
-  inNode,
-  machineLine,
-  nodes,
-  shared,
-  waitFor,
-  type Client,
-  type Node,
-} from './support.ts'
+import type { BuilderReport } from '../../src/diagnosis/report.ts'
+import { startFleet } from './quarantine-fleet.ts'
+import { fault, heal, inNode, nodes, waitFor, type Client } from './support.ts'
 
 const skip = process.env['LAB'] !== '1' && 'needs the lab: npm run test:lab'
 t.setTimeout(900_000)
 
-const main = 'node /lab/project/dist/main.js'
-
-/** Independent derivations that each take `seconds`. */
-const derivations = `{ n, seconds, tag }:
-builtins.genList (i: derivation {
-  name = "\${tag}-\${toString i}";
-  system = "x86_64-linux";
-  builder = "/bin/sh";
-  args = [ "-c" "sleep \${seconds}; echo $nonce > $out" ];
-  PATH = "/usr/bin:/bin";
-  nonce = "\${toString builtins.currentTime}-\${toString i}";
-}) n`
-
-/** A monitor and a slot holder on a client, and its three builders. */
-const startFleet = async (t: Test, client: Client, quarantine: object) => {
-  const dir = await shared()
-  const port = await freePort()
-  const lines = nodes.map(host => `${machineLine({ scheme: 'ssh-ng', host })}\n`)
-  const socket = `${dir.inside}/hold.sock`
-  await writeFile(
-    join(dir.outside, 'machines'),
-    // Enough slots that no build waits for one
-    lines.map(line => line.replace(/ \d+( 1 | 1$|$)/, ' 8$1')).join(''),
-  )
-  await writeFile(join(dir.outside, 'builds.nix'), derivations)
-  await writeFile(
-    join(dir.outside, 'config.json'),
-    JSON.stringify({
-      listen: [`127.0.0.1:${port}`],
-      schedule: { login: '*/10 * * * * *' },
-      quarantine: { socket, ...quarantine },
-    }),
-  )
-  const env = {
-    NIX_CONFIG: `builders = @${dir.inside}/machines`,
-    RUNTIME_DIRECTORY: dir.inside,
-    STATE_DIRECTORY: dir.inside,
-  }
-  const exports = `export RUNTIME_DIRECTORY=${dir.inside} STATE_DIRECTORY=${dir.inside}`
-  const start = (command: string) =>
-    startProgram(
-      'bash',
-      [
-        new URL('lab.sh', import.meta.url).pathname,
-        ...['client', client, 'sh', '-c', `${exports}; exec ${main} ${command}`],
-      ],
-      env,
-    )
-  const holder = start(`hold-slots --socket ${socket}`)
-  const monitor = start(`run --config ${dir.inside}/config.json`)
-  t.teardown(async () => {
-    await monitor.stop()
-    await holder.stop()
-    await dir.drop()
-  })
-  const command = (args: string) => atClient(client, `${exports}; ${main} ${args}`, env)
-  const report = async (): Promise<Report | null> => {
-    const { stdout } = await command('status --json')
-    return stdout ? (JSON.parse(stdout) as Report) : null
-  }
-  const builder = async (name: Node): Promise<BuilderReport | null> =>
-    (await report())?.builders.find(one => one.name === name) ?? null
-  const until = (
-    what: string,
-    name: Node,
-    seconds: number,
-    isSo: (builder: BuilderReport) => boolean,
-  ) =>
-    waitFor(`${what} of ${name}`, seconds, async () => {
-      const found = await builder(name)
-      return found && isSo(found) ? found : null
-    })
-  await waitFor('verified builders', 60, async () => {
-    const now = await report()
-    return now?.builders.length === nodes.length && now.builders.every(b => b.verified)
-      ? now
-      : null
-  })
-  /** Builds through the nix-daemon. Returns the hosts of its builds. */
-  const build = async (tag: string, n: number, seconds: number) => {
-    const ran = await atClient(
-      client,
-      `NIX_REMOTE=daemon timeout 300 nix-build --no-out-link --max-jobs 0 --option substitute false --argstr tag ${tag} --argstr seconds ${seconds} --arg n ${n} ${dir.inside}/builds.nix`,
-      env,
-    )
-    const hosts = [...ran.stderr.matchAll(/ on 'ssh-ng:\/\/remotebuild@(b\d)'/g)]
-    return { ...ran, on: new Set(hosts.map(([, host]) => host)) }
-  }
-  return { command, report, builder, until, build, monitor, holder }
+/** A fleet that stops at the end of the test. */
+const fleetOf = async (t: Test, client: Client, quarantine: object) => {
+  const fleet = await startFleet(client, quarantine)
+  t.teardown(fleet.stop)
+  return fleet
 }
 
 const isHeld = ({ hold }: BuilderReport) => hold !== null && hold.held === hold.total
 
 t.test('drain', { skip }, async t => {
-  const fleet = await startFleet(t, 'c2', {})
+  const fleet = await fleetOf(t, 'c2', {})
   const unknown = await fleet.command('drain b9')
   t.equal(unknown.exit, 3)
   t.match(unknown.stderr, /no builder is called b9, did you mean b1\?/)
@@ -135,9 +38,9 @@ t.test('drain', { skip }, async t => {
   const running = fleet.build('running', 6, seconds)
   await waitFor('a build on each builder', 60, async () => {
     const counts = await Promise.all(
-      nodes.map(node => inNode(node, `pgrep -fc '^sleep ${seconds}$'`)),
+      nodes.map(node => inNode(node, `pgrep -fc "^sleep ${seconds}$"; true`)),
     )
-    return counts.every(({ stdout }) => Number(stdout) > 0) ? true : null
+    return counts.every(count => Number(count) > 0) ? true : null
   })
   const drained = await fleet.command("drain b1 --for 2h --reason 'new disk'")
   t.equal(drained.exit, 0, drained.stderr)
@@ -193,7 +96,7 @@ const chosen = faults
 for (const { name, kinds, within, client } of chosen)
   t.test(`quarantine: ${name}, ${client}`, { skip }, async t => {
     t.teardown(() => heal('b2'))
-    const fleet = await startFleet(t, client, { enable: true, abortHungConnects: true })
+    const fleet = await fleetOf(t, client, { enable: true, abortHungConnects: true })
     await fault('b2', name)
     const quarantined = await fleet.until(
       'the quarantine',
@@ -220,7 +123,7 @@ for (const { name, kinds, within, client } of chosen)
 
 t.test('a black hole that a build meets first', { skip }, async t => {
   t.teardown(() => heal('b2'))
-  const fleet = await startFleet(t, 'c3', { enable: true, abortHungConnects: true })
+  const fleet = await fleetOf(t, 'c3', { enable: true, abortHungConnects: true })
   await fault('b2', 'blackhole')
   const started = performance.now()
   const middle = await fleet.build('middle', 30, 0)
@@ -228,5 +131,5 @@ t.test('a black hole that a build meets first', { skip }, async t => {
   t.notOk(middle.on.has('b2') && !/cannot build on/.test(middle.stderr))
   t.ok(performance.now() - started < 100_000, 'nobody waited for the kernel (130 s)')
   await fleet.until('the quarantine', 'b2', 10, one => one.quarantine !== null)
-  t.match(fleet.holder.output(), /ended an ssh that hung in its connect/)
+  t.match(fleet.holderOutput(), /ended an ssh that hung in its connect/)
 })
