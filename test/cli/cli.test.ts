@@ -49,6 +49,11 @@ t.test('usage errors name the closest command or option and exit with 3', async 
     code: 0,
     stdout: /^# NixBuilderDown\n/,
   })
+  t.match(await run(['explain', 'auth_denied']), {
+    code: 0,
+    stdout:
+      /^# auth_denied\n[^]*(?:builds use the ssh of \S+, known by: |is not known: no process)/,
+  })
   t.match(await run(['explain', 'zzzzzzzzzzzz']), {
     code: 3,
     stderr: 'builder-monitor: no kind or alert is called zzzzzzzzzzzz\n',
