@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -148,6 +149,17 @@ t.test('config check prints all errors at once', async t => {
   })
   await writeFile(file, '{"jitter": 0.1}')
   t.match(await run(['config', 'check', file]), { code: 0, stdout: /config\.json: OK/ })
+})
+
+t.test('run and config check do not wait for a pipe', async t => {
+  const pipe = join(await scratch(t), 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const error = `${pipe}: is not a regular file\n`
+  t.match(await run(['config', 'check', pipe]), { code: 1, stderr: error })
+  t.match(await run(['run', '--config', pipe]), {
+    code: 78,
+    stderr: `builder-monitor: ${error}`,
+  })
 })
 
 t.test('run exits with 78 for an invalid configuration', async t => {
