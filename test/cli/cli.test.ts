@@ -135,6 +135,39 @@ t.test('check --debug prints each step under its probe', async t => {
   t.notOk((await probesWith())?.login?.trace, 'only with --debug')
 })
 
+t.test(
+  'check does not probe a drained builder, and one that may sleep is asleep',
+  async t => {
+    const env = await conf(
+      t,
+      'ssh-ng://nix@one.invalid x86_64-linux\nssh-ng://nix@two.invalid x86_64-linux\n',
+    )
+    const check = async (builders: object) => {
+      const config = join(env['NIX_CONF_DIR']!, 'config.json')
+      await writeFile(config, JSON.stringify({ builders }))
+      const args = ['check', '--json', '--config', config]
+      const { code, stdout } = await run(args, { ...env, PATH: process.env['PATH'] })
+      const { builders: all } = JSON.parse(stdout) as Report
+      return [
+        code,
+        ...all.map(b => [b.state, b.cause?.kind, Object.keys(b.probes).length > 0]),
+      ]
+    }
+    const down = ['down', 'dns', true]
+    t.same(await check({}), [2, down, down])
+    t.same(await check({ 'one.invalid': { drained: true } }), [
+      2,
+      ['drained', undefined, false],
+      down,
+    ])
+    t.same(await check({ 'one.invalid': { expect: 'asleep' } }), [
+      2,
+      ['asleep', undefined, true],
+      down,
+    ])
+  },
+)
+
 t.test('check names the closest builder for an unknown one', async t => {
   const env = await conf(t, 'ssh-ng://nix@host x86_64-linux\n')
   t.match(await run(['check', 'hots'], env), { code: 3, stderr: /did you mean host\?/ })
