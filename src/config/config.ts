@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import type { LogFormat, LogLevel } from '../log/options.ts'
 import { closestMatch } from '../text/closest-match.ts'
 import { validateAlerting, type AlertingConfig } from './alerting.ts'
+import { readBoundedFile } from './bounded-file.ts'
 import { createSchemaValidator, type SchemaError } from './schema-validator.ts'
 import { configSchema } from './schema.ts'
 
@@ -71,7 +71,6 @@ export interface ValidationContext {
 }
 
 const maxErrors = 50
-const maxBytes = 1024 * 1024
 const validate = createSchemaValidator(configSchema)
 
 /** Parses and validates a configuration. Returns all errors at once, never throws. Empty text is valid. */
@@ -109,30 +108,21 @@ export const parseConfig = (text: string, context: ValidationContext): ConfigRes
   return errors.length ? { ok: false, errors } : { ok: true, config }
 }
 
-/** Loads a configuration file. With `optional` a missing file is an empty configuration. */
+/** Loads a configuration file of at most 1 MiB. With `optional` a missing file is an empty configuration. Never rejects. */
 export const loadConfig = async (
   path: string,
   optional: boolean,
   context: ValidationContext,
 ): Promise<ConfigResult> => {
-  try {
-    const text = await readFile(path, 'utf8')
-    if (text.length > maxBytes)
-      return { ok: false, errors: [`${path}: larger than 1 MiB`] }
-    const result = parseConfig(text, context)
-    return result.ok
-      ? result
-      : { ok: false, errors: result.errors.map(e => `${path}: ${e}`) }
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error)
-    if (code === 'ENOENT' && optional) return parseConfig('', context)
-    return {
-      ok: false,
-      errors: [
-        `${path}: ${code === 'ENOENT' ? 'no such file' : `cannot be read (${code})`}`,
-      ],
-    }
-  }
+  const file = await readBoundedFile(path)
+  if ('error' in file)
+    return file.isMissing && optional
+      ? parseConfig('', context)
+      : { ok: false, errors: [`${path}: ${file.error}`] }
+  const result = parseConfig(file.text, context)
+  return result.ok
+    ? result
+    : { ok: false, errors: result.errors.map(e => `${path}: ${e}`) }
 }
 
 /** Returns the configuration of an empty file. */

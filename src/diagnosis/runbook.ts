@@ -62,13 +62,44 @@ const implications = {
   info: 'nothing is broken',
 }
 
-/** Renders the page of a kind in Markdown, which is readable on a terminal too. */
-export const renderRunbook = (kind: Kind): string => {
+/** Kinds about a difference between our ssh and that of nix-daemon. */
+const comparedWithDaemon: ReadonlySet<Kind> = new Set<Kind>([
+  'daemon_build_fails',
+  'daemon_user_unknown',
+  'ssh_settings_differ',
+])
+
+/** Returns whether the fix of a kind depends on who the user of nix-daemon's ssh is. */
+export const dependsOnSshUser = (kind: Kind): boolean => {
+  if (comparedWithDaemon.has(kind)) return true
+  const pageFor = (sshUser: string) => {
+    const params = { ...kindPlaceholders(kind), sshUser }
+    return `${formatMessage(kind, params)}\n${fixesText(kindFixes(kind, params))}`
+  }
+  return pageFor('root') !== pageFor('USER')
+}
+
+/** What `explain` knows about this machine. */
+export interface LocalFacts {
+  /** The user of nix-daemon's ssh, and how that is known; null if it is not known. */
+  readonly sshOwner: { readonly user: string; readonly knownBy: string } | null
+}
+
+/**
+ * Renders the page of a kind in Markdown, which is readable on a terminal too. With facts about this machine, its commands are
+ * those for the user of nix-daemon here.
+ */
+export const renderRunbook = (kind: Kind, facts?: LocalFacts): string => {
   const { meaning, diagnosis, moreAboutFix } = kinds[kind]
+  const { sshOwner = null } = facts ?? {}
+  const params = {
+    ...kindPlaceholders(kind),
+    ...(sshOwner ? { sshUser: sshOwner.user } : {}),
+  }
   return [
     `# ${kind}`,
     '',
-    `> ${formatMessage(kind, kindPlaceholders(kind))}`,
+    `> ${formatMessage(kind, params)}`,
     '',
     `Side: ${kindSide(kind)}. State: ${implications[kindState(kind)]}.`,
     '',
@@ -82,7 +113,8 @@ export const renderRunbook = (kind: Kind): string => {
     '',
     '## Fix',
     '',
-    ...kindFixes(kind, kindPlaceholders(kind)).flatMap(renderFix),
+    ...(facts && dependsOnSshUser(kind) ? [describeOwner(sshOwner), ''] : []),
+    ...kindFixes(kind, params).flatMap(renderFix),
     ...(moreAboutFix === undefined ? [] : [moreAboutFix, '']),
     '## Silencing',
     '',
@@ -90,6 +122,11 @@ export const renderRunbook = (kind: Kind): string => {
     '',
   ].join('\n')
 }
+
+const describeOwner = (owner: LocalFacts['sshOwner']): string =>
+  owner
+    ? `On this machine builds use the ssh of ${owner.user}, known by: ${owner.knownBy}. The keys, known_hosts and ssh_config of this user apply.`
+    : 'Whose ssh builds use on this machine is not known: no process, unit or socket of nix-daemon shows its user. Without nix-daemon it is the user who starts the build. The commands assume root.'
 
 const renderFix = (fix: Fix): readonly string[] =>
   'text' in fix

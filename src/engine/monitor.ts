@@ -2,8 +2,8 @@ import {
   isSuccess,
   type ActiveBuilders,
   type Builder,
-  type HostKeyInfo,
   type Kind,
+  type LoginValue,
   type LocalNix,
   type Outcome,
   type Params,
@@ -89,8 +89,8 @@ export interface Monitor {
   runCanary(builder: Builder, mode: CanaryMode, signal: AbortSignal): Promise<void>
   /** Reads which slots of the builder this machine holds. Needs no connection. */
   checkSlots(builder: Builder, signal: AbortSignal): Promise<void>
-  /** Checks this machine. `hostKeysReady` delays the comparison of host keys until logins have finished. */
-  checkClient(signal: AbortSignal, hostKeysReady?: Promise<void>): Promise<void>
+  /** Checks this machine. `loginsReady` delays the comparison of keys until logins have finished. */
+  checkClient(signal: AbortSignal, loginsReady?: Promise<void>): Promise<void>
   /** Measures the link over the kept connection; does nothing without one. */
   checkThroughput(builder: Builder, signal: AbortSignal): Promise<void>
   recordBusy(builder: Builder, probe: ProbeName, kind: Kind): void
@@ -283,10 +283,10 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
       if (!signal.aborted && !isInterrupted) store.record(builder, [result])
     },
 
-    checkClient: async (signal, hostKeysReady = Promise.resolve()) => {
+    checkClient: async (signal, loginsReady = Promise.resolve()) => {
       if (!active) return
-      const hostKeys = hostKeysReady.then(() => hostKeysByBuilder(store.read()))
-      const client = await ports.checkClient(active, signal, hostKeys)
+      const logins = loginsReady.then(() => loginsByBuilder(store.read()))
+      const client = await ports.checkClient(active, signal, logins)
       if (!signal.aborted) store.setClient(client)
     },
 
@@ -307,12 +307,12 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
   return monitor
 }
 
-/** Returns the host keys of the newest successful logins, by builder. */
-const hostKeysByBuilder = ({ builders }: Snapshot): ReadonlyMap<string, HostKeyInfo> =>
+/** Returns the newest login of each builder, by name. */
+const loginsByBuilder = ({ builders }: Snapshot): ReadonlyMap<string, LoginValue> =>
   new Map(
-    [...builders].flatMap(([name, state]): [string, HostKeyInfo][] => {
-      const hostKey = lastValue(state, 'login')?.hostKey
-      return hostKey ? [[name, hostKey]] : []
+    [...builders].flatMap(([name, state]): [string, LoginValue][] => {
+      const login = lastValue(state, 'login')
+      return login ? [[name, login]] : []
     }),
   )
 

@@ -19,6 +19,8 @@ export interface LoginValue {
   readonly endpoint: string
   /** User certificates that ssh would offer, and host certificates as far as OpenSSH reported them. */
   readonly certificates: readonly CertificateInfo[]
+  /** The file of the key that the server accepted, or `agent`. Absent before a login, and where OpenSSH logged in. */
+  readonly identity?: string
 }
 
 export interface CertificateInfo {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -48,6 +49,11 @@ t.test('usage errors name the closest command or option and exit with 3', async 
   t.match(await run(['explain', 'NixBuilderDown']), {
     code: 0,
     stdout: /^# NixBuilderDown\n/,
+  })
+  t.match(await run(['explain', 'auth_denied']), {
+    code: 0,
+    stdout:
+      /^# auth_denied\n[^]*(?:builds use the ssh of \S+, known by: |is not known: no process)/,
   })
   t.match(await run(['explain', 'zzzzzzzzzzzz']), {
     code: 3,
@@ -129,6 +135,39 @@ t.test('check --debug prints each step under its probe', async t => {
   t.notOk((await probesWith())?.login?.trace, 'only with --debug')
 })
 
+t.test(
+  'check does not probe a drained builder, and one that may sleep is asleep',
+  async t => {
+    const env = await conf(
+      t,
+      'ssh-ng://nix@one.invalid x86_64-linux\nssh-ng://nix@two.invalid x86_64-linux\n',
+    )
+    const check = async (builders: object) => {
+      const config = join(env['NIX_CONF_DIR']!, 'config.json')
+      await writeFile(config, JSON.stringify({ builders }))
+      const args = ['check', '--json', '--config', config]
+      const { code, stdout } = await run(args, { ...env, PATH: process.env['PATH'] })
+      const { builders: all } = JSON.parse(stdout) as Report
+      return [
+        code,
+        ...all.map(b => [b.state, b.cause?.kind, Object.keys(b.probes).length > 0]),
+      ]
+    }
+    const down = ['down', 'dns', true]
+    t.same(await check({}), [2, down, down])
+    t.same(await check({ 'one.invalid': { drained: true } }), [
+      2,
+      ['drained', undefined, false],
+      down,
+    ])
+    t.same(await check({ 'one.invalid': { expect: 'asleep' } }), [
+      2,
+      ['asleep', undefined, true],
+      down,
+    ])
+  },
+)
+
 t.test('check names the closest builder for an unknown one', async t => {
   const env = await conf(t, 'ssh-ng://nix@host x86_64-linux\n')
   t.match(await run(['check', 'hots'], env), { code: 3, stderr: /did you mean host\?/ })
@@ -143,6 +182,17 @@ t.test('config check prints all errors at once', async t => {
   })
   await writeFile(file, '{"jitter": 0.1}')
   t.match(await run(['config', 'check', file]), { code: 0, stdout: /config\.json: OK/ })
+})
+
+t.test('run and config check do not wait for a pipe', async t => {
+  const pipe = join(await scratch(t), 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const error = `${pipe}: is not a regular file\n`
+  t.match(await run(['config', 'check', pipe]), { code: 1, stderr: error })
+  t.match(await run(['run', '--config', pipe]), {
+    code: 78,
+    stderr: `builder-monitor: ${error}`,
+  })
 })
 
 t.test('run exits with 78 for an invalid configuration', async t => {

@@ -158,7 +158,7 @@ t.test('parses listen addresses', async t => {
 t.test('accepts a missing file only if it is optional', async t => {
   t.equal((await loadConfig('/nowhere/config.json', true, validationContext)).ok, true)
   t.match(await loadConfig('/nowhere/config.json', false, validationContext), {
-    errors: ['/nowhere/config.json: no such file'],
+    errors: ['/nowhere/config.json: does not exist'],
   })
 })
 

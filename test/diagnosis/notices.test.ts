@@ -2,7 +2,8 @@
 import t from 'tap'
 import { diagnose } from '../../src/diagnosis/diagnose.ts'
 import { collectNotices } from '../../src/diagnosis/notices.ts'
-import { formatMessage, kindFixes } from '../../src/diagnosis/kinds/index.ts'
+import { alertRules } from '../../src/alerts/rules.ts'
+import { formatMessage, kindAlert, kindFixes } from '../../src/diagnosis/kinds/index.ts'
 import { sharedCauses } from '../../src/diagnosis/shared-cause.ts'
 import { currentHealth } from '../../src/diagnosis/health.ts'
 import type {
@@ -140,6 +141,16 @@ t.test('notices a Nix with a known hole', async t => {
   t.same(version('2.34.8'), [['nix_vulnerable', 'GHSA-vh5x-56v6-4368']])
   t.same(version('2.34.9'), [])
   t.same(version('2.34.0', '3.23.2'), [])
+  const { health } = stateOf({
+    login: ok({}),
+    system: { nixVersion: '2.34.8', determinateVersion: null },
+  })
+  t.match(health, { state: 'healthy', cause: null }, 'it changes no state')
+  t.equal(kindAlert('nix_vulnerable'), null)
+  t.notOk(
+    alertRules.some(({ expr }) => /nix_builder_info|advisory/.test(expr)),
+    'no alert uses the label',
+  )
 })
 
 t.test('attributes a rejected certificate to clock skew', async t => {

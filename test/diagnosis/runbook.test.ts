@@ -11,6 +11,7 @@ import {
 import { builderParams } from '../../src/diagnosis/params.ts'
 import { alertNames, alertRules } from '../../src/alerts/rules.ts'
 import {
+  dependsOnSshUser,
   renderKindsTable,
   renderRunbook,
   renderRunbookIndex,
@@ -129,3 +130,20 @@ t.test(
     }
   },
 )
+
+t.test('a page about the user of nix-daemon says who that is here', async t => {
+  const page = (kind: Kind) =>
+    renderRunbook(kind, { sshOwner: { user: 'nixd', knownBy: 'process 86' } })
+  const sentence =
+    /builds use the ssh of nixd, known by: process 86\. The keys, known_hosts and ssh_config/
+  for (const kind of ['auth_denied', 'host_key_unknown', 'daemon_build_fails'] as const)
+    t.match(page(kind), sentence, kind)
+  t.match(page('auth_denied'), /\nsudo -H -u nixd ssh-keygen -y -f KEY\n/)
+  t.match(page('dns'), /to nixd's ~\/\.ssh\/config/)
+  t.match(
+    renderRunbook('auth_denied', { sshOwner: null }),
+    /is not known: no process, unit or socket[^]*\nsudo ssh-keygen -y -f KEY\n/,
+  )
+  t.notOk(dependsOnSshUser('disk_low'))
+  t.equal(page('disk_low'), renderRunbook('disk_low'), 'other pages stay as they are')
+})

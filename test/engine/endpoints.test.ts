@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createEndpoints } from '../../src/engine/endpoints.ts'
-import type { Builder, LoginValue } from '../../src/model/index.ts'
+import type { Builder, LoginValue, Run } from '../../src/model/index.ts'
+import { createFindEndpoint } from '../../src/transport/ssh/find-endpoint.ts'
 import { aBuilder } from '../support/builders.ts'
 
 const never = new AbortController().signal
@@ -44,6 +45,38 @@ t.test(
     t.same(new Set(aliases.map(endpoints.keyOf)).size, 1, 'one key for the scheduler')
   },
 )
+
+t.test('names of one endpoint behind a jump host are one host', async t => {
+  // What ssh -G prints for aliases of one machine behind ProxyJump
+  const run: Run = async ({ args }) => ({
+    code: 0,
+    signal: null,
+    stdout: `user nix\nhostname ${args.includes('nix@alias9') ? 'b9' : 'b1'}\nport 22\nproxyjump gate\n`,
+    stderr: '',
+    truncated: false,
+    spawnError: null,
+    aborted: false,
+  })
+  const nix = () => ({ version: '2.34.8', system: 'x86_64-linux' })
+  const endpoints = createEndpoints(createFindEndpoint({ run, env: {}, nix }))
+  const behindGate = aliases.slice(0, 9)
+  const keys = await Promise.all(behindGate.map(one => endpoints.find(one, never)))
+  t.same([...new Set(keys)], ['b1:22 behind gate'])
+  t.equal(await endpoints.find(named('alias9'), never), 'b9:22 behind gate')
+  let running = 0
+  let most = 0
+  await Promise.all(
+    behindGate.map(builder =>
+      endpoints.alone(builder, never, async () => {
+        most = Math.max(most, ++running)
+        await sleep(1)
+        running--
+        return ok('proxy gate')
+      }),
+    ),
+  )
+  t.equal(most, 1)
+})
 
 t.test('different hosts do not wait for each other, nor for one that fails', async t => {
   const endpoints = createEndpoints(async ({ host }) => `${host} port 22`)

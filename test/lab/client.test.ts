@@ -30,6 +30,9 @@ const runCheck = async (options: Partial<CheckOptions> = {}) => {
   })
   return { ...ran, report: ran.answer as unknown as Report }
 }
+/** A shell whose agent has the key, while nix-daemon has no agent. */
+const withAgent =
+  "eval $(ssh-agent) >/dev/null; trap 'kill $SSH_AGENT_PID' EXIT; ssh-add -q /lab/keys/id;"
 const atClientOk = async (command: string) => {
   const ran = await atClient(client, command)
   if (ran.exit !== 0) throw new Error(`${command}: ${ran.stderr}`)
@@ -92,6 +95,42 @@ void t.test('the client', { skip }, async t => {
       kind: 'client_daemon_down',
       fixes: [{ command: /stop start; do systemctl \$verb nix-daemon/ }],
     })
+  })
+
+  await t.test('reports that only our agent has the key', async t => {
+    for (const [key, identity] of [
+      [
+        '-',
+        { status: 'degraded', kind: 'ssh_settings_differ', reason: /agent is nothing/ },
+      ],
+      ['/lab/keys/wrong', { status: 'degraded', reason: /agent is nothing/ }],
+      ['/lab/keys/id', { status: 'ok' }],
+    ] as const) {
+      const config = `builders = ${machineLine({ ...good, key })}`
+      const { stdout } = await atClient(
+        client,
+        `${withAgent} NIX_CONFIG='${config}' node /lab/project/dist/main.js check --json`,
+      )
+      const report = JSON.parse(stdout) as Report
+      t.equal(report.builders[0]?.state, 'healthy', `${key}: our login works`)
+      t.match(report.client.checks['identity'], identity, key)
+    }
+  })
+
+  await t.test('reports a build that works only with our agent', async t => {
+    const line = machineLine({ ...good, key: '-' })
+    const { stdout } = await atClient(
+      client,
+      `${withAgent} NIX_CONFIG='builders = ${line}' node /lab/project/dist/main.js check --canary --canary-mode daemon --json`,
+    )
+    const report = JSON.parse(stdout) as Report
+    t.match(report.builders, [
+      {
+        state: 'degraded',
+        cause: { kind: 'daemon_build_fails', side: 'client' },
+        probes: { login: { status: 'ok' }, canary: { kind: 'daemon_build_fails' } },
+      },
+    ])
   })
 
   await t.test('reports a key that others can read', async t => {

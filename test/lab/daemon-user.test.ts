@@ -59,6 +59,11 @@ t.test('names the user of a rootless nix-daemon', async t => {
       },
     },
   ])
+  const page = await must(
+    `NIX_DAEMON_SOCKET_PATH=${socket} node /lab/project/dist/main.js explain auth_denied`,
+  )
+  t.match(page, /builds use the ssh of plain, known by: process \d+\./)
+  t.match(page, /\nsudo -H -u plain ssh-keygen -y -f KEY\n/)
   const named = await checkWith('/lab/keys/id')
   t.match(named.builders, [{ state: 'healthy' }])
   t.match(named.client.checks['identity'], {

@@ -7,7 +7,6 @@ import type {
   ClientOutcome,
   ClientState,
   Clock,
-  HostKeyInfo,
   ResolveSshConfigAs,
   Run,
 } from '../../model/index.ts'
@@ -15,7 +14,13 @@ import { checkCapacity } from './capacity.ts'
 import { checkConfig } from './config.ts'
 import { checkDaemon } from './daemon.ts'
 import { checkHook } from './hook.ts'
-import { outcome, ok, type ClientContext, type HostKeys } from './outcome.ts'
+import {
+  outcome,
+  ok,
+  type ClientContext,
+  type KnownLogin,
+  type KnownLogins,
+} from './outcome.ts'
 import { checkNetwork } from './network.ts'
 import { checkDisk, checkMemory } from './resources.ts'
 import { checkSettings } from './settings.ts'
@@ -34,11 +39,11 @@ export interface ClientDeps {
   readonly askSubstituter?: AskSubstituter
 }
 
-/** Checks whether this machine can send builds. `hostKeys` can resolve later than all other results. */
+/** Checks whether this machine can send builds. `logins` can resolve later than all other results. */
 export type CheckClient = (
   active: ActiveBuilders,
   signal: AbortSignal,
-  hostKeys?: HostKeys,
+  logins?: KnownLogins,
 ) => Promise<ClientState>
 
 type Check = (context: ClientContext) => Promise<ClientOutcome> | ClientOutcome
@@ -81,7 +86,7 @@ export const createCheckClient =
     run,
     askSubstituter,
   }: ClientDeps): CheckClient =>
-  async (active, signal, hostKeys = Promise.resolve(new Map<string, HostKeyInfo>())) => {
+  async (active, signal, logins = Promise.resolve(new Map<string, KnownLogin>())) => {
     const hasNix = active.nix.version !== null && active.source !== 'demo'
     const daemon = hasNix
       ? await askLocalDaemon(signal)
@@ -91,7 +96,7 @@ export const createCheckClient =
       env,
       active,
       daemon,
-      hostKeys,
+      logins,
       signal,
       ...(resolveSshConfigAs ? { resolveSshConfigAs } : {}),
       ...(checkSshConfig ? { checkSshConfig } : {}),

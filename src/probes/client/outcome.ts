@@ -3,7 +3,7 @@ import type {
   CheckSshConfig,
   AskSubstituter,
   ClientOutcome,
-  HostKeyInfo,
+  LoginValue,
   LocalDaemon,
   ResolveSshConfigAs,
   Kind,
@@ -27,11 +27,14 @@ export interface ClientContext {
   readonly run?: Run
   readonly askSubstituter?: AskSubstituter
   /** Host keys of the newest logins, by builder name. */
-  readonly hostKeys: HostKeys
+  readonly logins: KnownLogins
   readonly signal: AbortSignal
 }
 
-export type HostKeys = Promise<ReadonlyMap<string, HostKeyInfo>>
+export type KnownLogins = Promise<ReadonlyMap<string, KnownLogin>>
+
+/** What a login showed: the host key, and the key that the builder accepted. */
+export type KnownLogin = Pick<LoginValue, 'hostKey' | 'identity'>
 
 export const ok: ClientOutcome = { status: 'ok' }
 

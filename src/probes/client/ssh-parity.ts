@@ -3,12 +3,11 @@ import { oneLine } from '../../text/truncate.ts'
 import type {
   Builder,
   ClientOutcome,
-  HostKeyInfo,
   ResolvedSshConfig,
   Params,
 } from '../../model/index.ts'
 import type { DaemonOwner } from './daemon-owner.ts'
-import { outcome, type ClientContext } from './outcome.ts'
+import { outcome, type ClientContext, type KnownLogin } from './outcome.ts'
 
 interface Difference {
   readonly field: string
@@ -32,7 +31,7 @@ export const compareSshSettings = async (
   owner: DaemonOwner,
   home: string | null,
 ): Promise<ClientOutcome> => {
-  const { env, resolveSshConfigAs, hostKeys, signal } = context
+  const { env, resolveSshConfigAs, logins, signal } = context
   const theirEnv = owner.env
   const differing = sshVariables.filter(
     name => theirEnv && (theirEnv[name] ?? '') !== (env[name] ?? ''),
@@ -47,10 +46,17 @@ export const compareSshSettings = async (
   }
   const isSame = home === null && differing.length === 0
   if (!resolveSshConfigAs || isSame) return theirEnv ? same : notCompared
-  const known = await hostKeys
+  const known = await logins
   const envChanges = Object.fromEntries(differing.map(name => [name, theirEnv?.[name]]))
+  let unreadableKey: string | null = null
   for (const builder of builders.slice(0, maxBuilders)) {
-    const hostKey = verifiedKey(known.get(builder.name))
+    const login = known.get(builder.name)
+    // The agent logged in instead of a key that only nix-daemon can read
+    if (login?.identity === 'agent' && (await isUnreadable(context, builder.sshKey))) {
+      unreadableKey = builder.sshKey
+      continue
+    }
+    const hostKey = verifiedKey(login)
     const resolve = (
       env: Readonly<Record<string, string | undefined>>,
       at: string | null,
@@ -59,7 +65,8 @@ export const compareSshSettings = async (
       resolve({}, null),
       resolve(envChanges, home),
     ])
-    const difference = ours && theirs && (await compare(context, builder, ours, theirs))
+    const difference =
+      ours && theirs && (await compare(context, { builder, login, ours, theirs }))
     if (difference) {
       const whose = home === null ? 'nix-daemon' : owner.user
       return outcome('degraded', 'ssh_settings_differ', {
@@ -68,8 +75,22 @@ export const compareSshSettings = async (
       })
     }
   }
+  if (unreadableKey !== null)
+    return outcome('skipped', 'root_ssh_config_unreadable', {
+      ...whoseSsh(owner),
+      files: unreadableKey,
+    })
   return theirEnv ? same : notCompared
 }
+
+const isUnreadable = async (
+  { localSystem }: ClientContext,
+  key: string | null,
+): Promise<boolean> =>
+  key !== null &&
+  key.startsWith('/') &&
+  (await localSystem.stat(key)) !== null &&
+  !(await localSystem.canRead(key))
 
 /** Whose ssh it is, and how that is known. */
 export const whoseSsh = ({ user, knownBy }: DaemonOwner): Params => ({
@@ -79,15 +100,21 @@ export const whoseSsh = ({ user, knownBy }: DaemonOwner): Params => ({
 })
 
 /** Returns a key verified by known_hosts, to look up in root's; a pinned key is the same for both. */
-const verifiedKey = (hostKey: HostKeyInfo | undefined): string | null =>
-  hostKey?.verifiedBy === 'known_hosts' ? hostKey.blob : null
+const verifiedKey = (login: KnownLogin | undefined): string | null =>
+  login?.hostKey?.verifiedBy === 'known_hosts' ? login.hostKey.blob : null
+
+interface Compared {
+  readonly builder: Builder
+  /** Our newest login. */
+  readonly login: KnownLogin | undefined
+  readonly ours: ResolvedSshConfig
+  readonly theirs: ResolvedSshConfig
+}
 
 /** Returns the first relevant difference. Only paths and names: a ProxyCommand can contain secrets. */
 const compare = async (
   { localSystem }: ClientContext,
-  builder: Builder,
-  ours: ResolvedSshConfig,
-  theirs: ResolvedSshConfig,
+  { builder, login, ours, theirs }: Compared,
 ): Promise<Difference | null> => {
   const [a, b] = [ours.target, theirs.target]
   const none = 'nothing'
@@ -116,8 +143,13 @@ const compare = async (
       ours: a.userKnownHosts[0] ?? none,
       theirs: `${b.userKnownHosts[0] ?? none} without that host key`,
     }
-  // Both offer the key of the machine line first
-  if (builder.sshKey !== null) return null
+  const identity = login?.identity
+  const missingAgent =
+    a.agent !== null && b.agent === null
+      ? { field: 'agent', ours: a.agent, theirs: none }
+      : null
+  // Both offer the key of the machine line first, which the builder can reject
+  if (builder.sshKey !== null) return identity === 'agent' ? missingAgent : null
   const existing = async (paths: readonly string[]) => {
     const stats = await Promise.all(paths.map(path => localSystem.stat(path)))
     return paths.filter((_, i) => stats[i] !== null).join(', ') || none
@@ -128,9 +160,8 @@ const compare = async (
     theirs: await existing(b.identityFiles),
   }
   if (keys.ours !== keys.theirs) return keys
-  return a.agent !== null && b.agent === null
-    ? { field: 'agent', ours: a.agent, theirs: none }
-    : null
+  // Without a login it is unknown which key the builder accepts
+  return identity === undefined || identity === 'agent' ? missingAgent : null
 }
 
 const toParams = (

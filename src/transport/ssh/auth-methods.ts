@@ -4,6 +4,8 @@ import type { Identity } from './identities.ts'
 
 /** One method that is offered, with a name for the trace. */
 export interface AuthMethod {
+  /** Path of the key, or `agent`. */
+  readonly identity: string
   readonly name: string
   readonly method: object
 }
@@ -18,12 +20,14 @@ export const authMethods = (
   fingerprintOfKey: (key: Buffer) => string,
 ): AuthMethod[] => [
   ...request.identities.map(({ path, key }) => ({
+    identity: path,
     name: `${path} ${fingerprintOfKey(key)}`,
     method: { type: 'publickey', username: request.user, key },
   })),
   ...(request.agent
     ? [
         {
+          identity: 'agent',
           name: `the keys of the agent ${request.agent}`,
           method: {
             type: 'agent' as AuthenticationType,
@@ -35,8 +39,15 @@ export const authMethods = (
     : []),
 ]
 
-/** Offers methods one after the other, as ssh2 does with a list, and traces each of them and the server's answer. */
-export const sequentialAuth = (offers: readonly AuthMethod[], trace: Trace) => {
+/**
+ * Offers methods one after the other, as ssh2 does with a list, and traces each of them and the server's answer. `onOffer`
+ * gets the identity of each: the last one before a login is the accepted one.
+ */
+export const sequentialAuth = (
+  offers: readonly AuthMethod[],
+  trace: Trace,
+  onOffer: (identity: string) => void,
+) => {
   const remaining = [...offers]
   return (methods: readonly string[] | null): object | false => {
     if (methods)
@@ -44,6 +55,7 @@ export const sequentialAuth = (offers: readonly AuthMethod[], trace: Trace) => {
     const next = remaining.shift()
     if (!next) return false
     trace('offer', next.name)
+    onOffer(next.identity)
     return next.method
   }
 }

@@ -115,6 +115,7 @@ export const dialWithSsh2 = async (
     ...buildLoginValue(login, phases, via),
     hostKey: result.hostKeyCheck?.hostKey ?? null,
     unreachableAddresses,
+    ...(result.identity === null ? {} : { identity: result.identity }),
   }
   if (result.error !== null)
     trace(

@@ -37,6 +37,8 @@ export interface Ssh2Login {
   readonly banner: string
   /** ssh2's error message, or `timeout`, `closed`. */
   readonly error: string | null
+  /** The file of the key that the server accepted, or `agent`; null before a login. */
+  readonly identity: string | null
   /** Seconds from the start to the end of each completed stage. */
   readonly stageSeconds: Readonly<Partial<Record<'banner' | 'kex' | 'auth', number>>>
 }
@@ -78,6 +80,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
     let hostKeyCheck: HostKeyCheck | null = null
     let firstBytes = ''
     let banner = ''
+    let offered: string | null = null
     let settled = false
     let notifyClosed: (reason: string) => void = () => undefined
     const closed = new Promise<string>(done => (notifyClosed = done))
@@ -100,6 +103,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
         firstBytes,
         banner,
         error,
+        identity: stage === 'ready' ? offered : null,
         stageSeconds,
         connection:
           error === null
@@ -174,6 +178,7 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
         authHandler: sequentialAuth(
           authMethods(request, fingerprintOfKey),
           request.trace,
+          identity => (offered = identity),
         ),
         algorithms: {
           ...algorithms,

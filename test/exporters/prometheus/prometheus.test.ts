@@ -669,6 +669,32 @@ t.test('escapes and truncates remote text in labels', async t => {
   t.equal(info?.['nix_version']?.length, 40)
 })
 
+t.test(
+  'a label names the newest advisory that applies to the Nix of a builder',
+  async t => {
+    const withNix = (name: string, nixVersion: string) =>
+      stateOf(builderOf(name), {
+        ...allOk(),
+        system: recordOf('system', {
+          status: 'ok',
+          value: { ...systemValue, nixVersion, determinateVersion: null },
+        }),
+      })
+    const { scrape } = await start(
+      t,
+      snapshotOf([withNix('old', '2.34.8'), withNix('fixed', '2.34.9')]),
+    )
+    const { lines } = await scrape()
+    const advisories = lines
+      .filter(({ name }) => name === 'nix_builder_info')
+      .map(({ labels }) => [labels['builder'], labels['advisory']])
+    t.strictSame(advisories, [
+      ['old', 'GHSA-vh5x-56v6-4368'],
+      ['fixed', ''],
+    ])
+  },
+)
+
 t.test('drops samples without a number or family', async t => {
   const view = viewOf(snapshotOf([stateOf(builderOf('b'))]))
   const exporter = createPrometheusExporter({

@@ -23,6 +23,17 @@ const withoutCanary =
     const { status, kind: actual } = builder.probes.canary ?? {}
     t.strictSame([status, actual], ['skipped', kind], `${builder.name}: canary skipped`)
   }
+const rootOwns = /chown root: \/root\/\.ssh\/config/
+/** root has an ssh_config, on which this command was run. Only for the file of the user does ssh check owner and mode. */
+const ownSshConfig = (command: string, expected: Expected): Row => ({
+  name: `an ssh_config of root after ${command}`,
+  clients: nodeClients,
+  from: {
+    before: `install -m 600 /dev/null /root/.ssh/config; ${command} /root/.ssh/config`,
+    after: 'rm /root/.ssh/config',
+  },
+  expect: always(expected),
+})
 /** Healthy; a client check reports that Nix uses other ssh settings than this service. */
 const differentIdentity = (reason: RegExp): Expected =>
   healthyAnd((t, { name }, _, { client }) => {
@@ -250,6 +261,9 @@ export const clientRows: readonly Row[] = [
       down('ssh_config_invalid', 'client', /sed -i 2s.* \/lab\/share\/bad_ssh_config/),
     ),
   },
+  ownSshConfig('chown plain', down('ssh_config_invalid', 'client', rootOwns)),
+  ownSshConfig('chmod 666', down('ssh_config_invalid', 'client', rootOwns)),
+  ownSshConfig('chmod 644', healthy),
   {
     name: 'a malformed line next to valid ones',
     from: { extra: ['ssh-ng://remotebuild@b1 x86_64-linux /lab/keys/id many'] },

@@ -99,16 +99,22 @@ const checkAll = async (
   daemon: LocalDaemon = trusted,
   resolveSshConfigAs?: ResolveSshConfigAs,
   run: Run = async () => refusal,
+  identity?: string,
+  env: Readonly<Record<string, string>> = {},
 ) =>
   createCheckClient({
     run,
     askSubstituter: async () => ({ status: 'answers' }),
     localSystem: machineOf({ files: usual, ...played }),
-    env: { PATH: '/bin:/usr/bin' },
+    env: { PATH: '/bin:/usr/bin', ...env },
     askLocalDaemon: async () => daemon,
     clock,
     ...(resolveSshConfigAs ? { resolveSshConfigAs } : {}),
-  })(active, new AbortController().signal, Promise.resolve(new Map([['b1', hostKey]])))
+  })(
+    active,
+    new AbortController().signal,
+    Promise.resolve(new Map([['b1', { hostKey, ...(identity ? { identity } : {}) }]])),
+  )
 
 const check = async (name: LocalCheck, ...args: Parameters<typeof checkAll>) =>
   (await checkAll(...args)).checks[name]
@@ -338,6 +344,66 @@ t.test('compares the environment of nix-daemon when running as root', async t =>
     kind: 'root_ssh_config_unreadable',
     params: { files: 'the environment of nix-daemon (process 7)' },
   })
+})
+
+t.test('an agent that only the shell has', async t => {
+  const agentOfShell: ResolveSshConfigAs = async (_, { env }) => ({
+    target: { ...settings, agent: 'SSH_AUTH_SOCK' in env ? null : '/run/agent' },
+    hostKeyRejection: null,
+  })
+  // Our environment has an agent, that of nix-daemon has none
+  const identityOf = async (
+    identity: string | undefined,
+    sshKey: string | null,
+    played: Played = {},
+  ) =>
+    (
+      await checkAll(
+        {
+          daemon: async () => ({
+            pid: 7,
+            uid: 0,
+            startedAt: 1,
+            path: null,
+            env: { PATH: '/bin', SSH_AUTH_SOCK: '' },
+          }),
+          canRead: async () => true,
+          ...played,
+        },
+        activeOf({ builders: [aBuilder({ sshKey })] }),
+        trusted,
+        agentOfShell,
+        undefined,
+        identity,
+        { SSH_AUTH_SOCK: '/run/agent' },
+      )
+    ).checks.identity
+  const differs = {
+    status: 'degraded',
+    kind: 'ssh_settings_differ',
+    params: { field: 'agent' },
+  }
+  t.match(await identityOf('agent', null), differs)
+  t.match(await identityOf(undefined, null), differs, 'it is unknown which key logged in')
+  t.match(
+    await identityOf('agent', '/key'),
+    differs,
+    'the builder rejected the key of the line',
+  )
+  t.match(await identityOf('/key', '/key'), { status: 'ok' })
+  t.match(
+    await identityOf('/root/.ssh/id', null),
+    { status: 'ok' },
+    'a file that both have',
+  )
+  t.match(
+    await identityOf('agent', '/key', {
+      uid: 1000,
+      canRead: async path => path !== '/key',
+    }),
+    { status: 'skipped', kind: 'root_ssh_config_unreadable', params: { files: '/key' } },
+    'only nix-daemon can read the key of the line',
+  )
 })
 
 t.test('finds whose ssh nix-daemon uses', async t => {

@@ -26,6 +26,19 @@ t.teardown(() => {
   if (rejections.length) throw new Error(`unhandled: ${String(rejections[0])}`)
 })
 
+t.test('a phase that failed has no duration, as if it had passed', async t => {
+  const phasesOf = async (port: number, target: object = {}) => {
+    const { outcome } = await dialTo(t, port, { target })()
+    if (outcome.status !== 'failed') throw new Error(JSON.stringify(outcome))
+    return [outcome.kind, Object.keys(outcome.value?.phases ?? {})]
+  }
+  t.same(await phasesOf(1), ['tcp_refused', ['dns']])
+  t.same(await phasesOf(22, { hostname: 'no-such-host.invalid' }), ['dns', []])
+  const silent = await rawServer(t, socket => socket.destroy())
+  const [, phases] = await phasesOf(silent)
+  t.same(phases, ['dns', 'tcp'], 'closed before the identification')
+})
+
 t.test('logs in, measures each phase and passes on the first channel', async t => {
   const commands: string[] = []
   const { port, sessions } = await sshServer(t, {

@@ -1,0 +1,19 @@
+/** The systemd units limit what a hostile builder or client can make the monitor use. */
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+
+const read = (path: string): string =>
+  readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
+
+const limits = ['MemoryMax', 'TasksMax', 'LimitNOFILE'] as const
+
+t.test('both units limit memory, tasks and descriptors alike', async t => {
+  const unit = read('systemd/builder-monitor.service')
+  const service = read('nix/service.nix')
+  for (const limit of limits) {
+    const own = new RegExp(`^${limit}=(\\d+[MG]?)$`, 'm').exec(unit)?.[1]
+    const nixos = new RegExp(`^ +${limit} = "?(\\d+[MG]?)"?;$`, 'm').exec(service)?.[1]
+    t.ok(own, `${limit} is in systemd/builder-monitor.service`)
+    t.equal(nixos, own, `${limit} of nix/service.nix`)
+  }
+})
