@@ -2,17 +2,23 @@ import type { Config } from '../config/config.ts'
 import { nextHealth } from '../diagnosis/health.ts'
 import { createMonitor, type Monitor, type MonitorDeps } from '../engine/monitor.ts'
 import type { Log } from '../log/log.ts'
-import type { Clock, CronScheduler } from '../model/index.ts'
+import type { MonitorPorts, SystemPortsDeps } from '../engine/system-ports.ts'
+import type { Clock, CronScheduler, LocalNix } from '../model/index.ts'
 import { probeIntervals } from '../schedule/intervals.ts'
 import { parseBuilders } from '../state/persisted-builders.ts'
 import type { StateFile } from '../state/state-file.ts'
 import type { Traces } from '../state/traces.ts'
+import { defaultKeepalive, type Keepalive } from '../transport/ssh/ssh2.ts'
 import { expectationFor, minMiBPerSecond } from './context.ts'
 
 export interface DaemonMonitorDeps extends Pick<
   MonitorDeps,
-  'createPorts' | 'env' | 'onConnectionLost' | 'isOurSlot'
+  'env' | 'onConnectionLost' | 'isOurSlot'
 > {
+  readonly createPorts: (
+    nix: () => LocalNix,
+    keepalive: NonNullable<SystemPortsDeps['keepalive']>,
+  ) => MonitorPorts
   /** Returns the effective configuration. */
   readonly config: () => Config
   readonly createCron: (timeZone: string) => CronScheduler
@@ -28,7 +34,7 @@ export interface DaemonMonitorDeps extends Pick<
 export const createDaemonMonitor = (deps: DaemonMonitorDeps): Monitor => {
   const { config, clock, log, stateFile, belowMinFreeSeconds = 3600 } = deps
   const monitor = createMonitor({
-    createPorts: deps.createPorts,
+    createPorts: nix => deps.createPorts(nix, () => keepaliveOf(config())),
     env: deps.env,
     ...(deps.isOurSlot ? { isOurSlot: deps.isOurSlot } : {}),
     traces: deps.traces,
@@ -63,3 +69,7 @@ export const intervalsFor = (
   { schedule, timeZone }: Config,
   createCron: DaemonMonitorDeps['createCron'],
 ) => probeIntervals(schedule, createCron(timeZone))
+
+/** With quarantine a lost connection is noticed within seconds, because builds must not meet it first. */
+const keepaliveOf = ({ quarantine: { enable, keepaliveSeconds } }: Config): Keepalive =>
+  enable ? { intervalMs: keepaliveSeconds * 1000, countMax: 2 } : defaultKeepalive

@@ -63,7 +63,12 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     queueUpdate()
   })
   // Before the builders are known, so that a restart does not interrupt a drain
-  if (drains.size > 0) holder.hold(parseSlots(persisted['slots']))
+  if (drains.size > 0)
+    holder.hold({
+      slots: parseSlots(persisted['slots']),
+      abort: [],
+      staysConnected: false,
+    })
 
   const save = (slots: readonly string[]) => {
     savedSlots = slots.join('\n')
@@ -102,7 +107,11 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
         config().canary.enabled && config().builders[name]?.canary !== false,
     })
     logChanges(plan)
-    holder.hold(plan.slots, settings.abortHungConnects ? endpointsOf(plan) : [])
+    holder.hold({
+      slots: plan.slots,
+      abort: settings.abortHungConnects ? endpointsOf(plan) : [],
+      staysConnected: plan.state.mode === 'on',
+    })
     if (plan.slots.join('\n') !== savedSlots) save(plan.slots)
     store.setOutOfService(plan.byName, plan.state)
     recheckSameHosts(plan.added)

@@ -96,9 +96,10 @@ export const createService = async (options: ServiceOptions): Promise<Service> =
       return loaded.ok ? { ...loaded, config: adjust(loaded.config) } : loaded
     },
     readBuilders: fleet ? () => Promise.resolve(demoBuilders(fleet)) : readLocal,
-    createPorts: nix =>
+    createPorts: (nix, keepalive) =>
       createSystemPorts({
         run,
+        keepalive,
         clock: systemClock,
         env,
         sshEnv: credentials.env,

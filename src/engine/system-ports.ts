@@ -43,6 +43,7 @@ export interface SystemPortsDeps {
   readonly sshEnv?: Readonly<Record<string, string | undefined>>
   /** Replaces `ssh -G`, for the demo. */
   readonly resolve?: DialDeps['resolve']
+  readonly keepalive?: DialDeps['keepalive']
   readonly nix: () => LocalNix
 }
 
@@ -55,7 +56,11 @@ export const createSystemPorts = (deps: SystemPortsDeps): MonitorPorts => {
     run,
     clock,
     askLocalDaemon,
-    dial: createDial({ run, clock, env: sshEnv, nix, ...(resolve ? { resolve } : {}) }),
+    dial: createDial({
+      ...{ run, clock, nix, env: sshEnv },
+      ...(resolve ? { resolve } : {}),
+      ...(deps.keepalive ? { keepalive: deps.keepalive } : {}),
+    }),
     isOffline: createIsOffline(localSystem),
     ...(resolve ? {} : { findEndpoint: createFindEndpoint({ run, env: sshEnv, nix }) }),
     readSlotLocks: createReadSlotLocks({ env, monotonic: clock.monotonic }),

@@ -94,9 +94,7 @@ export const planOutOfService = (input: OutOfServiceInput): OutOfServicePlan => 
     added,
     state: {
       mode,
-      released:
-        decision.released ??
-        (mode === 'on' && isUnavailable && slots.size > 0 ? 'holder' : null),
+      released: decision.released ?? (mode === 'on' && isUnavailable ? 'holder' : null),
       unavailable: isUnavailable ? holder.reason : null,
       countByKind,
     },

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { connect, type Socket } from 'node:net'
 import { readLines } from './read-lines.ts'
 import { parseHoldReply, renewMs, type HoldStatus } from './messages.ts'
@@ -18,10 +19,22 @@ export interface HolderClientDeps {
   readonly onChange: (state: HolderState) => void
 }
 
+/** What the holder has to do. */
+export interface Wanted {
+  /** File names of slot locks. */
+  readonly slots: readonly string[]
+  /** Endpoints to which hung connects of build hooks are ended. */
+  readonly abort: readonly string[]
+  /** Whether the holder is needed at any time: it stays connected without slots, so that a fault of it is known early. */
+  readonly staysConnected: boolean
+}
+
+const nothing: Wanted = { slots: [], abort: [], staysConnected: false }
+
 /** The connection of the monitor to the slot holder. */
 export interface HolderClient {
-  /** Replaces the set of slots to hold, and the endpoints to which hung connects are ended. Without slots, the connection is closed. */
-  hold(names: readonly string[], abort?: readonly string[]): void
+  /** Replaces what is held. */
+  hold(wanted: Wanted): void
   /** Releases everything. */
   close(): void
 }
@@ -30,15 +43,14 @@ const reconnectMs = 2000
 /** Connects when there is something to hold, renews the lease, and connects again after an error. */
 export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
   const { socketPath, directory, pid, onChange } = deps
-  let wanted: readonly string[] = []
-  let endpoints: readonly string[] = []
+  let wanted: Wanted = nothing
   let socket: Socket | null = null
   let timer: NodeJS.Timeout | undefined
   let lastError: string | null = null
 
   const request = () => {
     socket?.write(
-      `${JSON.stringify({ pid, directory, hold: wanted, abort: endpoints })}\n`,
+      `${JSON.stringify({ pid, directory, hold: wanted.slots, abort: wanted.abort })}\n`,
     )
   }
   const onLine = (line: string) => {
@@ -73,7 +85,7 @@ export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
       clearInterval(timer)
       if (socket !== opened) return
       socket = null
-      if (wanted.length === 0) return
+      if (isIdle(wanted)) return
       onChange({
         status: 'unavailable',
         reason: lastError ?? 'the slot holder closed the connection',
@@ -89,26 +101,26 @@ export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
     closing?.destroy()
   }
   return {
-    hold: (names, abort = []) => {
-      if (isSame(names, wanted) && isSame(abort, endpoints)) return
-      const wasIdle = wanted.length === 0
-      wanted = names
-      endpoints = abort
-      if (names.length === 0) {
+    hold: next => {
+      if (isDeepStrictEqual(next, wanted)) return
+      const wasIdle = isIdle(wanted)
+      wanted = next
+      if (isIdle(next)) {
+        if (wasIdle) return
         close()
         onChange({ status: 'idle' })
       } else if (wasIdle) open()
       else if (socket && !socket.connecting) request()
     },
     close: () => {
-      wanted = []
+      wanted = nothing
       close()
     },
   }
 }
 
-const isSame = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && a.every((text, i) => text === b[i])
+const isIdle = ({ slots, staysConnected }: Wanted): boolean =>
+  slots.length === 0 && !staysConnected
 
 const describeConnectError = (
   error: NodeJS.ErrnoException,

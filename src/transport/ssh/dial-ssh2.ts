@@ -23,7 +23,7 @@ import {
 } from './prepare-login.ts'
 import { openProxy, proxyShellCommand, type ProxyStream } from './proxy.ts'
 import type { SshTarget } from './ssh-config.ts'
-import { loginWithSsh2, type Ssh2Login } from './ssh2.ts'
+import { defaultKeepalive, loginWithSsh2, type Ssh2Login } from './ssh2.ts'
 import { firstChannel } from './first-channel.ts'
 import { findHookReply } from './hook-reply.ts'
 import { formatConnect, formatHostKeyCheck } from './format-trace.ts'
@@ -90,6 +90,7 @@ export const dialWithSsh2 = async (
   }
 
   const result = await loginWithSsh2({
+    keepalive: deps.keepalive?.() ?? defaultKeepalive,
     stream,
     user: target.user,
     identities: login.identities.usable,

@@ -17,13 +17,15 @@ import type { JumpHostFailure } from './jump-host-failure.ts'
 import { readHostKeyPolicy } from './host-key-policy.ts'
 import { configuredKeyFile, type SshCommand } from './ssh-command.ts'
 import type { SshTarget } from './ssh-config.ts'
-import { checkKey } from './ssh2.ts'
+import { checkKey, type Keepalive } from './ssh2.ts'
 
 export interface DialDeps {
   readonly run: Run
   readonly clock: Clock
   readonly env: Readonly<Record<string, string | undefined>>
   readonly nix: () => LocalNix
+  /** Keepalives of the next login; 15 s, three in vain by default. */
+  readonly keepalive?: () => Keepalive
   /** Resolves the target without an ssh program; for the demo. */
   readonly resolve?: (builder: Builder) => SshTarget
 }

@@ -23,9 +23,19 @@ export interface Ssh2Request {
   readonly preferredTypes: readonly string[]
   readonly verifyHostKey: (blob: string) => HostKeyCheck
   readonly timeouts: { readonly bannerMs: number; readonly totalMs: number }
+  readonly keepalive: Keepalive
   readonly signal: AbortSignal
   readonly trace: Trace
 }
+
+/** When a connection without an answer is closed: after `countMax` keepalives in vain. */
+export interface Keepalive {
+  readonly intervalMs: number
+  readonly countMax: number
+}
+
+/** A connection that nobody waits for. */
+export const defaultKeepalive: Keepalive = { intervalMs: 15_000, countMax: 3 }
 
 export interface Ssh2Login {
   readonly stage: LoginStage
@@ -191,8 +201,8 @@ export const loginWithSsh2 = (request: Ssh2Request): Promise<Ssh2Login> =>
           return hostKeyCheck.accepted
         },
         readyTimeout: 0,
-        keepaliveInterval: 15_000,
-        keepaliveCountMax: 3,
+        keepaliveInterval: request.keepalive.intervalMs,
+        keepaliveCountMax: request.keepalive.countMax,
       })
     } catch (error) {
       settle(error instanceof Error ? error.message : String(error))

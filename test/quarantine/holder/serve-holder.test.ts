@@ -54,6 +54,13 @@ const send = (path: string, text: string): Promise<string> =>
     socket.on('error', reject)
   })
 
+/** Nothing but these slots. */
+const slots = (names: readonly string[]) => ({
+  slots: names,
+  abort: [],
+  staysConnected: false,
+})
+
 const until = async (isSo: () => boolean) => {
   while (!isSo()) await delay(5)
 }
@@ -71,19 +78,19 @@ t.test('a monitor holds slots until its connection ends', async t => {
     pid: 77,
     onChange: next => (state = next),
   })
-  client.hold(['a-0', 'a-1'])
+  client.hold(slots(['a-0', 'a-1']))
   await until(() => state.status === 'connected')
   t.same(held(), ['a-0', 'a-1'])
   t.match(
     await send(path, request()),
     /another monitor \(process 77\) uses this slot holder/,
   )
-  client.hold(['a-1'])
+  client.hold(slots(['a-1']))
   await until(() => held().length === 1)
-  client.hold([])
+  client.hold(slots([]))
   await until(() => held().length === 0)
   t.equal(state.status, 'idle')
-  client.hold(['a-1'])
+  client.hold(slots(['a-1']))
   await until(() => held().length === 1)
   client.close()
   await until(() => held().length === 0)
@@ -139,7 +146,7 @@ t.test('the client says why nothing is held, and connects when it can', async t 
     onChange: state => states.push(state),
   })
   t.teardown(() => client.close())
-  client.hold(['a-0'])
+  client.hold(slots(['a-0']))
   await until(() => states.length > 0)
   t.match(states[0], { status: 'unavailable', reason: /the slot holder is not running/ })
   const other = createHolderClient({
@@ -149,7 +156,7 @@ t.test('the client says why nothing is held, and connects when it can', async t 
     onChange: state => states.push(state),
   })
   t.teardown(() => other.close())
-  other.hold(['a-0'])
+  other.hold(slots(['a-0']))
   await until(() =>
     states.some(one => one.status === 'unavailable' && /another/.test(one.reason)),
   )
