@@ -41,6 +41,8 @@ export interface OutOfService extends DrainActions {
 }
 
 const tickMs = 1000
+/** Results of this time are decided together. */
+const coalesceMs = 50
 
 export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
   const { store, config, clock, log, stateFile } = deps
@@ -49,11 +51,13 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
   let drains: DrainList = activeDrains(parseDrains(persisted['drains']), now())
   let holderState: HolderState = { status: 'idle' }
   let ours: ReadonlySet<string> = new Set()
-  let isQueued = false
+  let queued: NodeJS.Timeout | null = null
   let isStopped = false
   let timer: NodeJS.Timeout | undefined
   let unsubscribe = () => undefined as void
   let savedSlots = ''
+  /** Whether the last plan keeps builds away from nobody. */
+  let isClear = false
 
   const holder = deps.createHolder(state => {
     if (state.status === 'unavailable' && holderState.status !== 'unavailable')
@@ -87,9 +91,17 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     drains = active
     savedSlots = ''
   }
+  /** Nobody is drained or quarantined, and nobody can be. */
+  const isUnused = () =>
+    drains.size === 0 &&
+    !config().quarantine.enable &&
+    !Object.values(config().builders).some(({ drained }) => drained) &&
+    isClear &&
+    store.read().quarantine?.mode === 'off'
   const update = () => {
     if (isStopped) return
     endExpired()
+    if (isUnused()) return
     const { builders, nix, monitor, quarantine } = store.read()
     const settings = config().quarantine
     const plan = planOutOfService({
@@ -106,6 +118,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
       canVerify: name =>
         config().canary.enabled && config().builders[name]?.canary !== false,
     })
+    isClear = plan.byName.size === 0
     logChanges(plan)
     holder.hold({
       slots: plan.slots,
@@ -149,14 +162,12 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
         if (!names.includes(other.name) && !builders.get(other.name)?.quarantine)
           deps.recheck(other)
   }
+  /** Not inside of a listener, which would publish out of order, and once for many results. */
   const queueUpdate = () => {
-    if (isQueued || isStopped) return
-    isQueued = true
-    // Not inside of a listener, which would publish out of order
-    queueMicrotask(() => {
-      isQueued = false
+    queued ??= setTimeout(() => {
+      queued = null
       update()
-    })
+    }, coalesceMs)
   }
   const linesOfHost = (name: string): readonly Builder[] => {
     const all = [...store.read().builders.values()].map(({ builder }) => builder)
@@ -234,6 +245,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     stop: () => {
       isStopped = true
       clearInterval(timer)
+      if (queued) clearTimeout(queued)
       unsubscribe()
       holder.close()
     },

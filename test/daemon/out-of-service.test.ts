@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { parseConfig } from '../../src/config/config.ts'
 import { createOutOfService } from '../../src/daemon/out-of-service.ts'
@@ -9,6 +9,10 @@ import type { HolderState, Wanted } from '../../src/quarantine/holder/holder-cli
 import { createStore } from '../../src/state/store.ts'
 import type { StateFile } from '../../src/state/state-file.ts'
 import { aBuilder, aResult, intervals, listOf, ok } from '../support/builders.ts'
+
+const until = async (isSo: () => boolean) => {
+  while (!isSo()) await delay(5)
+}
 
 const failed = (kind: Kind): Outcome<never> => ({ status: 'failed', kind, params: {} })
 
@@ -106,7 +110,7 @@ t.test('a drain holds the slots of all lines of the host', async t => {
     status: 'connected',
     slots: { held: ['ssh:__u@b1-0'], waiting: ['ssh:__u@b1-1'], refused: {} },
   })
-  await setImmediate()
+  await until(() => state('b1').hold?.held === 1)
   t.match(state('b1').hold, { held: 1, running: 1 })
   t.ok(outOfService.isOurs('ssh:__u@b1-0'))
   t.notOk(outOfService.isOurs('ssh:__u@b1-1'), 'a build runs there')
@@ -139,8 +143,7 @@ t.test('a drain ends by itself, and the configuration wins', async t => {
   at(2001)
   store.tick()
   store.updateMonitor({})
-  await setImmediate()
-  t.notOk(state('b2').drain)
+  await until(() => !state('b2').drain)
   t.notOk(wanted().slots.includes('ssh:__u@b2-0'))
 })
 
@@ -166,10 +169,11 @@ t.test(
       [{ quarantine: { enable: true, dryRun: true } }, false],
       [{ quarantine: { enable: true } }, true],
     ] as const) {
-      const { store, wanted, state, rechecked } = create(t, settings)
+      const { outOfService, store, wanted, state, rechecked } = create(t, settings)
       store.record(b1, [aResult('login', ok(), 1000)])
       store.record(b1, [aResult('login', failed('tcp_refused'), 1001)])
-      await setImmediate()
+      // Decides at once
+      outOfService.drain(['b3'], drain)
       t.equal(wanted().slots.includes('ssh:__u@b1-0'), holds)
       t.equal(wanted().staysConnected, holds)
       t.equal(state('b1').quarantine !== undefined, 'quarantine' in settings)
