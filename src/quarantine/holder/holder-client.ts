@@ -16,6 +16,8 @@ export interface HolderClientDeps {
   readonly directory: string
   readonly pid: number
   readonly onChange: (state: HolderState) => void
+  /** For tests; 10 s. */
+  readonly answerMs?: number
 }
 
 /** The connection of the monitor to the slot holder. */
@@ -27,21 +29,33 @@ export interface HolderClient {
 }
 
 const reconnectMs = 2000
+/** A holder that does not answer for this time does not run, milliseconds. systemd may have to start it first. */
+const defaultAnswerMs = 10_000
 /** Connects when there is something to hold, renews the lease, and connects again after an error. */
 export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
-  const { socketPath, directory, pid, onChange } = deps
+  const { socketPath, directory, pid, onChange, answerMs = defaultAnswerMs } = deps
   let wanted: readonly string[] = []
   let endpoints: readonly string[] = []
   let socket: Socket | null = null
   let timer: NodeJS.Timeout | undefined
+  let answerTimer: NodeJS.Timeout | undefined
   let lastError: string | null = null
 
+  const stopWaiting = () => {
+    clearTimeout(answerTimer)
+    answerTimer = undefined
+  }
   const request = () => {
+    answerTimer ??= setTimeout(() => {
+      lastError = `the slot holder does not answer for ${answerMs / 1000} s; see: journalctl -u builder-monitor-slots`
+      socket?.destroy()
+    }, answerMs).unref()
     socket?.write(
       `${JSON.stringify({ pid, directory, hold: wanted, abort: endpoints })}\n`,
     )
   }
   const onLine = (line: string) => {
+    stopWaiting()
     const reply = parseHoldReply(line)
     if (!reply) lastError = 'the slot holder sent an invalid reply'
     else if ('error' in reply) lastError = reply.error
@@ -70,8 +84,9 @@ export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
       },
     })
     opened.on('close', () => {
-      clearInterval(timer)
       if (socket !== opened) return
+      clearInterval(timer)
+      stopWaiting()
       socket = null
       if (wanted.length === 0) return
       onChange({
@@ -84,6 +99,7 @@ export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
   }
   const close = () => {
     clearTimeout(timer)
+    stopWaiting()
     const closing = socket
     socket = null
     closing?.destroy()
