@@ -29,6 +29,8 @@ export interface HolderClient {
 }
 
 const reconnectMs = 2000
+/** After a holder that worked: its slots are free until then. */
+const firstReconnectMs = 100
 /** A holder that does not answer for this time does not run, milliseconds. systemd may have to start it first. */
 const defaultAnswerMs = 10_000
 /** Connects when there is something to hold, renews the lease, and connects again after an error. */
@@ -40,6 +42,7 @@ export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
   let timer: NodeJS.Timeout | undefined
   let answerTimer: NodeJS.Timeout | undefined
   let lastError: string | null = null
+  let hasAnswered = false
 
   const stopWaiting = () => {
     clearTimeout(answerTimer)
@@ -61,6 +64,7 @@ export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
     else if ('error' in reply) lastError = reply.error
     else {
       lastError = null
+      hasAnswered = true
       return onChange({ status: 'connected', slots: reply })
     }
     socket?.destroy()
@@ -93,7 +97,8 @@ export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
         status: 'unavailable',
         reason: lastError ?? 'the slot holder closed the connection',
       })
-      timer = setTimeout(open, reconnectMs)
+      timer = setTimeout(open, hasAnswered ? firstReconnectMs : reconnectMs)
+      hasAnswered = false
       timer.unref()
     })
   }
