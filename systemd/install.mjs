@@ -190,7 +190,7 @@ const remove = () => {
     run('systemctl', 'disable', '--now', '--quiet', basename(holderSocket))
   for (const path of [
     ...[program, launcher, unit, dirname(dropIn), sysusers],
-    ...[holderSocket, holder, dirname(holderUser)],
+    ...[holderSocket, holder, dirname(holderUser), '/run/builder-monitor-slots'],
   ])
     rmSync(path, { recursive: true, force: true })
   run('systemctl', 'daemon-reload')

@@ -71,6 +71,8 @@ export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
   }
   const open = () => {
     const opened = connect(socketPath)
+    // A monitor that cannot start must end
+    opened.unref()
     socket = opened
     opened.on('connect', () => {
       request()
