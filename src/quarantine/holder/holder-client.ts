@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { readLines } from './read-lines.ts'
-import { parseHoldReply, renewMs, type HoldStatus } from './messages.ts'
+import { parseHoldReply, renewMs as defaultRenewMs, type HoldStatus } from './messages.ts'
 
 /** What the monitor knows about the slot holder. */
 export type HolderState =
@@ -16,8 +16,9 @@ export interface HolderClientDeps {
   readonly directory: string
   readonly pid: number
   readonly onChange: (state: HolderState) => void
-  /** For tests; 10 s. */
+  /** For tests; 10 s and 5 s. */
   readonly answerMs?: number
+  readonly renewMs?: number
 }
 
 /** The connection of the monitor to the slot holder. */
@@ -35,7 +36,14 @@ const firstReconnectMs = 100
 const defaultAnswerMs = 10_000
 /** Connects when there is something to hold, renews the lease, and connects again after an error. */
 export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
-  const { socketPath, directory, pid, onChange, answerMs = defaultAnswerMs } = deps
+  const {
+    socketPath,
+    directory,
+    pid,
+    onChange,
+    answerMs = defaultAnswerMs,
+    renewMs = defaultRenewMs,
+  } = deps
   let wanted: readonly string[] = []
   let endpoints: readonly string[] = []
   let socket: Socket | null = null
