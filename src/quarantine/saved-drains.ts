@@ -1,6 +1,6 @@
 import { activeDrains, parseDrains, serializeDrains, type DrainList } from './drains.ts'
 
-/** What is kept over a restart of the monitor, so that it does not interrupt a drain. Quarantines are decided anew. */
+/** What is kept over a restart of the monitor, so that it does not interrupt a drain. Quarantines are not kept. */
 export interface SavedDrains {
   readonly drains: DrainList
   /** Slot locks of drained builders. */

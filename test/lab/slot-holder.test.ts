@@ -1,16 +1,18 @@
 /**
  * The slot holder on booted systemd 252, 257 and newer, installed with install.mjs: drains keep real builds away, and whatever
- * dies, the slots are free at once or after the lease. LAB_SOAK=1 kills 1,000 times on each machine.
+ * dies, the slots are free at once or after the lease. LAB_SOAK=1 kills 1,000 times in all instead of 200.
  */
 import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import t from 'tap'
-import { lab, labDir, type Ran, waitFor } from './support.ts'
+import t, { type Test } from 'tap'
+import { lab, labDir, labNet, type Ran, waitFor } from './support.ts'
 
 const machines = { s1: '252', s2: '257', s3: '2' } as const
 const kills = Number(
-  process.env['LAB_KILLS'] ?? (process.env['LAB_SOAK'] === '1' ? 1000 : 20),
+  process.env['LAB_KILLS'] ?? (process.env['LAB_SOAK'] === '1' ? 1000 : 200),
 )
+/** s1 waits for the end of an idle holder meanwhile. */
+const shares = { s1: 0.2, s2: 0.4, s3: 0.4 } as const
 t.setTimeout(700_000 + kills * 5000)
 t.jobs = 3
 
@@ -46,8 +48,8 @@ const build = (count: number, script: string) =>
        system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "PATH=/usr/bin:/bin; ${script}; echo \${n} >$out" ]; }' 2>&1 | sed -n "s/^building .* on '.*@\\(b.\\)'.*/\\1/p" &
    done; wait`
 
-for (const [machine, version] of Object.entries(machines))
-  t.test(`the slot holder on systemd ${version}, ${machine}`, async t => {
+for (const machine of ['s1', 's2', 's3'] as const)
+  t.test(`the slot holder on systemd ${machines[machine]}, ${machine}`, async t => {
     const up = await lab(['up', 'b2', 'b3', machine])
     t.equal(up.exit, 0, up.stderr)
     const { run, must, measure, show } = on(machine)
@@ -173,8 +175,9 @@ for (const [machine, version] of Object.entries(machines))
     t.match(await must(`journalctl -u ${holder} --no-pager`), /Watchdog timeout/)
     await held()
 
-    const longest = await measure(`kill_at_random ${kills}`)
-    await report(`longest time until free in ${kills} kills`, longest)
+    const count = Math.ceil(kills * shares[machine])
+    const longest = await measure(`kill_at_random ${count}`)
+    await report(`longest time until free in ${count} kills`, longest)
     t.ok(longest < 1000, `${longest} ms`)
 
     const stopped = await measure(
@@ -184,6 +187,15 @@ for (const [machine, version] of Object.entries(machines))
     t.ok(stopped < 6000, `${stopped} ms`)
     t.equal(await must(`(${build(4, ':')}) | sort -u`), 'b2\nb3')
 
+    if (machine === 's1')
+      await until(
+        'the end of an idle holder',
+        async () => (await show(holder, 'ActiveState')) === 'inactive',
+        70,
+      )
+    if (machine === 's2') await testHungConnects(t)
+    if (machine === 's3') await testDaemonUser(t)
+
     await must('cd /lab/project && node systemd/install.mjs --remove')
     t.equal(
       await must('find /etc/systemd /run -name "builder-monitor*" -not -path "*.d/90-*"'),
@@ -191,3 +203,49 @@ for (const [machine, version] of Object.entries(machines))
     )
     await lab(['down', machine])
   })
+
+/** With --abort-hung-connects the holder ends an ssh that hangs, so that the build runs on the other builder. */
+const testHungConnects = async (t: Test) => {
+  const { must, measure } = on('s2')
+  await must(`
+    mkdir -p /etc/builder-monitor
+    echo '{ "quarantine": { "enable": true, "abortHungConnects": true } }' >/etc/builder-monitor/config.json
+    cd /lab/project && node systemd/install.mjs --abort-hung-connects
+    builder-monitor undrain b2 b3
+    nft 'add table inet lab; add chain inet lab out { type filter hook output priority 0; }'`)
+  await must(`nft add rule inet lab out ip daddr ${labNet}.2 drop`)
+  const ms = await measure(
+    `start=$(now); (${build(4, ':')}) >/tmp/hung; echo $(($(now) - start))`,
+  )
+  await appendFile(
+    join(labDir, 'slots.txt'),
+    `s2  4 builds while b2 does not answer: ${ms} ms\n`,
+  )
+  t.equal(await must('cat /tmp/hung'), 'b3\nb3\nb3\nb3')
+  t.ok(ms < 60_000, `${ms} ms instead of 135 s`)
+  t.match(
+    await must(`journalctl -u ${holder} -o cat --no-pager`),
+    `"endpoint":"${labNet}.2 port 22","msg":"ended an ssh that hung in its connect"`,
+  )
+  await must('nft delete table inet lab; rm /etc/builder-monitor/config.json')
+}
+
+/** A nix-daemon with a user of its own: the holder is that user, and creates the directory as that user. */
+const testDaemonUser = async (t: Test) => {
+  const { must, measure, show } = on('s3')
+  await must(`
+    useradd --system nixd
+    mkdir -p /etc/systemd/system/nix-daemon.service.d
+    printf '[Service]\\nUser=nixd\\n' >/etc/systemd/system/nix-daemon.service.d/user.conf
+    rm -r ${directory}; chown nixd /nix/var/nix; systemctl daemon-reload
+    cd /lab/project && node systemd/install.mjs
+    builder-monitor drain b2`)
+  t.ok((await measure('until_held "$(now)" 30000')) < 30_000)
+  t.match(
+    await must(`stat -c '%U' ${directory} ${directory}/*b2-0`),
+    /^nixd\nnixd$/,
+    'lock files of that user',
+  )
+  t.equal((await must(`ps -o user= -p ${await show(holder, 'MainPID')}`)).trim(), 'nixd')
+  await must('builder-monitor undrain b2; rm -r /etc/systemd/system/nix-daemon.service.d')
+}

@@ -12,7 +12,7 @@ export interface HolderServerDeps {
   readonly log: Log
   /** Called with each valid request, and with none when everything is released. */
   readonly onEndpoints?: (abort: readonly string[]) => void
-  /** Why nothing can be held; each connection is told so. */
+  /** Why nothing can be held; sent to each connection. */
   readonly failure?: string | undefined
   /** For tests; 20 s. */
   readonly leaseMs?: number
