@@ -38,6 +38,8 @@ longest_free() { # CMD...
         unset "since[$slot]"
       fi
     done
+    # The machine has few cores, and the monitor needs one
+    sleep 0.01
   done
   echo "$longest"
 }
