@@ -11,7 +11,7 @@ const machines = { s1: '252', s2: '257', s3: '2' } as const
 const kills = Number(
   process.env['LAB_KILLS'] ?? (process.env['LAB_SOAK'] === '1' ? 1000 : 200),
 )
-/** s1 waits for the end of an idle holder meanwhile. */
+/** s1 also waits for the end of an idle holder. */
 const shares = { s1: 0.2, s2: 0.4, s3: 0.4 } as const
 t.setTimeout(700_000 + kills * 5000)
 t.jobs = 3
