@@ -213,6 +213,11 @@ const testHungConnects = async (t: Test) => {
     cd /lab/project && node systemd/install.mjs --abort-hung-connects
     builder-monitor undrain b2 b3
     nft 'add table inet lab; add chain inet lab out { type filter hook output priority 0; }'`)
+  await waitFor('a verified b2', 60, async () =>
+    (await must('builder-monitor status b2 --json')).includes('"verified": true')
+      ? true
+      : null,
+  )
   await must(`nft add rule inet lab out ip daddr ${labNet}.2 drop`)
   const ms = await measure(
     `start=$(now); (${build(4, ':')}) >/tmp/hung; echo $(($(now) - start))`,
