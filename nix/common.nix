@@ -23,6 +23,11 @@ in
       features = lib.mkDefault cfg.canary.features;
       mode = lib.mkDefault cfg.canary.mode;
     };
+    quarantine = {
+      enable = lib.mkDefault cfg.quarantine.enable;
+      dryRun = lib.mkDefault cfg.quarantine.dryRun;
+      abortHungConnects = lib.mkDefault cfg.quarantine.abortHungConnects;
+    };
     # Receivers with a password or a secret URL go into settings.alerting directly
     alerting = lib.mkIf cfg.alertmanager.enable {
       enable = true;
@@ -46,6 +51,13 @@ in
     ++ cfg.extraFlags;
 
   assertions = [
+    {
+      assertion = cfg.quarantine.dryRun || cfg.quarantine.abortHungConnects -> cfg.quarantine.enable;
+      message = ''
+        services.builderMonitor.quarantine.dryRun and quarantine.abortHungConnects have no effect without
+        quarantine.enable. Set services.builderMonitor.quarantine.enable = true.
+      '';
+    }
     {
       assertion = cfg.alertmanager.enable -> cfg.alertmanager.urls != [ ] || cfg.alertmanager.webhooks != { };
       message = ''

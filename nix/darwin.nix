@@ -20,7 +20,11 @@ in
   };
 
   config = lib.mkIf cfg.enable {
-    services.builderMonitor.settings = common.settings;
+    services.builderMonitor.settings = lib.mkMerge [
+      common.settings
+      # Here /run does not exist
+      { quarantine.socket = lib.mkDefault "/var/run/builder-monitor-slots.sock"; }
+    ];
 
     environment.systemPackages = [ cfg.package ];
     environment.etc."builder-monitor/config.json".source = cfg.configFile;
@@ -48,9 +52,46 @@ in
       };
     };
 
+    # Started with the system: launchd passes sockets in its own way
+    launchd.daemons.builder-monitor-slots = {
+      # Perl locks the slots: macOS has no flock
+      path = [
+        "/usr/bin"
+        "/bin"
+      ];
+      command = lib.escapeShellArgs [
+        (lib.getExe cfg.package)
+        "hold-slots"
+        "--socket"
+        cfg.settings.quarantine.socket
+      ];
+      serviceConfig = {
+        # The owner of the locks
+        UserName = "root";
+        RunAtLoad = true;
+        KeepAlive = true;
+        ProcessType = "Background";
+        StandardOutPath = "/var/log/builder-monitor-slots.log";
+        StandardErrorPath = "/var/log/builder-monitor-slots.log";
+      };
+    };
+
     nix.settings.trusted-users = lib.mkIf cfg.canary.trusted [ cfg.user ];
 
     assertions = common.assertions ++ [
+      {
+        assertion = cfg.quarantine.enable -> cfg.user == "root";
+        message = ''
+          services.builderMonitor.quarantine.enable needs services.builderMonitor.user = "root" on macOS: the slot holder
+          accepts no other user there.
+        '';
+      }
+      {
+        assertion = !cfg.quarantine.abortHungConnects;
+        message = ''
+          services.builderMonitor.quarantine.abortHungConnects needs /proc, which macOS does not have. Turn it off.
+        '';
+      }
       {
         assertion =
           cfg.canary.mode == "daemon"

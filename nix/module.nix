@@ -16,6 +16,7 @@ let
   cfg = config.services.builderMonitor;
   name = "builder-monitor";
   service = import ./service.nix;
+  holder = import ./holder.nix;
   credentials = import ./credentials.nix { inherit lib; };
   common = import ./common.nix { inherit lib cfg; };
 
@@ -24,6 +25,8 @@ let
   # Newer NixOS has nix.daemonUser; its ssh files are those of that user
   daemonUser = config.nix.daemonUser or "root";
   daemonHome = if daemonUser == "root" then "/root" else config.users.users.${daemonUser}.home;
+  stateDirectory = config.systemd.services.nix-daemon.environment.NIX_STATE_DIR or "/nix/var/nix";
+  makeLockDirectory = "${pkgs.coreutils}/bin/mkdir -p /nix/var/nix/current-load";
   # For machines without a key: nix-daemon's ssh then offers the default keys of its user
   daemonKeys =
     if lib.any (machine: machine.sshKey == null) machines then
@@ -119,10 +122,11 @@ in
         wantedBy
         unitConfig
         ;
-      # The nix-build and ssh of nix-daemon
+      # The nix-build and ssh of nix-daemon; ss
       path = [
         config.nix.package
         config.programs.ssh.package
+        pkgs.iproute2
       ];
       # A changed configuration causes a reload, which drops no connection to a builder
       reloadTriggers = [ cfg.configFile ];
@@ -141,6 +145,39 @@ in
           User = cfg.user;
           Group = cfg.group;
         };
+    };
+
+    # Always: drains need them, too. The service runs only while the monitor has slots to hold
+    systemd.sockets."${name}-slots" = {
+      inherit (holder.socket) description documentation wantedBy;
+      socketConfig = holder.socket.socketConfig // {
+        SocketGroup = cfg.group;
+        ListenStream = cfg.settings.quarantine.socket;
+      };
+    };
+    systemd.services."${name}-slots" = {
+      inherit (holder.service)
+        description
+        documentation
+        requires
+        after
+        unitConfig
+        ;
+      # flock
+      path = [ pkgs.util-linux ];
+      serviceConfig =
+        holder.service.serviceConfig
+        // {
+          ExecStart = "${lib.getExe cfg.package} hold-slots";
+          # As the owner of the locks: what root creates in a directory of another user can be redirected by a symbolic link
+          ExecStartPre =
+            if daemonUser == "root" then
+              "+${makeLockDirectory}"
+            else
+              "+${pkgs.util-linux}/bin/setpriv --reuid=${daemonUser} --clear-groups ${makeLockDirectory}";
+          User = daemonUser;
+        }
+        // lib.optionalAttrs cfg.quarantine.abortHungConnects holder.abortHungConnects;
     };
 
     users.users = mkIf (cfg.user == name) {
@@ -180,6 +217,13 @@ in
         message = ''
           services.builderMonitor is enabled, but nix.enable is off: there is no Nix on this machine whose builders could
           be monitored. Enable Nix, or run builder-monitor on the machine that sends the builds.
+        '';
+      }
+      {
+        assertion = cfg.quarantine.enable -> stateDirectory == "/nix/var/nix";
+        message = ''
+          services.builderMonitor.quarantine needs the locks of the build slots in /nix/var/nix, but NIX_STATE_DIR of
+          nix-daemon is ${stateDirectory}. Remove it, or turn quarantine.enable off.
         '';
       }
       {

@@ -135,6 +135,30 @@ in
     };
   };
 
+  quarantine = {
+    enable = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Keep builds away from builders that fail, by holding their slot locks, until they are verified again. See
+        docs/quarantine.md.
+      '';
+    };
+    dryRun = mkOption {
+      type = types.bool;
+      default = false;
+      description = "With `quarantine.enable`: only report which builders would be quarantined.";
+    };
+    abortHungConnects = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        With `quarantine.enable`: end an ssh of a build that has waited for 5 s to connect to a quarantined builder, so that
+        Nix takes the next builder. The slot holder then gets the capabilities `CAP_KILL` and `CAP_SYS_PTRACE`.
+      '';
+    };
+  };
+
   alertmanager = {
     enable = mkOption {
       type = types.bool;

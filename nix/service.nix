@@ -18,8 +18,13 @@
   after = [
     "network-online.target"
     "nix-daemon.socket"
+    "builder-monitor-slots.socket"
   ];
-  wants = [ "network-online.target" ];
+  # The socket of the slot holder: a stopped or broken one must not stop the monitor
+  wants = [
+    "network-online.target"
+    "builder-monitor-slots.socket"
+  ];
   wantedBy = [ "multi-user.target" ];
 
   # Restarts without limit: a monitor must not give up during an outage
@@ -76,7 +81,8 @@
     ProcSubset = "all";
     ProtectProc = "default";
     RemoveIPC = true;
-    # unix: nix-daemon, the control socket, NOTIFY_SOCKET; netlink: the resolver asks it for this machine's addresses
+    # unix: nix-daemon, the control socket, the slot holder, NOTIFY_SOCKET; netlink: the resolver asks it for this machine's
+    # addresses, and ss for its connections
     RestrictAddressFamilies = [
       "AF_UNIX"
       "AF_INET"

@@ -6,8 +6,10 @@
  *   /usr/local/bin/builder-monitor               starts it with this node
  *   /etc/systemd/system/builder-monitor.service  the unit, as it is in this directory
  *   .../builder-monitor.service.d/10-keys.conf   passes it the builders' keys and the ssh files of nix-daemon's user
+ *   .../builder-monitor-slots.{socket,service}   the slot holder, which runs only while a builder is drained or quarantined
  *
- * Run it again to install a newer checkout or the keys of new builders. `--remove` removes all but state and configuration.
+ * Run it again to install a newer checkout or the keys of new builders. `--abort-hung-connects` gives the slot holder the
+ * rights that `quarantine.abortHungConnects` needs. `--remove` removes all but state and configuration.
  */
 import { execFileSync } from 'node:child_process'
 import {
@@ -20,14 +22,19 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const checkout = join(dirname(fileURLToPath(import.meta.url)), '..')
 const program = '/opt/builder-monitor'
 const launcher = '/usr/local/bin/builder-monitor'
-const unit = '/etc/systemd/system/builder-monitor.service'
+const units = '/etc/systemd/system'
+const unit = `${units}/builder-monitor.service`
 const dropIn = `${unit}.d/10-keys.conf`
+const holderSocket = `${units}/builder-monitor-slots.socket`
+const holder = `${units}/builder-monitor-slots.service`
+const holderUser = `${holder}.d/10-user.conf`
+const abortConnects = `${holder}.d/20-abort-hung-connects.conf`
 const sysusers = '/usr/lib/sysusers.d/builder-monitor.conf'
 
 const stop = message => {
@@ -56,14 +63,45 @@ const install = () => {
   mkdirSync(dirname(dropIn), { recursive: true })
   const passed = filesToPass()
   writeFileSync(dropIn, dropInFor(passed))
+  installHolder()
   run('systemctl', 'daemon-reload')
-  run('systemctl', 'enable', '--quiet', 'builder-monitor.service')
+  run('systemctl', 'enable', '--quiet', basename(holderSocket), 'builder-monitor.service')
+  // Stops a holder of the previous version, too; the monitor starts the new one
+  run('systemctl', 'restart', basename(holderSocket))
   run('systemctl', 'restart', 'builder-monitor.service')
   for (const file of passed.values()) process.stdout.write(`passes ${file}\n`)
   process.stdout.write(
     'builder-monitor is running: sudo builder-monitor status, http://127.0.0.1:10922/\n',
   )
 }
+
+/** Installs the units of the slot holder, as the user of nix-daemon, who owns the locks. */
+const installHolder = () => {
+  for (const path of [holderSocket, holder])
+    cpSync(join(checkout, 'systemd', basename(path)), path)
+  mkdirSync(dirname(holderUser), { recursive: true })
+  const user = daemonUser()
+  rmSync(holderUser, { force: true })
+  if (user !== 'root') writeFileSync(holderUser, holderUserDropIn(user))
+  // Kept by later runs without the option: an update must not take the rights away
+  if (process.argv.includes('--abort-hung-connects'))
+    cpSync(join(checkout, 'systemd', basename(abortConnects)), abortConnects)
+  if (existsSync(abortConnects))
+    process.stdout.write(
+      `the slot holder may end an ssh that hangs (quarantine.abortHungConnects): ${abortConnects}\n`,
+    )
+}
+
+const holderUserDropIn = user =>
+  [
+    '# Written by install.mjs of builder-monitor: the user of nix-daemon',
+    '[Service]',
+    `User=${user}`,
+    'ExecStartPre=',
+    // As that user: what root creates in a directory of another user can be redirected by a symbolic link
+    `ExecStartPre=+setpriv --reuid=${user} --clear-groups mkdir -p /nix/var/nix/current-load`,
+    '',
+  ].join('\n')
 
 /** Copies the packages that package-lock.json marks as neither development nor optional. */
 const copyProgram = () => {
@@ -108,12 +146,19 @@ const filesToPass = () => {
   return files
 }
 
-/** Returns the home directory of the user of nix-daemon, whose ssh builds use: root, or User= of its unit. */
+/** Returns the user of nix-daemon: root, or User= of its unit. */
+const daemonUser = () => {
+  try {
+    return run('systemctl', 'show', 'nix-daemon.service', '-P', 'User').trim() || 'root'
+  } catch {
+    return 'root'
+  }
+}
+
+/** Returns the home directory of the user of nix-daemon, whose ssh builds use. */
 const daemonHome = () => {
   try {
-    const user = run('systemctl', 'show', 'nix-daemon.service', '-P', 'User').trim()
-    const home = user && run('getent', 'passwd', user).split(':')[5]
-    return home || '/root'
+    return run('getent', 'passwd', daemonUser()).split(':')[5] || '/root'
   } catch {
     return '/root'
   }
@@ -141,7 +186,12 @@ const hasGroup = name =>
 const remove = () => {
   if (existsSync(unit))
     run('systemctl', 'disable', '--now', '--quiet', 'builder-monitor.service')
-  for (const path of [program, launcher, unit, dirname(dropIn), sysusers])
+  if (existsSync(holderSocket))
+    run('systemctl', 'disable', '--now', '--quiet', basename(holderSocket))
+  for (const path of [
+    ...[program, launcher, unit, dirname(dropIn), sysusers],
+    ...[holderSocket, holder, dirname(holderUser), '/run/builder-monitor-slots'],
+  ])
     rmSync(path, { recursive: true, force: true })
   run('systemctl', 'daemon-reload')
   process.stdout.write(

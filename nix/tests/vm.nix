@@ -88,6 +88,13 @@ pkgs.testers.runNixOSTest {
             timeout=120,
         )
 
+    with subtest("a drain holds the slots"):
+        monitor.succeed("builder-monitor drain --wait beta")
+        monitor.succeed("systemctl is-active builder-monitor-slots.service")
+        monitor.fail("flock -n /nix/var/nix/current-load/ssh-ng:__remotebuild@beta-0 true")
+        monitor.succeed("builder-monitor undrain beta")
+        monitor.wait_until_succeeds("flock -n /nix/var/nix/current-load/ssh-ng:__remotebuild@beta-0 true", timeout=10)
+
     with subtest("it reloads, and stops without a rest"):
         monitor.succeed("systemctl reload builder-monitor.service")
         monitor.systemctl("stop builder-monitor.service")

@@ -1,10 +1,12 @@
+import { stat, unlink } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { createNotify, watchdogMs } from '../exporters/systemd.ts'
 import { createLog } from '../log/log.ts'
 import { createAbortHungConnects } from '../quarantine/holder/abort-hung-connects.ts'
 import { currentLoadDirectory } from '../quarantine/holder/current-load.ts'
 import { findLockProgram } from '../quarantine/holder/find-lock-program.ts'
 import { createHeldSlots } from '../quarantine/holder/held-slots.ts'
-import { lockSlotFile } from '../quarantine/holder/lock-file.ts'
+import { flockProgram, lockSlotFile } from '../quarantine/holder/lock-file.ts'
 import { createHolderServer } from '../quarantine/holder/serve-holder.ts'
 import { createRun } from '../transport/run.ts'
 import { UsageError, wantsColor, type Io } from './terminal.ts'
@@ -35,14 +37,11 @@ export const holdSlotsCommand = async (
   })
   const run = createRun()
   const program = await findLockProgram(run)
-  if (!program) {
-    io.err('builder-monitor: neither flock (util-linux) nor perl is installed\n')
-    return 1
-  }
   const directory = await currentLoadDirectory(env)
+  const identity = await identityOf(directory)
   const slots = createHeldSlots({
     lock: (name, signal, onWaiting) =>
-      lockSlotFile(directory, name, program, signal, onWaiting),
+      lockSlotFile(directory, name, program ?? flockProgram, signal, onWaiting),
     onChange: () => server.reportChange(),
   })
   let endpoints: ReadonlySet<string> = new Set()
@@ -50,6 +49,10 @@ export const holdSlotsCommand = async (
     slots,
     directory,
     log,
+    // Not an exit: systemd would start it again at once, because the connection is still there
+    failure: program
+      ? undefined
+      : 'neither flock (util-linux) nor perl is installed on this machine',
     onEndpoints: abort => {
       endpoints = new Set(abort)
     },
@@ -66,6 +69,7 @@ export const holdSlotsCommand = async (
     },
   })
   try {
+    if (options.socket !== undefined) await removeStaleSocket(options.socket)
     await server.listen(
       options.socket === undefined ? { fd: firstPassedFd } : { path: options.socket },
     )
@@ -75,11 +79,14 @@ export const holdSlotsCommand = async (
     )
     return 1
   }
-  log.info({ directory, program: program.file }, 'started')
+  log.info({ directory, program: program?.file ?? null }, 'started')
   const stopNotifying = notifySystemd({ run, env })
   await new Promise<void>(resolve => {
     const timer = setInterval(() => {
-      if (options.socket === undefined && server.idleMs() > maxIdleMs) stop()
+      if (options.socket === undefined) {
+        if (server.idleMs() > maxIdleMs) stop()
+        stopIfReplaced().catch(() => stop())
+      }
       connects
         .look(endpoints)
         .catch((error: unknown) => log.warn({ err: error }, 'cannot read processes'))
@@ -88,6 +95,12 @@ export const holdSlotsCommand = async (
       clearInterval(timer)
       resolve()
     }
+    const stopIfReplaced = async () => {
+      if ((await identityOf(directory)) === identity) return
+      // The writable mount of this unit belongs to the deleted directory; the next connection starts a new process
+      log.warn({ directory }, 'the directory was replaced, exiting')
+      stop()
+    }
     io.signal.addEventListener('abort', stop, { once: true })
     if (io.signal.aborted) stop()
   })
@@ -95,6 +108,27 @@ export const holdSlotsCommand = async (
   await server.close()
   log.info({}, 'stopped')
   return 0
+}
+
+/** Returns which directory a path is; null if there is none. */
+const identityOf = async (path: string): Promise<string | null> => {
+  const found = await stat(path).catch(() => null)
+  return found && `${found.dev}:${found.ino}`
+}
+
+/** Removes the socket of a holder that was killed. One that still listens is kept, and listening fails. */
+const removeStaleSocket = async (path: string): Promise<void> => {
+  const isStale = await new Promise<boolean>(resolve => {
+    const socket = connect(path)
+    socket.on('connect', () => {
+      socket.destroy()
+      resolve(false)
+    })
+    socket.on('error', ({ code }: NodeJS.ErrnoException) =>
+      resolve(code === 'ECONNREFUSED'),
+    )
+  })
+  if (isStale) await unlink(path)
 }
 
 /** Reports readiness, and pings the watchdog while the event loop runs. Returns a function that stops it. */

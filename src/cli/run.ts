@@ -40,7 +40,7 @@ export type TestOverrides = Pick<ServiceOptions, 'alertForMultiplier'>
 export const runCommand = async (
   options: RunOptions,
   io: Io,
-  overrides: TestOverrides = {},
+  overrides: TestOverrides & Pick<ServiceOptions, 'earlyHold'> = {},
 ): Promise<number> => {
   const { listen } = options
   for (const address of listen ?? [])

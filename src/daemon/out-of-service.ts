@@ -2,14 +2,14 @@ import type { Config } from '../config/config.ts'
 import type { DrainActions } from '../exporters/api/drain.ts'
 import type { Log } from '../log/log.ts'
 import type { Builder, Clock, Drain } from '../model/index.ts'
+import { activeDrains, type DrainList } from '../quarantine/drains.ts'
 import {
-  activeDrains,
-  parseDrains,
-  serializeDrains,
-  type DrainList,
-} from '../quarantine/drains.ts'
-import type { HolderClient, HolderState } from '../quarantine/holder/holder-client.ts'
+  onlySlots,
+  type HolderClient,
+  type HolderState,
+} from '../quarantine/holder/holder-client.ts'
 import { planOutOfService, type OutOfServicePlan } from '../quarantine/out-of-service.ts'
+import { parseSavedDrains, serializeSavedDrains } from '../quarantine/saved-drains.ts'
 import type { StateFile } from '../state/state-file.ts'
 import type { Store } from '../state/store.ts'
 import { closestMatch } from '../text/closest-match.ts'
@@ -47,12 +47,13 @@ const coalesceMs = 50
 export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
   const { store, config, clock, log, stateFile } = deps
   const now = () => clock.now() / 1000
-  const persisted = (stateFile.read('drains') ?? {}) as Readonly<Record<string, unknown>>
-  let drains: DrainList = activeDrains(parseDrains(persisted['drains']), now())
+  const saved = parseSavedDrains(stateFile.read('drains'), now())
+  let drains: DrainList = saved.drains
   let holderState: HolderState = { status: 'idle' }
   let ours: ReadonlySet<string> = new Set()
   let queued: NodeJS.Timeout | null = null
-  let isStopped = false
+  // Before the builders are known, an update would release what is held
+  let isRunning = false
   let timer: NodeJS.Timeout | undefined
   let unsubscribe = () => undefined as void
   let savedSlots = ''
@@ -67,21 +68,15 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     queueUpdate()
   })
   // Before the builders are known, so that a restart does not interrupt a drain
-  if (drains.size > 0)
-    holder.hold({
-      slots: parseSlots(persisted['slots']),
-      abort: [],
-      staysConnected: false,
-    })
+  holder.hold(onlySlots(saved.slots))
 
   const save = (slots: readonly string[]) => {
     savedSlots = slots.join('\n')
-    // Quarantines are decided anew after a restart
-    stateFile.write(
-      'drains',
-      () => ({ drains: serializeDrains(drains), slots: drains.size > 0 ? slots : [] }),
-      true,
-    )
+    const { builders, quarantine } = config()
+    const isDrained =
+      drains.size > 0 || Object.values(builders).some(({ drained }) => drained)
+    const kept = { drains, slots: isDrained ? slots : [], socket: quarantine.socket }
+    stateFile.write('drains', () => serializeSavedDrains(kept), true)
   }
   const endExpired = () => {
     const active = activeDrains(drains, now())
@@ -99,7 +94,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     isClear &&
     store.read().quarantine?.mode === 'off'
   const update = () => {
-    if (isStopped) return
+    if (!isRunning) return
     endExpired()
     if (isUnused()) return
     const { builders, nix, monitor, quarantine } = store.read()
@@ -164,6 +159,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
   }
   /** Not inside of a listener, which would publish out of order, and once for many results. */
   const queueUpdate = () => {
+    if (!isRunning) return
     queued ??= setTimeout(() => {
       queued = null
       update()
@@ -238,12 +234,13 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     },
     isOurs: file => ours.has(file),
     start: () => {
+      isRunning = true
       unsubscribe = store.subscribe(queueUpdate)
       timer = setInterval(update, tickMs)
       update()
     },
     stop: () => {
-      isStopped = true
+      isRunning = false
       clearInterval(timer)
       if (queued) clearTimeout(queued)
       unsubscribe()
@@ -251,10 +248,3 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     },
   }
 }
-
-const maxPersistedSlots = 20_000
-
-const parseSlots = (value: unknown): readonly string[] =>
-  Array.isArray(value)
-    ? value.slice(0, maxPersistedSlots).filter(name => typeof name === 'string')
-    : []

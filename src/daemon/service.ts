@@ -20,6 +20,7 @@ import { createRuleSampleCollector } from '../exporters/prometheus/rule-samples.
 import type { ActiveBuilders, Run } from '../model/index.ts'
 import { extractSamples } from '../probes/index.ts'
 import { currentLoadDirectory } from '../quarantine/holder/current-load.ts'
+import type { EarlyHold } from '../quarantine/holder/early-hold.ts'
 import { createHolderClient } from '../quarantine/holder/holder-client.ts'
 import { systemClock } from '../schedule/clock.ts'
 import { createCronScheduler } from '../schedule/cron.ts'
@@ -47,6 +48,8 @@ export interface ServiceOptions extends Pick<
   readonly demo: 'always' | 'if-empty' | 'never'
   /** `count`: number of demo builders, for load tests, which also keep the configured schedule. */
   readonly demoOptions: { readonly count?: number }
+  /** A connection to the slot holder that exists already. */
+  readonly earlyHold?: EarlyHold | null
   readonly signal: AbortSignal
 }
 
@@ -89,8 +92,12 @@ export const createService = async (options: ServiceOptions): Promise<Service> =
   const directory = await currentLoadDirectory(env)
   const deps: DaemonDeps = {
     ...options,
-    createHolder: (socketPath, onChange) =>
-      createHolderClient({ socketPath, directory, pid: options.pid, onChange }),
+    createHolder: (socketPath, onChange) => {
+      if (options.earlyHold?.socketPath === socketPath)
+        return options.earlyHold.take(onChange)
+      options.earlyHold?.close()
+      return createHolderClient({ socketPath, directory, pid: options.pid, onChange })
+    },
     loadConfig: async () => {
       const loaded = await options.loadConfig()
       return loaded.ok ? { ...loaded, config: adjust(loaded.config) } : loaded

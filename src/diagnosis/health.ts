@@ -123,8 +123,14 @@ const evaluateState = (state: BuilderState, context: HealthContext): Diagnosis =
     return { state: 'drained', cause: null }
   return isStale(state, context)
     ? { state: 'unknown', cause: null }
-    : debounceState(state, context)
+    : debounceState(withoutDrain(state), context)
 }
+
+/** A builder whose drain has ended is not known until a result says what it is. */
+const withoutDrain = (state: BuilderState): BuilderState =>
+  state.health.state === 'drained'
+    ? { ...state, health: { ...state.health, state: 'unknown', cause: null } }
+    : state
 
 /** Returns whether a machine that sleeps would fail this way. */
 const looksOffline = ({ probe, kind }: Cause): boolean =>

@@ -1,6 +1,7 @@
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Log } from '../log/log.ts'
+import { formatVersion, readState, stateFileName } from './read-state.ts'
 
 /** State that survives a restart: one JSON file with a section per writer. */
 export interface StateFile {
@@ -20,8 +21,6 @@ export interface StateFileDeps {
   readonly log: Log
 }
 
-const maxBytes = 64 * 1024 * 1024
-const formatVersion = 2
 const normalDelayMs = 30_000
 const urgentDelayMs = 2000
 
@@ -32,11 +31,11 @@ export const openStateFile = async ({
   directory,
   log,
 }: StateFileDeps): Promise<StateFile> => {
-  const path = join(directory, 'state.json')
+  const path = join(directory, stateFileName)
   let isWorking = true
   let listener: (isWorking: boolean) => void = () => undefined
   const setWorking = (now: boolean) => listener((isWorking = now))
-  const sections = await load(path, log).catch(async (error: unknown) => {
+  const sections = await readState(path).catch(async (error: unknown) => {
     const badPath = await rename(path, `${path}.bad`).then(
       () => `${path}.bad`,
       () => null,
@@ -106,27 +105,6 @@ export const noStateFile: StateFile = {
   write: () => undefined,
   flush: () => Promise.resolve(),
   watch: () => undefined,
-}
-
-const load = async (path: string, log: Log): Promise<Map<string, unknown>> => {
-  const size = await stat(path).then(
-    found => found.size,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null
-      throw error
-    },
-  )
-  if (size === null) return new Map()
-  if (size > maxBytes) throw new Error(`too large: ${size} bytes`)
-  const read: unknown = JSON.parse(await readFile(path, 'utf8'))
-  if (typeof read !== 'object' || read === null || !('sections' in read))
-    throw new Error('no sections')
-  const { version, sections } = read as { version?: unknown; sections: unknown }
-  if (version !== formatVersion) throw new Error(`unknown version ${String(version)}`)
-  if (typeof sections !== 'object' || sections === null)
-    throw new Error('sections is not an object')
-  log.debug({ path, bytes: size }, 'state file read')
-  return new Map(Object.entries(sections))
 }
 
 /** Replaces the file atomically, also on power loss: writes a draft, syncs it, renames it. */

@@ -58,6 +58,7 @@ const createBuilder = (change: Partial<HealthContext> = {}) => {
   })
   const health = () => store.read().builders.get('b1')!.health
   return {
+    store,
     health,
     state: (): State => health().state,
     advance: (seconds: number) => {
@@ -260,6 +261,31 @@ t.test('asleep, not down, if the builder may sleep and does not answer', async t
   b.record('login', failed('auth_denied'))
   b.advance(60)
   t.equal(b.record('login', failed('auth_denied')), 'down', 'a rejected key is not sleep')
+})
+
+t.test('after a drain a builder is unknown until a result says what it is', async t => {
+  const drain = { by: 'ann', reason: null, since: 0, until: null }
+  const set = (b: ReturnType<typeof createBuilder>, isDrained: boolean) => {
+    const byName = new Map(isDrained ? [['b1', { drain }]] : [])
+    b.store.setOutOfService(byName, {
+      ...{ mode: 'off', released: null, unavailable: null, countByKind: {} },
+    })
+    return b.state()
+  }
+  const never = createBuilder()
+  t.equal(set(never, true), 'drained')
+  t.equal(set(never, false), 'unknown')
+  never.record('login', failed('tcp_timeout'))
+  t.not(never.state(), 'drained')
+  const good = createBuilder()
+  good.record('login', ok())
+  good.record('trust', ok())
+  t.equal(set(good, true), 'drained')
+  t.equal(set(good, false), 'healthy')
+  const bad = createBuilder()
+  t.equal(set(bad, true), 'drained')
+  bad.record('login', failed('tcp_refused'))
+  t.equal(set(bad, false), 'unknown', 'one failure is not down')
 })
 
 t.test('a drained builder stays drained', async t => {

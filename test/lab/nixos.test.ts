@@ -40,6 +40,12 @@ interface Evaluated {
     readonly path: readonly string[]
     readonly reloadTriggers: readonly string[]
   }
+  readonly holderSocket: null | { readonly socketConfig: Options }
+  readonly holder: null | {
+    readonly serviceConfig: Options
+    readonly path: readonly string[]
+  }
+  readonly launchdHolder: null | { readonly command: string }
   readonly launchd: null | {
     readonly command: string
     readonly serviceConfig: Readonly<Record<string, unknown>>
@@ -100,6 +106,10 @@ const cases = {
     prometheus: { enable: true },
     enableConfigCheck: false,
   }),
+  quarantine: nixos({
+    quarantine: { enable: true, dryRun: true, abortHungConnects: true },
+    settings: { quarantine: { keepaliveSeconds: 7, socket: '/run/hold' } },
+  }),
   trusted: nixos({ canary: { mode: 'daemon', trusted: true } }),
   alerting: nixos({
     alertmanager: {
@@ -109,7 +119,36 @@ const cases = {
     },
   }),
   mac: { darwin: { services: { builderMonitor: { enable: true } } } },
+  quarantineMac: {
+    darwin: {
+      services: { builderMonitor: { enable: true, quarantine: { enable: true } } },
+    },
+  },
   // Rejected with a message
+  onlyDryRun: nixos({ quarantine: { dryRun: true } }),
+  otherState: {
+    nixos: {
+      services: { builderMonitor: { enable: true, quarantine: { enable: true } } },
+      systemd: { services: { 'nix-daemon': { environment: { NIX_STATE_DIR: '/s' } } } },
+    },
+  },
+  macUser: {
+    darwin: {
+      services: {
+        builderMonitor: { enable: true, user: 'me', quarantine: { enable: true } },
+      },
+    },
+  },
+  macAbort: {
+    darwin: {
+      services: {
+        builderMonitor: {
+          enable: true,
+          quarantine: { enable: true, abortHungConnects: true },
+        },
+      },
+    },
+  },
   noReceiver: nixos({ alertmanager: { enable: true } }),
   relative: nixos({ webConfigFile: 'web.yml' }),
   loopback: nixos({ openFirewall: true }),
@@ -207,7 +246,7 @@ const testModules = (
       ['etc-nix-key:\\n', 'ssh-config:\\n', 'ssh-known_hosts:\\n'],
       'the service starts without these files',
     )
-    t.match(path, [/-nix$/, /-openssh$/])
+    t.match(path, [/-nix$/, /-openssh$/, /-iproute2$/])
     t.same(reloadTriggers, [first.etc['builder-monitor/config.json']?.source])
     t.match(first.etc['builder-monitor/config.json']?.source, /-checked\.json$/)
     t.match(first.users, {
@@ -234,6 +273,38 @@ const testModules = (
       `ssh-config:${home}/config`,
       `ssh-known_hosts:${home}/known_hosts`,
     ])
+
+    t.match(first.settings['quarantine'], { enable: false, dryRun: false })
+    t.match(first.holderSocket?.socketConfig, {
+      ListenStream: '/run/builder-monitor-slots/hold.sock',
+      SocketGroup: 'builder-monitor',
+    })
+    t.match(first.holder?.serviceConfig, {
+      ExecStart: /\/bin\/builder-monitor hold-slots$/,
+      ExecStartPre: /^\+\/nix\/store\/\S+\/bin\/mkdir -p \/nix\/var\/nix\/current-load$/,
+      User: 'root',
+      CapabilityBoundingSet: '',
+      PrivateUsers: true,
+    })
+    t.match(first.holder?.path, [/-util-linux$/])
+    t.match(evaluated.rootless.holder?.serviceConfig, {
+      User: 'nix-daemon',
+      ExecStartPre:
+        /^\+\S+\/setpriv --reuid=nix-daemon --clear-groups \/nix\S+\/mkdir -p /,
+    })
+    const { quarantine } = evaluated
+    t.same([quarantine.failed, quarantine.warnings], [[], []])
+    t.match(quarantine.settings['quarantine'], {
+      enable: true,
+      dryRun: true,
+      abortHungConnects: true,
+      keepaliveSeconds: 7,
+    })
+    t.equal(quarantine.holderSocket?.socketConfig['ListenStream'], '/run/hold')
+    t.match(quarantine.holder?.serviceConfig, {
+      CapabilityBoundingSet: 'CAP_KILL CAP_SYS_PTRACE',
+      PrivateUsers: false,
+    })
 
     const { open } = evaluated
     t.same([open.failed, open.ports, open.users, open.groups], [[], [9999], {}, {}])
@@ -277,7 +348,22 @@ const testModules = (
       /builder-monitor run --config \/nix\/store\/\S+-checked\.json$/,
     )
 
+    const socket = '/var/run/builder-monitor-slots.sock'
+    t.match(evaluated.mac.settings['quarantine'], { enable: false, socket })
+    t.match(
+      evaluated.mac.launchdHolder?.command,
+      /builder-monitor hold-slots --socket \/var\/run\/builder-monitor-slots\.sock$/,
+    )
+    t.match(evaluated.quarantineMac, {
+      failed: [],
+      settings: { quarantine: { enable: true, socket } },
+    })
+
     const rejected = {
+      onlyDryRun: /have no effect without quarantine\.enable/,
+      otherState: /NIX_STATE_DIR of nix-daemon is \/s\. Remove it/,
+      macUser: /needs services\.builderMonitor\.user = "root" on macOS/,
+      macAbort: /needs \/proc, which macOS does not have/,
       noReceiver: /there is no receiver.*alertmanager\.urls/,
       relative: /"web\.yml", which is not an absolute path/,
       loopback: /opens port 10922, but the daemon listens on 127\.0\.0\.1/,
@@ -377,6 +463,40 @@ void t.test(
     t.same(unit['Unit']?.['Wants'], Object.values(wants ?? {}).join(' '))
   },
 )
+
+void t.test('the units of the slot holder equal nix/holder.nix', { skip }, async t => {
+  const { value } = await evaluate('c3', 'holder')
+  const { socket, service, abortHungConnects } = value as Record<
+    'socket' | 'service' | 'abortHungConnects',
+    Readonly<Record<string, Options>>
+  >
+  const read = async (name: string) =>
+    parseUnit(await readFile(`${root}/systemd/${name}`, 'utf8'))
+  const without = (set: Readonly<Record<string, string>> = {}, ...own: string[]) =>
+    Object.fromEntries(Object.entries(set).filter(([key]) => !own.includes(key)))
+  const serviceUnit = await read('builder-monitor-slots.service')
+  t.same(
+    asLines(service['serviceConfig'] ?? {}),
+    without(serviceUnit['Service'], 'ExecStart', 'ExecStartPre', 'User'),
+  )
+  t.same(serviceUnit['Unit'], {
+    ...asLines(service['unitConfig'] ?? {}),
+    Description: asWords(service['description']),
+    Documentation: asWords(service['documentation']),
+    Requires: asWords(service['requires']),
+    After: asWords(service['after']),
+  })
+  const socketUnit = await read('builder-monitor-slots.socket')
+  t.same(
+    asLines(socket['socketConfig'] ?? {}),
+    without(socketUnit['Socket'], 'SocketGroup'),
+  )
+  t.same(socketUnit['Install'], { WantedBy: asWords(socket['wantedBy']) })
+  t.same(
+    asLines(abortHungConnects),
+    (await read('20-abort-hung-connects.conf'))['Service'],
+  )
+})
 
 /** Parses a unit into { section: { key: values joined by spaces } }; booleans are yes and no. */
 const parseUnit = (text: string): Record<string, Record<string, string>> => {

@@ -52,11 +52,11 @@ echo "the fleet is up after $((SECONDS - start)) s"
 
 ((${#files[@]})) || { [[ ${LAB_CALM:-} && ${LAB_SCORE:-} ]] || files=(test/lab/*.test.ts); }
 [[ ${LAB_CALM:-} ]] && files+=(test/lab/calm.ts)
-rm -f "$LAB_DIR"/{score,calm}.txt
+rm -f "$LAB_DIR"/{score,calm,slots}.txt
 rc=0
 # one file after the other, because they use the same builders
 PATH=$PATH:$LAB_DIR/tools/usr/bin node scripts/test.mjs --jobs 1 --limit 3000 "${files[@]}" </dev/null || rc=$?
-for report in score calm; do
+for report in score calm slots; do
   [[ ! -e $LAB_DIR/$report.txt ]] || { echo; cat "$LAB_DIR/$report.txt"; }
 done
 exit $rc

@@ -30,7 +30,10 @@ let
       inherit (cfg) settings;
       inherit (cfg.prometheus or { scrapeConfig = null; }) scrapeConfig;
       service = config.systemd.services.builder-monitor or null;
+      holderSocket = config.systemd.sockets.builder-monitor-slots or null;
+      holder = config.systemd.services.builder-monitor-slots or null;
       launchd = config.launchd.daemons.builder-monitor or null;
+      launchdHolder = config.launchd.daemons.builder-monitor-slots or null;
       users = config.users.users;
       groups = config.users.groups;
       ports = config.networking.firewall.allowedTCPPorts;
@@ -173,6 +176,7 @@ rec {
 
   # As lines, for a comparison with the unit for other systems
   service = import ../../nix/service.nix;
+  holder = import ../../nix/holder.nix;
   # The outputs of the flake, evaluated as far as possible without nixpkgs
   flake = {
     packages = lib.mapAttrs (_: set: lib.mapAttrs (_: one: one.drvPath) set) outputs.packages;

@@ -38,6 +38,7 @@ let
   # lists, attribute sets, strings
   optional = condition: value: if condition then [ value ] else [ ];
   optionals = condition: values: if condition then values else [ ];
+  optionalAttrs = condition: set: if condition then set else { };
   unique = foldl' (seen: value: if elem value seen then seen else seen ++ [ value ]) [ ];
   filterAttrs =
     keep: set:
@@ -356,6 +357,7 @@ in
     mkMerge
     mkOption
     optional
+    optionalAttrs
     optionals
     removePrefix
     replaceStrings

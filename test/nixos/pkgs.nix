@@ -73,6 +73,9 @@ let
     typescript = fromMachine "tsc" { program = "tsc"; };
     openssh = fromMachine "openssh" { program = "ssh"; };
     nix = fromMachine "nix" { program = "nix"; };
+    coreutils = fromMachine "coreutils" { program = "mkdir"; };
+    iproute2 = fromMachine "iproute2" { program = "ss"; };
+    util-linux = fromMachine "util-linux" { program = "flock"; };
     makeWrapper = pkgs.runCommand "make-wrapper" { } "mkdir -p $out/bin";
     cacert = pkgs.runCommand "cacert" { } ''
       mkdir -p $out/etc/ssl/certs

@@ -21,11 +21,26 @@ in
             documentation = ofType (types.listOf types.str) [ ];
             after = ofType (types.listOf types.str) [ ];
             wants = ofType (types.listOf types.str) [ ];
+            requires = ofType (types.listOf types.str) [ ];
             wantedBy = ofType (types.listOf types.str) [ ];
+            environment = anything;
             path = list;
             reloadTriggers = list;
             unitConfig = anything;
             serviceConfig = anything;
+          };
+        }
+      );
+    };
+    systemd.sockets = mkOption {
+      default = { };
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            description = ofType types.str "";
+            documentation = ofType (types.listOf types.str) [ ];
+            wantedBy = ofType (types.listOf types.str) [ ];
+            socketConfig = anything;
           };
         }
       );

@@ -38,8 +38,19 @@ export const createRunCommand = (overrides: TestOverrides = {}): CliCommand =>
     options,
     example: 'builder-monitor run --listen 127.0.0.1:10922 --listen [::1]:10922',
     exitCodes,
-    run: async (values, _, io) =>
-      (await import('../run.ts')).runCommand({ ...values, demo: false }, io, overrides),
+    run: async (values, _, io) => {
+      // A restart must not interrupt a drain while the other code is loaded
+      const earlyHold = await (await import('../hold-early.ts')).holdDrainsEarly(io)
+      try {
+        const { runCommand } = await import('../run.ts')
+        return await runCommand({ ...values, demo: false }, io, {
+          ...overrides,
+          earlyHold,
+        })
+      } finally {
+        earlyHold?.close()
+      }
+    },
   })
 
 export const demo = defineCommand({

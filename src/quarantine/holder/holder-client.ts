@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { connect, type Socket } from 'node:net'
 import { readLines } from './read-lines.ts'
-import { parseHoldReply, renewMs, type HoldStatus } from './messages.ts'
+import { parseHoldReply, renewMs as defaultRenewMs, type HoldStatus } from './messages.ts'
 
 /** What the monitor knows about the slot holder. */
 export type HolderState =
@@ -17,6 +17,9 @@ export interface HolderClientDeps {
   readonly directory: string
   readonly pid: number
   readonly onChange: (state: HolderState) => void
+  /** For tests; 10 s and 5 s. */
+  readonly answerMs?: number
+  readonly renewMs?: number
 }
 
 /** What the holder has to do. */
@@ -29,7 +32,14 @@ export interface Wanted {
   readonly staysConnected: boolean
 }
 
-const nothing: Wanted = { slots: [], abort: [], staysConnected: false }
+/** Slots alone. */
+export const onlySlots = (slots: readonly string[]): Wanted => ({
+  slots,
+  abort: [],
+  staysConnected: false,
+})
+
+const nothing = onlySlots([])
 
 /** The connection of the monitor to the slot holder. */
 export interface HolderClient {
@@ -40,31 +50,56 @@ export interface HolderClient {
 }
 
 const reconnectMs = 2000
+/** After a holder that worked: its slots are free until then. */
+const firstReconnectMs = 100
+/** A holder that does not answer for this time does not run, milliseconds. systemd may have to start it first. */
+const defaultAnswerMs = 10_000
 /** Connects when there is something to hold, renews the lease, and connects again after an error. */
 export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
-  const { socketPath, directory, pid, onChange } = deps
+  const {
+    socketPath,
+    directory,
+    pid,
+    onChange,
+    answerMs = defaultAnswerMs,
+    renewMs = defaultRenewMs,
+  } = deps
   let wanted: Wanted = nothing
   let socket: Socket | null = null
   let timer: NodeJS.Timeout | undefined
+  let answerTimer: NodeJS.Timeout | undefined
   let lastError: string | null = null
+  let hasAnswered = false
 
+  const stopWaiting = () => {
+    clearTimeout(answerTimer)
+    answerTimer = undefined
+  }
   const request = () => {
+    answerTimer ??= setTimeout(() => {
+      lastError = `the slot holder does not answer for ${answerMs / 1000} s; see: journalctl -u builder-monitor-slots`
+      socket?.destroy()
+    }, answerMs).unref()
     socket?.write(
       `${JSON.stringify({ pid, directory, hold: wanted.slots, abort: wanted.abort })}\n`,
     )
   }
   const onLine = (line: string) => {
+    stopWaiting()
     const reply = parseHoldReply(line)
     if (!reply) lastError = 'the slot holder sent an invalid reply'
     else if ('error' in reply) lastError = reply.error
     else {
       lastError = null
+      hasAnswered = true
       return onChange({ status: 'connected', slots: reply })
     }
     socket?.destroy()
   }
   const open = () => {
     const opened = connect(socketPath)
+    // A monitor that cannot start must end
+    opened.unref()
     socket = opened
     opened.on('connect', () => {
       request()
@@ -82,20 +117,23 @@ export const createHolderClient = (deps: HolderClientDeps): HolderClient => {
       },
     })
     opened.on('close', () => {
-      clearInterval(timer)
       if (socket !== opened) return
+      clearInterval(timer)
+      stopWaiting()
       socket = null
       if (isIdle(wanted)) return
       onChange({
         status: 'unavailable',
         reason: lastError ?? 'the slot holder closed the connection',
       })
-      timer = setTimeout(open, reconnectMs)
+      timer = setTimeout(open, hasAnswered ? firstReconnectMs : reconnectMs)
+      hasAnswered = false
       timer.unref()
     })
   }
   const close = () => {
     clearTimeout(timer)
+    stopWaiting()
     const closing = socket
     socket = null
     closing?.destroy()

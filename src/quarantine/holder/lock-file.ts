@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { constants } from 'node:fs'
-import { lstat, open, stat, type FileHandle } from 'node:fs/promises'
+import { lstat, mkdir, open, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** A lock that this process holds. The kernel frees it when the process ends, whatever the reason. */
@@ -73,6 +73,8 @@ export const lockSlotFile = async (
 }
 
 const openLockFile = async (directory: string, path: string): Promise<FileHandle> => {
+  // As a build hook does (build-remote.cc: createDirs)
+  await mkdir(directory, 0o755).catch(() => undefined)
   const found = await lstat(directory).catch((error: NodeJS.ErrnoException) => {
     throw new LockError(`${directory} cannot be read (${error.code})`)
   })

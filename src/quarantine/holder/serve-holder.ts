@@ -12,6 +12,8 @@ export interface HolderServerDeps {
   readonly log: Log
   /** Called with each valid request, and with none when everything is released. */
   readonly onEndpoints?: (abort: readonly string[]) => void
+  /** Why nothing can be held; sent to each connection. */
+  readonly failure?: string | undefined
   /** For tests; 20 s. */
   readonly leaseMs?: number
 }
@@ -85,6 +87,7 @@ export const createHolderServer = (deps: HolderServerDeps): HolderServer => {
   }
   const server: Server = createServer(socket => {
     socket.on('error', () => undefined)
+    if (deps.failure !== undefined) return end(socket, deps.failure)
     if (active)
       return end(
         socket,

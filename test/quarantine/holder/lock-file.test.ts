@@ -71,7 +71,7 @@ t.test('what is not a slot file of our own is refused', async t => {
   await t.rejects(lock('fifo-0'), /fifo-0 is not a regular file$/)
   symlinkSync(join(dir, 'd'), join(dir, 'linked'))
   await t.rejects(lock('x-0', join(dir, 'linked')), /linked is not a directory$/)
-  await t.rejects(lock('x-0', join(dir, 'missing')), /missing cannot be read \(ENOENT\)$/)
+  await t.rejects(lock('x-0', join(dir, 'no', 'no')), /no cannot be read \(ENOENT\)$/)
   writeFileSync(join(dir, 'other-0'), '')
   if (process.getuid?.() === 0) {
     chownSync(join(dir, 'foreign-0'), 65534, 65534)
@@ -82,4 +82,12 @@ t.test('what is not a slot file of our own is refused', async t => {
     lockSlotFile(dir, 'other-0', missing, never, unexpected),
     /no-such-program cannot be started \(ENOENT\)$/,
   )
+})
+
+t.test('the directory is created, as a build hook does', async t => {
+  const directory = join(t.testdir(), 'current-load')
+  const held = await lockSlotFile(directory, 'x-0', flockProgram, never, unexpected)
+  t.notOk(isFree(join(directory, 'x-0')))
+  t.equal(statSync(directory).mode & 0o777, 0o755)
+  await held.release()
 })

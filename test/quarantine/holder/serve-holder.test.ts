@@ -1,5 +1,5 @@
 /** The holder and its clients over real unix sockets, with slots that are only recorded. */
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,15 +7,17 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import {
   createHolderClient,
+  onlySlots,
   type HolderState,
 } from '../../../src/quarantine/holder/holder-client.ts'
+import { holdEarly } from '../../../src/quarantine/holder/early-hold.ts'
 import type { HeldSlots } from '../../../src/quarantine/holder/held-slots.ts'
 import { createHolderServer } from '../../../src/quarantine/holder/serve-holder.ts'
 import { silentLog } from '../../../src/log/log.ts'
 
 const directory = '/nix/var/nix/current-load'
 
-const start = async (t: Test, leaseMs?: number) => {
+const start = async (t: Test, leaseMs?: number, failure?: string) => {
   const dir = mkdtempSync(join(tmpdir(), 'holder-'))
   const path = join(dir, 'hold.sock')
   let held: readonly string[] = []
@@ -33,6 +35,7 @@ const start = async (t: Test, leaseMs?: number) => {
     slots,
     directory,
     log: silentLog,
+    failure,
     ...(leaseMs === undefined ? {} : { leaseMs }),
   })
   await server.listen({ path })
@@ -54,13 +57,6 @@ const send = (path: string, text: string): Promise<string> =>
     socket.on('error', reject)
   })
 
-/** Nothing but these slots. */
-const slots = (names: readonly string[]) => ({
-  slots: names,
-  abort: [],
-  staysConnected: false,
-})
-
 const until = async (isSo: () => boolean) => {
   while (!isSo()) await delay(5)
 }
@@ -78,19 +74,19 @@ t.test('a monitor holds slots until its connection ends', async t => {
     pid: 77,
     onChange: next => (state = next),
   })
-  client.hold(slots(['a-0', 'a-1']))
+  client.hold(onlySlots(['a-0', 'a-1']))
   await until(() => state.status === 'connected')
   t.same(held(), ['a-0', 'a-1'])
   t.match(
     await send(path, request()),
     /another monitor \(process 77\) uses this slot holder/,
   )
-  client.hold(slots(['a-1']))
+  client.hold(onlySlots(['a-1']))
   await until(() => held().length === 1)
-  client.hold(slots([]))
+  client.hold(onlySlots([]))
   await until(() => held().length === 0)
   t.equal(state.status, 'idle')
-  client.hold(slots(['a-1']))
+  client.hold(onlySlots(['a-1']))
   await until(() => held().length === 1)
   client.close()
   await until(() => held().length === 0)
@@ -146,7 +142,7 @@ t.test('the client says why nothing is held, and connects when it can', async t 
     onChange: state => states.push(state),
   })
   t.teardown(() => client.close())
-  client.hold(slots(['a-0']))
+  client.hold(onlySlots(['a-0']))
   await until(() => states.length > 0)
   t.match(states[0], { status: 'unavailable', reason: /the slot holder is not running/ })
   const other = createHolderClient({
@@ -156,9 +152,94 @@ t.test('the client says why nothing is held, and connects when it can', async t 
     onChange: state => states.push(state),
   })
   t.teardown(() => other.close())
-  other.hold(slots(['a-0']))
+  other.hold(onlySlots(['a-0']))
   await until(() =>
     states.some(one => one.status === 'unavailable' && /another/.test(one.reason)),
   )
   t.same(held(), [])
+})
+
+t.test('a holder without a lock program says so', async t => {
+  const { path, held } = await start(t, undefined, 'flock is not installed')
+  t.match(await send(path, request()), '{"error":"flock is not installed"}')
+  t.same(held(), [])
+})
+
+t.test(
+  'a new connection renews the lease, also when the old one closes later',
+  async t => {
+    const { path, held } = await start(t, 300)
+    const client = createHolderClient({
+      ...{ socketPath: path, directory, pid: 1, renewMs: 50 },
+      onChange: () => undefined,
+    })
+    t.teardown(() => client.close())
+    client.hold(onlySlots(['a-0']))
+    await until(() => held().length === 1)
+    client.hold(onlySlots([]))
+    client.hold(onlySlots(['a-1']))
+    await until(() => held()[0] === 'a-1')
+    const releasedAt = performance.now() + 600
+    await until(() => held().length === 0 || performance.now() > releasedAt)
+    t.same(held(), ['a-1'], 'is still held after two leases')
+  },
+)
+
+t.test('a holder that does not answer is unavailable, and is tried again', async t => {
+  const path = join(mkdtempSync(join(tmpdir(), 'holder-')), 'hold.sock')
+  let connections = 0
+  const server = createServer(() => connections++).listen(path)
+  t.teardown(() => server.close())
+  const states: HolderState[] = []
+  const client = createHolderClient({
+    ...{ socketPath: path, directory, pid: 1, answerMs: 50, renewMs: 10 },
+    onChange: state => states.push(state),
+  })
+  t.teardown(() => client.close())
+  client.hold(onlySlots(['a-0']))
+  await until(() => connections === 2)
+  t.match(states, [
+    { status: 'unavailable', reason: /the slot holder does not answer for 0.05 s/ },
+  ])
+})
+
+t.test('a holder that worked is connected again at once', async t => {
+  const { path, server, held } = await start(t)
+  const states: string[] = []
+  const client = createHolderClient({
+    ...{ socketPath: path, directory, pid: 1 },
+    onChange: state => states.push(state.status),
+  })
+  t.teardown(() => client.close())
+  client.hold(onlySlots(['a-0']))
+  await until(() => held().length === 1)
+  await server.close()
+  const closedAt = performance.now()
+  await server.listen({ path })
+  await until(() => states.join() === 'connected,unavailable,connected')
+  t.ok(performance.now() - closedAt < 1000)
+  t.same(held(), ['a-0'])
+})
+
+t.test('an early connection is handed over with its state', async t => {
+  const { path, held } = await start(t)
+  const early = await holdEarly({ socketPath: path, directory, pid: 1 }, ['a-0', 'a-1'])
+  t.same(held(), ['a-0', 'a-1'], 'held before anything else is loaded')
+  const states: HolderState[] = []
+  const client = early.take(state => states.push(state))
+  t.same(states, [], 'not reported before the caller is ready')
+  await until(() => states.length === 1)
+  t.match(states, [{ status: 'connected', slots: { held: ['a-0', 'a-1'] } }])
+  early.close()
+  client.hold(onlySlots(['a-1']))
+  await until(() => held().length === 1)
+  client.close()
+  await until(() => held().length === 0)
+
+  const unused = await holdEarly({ socketPath: path, directory, pid: 1 }, ['a-0'])
+  t.same(held(), ['a-0'])
+  unused.close()
+  await until(() => held().length === 0)
+  const none = await holdEarly({ socketPath: `${path}.no`, directory, pid: 1 }, ['a-0'])
+  none.close()
 })
