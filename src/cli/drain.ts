@@ -99,6 +99,9 @@ const reportHolds = async (
     const drained = report.builders.filter(({ name }) => names.includes(name))
     if (report.quarantine?.unavailable)
       return `builds are not kept away: ${report.quarantine.unavailable}`
+    const problem = drained.find(({ hold }) => hold?.problem)
+    if (problem)
+      return `builds are not kept away from ${problem.name}: ${problem.hold?.problem}`
     const isSettled = drained.every(isHeld)
     const running = drained.filter(({ hold }) => (hold?.running ?? 0) > 0)
     const line = running.length

@@ -9,8 +9,7 @@ import { reloadRoute, testAlertRoute } from '../exporters/api/admin.ts'
 import type { Exporter } from '../exporters/exporter.ts'
 import { drainRoutes } from '../exporters/api/drain.ts'
 import type { Route } from '../exporters/http/route.ts'
-import type { ActiveBuilders, Builder, Run, Sample, Snapshot } from '../model/index.ts'
-import type { HolderClient, HolderState } from '../quarantine/holder/holder-client.ts'
+import type { ActiveBuilders, Run, Sample, Snapshot } from '../model/index.ts'
 import type { Store } from '../state/store.ts'
 import { createClientMonitor } from './client-monitor.ts'
 import {
@@ -24,23 +23,19 @@ import {
 } from './context.ts'
 import { createDaemonMonitor, type DaemonMonitorDeps } from './daemon-monitor.ts'
 import { startHttpServers, type HttpServersDeps } from './http-servers.ts'
-import { createOutOfService } from './out-of-service.ts'
 import { persistState } from './persist-state.ts'
+import { createQuarantine, type QuarantineDeps } from './quarantine.ts'
 import { createReload, trackReloadStatus } from './reload.ts'
 import { startSchedules, type Schedules, type SchedulesDeps } from './schedules.ts'
 import { startSelfCheck } from './self-check.ts'
 import { createBuildersWatch } from './watch-builders.ts'
-import { createWatchConnections } from './watch-connections.ts'
+import { withinDeadline } from './within-deadline.ts'
 
 export interface DaemonDeps extends Omit<
   DaemonMonitorDeps,
   'config' | 'onConnectionLost' | 'isOurSlot'
 > {
-  /** Connects to the slot holder. */
-  readonly createHolder: (
-    socketPath: string,
-    onChange: (state: HolderState) => void,
-  ) => HolderClient
+  readonly createHolder: QuarantineDeps['createHolder']
   readonly run: Run
   /** Loads our configuration. */
   readonly loadConfig: () => Promise<ConfigResult>
@@ -96,23 +91,11 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
     isOurSlot: file => outOfService.isOurs(file),
   })
   const { store } = monitor
-  const { keyOf } = monitor.endpoints
-  const recheck = (builder: Builder) => schedules.runOnce('login', builder, 0)
-  const connections = createWatchConnections({
+  const outOfService = createQuarantine({
     ...deps,
-    read: store.read,
-    keyOf,
-    recheck,
-    isEnabled: () => config.read().quarantine.enable,
-  })
-  const outOfService = createOutOfService({
-    ...deps,
-    store,
+    monitor,
     config: config.read,
-    createHolder: onChange => deps.createHolder(initial.quarantine.socket, onChange),
-    keyOf,
-    connections,
-    recheck,
+    recheck: builder => schedules.runOnce('login', builder, 0),
   })
   const outputs = deps.createOutputs(config.read, () => schedules.loginLagSeconds())
   const reloadStatus = trackReloadStatus(store)
@@ -170,7 +153,6 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
   builders.applyLoaded()
   builders.start()
   outOfService.start()
-  connections.start()
   const stopListeners = startListeners(deps, {
     config,
     store,
@@ -184,10 +166,9 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
   const stop = async () => {
     stopping.abort(new Error('the monitor is stopping'))
     builders.stop()
-    connections.stop()
     stopListeners()
     http.stopReloading()
-    await withinDeadline(async () => {
+    await withinDeadline(stopTimeoutMs, async () => {
       // In this order: no new work, then no connections, then no listening sockets
       const idle = schedules.stop()
       monitor.close()
@@ -263,12 +244,3 @@ const createTestAlertRoute = (
     const alert = createTestAlert(settings, clock.now() / 1000)
     return sendTestAlert(config.read().alerting, alert, settings.externalUrl, signal)
   })
-
-const withinDeadline = async (work: () => Promise<void>): Promise<void> => {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<void>(resolve => {
-    timer = setTimeout(resolve, stopTimeoutMs)
-  })
-  await Promise.race([work(), timeout])
-  clearTimeout(timer)
-}

@@ -49,7 +49,7 @@ export const nextLoginDelayMs = (
   const login = state.probes.login?.last.outcome
   if (login && isClientTrouble(login)) return clientRetryMs
   if (login?.status === 'skipped') return null
-  // Builds wait for its proof, or for another builder
+  // Builds wait until it is verified, or for another builder
   if (state.quarantine?.phase === 'quarantined')
     return quarantineLoginMs + random() * confirmationSplayMs
   const isDown = state.health.state === 'down'
@@ -57,7 +57,7 @@ export const nextLoginDelayMs = (
   return isExpected ? null : confirmationDelayMs + random() * confirmationSplayMs
 }
 
-/** True after a login for the first canary, one that waited for a login, one whose failure may be over, and the proof of a quarantined builder. */
+/** True after a login for the first canary, one that waited for a login, one whose failure may be over, and the one that ends a quarantine. */
 export const needsCanary = (
   { probes, quarantine }: BuilderState,
   now: number,

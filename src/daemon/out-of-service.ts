@@ -57,7 +57,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
   let timer: NodeJS.Timeout | undefined
   let unsubscribe = () => undefined as void
   let savedSlots = ''
-  /** Whether the last plan keeps builds away from nobody. */
+  /** Whether the last plan keeps builds away from no builder. */
   let isClear = false
 
   const holder = deps.createHolder(state => {
@@ -86,7 +86,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     drains = active
     savedSlots = ''
   }
-  /** Nobody is drained or quarantined, and nobody can be. */
+  /** No builder is drained or quarantined, and none can be. */
   const isUnused = () =>
     drains.size === 0 &&
     !config().quarantine.enable &&
@@ -108,7 +108,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
       nixVersion: nix?.version ?? null,
       countByKind: quarantine?.countByKind ?? {},
       now: now(),
-      isInDoubt: monitor.selfCheckFailed,
+      isSelfCheckFailing: monitor.selfCheckFailed,
       makesProgress: deps.connections.makesProgress,
       canVerify: name =>
         config().canary.enabled && config().builders[name]?.canary !== false,

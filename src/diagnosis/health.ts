@@ -158,11 +158,7 @@ const debounceState = (state: BuilderState, context: HealthContext): Diagnosis =
     rawState === 'unknown'
   )
     return { state: 'unknown', cause }
-  // After a drain nothing is known until the next login
-  const unchanged: Diagnosis =
-    health.state === 'drained'
-      ? { state: 'unknown', cause: null }
-      : { state: health.state, cause: health.cause }
+  const unchanged: Diagnosis = { state: health.state, cause: health.cause }
   const streak =
     cause && cause.probe !== 'config' ? probes[cause.probe]?.streak : undefined
   if (rawState === 'down' && cause) {

@@ -50,7 +50,7 @@ export interface BuilderReport {
   readonly flapping: boolean
   readonly cause: CauseReport | null
   readonly notices: readonly NoticeReport[]
-  /** Null unless somebody drained it. */
+  /** Null unless it is drained by a command. */
   readonly drain: Drain | null
   /** Null unless it failed and was not verified for long enough since. */
   readonly quarantine: Quarantine | null

@@ -139,9 +139,8 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     nix,
     traces,
     last: (builder, probe) => lastValue(stateOf(builder), probe),
-    // A connect without an answer is not slow: a SYN was repeated twice
     onFirstTimeout: (builder, kind) => {
-      if (kind === 'tcp_timeout') store.noteFirstTimeout(builder, kind)
+      if (connectTimeouts.has(kind)) store.noteFirstTimeout(builder, kind)
     },
   })
 
@@ -315,6 +314,13 @@ const loginsByBuilder = ({ builders }: Snapshot): ReadonlyMap<string, LoginValue
       return login ? [[name, login]] : []
     }),
   )
+
+/** Timeouts before the authentication: a slow account is no reason to keep builds away. */
+const connectTimeouts: ReadonlySet<Kind> = new Set<Kind>([
+  'tcp_timeout',
+  'banner_timeout',
+  'kex_timeout',
+])
 
 /** For probes that use the local Nix or this machine's files only. */
 const noRemote: Remote = {

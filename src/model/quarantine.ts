@@ -1,6 +1,6 @@
 import type { Kind } from './kind.ts'
 
-/** Somebody keeps builds away from a builder. Times are Unix seconds. */
+/** A person keeps builds away from a builder. Times are Unix seconds. */
 export interface Drain {
   /** The user who asked for it, or `configuration`. */
   readonly by: string
@@ -37,6 +37,8 @@ export interface Hold {
   readonly running: number
   /** Slot locks in total. */
   readonly total: number
+  /** Why a slot cannot be held; null when all can. */
+  readonly problem: string | null
 }
 
 /**

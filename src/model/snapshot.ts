@@ -19,7 +19,7 @@ export interface BuilderState {
   readonly failures: readonly Result[]
   /** A login whose expected deadline has passed, Unix seconds; it is repeated with the hard deadline before it is recorded. */
   readonly firstTimeout?: { readonly at: number; readonly kind: Kind }
-  /** Absent unless somebody drained the builder. */
+  /** Absent unless it is drained by a command. */
   readonly drain?: Drain
   /** Absent unless the builder failed and was not verified for long enough since. */
   readonly quarantine?: Quarantine

@@ -80,10 +80,10 @@ const findBuildFault = (
 }
 
 /**
- * Returns whether the builder has proved since `since` (Unix seconds) that it builds: a login, and a canary or a direct build.
+ * Returns whether the builder is verified since `since` (Unix seconds): by a login, and a canary or a direct build.
  * Without canaries (`canVerify` false) two logins in a row.
  */
-export const hasProof = (
+export const isVerifiedSince = (
   { probes }: BuilderState,
   since: number,
   canVerify: boolean,

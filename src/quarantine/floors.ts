@@ -3,7 +3,7 @@ import type { Builder, RetainReason } from '../model/index.ts'
 
 /** At most this part of the fleet is quarantined, but always one builder. */
 const maxShare = 1 / 3
-/** When more than this part of the fleet fails, the fault is more likely here: nobody is quarantined (as in Envoy). */
+/** When more than this part of the fleet fails, the fault is more likely here: no builder is quarantined (as in Envoy). */
 const panicShare = 1 / 2
 
 /** Returns whether so many builders fail that all are released. */

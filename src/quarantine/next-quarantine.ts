@@ -1,5 +1,5 @@
 import type { BuilderState, Kind, Quarantine, ReleaseReason } from '../model/index.ts'
-import { findFault, hasProof } from './find-fault.ts'
+import { findFault, isVerifiedSince } from './find-fault.ts'
 import { applyFloors, isPanic } from './floors.ts'
 
 /** Everything except the state of the builders that decides. */
@@ -7,7 +7,7 @@ export interface QuarantineContext {
   /** Unix seconds. */
   readonly now: number
   /** True while the monitor does not trust its own results. */
-  readonly isInDoubt: boolean
+  readonly isSelfCheckFailing: boolean
   /** Whether builds of this machine move on a builder, so that a timeout is not believed. */
   readonly makesProgress: (name: string) => boolean
   /** Whether builds verify a builder: canaries are enabled for it. */
@@ -16,7 +16,7 @@ export interface QuarantineContext {
 
 export interface QuarantineDecision {
   readonly quarantines: ReadonlyMap<string, Quarantine>
-  /** Why nobody is quarantined now; null when that is not so. */
+  /** Why no builder is quarantined now; null when that is not so. */
   readonly released: ReleaseReason | null
 }
 
@@ -59,7 +59,7 @@ export const nextQuarantine = (
   }
   return {
     quarantines: next,
-    released: context.isInDoubt
+    released: context.isSelfCheckFailing
       ? 'self_check'
       : isPanic(failing.length, available.length)
         ? 'panic'
@@ -72,7 +72,7 @@ const rank = ({ retainedBy }: Quarantine): number => (retainedBy === null ? 0 : 
 /** Returns the quarantine of one builder, or null for one in service. */
 const nextPhase = (
   state: BuilderState,
-  { now, isInDoubt, makesProgress, canVerify }: QuarantineContext,
+  { now, isSelfCheckFailing, makesProgress, canVerify }: QuarantineContext,
 ): Quarantine | null => {
   const { name } = state.builder
   const current = state.quarantine ?? null
@@ -84,13 +84,15 @@ const nextPhase = (
   if (before?.phase === 'quarantined') {
     const isReleased =
       now >= before.notBefore &&
-      hasProof(state, before.since, canVerify(name)) &&
+      isVerifiedSince(state, before.since, canVerify(name)) &&
       findFault(state, makesProgress(name)) === null
     return isReleased
       ? { ...before, phase: 'probation', since: now, retainedBy: null }
       : before
   }
-  const kind: Kind | null = isInDoubt ? null : findFault(state, makesProgress(name))
+  const kind: Kind | null = isSelfCheckFailing
+    ? null
+    : findFault(state, makesProgress(name))
   if (kind) {
     const count = (before?.count ?? 0) + 1
     const notBefore = now + waitSeconds(count)

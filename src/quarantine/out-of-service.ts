@@ -53,6 +53,7 @@ export const planOutOfService = (input: OutOfServiceInput): OutOfServicePlan => 
       : nextQuarantine(builders, input)
   const held = new Set(holder.status === 'connected' ? holder.slots.held : [])
   const running = new Set(holder.status === 'connected' ? holder.slots.waiting : [])
+  const refused = holder.status === 'connected' ? holder.slots.refused : {}
   const byName = new Map<string, PlanEntry>()
   const slots = new Set<string>()
   const added: string[] = []
@@ -82,6 +83,7 @@ export const planOutOfService = (input: OutOfServiceInput): OutOfServicePlan => 
                 held: own.filter(slot => held.has(slot)).length,
                 running: own.filter(slot => running.has(slot)).length,
                 total: own.length,
+                problem: findProblem(builder, own, refused),
               },
             }
           : {}),
@@ -106,3 +108,12 @@ const slotsOf = (
   nixVersion: string | null,
 ): readonly string[] =>
   maxJobs > maxHeldSlots ? [] : slotFileNames(storeUri, maxJobs, nixVersion)
+
+const findProblem = (
+  { maxJobs }: Builder,
+  slots: readonly string[],
+  refused: Readonly<Record<string, string>>,
+): string | null =>
+  maxJobs > maxHeldSlots
+    ? `more than ${maxHeldSlots} slots cannot be held`
+    : (slots.flatMap(slot => refused[slot] ?? [])[0] ?? null)

@@ -25,7 +25,7 @@ const createFleet = (...builders: readonly Builder[]) => {
   let now = 1000
   let decision: QuarantineDecision = { quarantines: new Map(), released: null }
   const context = {
-    isInDoubt: false,
+    isSelfCheckFailing: false,
     makesProgress: (_: string) => false,
     canVerify: (_: string) => true,
   }
@@ -222,9 +222,9 @@ t.test('floors', async t => {
 t.test('doubt releases everybody and quarantines nobody', async t => {
   const fleet = three()
   fleet.record('a', 'login', failed('tcp_refused'))
-  t.equal(fleet.decide({ isInDoubt: true }).released, 'self_check')
+  t.equal(fleet.decide({ isSelfCheckFailing: true }).released, 'self_check')
   t.ok(isQuarantined(fleet.decide(), 'a'), 'and remembers who was')
-  fleet.context.isInDoubt = true
+  fleet.context.isSelfCheckFailing = true
   t.notOk(fleet.record('b', 'login', failed('tcp_refused')).quarantines.has('b'))
 })
 
@@ -310,7 +310,7 @@ const apply = (
     case 'wait':
       return fleet.wait(600)
     case 'doubt': {
-      const decision = fleet.decide({ isInDoubt: true })
+      const decision = fleet.decide({ isSelfCheckFailing: true })
       if (decision.released !== 'self_check') throw new Error('not released in doubt')
       return decision
     }

@@ -34,7 +34,7 @@ export interface Keepalive {
   readonly countMax: number
 }
 
-/** A connection that nobody waits for. */
+/** A connection on which no build depends. */
 export const defaultKeepalive: Keepalive = { intervalMs: 15_000, countMax: 3 }
 
 export interface Ssh2Login {
