@@ -5,6 +5,7 @@ import type {
   Sample,
   TelemetryProbe,
 } from '../model/index.ts'
+import { atLeast, isLix } from '../nix/dialect.ts'
 import { formatBytes } from '../text/bytes.ts'
 import { oneLine } from '../text/truncate.ts'
 import { parseSections, parseNumber } from './telemetry/parse-output.ts'
@@ -41,7 +42,7 @@ space() {
 }
 space store /nix/store
 build=$(sed -n 's/^[[:space:]]*build-dir[[:space:]]*=[[:space:]]*//p' /etc/nix/nix.conf 2>/dev/null | tail -n 1)
-if [ -d "$build" ]; then space build "$build"; elif [ -d /nix/var/nix/builds ]; then space build /nix/var/nix/builds; else space build /tmp; fi
+if [ -d "$build" ]; then space build "$build"; elif [ -d /nix/var/nix/builds ]; then space build /nix/var/nix/builds; else space tmp /tmp; fi
 space state /nix/var/nix
 space log /nix/var/log/nix
 echo "== mounts"
@@ -61,7 +62,7 @@ echo "== mounts"
     const minFree = system?.minFree ?? before?.minFree ?? null
     const value: DiskValue = {
       store,
-      build: filesystem(sections, 'build'),
+      build: buildFilesystem(sections, context.last('trust')?.nixVersion ?? null),
       state: filesystem(sections, 'state'),
       log: filesystem(sections, 'log'),
       minFree,
@@ -157,6 +158,18 @@ const parseDf = (line: string, lines: readonly string[]): Space | null => {
   }
 }
 
+/** Without a setting builds run in /tmp, and since 2.30 in `builds` of the state directory, which the first build creates. */
+const buildFilesystem = (
+  sections: ReturnType<typeof parseSections>,
+  nixVersion: string | null,
+) => {
+  const configured = filesystem(sections, 'build')
+  if (configured) return configured
+  const usesStateDirectory =
+    nixVersion !== null && !isLix(nixVersion) && atLeast(nixVersion, 2, 30)
+  return filesystem(sections, usesStateDirectory ? 'state' : 'tmp')
+}
+
 /** Whether /nix/var/nix is on a read-only mount. A read-only /nix/store is normal on NixOS. */
 const isReadOnly = (mounts: string): boolean => {
   let best = { length: 0, options: '' }
@@ -176,7 +189,8 @@ const isReadOnly = (mounts: string): boolean => {
 const toOutcome = (value: DiskValue, readOnly: boolean): Outcome<DiskValue> => {
   const { store } = value
   const all = filesystems.flatMap(name => value[name] ?? [])
-  const full = all.find(fs => fs.availableBytes < fullBytes)
+  // A build that writes nothing into a full build directory succeeds: that one is only low
+  const full = all.find(fs => fs !== value.build && fs.availableBytes < fullBytes)
   if (readOnly)
     return {
       status: 'failed',

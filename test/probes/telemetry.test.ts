@@ -320,10 +320,21 @@ t.test('compares free space with min-free', async t => {
 
 t.test('reports a full, inode-exhausted or read-only disk', async t => {
   t.match(parse(diskProbe, disk(0)), { status: 'failed', kind: 'disk_full' })
-  t.match(parse(diskProbe, disk(9999, '== build /tmp\nstatfs 3 9 4096 9 99\n')), {
+  const fullTmp = '== tmp /tmp\nstatfs 0 9 4096 90000 100000\n'
+  const state = '== state /nix/var/nix\nstatfs 500000 900000 4096 90000 100000\n'
+  const withNix = (nixVersion: string) =>
+    parse(diskProbe, disk(500_000, fullTmp + state), { last: { trust: { nixVersion } } })
+  t.match(
+    withNix('2.26.3'),
+    { status: 'degraded', kind: 'disk_low', params: { path: '/tmp', available: '0 B' } },
+    'builds that write nothing there succeed',
+  )
+  t.match(withNix('2.34.8'), { status: 'ok' }, 'builds in the state directory')
+  t.match(withNix('2.95.0'), { kind: 'disk_low' }, 'Lix builds in /tmp')
+  t.match(parse(diskProbe, disk(9999, '== state /nix/var/nix\nstatfs 3 9 4096 9 99\n')), {
     status: 'failed',
     kind: 'disk_full',
-    params: { path: '/tmp', detail: '12.0 KiB left on /tmp' },
+    params: { path: '/nix/var/nix', detail: '12.0 KiB left on /nix/var/nix' },
   })
   t.match(parse(diskProbe, disk(9999)), {
     status: 'degraded',

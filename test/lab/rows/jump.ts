@@ -144,6 +144,6 @@ export const jumpRows: readonly Row[] = [
   {
     name: 'a wrong port',
     ssh: () => ['Port 23'],
-    expect: always(down('tcp_refused', 'remote', /port/)),
+    expect: always(down('ssh_option', 'client', /Port/)),
   },
 ]
