@@ -11,7 +11,8 @@ export interface Drain {
 }
 
 /** Why a builder that fails stays in service. `floor`: no other builder has its systems and features. `share`: too many are quarantined. */
-export type RetainReason = 'floor' | 'share'
+export const retainReasons = ['floor', 'share'] as const
+export type RetainReason = (typeof retainReasons)[number]
 
 /** The monitor keeps builds away from a builder that fails, until a build verifies it. */
 export interface Quarantine {
