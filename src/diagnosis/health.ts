@@ -106,7 +106,7 @@ export const nextHealth = (
   }
 }
 
-/** The first health after the start is no change, and neither is a builder that could not be asked, or that somebody drained. */
+/** The first health after the start is no change, and neither is a builder that could not be asked, or that is drained. */
 const isObserved = (state: Health['state']): boolean =>
   state !== 'unknown' && state !== 'drained'
 

@@ -10,7 +10,7 @@ import type {
 import { formatDuration } from '../text/duration.ts'
 import { formatIsoTime } from './notices.ts'
 
-/** The part of a builder's report that tells whether it gets builds. */
+/** The part of a builder's report that decides whether it gets builds. */
 export interface ServiceReport {
   readonly state: State
   /** Start of the state, Unix seconds. */
@@ -136,7 +136,7 @@ export const formatServiceDetails = ({ until, details }: ServiceNote): string =>
 export const formatServiceNote = (note: ServiceNote, now: number): string =>
   `${note.text} for ${formatDuration(now - note.since)}${formatServiceDetails(note)}`
 
-/** Returns why nobody is quarantined now although builders fail; null when that is not so. */
+/** Returns why all builders are in service although some fail; null when that is not so. */
 export const releasedText = (quarantine: QuarantineState | undefined): string | null =>
   quarantine?.mode === 'on' && quarantine.released
     ? `builders that fail stay in service: ${

@@ -54,7 +54,7 @@ export const families = [
   builder('gauge', 'nix_builder_state_change_timestamp_seconds', 'always', 'When the debounced state last changed.'),
   builder('counter', 'nix_builder_state_changes_total', 'always', 'Changes of the debounced state.'),
   builder('gauge', 'nix_builder_flapping', 'always', '1 while the state changes too often to be reliable.'),
-  builder('gauge', 'nix_builder_drained', 'always', '1 while somebody has drained it, by command or configuration.'),
+  builder('gauge', 'nix_builder_drained', 'always', '1 while it is drained, by command or configuration.'),
   builder('gauge', 'nix_builder_quarantined', 'always', '1 while builds are kept away because it failed; 0 with quarantine.dryRun, while all builders are released, and for a builder that stays in service for lack of others.'),
   builder('gauge', 'nix_builder_slots_withheld', 'always', 'Slots whose locks builder-monitor holds, so that Nix sends no build; they do not count as in use. Drained and empty: equal to nix_builder_configured_slots.'),
   builder('counter', 'nix_builder_probe_attempts_total', 'always', 'Attempts that ran, without busy and skipped ones.', ['probe']),
