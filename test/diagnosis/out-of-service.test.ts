@@ -123,20 +123,23 @@ t.test('a builder is kept away when builds or the holder have every slot', t => 
   t.end()
 })
 
-t.test('says why all builders stay in service, only while a quarantine would be in force', t => {
-  t.equal(releasedText(undefined), null)
-  t.equal(releasedText(on), null)
-  t.equal(releasedText({ ...on, mode: 'dryRun', released: 'panic' }), null)
-  t.match(
-    releasedText({ ...on, released: 'self_check' }),
-    /stay in service: the self-check/,
-  )
-  t.equal(
-    releasedText({ ...on, released: 'holder', unavailable: 'not running' }),
-    'builders that fail stay in service: not running',
-  )
-  t.end()
-})
+t.test(
+  'says why all builders stay in service, only while a quarantine would be in force',
+  t => {
+    t.equal(releasedText(undefined), null)
+    t.equal(releasedText(on), null)
+    t.equal(releasedText({ ...on, mode: 'dryRun', released: 'panic' }), null)
+    t.match(
+      releasedText({ ...on, released: 'self_check' }),
+      /stay in service: the self-check/,
+    )
+    t.equal(
+      releasedText({ ...on, released: 'holder', unavailable: 'not running' }),
+      'builders that fail stay in service: not running',
+    )
+    t.end()
+  },
+)
 
 t.test('the headline counts who gets no builds', t => {
   const headline = (...states: readonly BuilderState[]) =>
