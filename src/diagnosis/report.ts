@@ -122,13 +122,15 @@ export const createReport = (
 
 /** Returns the lint findings, without those about builders that are not in `names`. */
 export const collectFindings = (
-  { builders, nix }: Snapshot,
+  { builders, nix, client }: Snapshot,
   names?: ReadonlySet<string>,
 ): readonly Finding[] =>
   nix
-    ? lint({ builders: [...builders.values()], nix }).filter(
-        ({ builder }) => builder === undefined || !names || names.has(builder),
-      )
+    ? lint({
+        builders: [...builders.values()],
+        nix,
+        sshTimeouts: client?.sshTimeouts,
+      }).filter(({ builder }) => builder === undefined || !names || names.has(builder))
     : []
 
 const clientReport = (snapshot: Snapshot): Report['client'] => {
