@@ -10,6 +10,7 @@ import {
 } from '../quarantine/drains.ts'
 import type { HolderClient, HolderState } from '../quarantine/holder/holder-client.ts'
 import { planOutOfService, type OutOfServicePlan } from '../quarantine/out-of-service.ts'
+import { createMachinesFile } from '../quarantine/write-machines-file.ts'
 import type { StateFile } from '../state/state-file.ts'
 import type { Store } from '../state/store.ts'
 import { closestMatch } from '../text/closest-match.ts'
@@ -62,6 +63,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     ours = new Set(state.status === 'connected' ? state.slots.held : [])
     queueUpdate()
   })
+  const machinesFile = createMachinesFile(log)
   // Before the builders are known, so that a restart does not interrupt a drain
   if (drains.size > 0) holder.hold(parseSlots(persisted['slots']))
 
@@ -105,6 +107,11 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     holder.hold(plan.slots, settings.abortHungConnects ? endpointsOf(plan) : [])
     if (plan.slots.join('\n') !== savedSlots) save(plan.slots)
     store.setOutOfService(plan.byName, plan.state)
+    machinesFile.update(
+      settings.machinesFile ?? null,
+      [...builders.values()].map(({ builder }) => builder),
+      name => plan.byName.get(name)?.hold !== undefined,
+    )
     recheckSameHosts(plan.added)
   }
   const logChanges = ({ byName, added, state }: OutOfServicePlan) => {
@@ -227,6 +234,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
       clearInterval(timer)
       unsubscribe()
       holder.close()
+      machinesFile.release()
     },
   }
 }
