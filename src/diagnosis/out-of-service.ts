@@ -115,7 +115,7 @@ const holdTexts = (
   hold: Hold | null,
   fleet: QuarantineState | undefined,
 ): readonly string[] => {
-  if (fleet?.unavailable) return [`builds are not kept away: ${fleet.unavailable}`]
+  if (fleet?.unavailable) return ['builds are not kept away']
   if (!hold || hold.total === 0) return []
   const { held, running, total } = hold
   if (!isKeptAway(hold)) return [`${held} of ${total} slots are held by builder-monitor`]
@@ -136,12 +136,11 @@ export const formatServiceDetails = ({ until, details }: ServiceNote): string =>
 export const formatServiceNote = (note: ServiceNote, now: number): string =>
   `${note.text} for ${formatDuration(now - note.since)}${formatServiceDetails(note)}`
 
-/** Returns why all builders are in service although some fail; null when that is not so. */
-export const releasedText = (quarantine: QuarantineState | undefined): string | null =>
-  quarantine?.mode === 'on' && quarantine.released
-    ? `builders that fail stay in service: ${
-        quarantine.released === 'holder'
-          ? (quarantine.unavailable ?? releaseTexts.holder)
-          : releaseTexts[quarantine.released]
-      }`
+/** Returns why builds are not kept away although they should be; null when that is not so. */
+export const releasedText = (quarantine: QuarantineState | undefined): string | null => {
+  if (quarantine?.unavailable)
+    return `builds are not kept away: ${quarantine.unavailable}`
+  return quarantine?.mode === 'on' && quarantine.released
+    ? `builders that fail stay in service: ${releaseTexts[quarantine.released]}`
     : null
+}

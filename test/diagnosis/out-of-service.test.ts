@@ -57,7 +57,7 @@ t.test('says why builds are kept away, since when, and whether they really are',
         { ...drained, drain: { ...drain, reason: null, until: null }, hold: hold(0) },
         { ...on, mode: 'off', unavailable: 'not running' },
       ),
-      'drained by alice for 2 h 0 m: builds are not kept away: not running',
+      'drained by alice for 2 h 0 m: builds are not kept away',
     ],
     [
       say({ state: 'drained', hold: hold(2) }),
@@ -76,7 +76,7 @@ t.test('says why builds are kept away, since when, and whether they really are',
     ],
     [
       say({ quarantine, hold: hold(0) }, { ...on, released: 'holder', unavailable: 'x' }),
-      'quarantined (tcp_timeout) for 5 m: builds are not kept away: x',
+      'quarantined (tcp_timeout) for 5 m: builds are not kept away',
     ],
     [
       say({ quarantine: { ...quarantine, phase: 'probation' } }),
@@ -127,6 +127,11 @@ t.test(
   'says why all builders stay in service, only while a quarantine would be in force',
   t => {
     t.equal(releasedText(undefined), null)
+    t.equal(
+      releasedText({ ...on, mode: 'off', unavailable: 'not running' }),
+      'builds are not kept away: not running',
+      'a drain without the slot holder',
+    )
     t.equal(releasedText(on), null)
     t.equal(releasedText({ ...on, mode: 'dryRun', released: 'panic' }), null)
     t.match(
@@ -135,7 +140,7 @@ t.test(
     )
     t.equal(
       releasedText({ ...on, released: 'holder', unavailable: 'not running' }),
-      'builders that fail stay in service: not running',
+      'builds are not kept away: not running',
     )
     t.end()
   },

@@ -9,6 +9,7 @@ import type {
 } from '../../model/index.ts'
 import { fixList } from './fixes.ts'
 import { html, type Html } from './html.ts'
+import { releasedNote } from './notices.ts'
 import { probeList, outcomeLabels, evidenceBlock } from './probe-list.ts'
 import { builderPath, isBuilderStale, serviceText } from './row.ts'
 import { sparkline, type Point } from './sparkline.ts'
@@ -42,6 +43,7 @@ export const builderView = (
         ${relativeTime(report.since, now, 'for {}')}
       </h1>
       ${service && html`<div class="note">${serviceText(service, now)}</div>`}
+      ${service && releasedNote(quarantine)}
       ${report.cause && note(report.cause, report.name, report.state === 'down')}
       ${report.notices.map(notice => note(notice, report.name, false))}
       <pre class="line">${state.builder.line}</pre>

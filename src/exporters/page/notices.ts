@@ -28,7 +28,8 @@ export const notices = ({ monitor, problems, quarantine }: Snapshot): Html =>
     </p>`
   }${releasedNote(quarantine)}${problems.map(problemNote)}`
 
-const releasedNote = (quarantine: Snapshot['quarantine']): Html | null => {
+/** Renders why builds are not kept away although they should be. */
+export const releasedNote = (quarantine: Snapshot['quarantine']): Html | null => {
   const released = releasedText(quarantine)
   return released === null ? null : html`<p class="note">${capitalize(released)}.</p>`
 }
