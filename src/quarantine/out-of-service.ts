@@ -76,15 +76,7 @@ export const planOutOfService = (input: OutOfServiceInput): OutOfServicePlan => 
       byName.set(name, {
         ...(drain ? { drain } : {}),
         ...(quarantine ? { quarantine } : {}),
-        ...(isHeld
-          ? {
-              hold: {
-                held: own.filter(slot => held.has(slot)).length,
-                running: own.filter(slot => running.has(slot)).length,
-                total: own.length,
-              },
-            }
-          : {}),
+        ...(isHeld ? { hold: countHold(builder.maxJobs, own, held, running) } : {}),
       })
   }
   const isUnavailable = holder.status === 'unavailable'
@@ -101,6 +93,26 @@ export const planOutOfService = (input: OutOfServiceInput): OutOfServicePlan => 
       countByKind,
     },
   }
+}
+
+/** Counts slots, each of which has a file for every name that Nix may use. */
+const countHold = (
+  maxJobs: number,
+  files: readonly string[],
+  held: ReadonlySet<string>,
+  running: ReadonlySet<string>,
+): Hold => {
+  const counts = { held: 0, running: 0, total: maxJobs }
+  for (let slot = 0; slot < Math.min(maxJobs, files.length); slot++) {
+    let [isHeld, isRunning] = [true, false]
+    for (let i = slot; i < files.length; i += maxJobs) {
+      isHeld &&= held.has(files[i] ?? '')
+      isRunning ||= running.has(files[i] ?? '')
+    }
+    if (isHeld) counts.held++
+    else if (isRunning) counts.running++
+  }
+  return counts
 }
 
 const slotsOf = (

@@ -18,6 +18,7 @@ import {
   type Snapshot,
   type SshSettings,
 } from '../../../src/model/index.ts'
+import { readSshTimeouts } from '../../../src/probes/client/ssh-timeouts.ts'
 import { createCheckClient } from '../../../src/probes/client/checks.ts'
 import { createIsOffline } from '../../../src/probes/client/network.ts'
 import { localSystem, type LocalSystem } from '../../../src/probes/client/local-system.ts'
@@ -672,4 +673,22 @@ t.test('reads the timeouts of the ssh that Nix runs', async t => {
     undefined,
     'no data where the files are not readable',
   )
+  const copied = await readSshTimeouts({
+    active: noKey,
+    env: { CREDENTIALS_DIRECTORY: '/run/credentials', NIX_SSHOPTS: '-F /run/ssh_config' },
+    localSystem: machineOf({
+      uid: 1000,
+      stat: async () => ({ code: 'EACCES' }),
+      ...daemonOf(null),
+    }),
+    daemon: trusted,
+    hostKeys: Promise.resolve(new Map()),
+    signal: new AbortController().signal,
+    resolveSshConfigAs: async (_, { env, home }) => {
+      t.same({ env, home }, { env: {}, home: null }, 'our copies')
+      const own = { connectTimeout: 10, serverAliveInterval: 5 }
+      return { target: { ...settings, ...own }, hostKeyRejection: null }
+    },
+  })
+  t.same(copied?.builders, of(10, 5))
 })
