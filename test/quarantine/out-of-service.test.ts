@@ -19,7 +19,7 @@ const holdOf = (
     drains: new Map([['b1', { by: 'root', reason: null, since: now, until: null }]]),
     isDrainedByConfig: () => false,
     mode: 'off',
-    holder: { status: 'connected', slots: { refused: [], ...read(files) } },
+    holder: { status: 'connected', slots: { refused: {}, ...read(files) } },
     nixVersion: version,
     countByKind: {},
     now,
