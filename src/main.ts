@@ -11,6 +11,7 @@ import { holdSlots } from './cli/commands/hold-slots.ts'
 import { reload } from './cli/commands/reload.ts'
 import { createRunCommand, demo } from './cli/commands/run.ts'
 import { status } from './cli/commands/status.ts'
+import { writeMachines } from './cli/commands/write-machines.ts'
 
 const stop = new AbortController()
 // One listener for each builder
@@ -31,6 +32,7 @@ const commands = [
   undrain,
   explain,
   holdSlots,
+  writeMachines,
   demo,
 ]
 

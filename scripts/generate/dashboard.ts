@@ -45,6 +45,16 @@ const sections: readonly { readonly title: string; readonly panels: readonly Pan
             [`nix_builders_available{${instanceMatcher}, feature=""}`, '{{system}}'],
           ],
         },
+        series('Builds are kept away', 'short', [
+          [`nix_builder_quarantined{${builderMatcher}} == 1`, '{{builder}} quarantined'],
+          [`nix_builder_drained{${builderMatcher}} == 1`, '{{builder}} drained'],
+        ]),
+        series('Builders that fail stay in service', 'short', [
+          [
+            `builder_monitor_quarantine_released{${instanceMatcher}} == 1`,
+            '{{instance}} {{reason}}',
+          ],
+        ]),
       ],
     },
     {

@@ -95,6 +95,12 @@ export const buildersInStates = (
     series.select('nix_builder_state', { state }).filter(valueIs(1)),
   )
 
+/** `X unless on (builder) (nix_builder_state{state="drained"} == 1)` */
+export const excludeDrained = (
+  series: SampleSet,
+  samples: readonly LabeledValue[],
+): LabeledValue[] => excludeBuildersIn(samples, buildersInStates(series, ['drained']))
+
 /** Whether both samples have the same labels. */
 export const hasSameLabels =
   ({ labels: wanted }: LabeledValue) =>

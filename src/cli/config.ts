@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { loadConfig } from '../config/config.ts'
+import { configWarnings } from '../config/quarantine.ts'
 import { loadWebConfig } from '../config/web/web-config.ts'
 import { validationContext } from './validation-context.ts'
 import type { Io } from './terminal.ts'
@@ -40,6 +41,9 @@ export const configCheckCommand = async (
         : `${path} does not exist: the defaults are used\n`,
     )
   else for (const error of checked.errors) io.err(`${error}\n`)
+  if (checked.ok)
+    for (const warning of configWarnings(checked.config))
+      io.err(`${path}: ${warning} (warning)\n`)
   const webPath = resolveWebConfigPath(options.webConfigFile, io.env)
   const isWebOk = webPath === null || (await checkWeb(webPath, io))
   return checked.ok && isWebOk ? 0 : 1

@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
+import { isKeptAway } from '../diagnosis/out-of-service.ts'
 import type { BuilderReport, Report } from '../diagnosis/report.ts'
 import { formatDuration } from '../text/duration.ts'
 import { parseDuration } from '../text/parse-duration.ts'
@@ -120,8 +121,8 @@ const reportHolds = async (
   }
 }
 
-const isHeld = ({ hold }: BuilderReport): boolean =>
-  hold !== undefined && hold !== null && hold.held + hold.running >= hold.total
+/** A line without slots gets no builds. */
+const isHeld = ({ hold }: BuilderReport): boolean => hold?.total === 0 || isKeptAway(hold)
 
 const countBuilds = (count: number): string =>
   `${count} ${count === 1 ? 'build' : 'builds'} of this machine ${count === 1 ? 'runs' : 'run'}`

@@ -1,6 +1,11 @@
 import { probeNames, type Fix, type ProbeName } from '../model/index.ts'
 import { createHeadline, stateSymbols } from '../diagnosis/headline.ts'
 import { formatFix } from '../diagnosis/kinds/index.ts'
+import {
+  formatServiceNote,
+  releasedText,
+  serviceNote,
+} from '../diagnosis/out-of-service.ts'
 import type { BuilderReport, ProbeReport, Report } from '../diagnosis/report.ts'
 import { describeValue, formatSeconds } from './describe-value.ts'
 import type { Paint } from './paint.ts'
@@ -29,10 +34,9 @@ export const renderReport = (report: Report, paint: Paint): string =>
     ...report.problems.map(p =>
       paint.status('failed', `  ✘ ${p.file}:${p.line}: ${p.message}`),
     ),
+    ...renderReleased(report, paint),
     '',
-    ...report.builders.map(builder =>
-      renderBuilder(builder, groupRepresentative(report, builder.name), paint),
-    ),
+    ...report.builders.map(builder => renderBuilder(builder, report, paint)),
     ...renderClient(report.client, paint),
     ...renderFindings(report.findings, paint),
   ].join('\n')
@@ -40,12 +44,13 @@ export const renderReport = (report: Report, paint: Paint): string =>
 /** Width of the column of probe names. */
 const nameWidth = Math.max(...probeNames.map(name => name.length))
 
-/** `representative` is the builder whose section has the shared cause. */
-const renderBuilder = (
-  builder: BuilderReport,
-  representative: string | null,
-  paint: Paint,
-): string => {
+const renderReleased = ({ quarantine }: Report, paint: Paint): string[] => {
+  const text = releasedText(quarantine)
+  return text === null ? [] : [paint.status('degraded', `  ▲ ${text}`)]
+}
+
+const renderBuilder = (builder: BuilderReport, report: Report, paint: Paint): string => {
+  const representative = groupRepresentative(report, builder.name)
   const unverifiedNote =
     builder.state === 'healthy' && !builder.verified
       ? paint.dim(' (not verified by a build)')
@@ -55,6 +60,8 @@ const renderBuilder = (
     `${stateSymbols[builder.state]} ${builder.name}  ${builder.state}`,
   )
   const lines = [`${title}${unverifiedNote}  ${paint.dim(builder.storeUri)}`]
+  const service = serviceNote(builder, report.quarantine, report.at)
+  if (service) lines.push(`  ${formatServiceNote(service, report.at)}`)
   for (const name of probeNames) {
     const probe = builder.probes[name]
     if (!probe) continue

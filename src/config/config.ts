@@ -2,6 +2,7 @@ import type { LogFormat, LogLevel } from '../log/options.ts'
 import { closestMatch } from '../text/closest-match.ts'
 import { validateAlerting, type AlertingConfig } from './alerting.ts'
 import { readBoundedFile } from './bounded-file.ts'
+import { validateQuarantine, type QuarantineConfig } from './quarantine.ts'
 import { createSchemaValidator, type SchemaError } from './schema-validator.ts'
 import { configSchema } from './schema.ts'
 
@@ -43,14 +44,7 @@ export interface Config {
     readonly mode: 'private' | 'daemon'
     readonly features: boolean
   }
-  readonly quarantine: {
-    readonly enable: boolean
-    readonly dryRun: boolean
-    readonly keepaliveSeconds: number
-    readonly abortHungConnects: boolean
-    /** Where the slot holder listens. */
-    readonly socket: string
-  }
+  readonly quarantine: QuarantineConfig
   readonly slots: { readonly stuckAfterHours: number }
   readonly throughput: { readonly minMiBPerSecond: number }
   readonly keepConnections: boolean
@@ -104,6 +98,7 @@ export const parseConfig = (text: string, context: ValidationContext): ConfigRes
       ? []
       : [`/timeZone: ${JSON.stringify(config.timeZone)} is not a time zone`]),
     ...validateAlerting(config.alerting, context.alertNames),
+    ...validateQuarantine(config.quarantine),
   ]
   return errors.length ? { ok: false, errors } : { ok: true, config }
 }

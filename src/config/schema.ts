@@ -200,6 +200,13 @@ export const configSchema = {
           default: '/run/builder-monitor-slots/hold.sock',
           description: 'Where the slot holder (builder-monitor hold-slots) listens.',
         },
+        machinesFile: {
+          type: 'string',
+          pattern: '^/',
+          maxLength: 1000,
+          description:
+            'A file to write with the lines of all builders but the quarantined and drained ones, for programs without the build hook (buildMachinesFiles of Hydra). All builders while the monitor does not run.',
+        },
       },
     },
     slots: {

@@ -5,6 +5,7 @@ import type { AlertDelivery } from '../alerts/delivery/alert-delivery.ts'
 import type { SendTestAlert } from '../alerts/delivery/send-test-alert.ts'
 import { createTestAlert } from '../alerts/test-alert.ts'
 import type { Config, ConfigResult } from '../config/config.ts'
+import { configWarnings } from '../config/quarantine.ts'
 import { reloadRoute, testAlertRoute } from '../exporters/api/admin.ts'
 import type { Exporter } from '../exporters/exporter.ts'
 import { drainRoutes } from '../exporters/api/drain.ts'
@@ -109,6 +110,8 @@ export const startDaemon = async (initial: Config, deps: DaemonDeps): Promise<Da
         log.warn({ ...problem }, 'error in the builders list')
       for (const error of unknownBuilderNames(config.read(), active.builders))
         log.warn({ error }, 'setting without effect')
+      for (const warning of configWarnings(config.read()))
+        log.warn({ warning }, 'warning about the configuration')
     },
     log,
   })

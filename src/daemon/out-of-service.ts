@@ -10,9 +10,10 @@ import {
 } from '../quarantine/holder/holder-client.ts'
 import { planOutOfService, type OutOfServicePlan } from '../quarantine/out-of-service.ts'
 import { parseSavedDrains, serializeSavedDrains } from '../quarantine/saved-drains.ts'
+import { createMachinesFile } from '../quarantine/write-machines-file.ts'
 import type { StateFile } from '../state/state-file.ts'
 import type { Store } from '../state/store.ts'
-import { closestMatch } from '../text/closest-match.ts'
+import { linesOfHost, selectBuilders } from './select-builders.ts'
 import type { WatchedConnections } from './watch-connections.ts'
 
 export interface OutOfServiceDeps {
@@ -67,6 +68,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     ours = new Set(state.status === 'connected' ? state.slots.held : [])
     queueUpdate()
   })
+  const machinesFile = createMachinesFile(log)
   // Before the builders are known, so that a restart does not interrupt a drain
   holder.hold(onlySlots(saved.slots))
 
@@ -122,6 +124,11 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     })
     if (plan.slots.join('\n') !== savedSlots) save(plan.slots)
     store.setOutOfService(plan.byName, plan.state)
+    machinesFile.update(
+      settings.machinesFile ?? null,
+      [...builders.values()].map(({ builder }) => builder),
+      name => plan.byName.get(name)?.hold !== undefined,
+    )
     recheckSameHosts(plan.added)
   }
   const logChanges = ({ byName, added, state }: OutOfServicePlan) => {
@@ -153,7 +160,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
   const recheckSameHosts = (names: readonly string[]) => {
     const { builders } = store.read()
     for (const name of names)
-      for (const other of linesOfHost(name))
+      for (const other of linesOfHost(all(), deps.keyOf, name))
         if (!names.includes(other.name) && !builders.get(other.name)?.quarantine)
           deps.recheck(other)
   }
@@ -165,30 +172,8 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
       update()
     }, coalesceMs)
   }
-  const linesOfHost = (name: string): readonly Builder[] => {
-    const all = [...store.read().builders.values()].map(({ builder }) => builder)
-    const named = all.find(builder => builder.name === name)
-    if (!named) return []
-    const key = deps.keyOf(named)
-    return all.filter(builder => builder === named || deps.keyOf(builder) === key)
-  }
-  const select = (
-    names: readonly string[],
-  ): { readonly selected: readonly string[] } | { readonly error: string } => {
-    const known = [...store.read().builders.keys()]
-    const unknown = names.find(name => !known.includes(name))
-    if (unknown !== undefined) {
-      const suggestion = closestMatch(unknown, known)
-      return {
-        error: `no builder is called ${unknown}${suggestion ? `, did you mean ${suggestion}?` : ''}`,
-      }
-    }
-    return {
-      selected: [
-        ...new Set(names.flatMap(name => linesOfHost(name).map(one => one.name))),
-      ],
-    }
-  }
+  const all = () => [...store.read().builders.values()].map(({ builder }) => builder)
+  const select = (names: readonly string[]) => selectBuilders(all(), deps.keyOf, names)
   const warning = () =>
     holderState.status === 'unavailable'
       ? `builds are not kept away: ${holderState.reason}`
@@ -245,6 +230,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
       if (queued) clearTimeout(queued)
       unsubscribe()
       holder.close()
+      machinesFile.release()
     },
   }
 }

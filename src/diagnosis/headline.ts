@@ -1,6 +1,7 @@
 import type { Snapshot, State } from '../model/index.ts'
 import { formatDuration } from '../text/duration.ts'
 import { urgency, worstState } from './diagnose.ts'
+import { isKeptAway } from './out-of-service.ts'
 import type { BuilderReport, CauseReport, Report } from './report.ts'
 
 /** Returns the worst state of all builders; unknown without builders. */
@@ -49,9 +50,18 @@ export const createHeadline = (
   if (!isReady && builders.every(({ probes }) => !probes.login))
     return { text: `First check of ${count} ${noun} is running`, since: null }
   const available = builders.filter(
-    ({ state }) => state === 'healthy' || state === 'degraded',
+    ({ state, hold }) =>
+      (state === 'healthy' || state === 'degraded') && !isKeptAway(hold),
   ).length
-  const first = `${available} of ${count} ${noun} available`
+  const drained = builders.filter(({ state }) => state === 'drained').length
+  const quarantined = builders.filter(
+    ({ quarantine, hold }) => quarantine && isKeptAway(hold),
+  ).length
+  const first = [
+    `${available} of ${count} ${noun} available`,
+    ...(drained > 0 ? [`${drained} drained`] : []),
+    ...(quarantined > 0 ? [`${quarantined} quarantined`] : []),
+  ].join(', ')
   const worst = builders.find(({ cause }) => cause !== null)
   if (!worst?.cause) return { text: first, since: null }
   const shared = report.sharedCauses.find(({ builders }) => builders.includes(worst.name))

@@ -79,9 +79,8 @@ export const nextHealth = (
   const { health } = state
   const diagnosis = evaluateState(state, context)
   const changed = diagnosis.state !== health.state
-  // The first health after the start is not a change, and neither is a builder that could not be asked
   const countsAsChange =
-    changed && health.state !== 'unknown' && diagnosis.state !== 'unknown'
+    changed && isObserved(health.state) && isObserved(diagnosis.state)
   const since = changed
     ? (sinceBeforeRestart(state, diagnosis) ?? context.now)
     : health.since
@@ -106,6 +105,10 @@ export const nextHealth = (
     },
   }
 }
+
+/** The first health after the start is no change, and neither is a builder that could not be asked, or that is drained. */
+const isObserved = (state: Health['state']): boolean =>
+  state !== 'unknown' && state !== 'drained'
 
 /** Returns when the state began before the monitor's restart; null if the state or cause is different now. */
 const sinceBeforeRestart = (

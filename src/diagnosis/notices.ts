@@ -115,6 +115,11 @@ export const earliestExpiry = (
 export const formatClockOffset = (seconds: number): string =>
   `${Math.round(Math.abs(seconds))} s ${seconds > 0 ? 'ahead' : 'behind'}`
 
+/** The last time that a Date can have, Unix seconds. */
+const maxTime = 8.64e12
+
 /** Formats a time in UTC, to the second. */
 export const formatIsoTime = (unixSeconds: number): string =>
-  new Date(unixSeconds * 1000).toISOString().replace('.000Z', 'Z')
+  new Date(Math.max(-maxTime, Math.min(maxTime, unixSeconds)) * 1000)
+    .toISOString()
+    .replace('.000Z', 'Z')

@@ -27,6 +27,8 @@ import { sharedCauses, type SharedCause } from './shared-cause.ts'
 
 /** The output of `check --json`, `status --json` and `/api/v1/builders`. Text is sanitized, not escaped. */
 export interface Report {
+  /** Unix seconds. */
+  readonly at: number
   readonly state: State
   readonly builders: readonly BuilderReport[]
   readonly client: {
@@ -102,6 +104,7 @@ export const createReport = (
     state => !names || names.has(state.builder.name),
   )
   return {
+    at: snapshot.at,
     // Without a valid list there is no builder that could be down
     state: snapshot.problems.some(({ isFatal }) => isFatal)
       ? 'down'
@@ -119,13 +122,15 @@ export const createReport = (
 
 /** Returns the lint findings, without those about builders that are not in `names`. */
 export const collectFindings = (
-  { builders, nix }: Snapshot,
+  { builders, nix, client }: Snapshot,
   names?: ReadonlySet<string>,
 ): readonly Finding[] =>
   nix
-    ? lint({ builders: [...builders.values()], nix }).filter(
-        ({ builder }) => builder === undefined || !names || names.has(builder),
-      )
+    ? lint({
+        builders: [...builders.values()],
+        nix,
+        sshTimeouts: client?.sshTimeouts,
+      }).filter(({ builder }) => builder === undefined || !names || names.has(builder))
     : []
 
 const clientReport = (snapshot: Snapshot): Report['client'] => {

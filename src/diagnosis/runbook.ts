@@ -150,11 +150,11 @@ const renderSilencing = (kind: Kind): readonly string[] => {
     `amtool silence add --duration=2h --comment='known' alertname=${alert} builder=NAME`,
     '```',
     '',
-    'To take a builder out of service, drain it in /etc/builder-monitor/config.json and run `builder-monitor reload`:',
-    'it is not probed then and causes no alerts.',
+    'To take a builder out of service, drain it: it is not probed then, causes no alerts, and gets no builds where the slot holder',
+    'runs. `builder-monitor undrain NAME` ends it.',
     '',
-    '```json',
-    '{ "builders": { "NAME": { "drained": true } } }',
+    '```sh',
+    "sudo builder-monitor drain NAME --for 2h --reason 'why'",
     '```',
   ]
 }

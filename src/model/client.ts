@@ -38,4 +38,20 @@ export interface ClientState {
   /** Unix seconds. */
   readonly at: number
   readonly checks: Readonly<Record<LocalCheck, ClientOutcome>>
+  /** Absent where they are not known. */
+  readonly sshTimeouts?: SshTimeouts
+}
+
+/** The timeouts of the ssh that Nix runs. */
+export interface SshTimeouts {
+  /** The user of nix-daemon; null for ours. */
+  readonly user: string | null
+  /** False if the NIX_SSHOPTS of nix-daemon could not be read. */
+  readonly isEnvironmentKnown: boolean
+  /** In seconds, null for none. */
+  readonly builders: readonly {
+    readonly builder: string
+    readonly connectTimeout: number | null
+    readonly serverAliveInterval: number | null
+  }[]
 }

@@ -135,6 +135,9 @@ export interface SshSettings {
   readonly agent: string | null
   readonly identityFiles: readonly string[]
   readonly userKnownHosts: readonly string[]
+  /** Seconds, null for none. Absent where ssh did not print it. */
+  readonly connectTimeout?: number | null
+  readonly serverAliveInterval?: number | null
 }
 
 export interface ResolvedSshConfig {

@@ -11,7 +11,8 @@ export interface Drain {
 }
 
 /** Why a builder that fails stays in service. `floor`: no other builder has its systems and features. `share`: too many are quarantined. */
-export type RetainReason = 'floor' | 'share'
+export const retainReasons = ['floor', 'share'] as const
+export type RetainReason = (typeof retainReasons)[number]
 
 /** The monitor keeps builds away from a builder that fails, until a build verifies it. */
 export interface Quarantine {
@@ -37,8 +38,8 @@ export interface Hold {
   readonly running: number
   /** Slot locks in total. */
   readonly total: number
-  /** Why a slot cannot be held; null when all can. */
-  readonly problem: string | null
+  /** Why a slot cannot be held. Absent when all can. */
+  readonly problem?: string
 }
 
 /**

@@ -77,16 +77,7 @@ export const planOutOfService = (input: OutOfServiceInput): OutOfServicePlan => 
       byName.set(name, {
         ...(drain ? { drain } : {}),
         ...(quarantine ? { quarantine } : {}),
-        ...(isHeld
-          ? {
-              hold: {
-                held: own.filter(slot => held.has(slot)).length,
-                running: own.filter(slot => running.has(slot)).length,
-                total: own.length,
-                problem: findProblem(builder, own, refused),
-              },
-            }
-          : {}),
+        ...(isHeld ? { hold: holdOf(builder, own, held, running, refused) } : {}),
       })
   }
   const isUnavailable = holder.status === 'unavailable'
@@ -101,6 +92,40 @@ export const planOutOfService = (input: OutOfServiceInput): OutOfServicePlan => 
       countByKind,
     },
   }
+}
+
+const holdOf = (
+  builder: Builder,
+  files: readonly string[],
+  held: ReadonlySet<string>,
+  running: ReadonlySet<string>,
+  refused: Readonly<Record<string, string>>,
+): Hold => {
+  const problem = findProblem(builder, files, refused)
+  return {
+    ...countHold(builder.maxJobs, files, held, running),
+    ...(problem === null ? {} : { problem }),
+  }
+}
+
+/** Counts slots, each of which has a file for every name that Nix may use. */
+const countHold = (
+  maxJobs: number,
+  files: readonly string[],
+  held: ReadonlySet<string>,
+  running: ReadonlySet<string>,
+) => {
+  const counts = { held: 0, running: 0, total: maxJobs }
+  for (let slot = 0; slot < Math.min(maxJobs, files.length); slot++) {
+    let [isHeld, isRunning] = [true, false]
+    for (let i = slot; i < files.length; i += maxJobs) {
+      isHeld &&= held.has(files[i] ?? '')
+      isRunning ||= running.has(files[i] ?? '')
+    }
+    if (isHeld) counts.held++
+    else if (isRunning) counts.running++
+  }
+  return counts
 }
 
 const slotsOf = (

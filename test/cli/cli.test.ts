@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
@@ -182,6 +182,36 @@ t.test('config check prints all errors at once', async t => {
   })
   await writeFile(file, '{"jitter": 0.1}')
   t.match(await run(['config', 'check', file]), { code: 0, stdout: /config\.json: OK/ })
+  await writeFile(file, '{"quarantine": {"dryRun": true}}')
+  t.match(await run(['config', 'check', file]), {
+    code: 0,
+    stderr: /config\.json: \/quarantine\/dryRun: has no effect .* \(warning\)\n$/,
+  })
+})
+
+t.test('write-machines lists all builders, and nothing of a malformed list', async t => {
+  const line = 'ssh-ng://nix@host x86_64-linux /key 4'
+  const directory = await scratch(t)
+  const file = join(directory, 'machines')
+  const config = join(directory, 'config.json')
+  await writeFile(config, JSON.stringify({ quarantine: { machinesFile: file } }))
+  const good = await conf(t, `# mine\n${line}\n`)
+  t.match(await run(['write-machines', '--config', config], good), {
+    code: 0,
+    stderr: '',
+  })
+  t.equal(await readFile(file, 'utf8'), `${line}\n`)
+  t.match(await run(['write-machines', file], await conf(t, `${line} many\n`)), {
+    code: 1,
+    stderr: /machines: the builders list is malformed/,
+  })
+  t.equal(await readFile(file, 'utf8'), `${line}\n`, 'unchanged')
+  const source = join(good['NIX_CONF_DIR'] ?? '', 'machines')
+  t.match(await run(['write-machines', source], good), {
+    code: 1,
+    stderr: /is a source of the builders/,
+  })
+  t.match(await run(['write-machines'], good), { code: 0 }, 'none is configured')
 })
 
 t.test('run and config check do not wait for a pipe', async t => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import fc from 'fast-check'
 import { parseConfig, loadConfig, parseListen } from '../../src/config/config.ts'
+import { configWarnings } from '../../src/config/quarantine.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { digestFiles } from '../../src/config/digest-files.ts'
 import { validationContext } from '../../src/cli/validation-context.ts'
@@ -55,6 +56,32 @@ t.test('reports invalid cron expressions, addresses and time zones', async t => 
   t.same(errorsOf({ schedule: { canary: '30m' }, listen: ['x'] }), [
     '/listen/0: must have at least 2 characters',
     '/schedule/canary: must be a cron expression with 5 or 6 fields, for example "*/30 * * * *"',
+  ])
+})
+
+t.test('warns about settings of quarantine without effect', async t => {
+  const warnings = (value: object) => {
+    const checked = parseConfig(JSON.stringify(value), validationContext)
+    return checked.ok ? configWarnings(checked.config) : checked.errors
+  }
+  t.same(warnings({}), [])
+  t.same(warnings({ quarantine: { enable: true, dryRun: true } }), [])
+  t.same(warnings({ quarantine: { dryRun: true, abortHungConnects: true } }), [
+    '/quarantine/dryRun: has no effect without /quarantine/enable',
+    '/quarantine/abortHungConnects: has no effect without /quarantine/enable',
+  ])
+  t.same(
+    warnings({ quarantine: { enable: true, dryRun: true, abortHungConnects: true } }),
+    ['/quarantine/abortHungConnects: has no effect with /quarantine/dryRun'],
+  )
+  t.match(warnings({ quarantine: { enable: true }, canary: { enabled: false } }), [
+    /^\/quarantine\/enable: without canaries/,
+  ])
+  t.same(errorsOf({ quarantine: { machinesFile: 'machines' } }), [
+    '/quarantine/machinesFile: must be an absolute path',
+  ])
+  t.same(errorsOf({ quarantine: { machinesFile: '/run/' } }), [
+    '/quarantine/machinesFile: "/run/" is a directory',
   ])
 })
 

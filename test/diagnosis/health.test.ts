@@ -288,6 +288,21 @@ t.test('after a drain a builder is unknown until a result says what it is', asyn
   t.equal(set(bad, false), 'unknown', 'one failure is not down')
 })
 
+t.test('drains are no flapping', async t => {
+  const b = createBuilder()
+  b.record('login', ok())
+  for (let i = 0; i < 6; i++) {
+    b.change({ expect: 'drained' })
+    b.advance(30)
+    t.equal(b.state(), 'drained')
+    b.change({ expect: 'awake' })
+    b.record('login', ok())
+    b.advance(30)
+    t.equal(b.state(), 'healthy')
+  }
+  t.equal(b.health().flapping, false)
+})
+
 t.test('a drained builder stays drained', async t => {
   const b = createBuilder({ expect: 'drained' })
   t.equal(b.record('login', failed('host_key_changed')), 'drained')

@@ -5,6 +5,7 @@ import {
   valueIs,
   maxByBuilder,
   excludeBuildersIn,
+  excludeDrained,
   emptyIfSelfCheckFailed,
 } from '../sample-set.ts'
 import { thresholds as t } from '../thresholds.ts'
@@ -14,6 +15,7 @@ import {
   inState,
   perBuilder,
   seeStatus,
+  unlessDrained,
 } from './promql.ts'
 
 /** Alerts about the state of one builder. */
@@ -117,8 +119,9 @@ export const builderRules: readonly AlertRule[] = [
   },
   {
     name: 'NixBuilderFlapping',
-    expr: 'nix_builder_flapping == 1',
-    evaluate: samples => samples.select('nix_builder_flapping').filter(valueIs(1)),
+    expr: `nix_builder_flapping == 1 ${unlessDrained}`,
+    evaluate: samples =>
+      excludeDrained(samples, samples.select('nix_builder_flapping').filter(valueIs(1))),
     isInhibitedByClient: true,
     for: '15m',
     severity: 'warning',
@@ -129,6 +132,22 @@ export const builderRules: readonly AlertRule[] = [
         'The state changed more than four times in half an hour and has not been stable for fifteen minutes since.',
       diagnosis: 'The timeline on the status page; changes(nix_builder_up[1h]).',
       fix: 'Usually the network, a reboot loop or memory. The log has the cause of each change (message "health changed").',
+    },
+  },
+  {
+    name: 'NixBuilderQuarantinedLong',
+    expr: 'nix_builder_quarantined == 1',
+    evaluate: samples => samples.select('nix_builder_quarantined').filter(valueIs(1)),
+    for: '24h',
+    severity: 'warning',
+    summary: 'A Nix builder has been quarantined for a day.',
+    description:
+      '{{ $labels.instance }} has kept builds away from {{ $labels.builder }} for a day, because it fails.',
+    runbook: {
+      meaning:
+        'The builder failed, and no build has verified it since. Builds do not suffer, but the fleet has fewer slots.',
+      diagnosis: `${seeStatus} docs/quarantine.md describes when a quarantine ends.`,
+      fix: 'Run the fix that the status shows. If the builder is out of service on purpose: `sudo builder-monitor drain BUILDER`',
     },
   },
 ]

@@ -1,7 +1,7 @@
 import type { AlertRule } from '../rule.ts'
 import { buildersInStates, valueIs, excludeBuildersIn } from '../sample-set.ts'
 import { thresholds as t } from '../thresholds.ts'
-import { inState, loginInterval, perBuilder } from './promql.ts'
+import { inState, loginInterval, perBuilder, seeStatus } from './promql.ts'
 
 /** Alerts about builder-monitor itself. */
 export const monitorRules: readonly AlertRule[] = [
@@ -51,6 +51,27 @@ export const monitorRules: readonly AlertRule[] = [
       diagnosis:
         '`systemctl status builder-monitor`; `journalctl -u builder-monitor -n 100`',
       fix: '`systemctl restart builder-monitor`, and report a bug with the log.',
+    },
+  },
+  {
+    name: 'NixBuilderFailOpen',
+    expr: 'builder_monitor_quarantine_released{reason!="self_check"} == 1',
+    evaluate: samples =>
+      samples
+        .select('builder_monitor_quarantine_released')
+        .filter(({ labels }) => labels['reason'] !== 'self_check')
+        .filter(valueIs(1)),
+    isInhibitedByClient: true,
+    for: '30m',
+    severity: 'warning',
+    summary: 'Nix builders that fail stay in service.',
+    description:
+      '{{ $labels.instance }} has not kept builds away from builders that fail for half an hour: {{ $labels.reason }}.',
+    runbook: {
+      meaning:
+        'Builds wait for builders that fail, or fail there. The reason panic: more than half of the builders fail; holder: nothing holds slots; floor: no other builder has the systems and features of one that fails; share: a third of the builders is quarantined already.',
+      diagnosis: `${seeStatus} For the reason holder: \`systemctl status builder-monitor-slots.socket builder-monitor-slots\``,
+      fix: 'For holder: `sudo systemctl start builder-monitor-slots.socket`. Otherwise fix the builders that fail, or add a builder with the same systems and features.',
     },
   },
 ]

@@ -1,22 +1,25 @@
 import type { AlertRule } from '../rule.ts'
-import { toAges, hasSameLabels, selectBuildersIn } from '../sample-set.ts'
+import { toAges, excludeDrained, hasSameLabels, selectBuildersIn } from '../sample-set.ts'
 import { thresholds as t } from '../thresholds.ts'
-import { perBuilder } from './promql.ts'
+import { perBuilder, unlessDrained } from './promql.ts'
 
 /** Alerts about resources of one builder. */
 export const resourceRules: readonly AlertRule[] = [
   {
     name: 'NixBuilderGCOverdue',
-    expr: `(time() - nix_builder_below_min_free_since_timestamp_seconds > ${t.belowMinFreeSeconds}) and ${perBuilder} (nix_builder_filesystem_available_bytes{filesystem="store"} < ${t.gcOverdueBytes})`,
+    expr: `(time() - nix_builder_below_min_free_since_timestamp_seconds > ${t.belowMinFreeSeconds}) and ${perBuilder} (nix_builder_filesystem_available_bytes{filesystem="store"} < ${t.gcOverdueBytes}) ${unlessDrained}`,
     evaluate: samples =>
-      selectBuildersIn(
-        toAges(
-          samples,
-          samples.select('nix_builder_below_min_free_since_timestamp_seconds'),
-        ).filter(({ value }) => value > t.belowMinFreeSeconds),
-        samples
-          .select('nix_builder_filesystem_available_bytes', { filesystem: 'store' })
-          .filter(({ value }) => value < t.gcOverdueBytes),
+      excludeDrained(
+        samples,
+        selectBuildersIn(
+          toAges(
+            samples,
+            samples.select('nix_builder_below_min_free_since_timestamp_seconds'),
+          ).filter(({ value }) => value > t.belowMinFreeSeconds),
+          samples
+            .select('nix_builder_filesystem_available_bytes', { filesystem: 'store' })
+            .filter(({ value }) => value < t.gcOverdueBytes),
+        ),
       ),
     sourceFamily: 'nix_builder_filesystem_available_bytes',
     for: '5m',
@@ -34,7 +37,7 @@ export const resourceRules: readonly AlertRule[] = [
   },
   {
     name: 'NixBuilderStoreFull',
-    expr: `nix_builder_filesystem_available_bytes < ${t.fullBytes} or nix_builder_filesystem_available_inodes < ${t.fullInodes}`,
+    expr: `(nix_builder_filesystem_available_bytes < ${t.fullBytes} or nix_builder_filesystem_available_inodes < ${t.fullInodes}) ${unlessDrained}`,
     // PromQL's `or` adds the inode sample only for file systems without a byte sample
     evaluate: samples => {
       const bytes = samples
@@ -43,7 +46,10 @@ export const resourceRules: readonly AlertRule[] = [
       const inodes = samples
         .select('nix_builder_filesystem_available_inodes')
         .filter(({ value }) => value < t.fullInodes)
-      return [...bytes, ...inodes.filter(one => !bytes.some(hasSameLabels(one)))]
+      return excludeDrained(samples, [
+        ...bytes,
+        ...inodes.filter(one => !bytes.some(hasSameLabels(one))),
+      ])
     },
     sourceFamily: 'nix_builder_filesystem_available_bytes',
     for: '10m',
@@ -60,12 +66,15 @@ export const resourceRules: readonly AlertRule[] = [
   },
   {
     name: 'NixBuilderSlotStuck',
-    expr: `time() - nix_builder_slot_oldest_acquired_timestamp_seconds > ${t.slotSeconds}`,
+    expr: `time() - nix_builder_slot_oldest_acquired_timestamp_seconds > ${t.slotSeconds} ${unlessDrained}`,
     evaluate: samples =>
-      toAges(
+      excludeDrained(
         samples,
-        samples.select('nix_builder_slot_oldest_acquired_timestamp_seconds'),
-      ).filter(({ value }) => value > t.slotSeconds),
+        toAges(
+          samples,
+          samples.select('nix_builder_slot_oldest_acquired_timestamp_seconds'),
+        ).filter(({ value }) => value > t.slotSeconds),
+      ),
     sourceFamily: 'nix_builder_slots_held',
     for: '15m',
     severity: 'warning',
@@ -82,11 +91,14 @@ export const resourceRules: readonly AlertRule[] = [
   },
   {
     name: 'NixBuilderCredentialExpires',
-    expr: `nix_builder_credential_expiry_timestamp_seconds - time() < ${t.expirySeconds}`,
+    expr: `nix_builder_credential_expiry_timestamp_seconds - time() < ${t.expirySeconds} ${unlessDrained}`,
     evaluate: samples =>
-      toAges(samples, samples.select('nix_builder_credential_expiry_timestamp_seconds'))
-        .map(({ labels, value }) => ({ labels, value: -value }))
-        .filter(({ value }) => value < t.expirySeconds),
+      excludeDrained(
+        samples,
+        toAges(samples, samples.select('nix_builder_credential_expiry_timestamp_seconds'))
+          .map(({ labels, value }) => ({ labels, value: -value }))
+          .filter(({ value }) => value < t.expirySeconds),
+      ),
     for: '1h',
     severity: 'warning',
     summary: 'An SSH certificate for a Nix builder expires soon.',
@@ -101,12 +113,15 @@ export const resourceRules: readonly AlertRule[] = [
   },
   {
     name: 'NixBuilderOOMKills',
-    expr: `increase(nix_builder_daemon_oom_kills_total[1h]) > ${t.oomKillsPerHour}`,
+    expr: `increase(nix_builder_daemon_oom_kills_total[1h]) > ${t.oomKillsPerHour} ${unlessDrained}`,
     // Unlike Prometheus, without extrapolation: the number of killed processes is an integer
     evaluate: samples =>
-      samples
-        .increaseOverHour('nix_builder_daemon_oom_kills_total')
-        .filter(({ value }) => value > t.oomKillsPerHour),
+      excludeDrained(
+        samples,
+        samples
+          .increaseOverHour('nix_builder_daemon_oom_kills_total')
+          .filter(({ value }) => value > t.oomKillsPerHour),
+      ),
     for: '0m',
     severity: 'info',
     summary: 'Builds on a Nix builder are killed by the OOM killer.',
@@ -122,12 +137,15 @@ export const resourceRules: readonly AlertRule[] = [
   },
   {
     name: 'NixBuilderClockSkew',
-    expr: `abs(nix_builder_clock_offset_seconds) > ${t.clockSkewSeconds}`,
+    expr: `abs(nix_builder_clock_offset_seconds) > ${t.clockSkewSeconds} ${unlessDrained}`,
     evaluate: samples =>
-      samples
-        .select('nix_builder_clock_offset_seconds')
-        .map(({ labels, value }) => ({ labels, value: Math.abs(value) }))
-        .filter(({ value }) => value > t.clockSkewSeconds),
+      excludeDrained(
+        samples,
+        samples
+          .select('nix_builder_clock_offset_seconds')
+          .map(({ labels, value }) => ({ labels, value: Math.abs(value) }))
+          .filter(({ value }) => value > t.clockSkewSeconds),
+      ),
     sourceFamily: 'nix_builder_clock_offset_seconds',
     for: '30m',
     severity: 'info',

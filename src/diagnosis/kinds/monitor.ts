@@ -1,5 +1,5 @@
 import type { Kind } from '../../model/index.ts'
-import { here, noAction, text, type KindInfo } from './kind-info.ts'
+import { here, hereAsRoot, noAction, text, type KindInfo } from './kind-info.ts'
 
 /** Kinds that need no change on any side, and errors of the monitor itself. */
 export const monitorKinds = {
@@ -35,10 +35,18 @@ export const monitorKinds = {
     side: 'none',
     state: 'info',
     message: p => `${p.host} is drained: not probed, no alerts`,
-    fixes: () => [noAction],
+    fixes: () => [
+      text('When it can take builds again, end the drain'),
+      hereAsRoot('builder-monitor undrain NAME'),
+      text(
+        'A drain of the configuration: remove builders.NAME.drained from /etc/builder-monitor/config.json, then reload',
+      ),
+      hereAsRoot('builder-monitor reload'),
+    ],
     meaning:
-      'The configuration marks this builder as drained: it is not probed and causes no alerts. Nix still uses it while its line is in the list.',
-    diagnosis: 'The builders section of the configuration of builder-monitor.',
+      'This builder was drained with `builder-monitor drain` or in the configuration: it is not probed and causes no alerts. Builds are kept away from it while the slot holder runs; builds that run there go on. Without the slot holder Nix still uses it while its line is in the list.',
+    diagnosis:
+      '`sudo builder-monitor status` shows who drained it, since when, why and until when, how many builds still run there, and whether builds are really kept away.',
   },
   dependency_failed: {
     side: 'none',

@@ -72,12 +72,13 @@ const subscribe = (view: View, stream: EventStream): Subscriber => {
   }
 }
 
-const summarizeFleet = ({ builders, monitor, problems }: Snapshot) => {
+const summarizeFleet = ({ builders, monitor, problems, quarantine }: Snapshot) => {
   const states = [...builders.values()].map(({ health }) => health.state)
   return {
     state: problems.some(({ isFatal }) => isFatal) ? 'down' : worstState(states),
     builders: states.length,
     ready: monitor.ready,
     selfCheckFailed: monitor.selfCheckFailed,
+    ...(quarantine ? { quarantine } : {}),
   }
 }

@@ -1,4 +1,5 @@
 import { formatMessage } from '../../diagnosis/kinds/index.ts'
+import { serviceNote } from '../../diagnosis/out-of-service.ts'
 import { builderReport, type NoticeReport } from '../../diagnosis/report.ts'
 import type {
   BuilderState,
@@ -8,8 +9,9 @@ import type {
 } from '../../model/index.ts'
 import { fixList } from './fixes.ts'
 import { html, type Html } from './html.ts'
+import { releasedNote } from './notices.ts'
 import { probeList, outcomeLabels, evidenceBlock } from './probe-list.ts'
-import { builderPath, isBuilderStale } from './row.ts'
+import { builderPath, isBuilderStale, serviceText } from './row.ts'
 import { sparkline, type Point } from './sparkline.ts'
 import { createBars, timeline, type Bar } from './timeline.ts'
 import type { PageView } from './view.ts'
@@ -23,10 +25,11 @@ import { stateStyles } from './state-style.ts'
 /** Renders the page of one builder: its probes in order of dependency, recent attempts, trends and the last failure. */
 export const builderView = (
   state: BuilderState,
-  { monitor: { intervals } }: Snapshot,
+  { monitor: { intervals }, quarantine }: Snapshot,
   now: number,
 ): PageView => {
   const report = builderReport(state, now)
+  const service = serviceNote(report, quarantine, now)
   const isStale = isBuilderStale(state, { now, intervals })
   const { icon, label: word } = stateStyles[isStale ? 'unknown' : report.state]
   const label = isStale ? `stale, was ${stateStyles[report.state].label}` : word
@@ -39,6 +42,8 @@ export const builderView = (
         <span class="${isStale ? 'unknown' : report.state}">${label}</span>,
         ${relativeTime(report.since, now, 'for {}')}
       </h1>
+      ${service && html`<div class="note">${serviceText(service, now)}</div>`}
+      ${service && releasedNote(quarantine)}
       ${report.cause && note(report.cause, report.name, report.state === 'down')}
       ${report.notices.map(notice => note(notice, report.name, false))}
       <pre class="line">${state.builder.line}</pre>

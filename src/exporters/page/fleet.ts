@@ -31,9 +31,9 @@ export const fleetView = (
   { now, files }: FleetOptions,
   cache: FleetCache = createFleetCache(),
 ): PageView => {
-  const { monitor } = snapshot
+  const { monitor, quarantine } = snapshot
   const { report, builders } = cache.report(snapshot, now)
-  const context = { now, intervals: monitor.intervals }
+  const context = { now, intervals: monitor.intervals, quarantine }
   const { title, regions, systems } = cache.once('regions', snapshot, now, () => ({
     title: createTitle(builders, monitor.ready),
     regions: sharedRegions(snapshot, report, context),

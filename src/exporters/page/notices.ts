@@ -1,4 +1,5 @@
 import { kindFixes, formatMessage } from '../../diagnosis/kinds/index.ts'
+import { releasedText } from '../../diagnosis/out-of-service.ts'
 import { clientOutcomes } from '../../diagnosis/client-outcomes.ts'
 import type { ClientOutcome, Finding, Problem, Snapshot } from '../../model/index.ts'
 import { fixList } from './fixes.ts'
@@ -6,7 +7,7 @@ import { html, type Html } from './html.ts'
 import { capitalize } from '../../text/capitalize.ts'
 
 /** Renders problems of the monitor and of the builders list. */
-export const notices = ({ monitor, problems }: Snapshot): Html =>
+export const notices = ({ monitor, problems, quarantine }: Snapshot): Html =>
   html`${
     monitor.selfCheckFailed &&
     html`<p class="note">
@@ -25,7 +26,13 @@ export const notices = ({ monitor, problems }: Snapshot): Html =>
       The state file is not readable or writable: a restart will lose the time since which
       builders are down.
     </p>`
-  }${problems.map(problemNote)}`
+  }${releasedNote(quarantine)}${problems.map(problemNote)}`
+
+/** Renders why builds are not kept away although they should be. */
+export const releasedNote = (quarantine: Snapshot['quarantine']): Html | null => {
+  const released = releasedText(quarantine)
+  return released === null ? null : html`<p class="note">${capitalize(released)}.</p>`
+}
 
 const problemNote = ({ file, line, message, isFatal }: Problem): Html =>
   html`<p class="note ${isFatal ? 'stops' : ''}">

@@ -1,5 +1,15 @@
 import type { BuilderReport, CauseReport } from '../../diagnosis/report.ts'
-import type { BuilderState, ProbeName, Result } from '../../model/index.ts'
+import {
+  formatServiceDetails,
+  serviceNote,
+  type ServiceNote,
+} from '../../diagnosis/out-of-service.ts'
+import type {
+  BuilderState,
+  ProbeName,
+  QuarantineState,
+  Result,
+} from '../../model/index.ts'
 import { fixList } from './fixes.ts'
 import { html, type Html } from './html.ts'
 import { runbookLink } from './runbooks.ts'
@@ -21,6 +31,8 @@ export interface RowContext {
   /** Unix seconds. */
   readonly now: number
   readonly intervals: Readonly<Record<ProbeName, number>>
+  /** Absent before the first decision. */
+  readonly quarantine?: QuarantineState | undefined
 }
 
 export const columns = [
@@ -44,6 +56,7 @@ export const builderRow = (
   const isStale = isBuilderStale(state, context)
   const { icon, label } = stateStyles[isStale ? 'unknown' : report.state]
   const features = [...builder.supportedFeatures, ...builder.mandatoryFeatures]
+  const service = serviceNote(report, context.quarantine, context.now)
   return html`<tbody
     id="${rowId(report.name)}"
     data-name="${report.name}"
@@ -67,6 +80,12 @@ export const builderRow = (
       <td class="history">${timeline(createBars(state.history), isStale)}</td>
       <td data-name="since">${sinceText(report, context)}</td>
     </tr>
+    ${
+      service &&
+      html`<tr class="cause">
+        <td colspan="${columns.length}">${serviceText(service, context.now)}</td>
+      </tr>`
+    }
     ${report.cause ? causeRow(report, report.cause) : null}
     ${report.notices.map(
       ({ reason, fixes }) =>
@@ -82,15 +101,29 @@ export const builderRow = (
 
 /** Returns everything in a row that depends on the time: rows of the same report and state with equal times are equal. */
 export const rowTimes = (state: BuilderState, context: RowContext): string => {
-  const { probes, health } = state
+  const { probes, health, drain = null, quarantine = null, hold = null } = state
+  const service = serviceNote(
+    { ...health, drain, quarantine, hold },
+    context.quarantine,
+    context.now,
+  )
   return [
     isBuilderStale(state, context),
     isFresh(probes.slots?.lastSuccess, context),
     isFresh(probes.login?.conclusive, context),
     isFresh(probes.disk?.lastSuccess, context),
     formatDuration(context.now - health.since),
+    service &&
+      `${service.text} ${formatDuration(context.now - service.since)} ${formatServiceDetails(service)}`,
   ].join(' ')
 }
+
+/** Renders what keeps builds away from a builder. */
+export const serviceText = (note: ServiceNote, now: number): Html =>
+  html`<p class="service">
+    <b>${capitalize(note.text)}</b>
+    ${relativeTime(note.since, now, 'for {}')}${formatServiceDetails(note)}.
+  </p>`
 
 /** Renders names so that lines break only between them. */
 const nameList = (names: readonly string[]): readonly Html[] =>
@@ -155,7 +188,8 @@ const sinceText = (
       probes.canary !== undefined &&
       'not verified by a build',
   ].filter(note => note !== false)
-  if (!probes.login) return html`<span class="quiet">first check is running</span>`
+  if (!probes.login && state !== 'drained')
+    return html`<span class="quiet">first check is running</span>`
   return html`${relativeTime(at, context.now, 'for {}')}${
     notes.length > 0 && html` <span class="quiet">${notes.join(', ')}</span>`
   }`

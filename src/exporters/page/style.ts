@@ -34,6 +34,7 @@ h2 { margin: 2rem 0 .5rem; font-size: 1.05rem; }
 .brand b { color: var(--text); font-weight: 600; }
 .note { border-left: 4px solid var(--degraded); background: var(--card); padding: .6rem .9rem; margin: 0 0 1rem; border-radius: 0 6px 6px 0; }
 .note.stops { border-color: var(--down); }
+.service { margin: 0 0 .35rem; }
 .note code { overflow-wrap: anywhere; } .note p { margin: 0; }
 .fixes { margin: 0 0 .35rem; padding-left: 1.25rem; } .fixes li { overflow-wrap: anywhere; } pre code { font: inherit; }
 table { width: 100%; border-collapse: separate; border-spacing: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }

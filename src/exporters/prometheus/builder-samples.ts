@@ -15,6 +15,7 @@ import {
   resultValue,
   type FreshnessContext,
 } from '../../diagnosis/freshness.ts'
+import { isKeptAway } from '../../diagnosis/out-of-service.ts'
 import { kindSide } from '../../diagnosis/kinds/index.ts'
 import { earliestExpiry, knownAdvisories } from '../../diagnosis/notices.ts'
 import { oneLine } from '../../text/truncate.ts'
@@ -40,6 +41,8 @@ export const collectStateSamples = ({
   builder,
   probes,
   health,
+  quarantine,
+  hold,
 }: BuilderState): Sample[] => {
   const labels = { builder: builder.name }
   const nixVersion =
@@ -77,6 +80,9 @@ export const collectStateSamples = ({
     sample('nix_builder_state_change_timestamp_seconds', labels, health.since),
     sample('nix_builder_state_changes_total', labels, health.changes),
     sample('nix_builder_flapping', labels, health.flapping ? 1 : 0),
+    sample('nix_builder_drained', labels, health.state === 'drained' ? 1 : 0),
+    sample('nix_builder_quarantined', labels, quarantine && isKeptAway(hold) ? 1 : 0),
+    sample('nix_builder_slots_withheld', labels, hold?.held ?? 0),
   ]
 }
 

@@ -54,6 +54,9 @@ export const families = [
   builder('gauge', 'nix_builder_state_change_timestamp_seconds', 'always', 'When the debounced state last changed.'),
   builder('counter', 'nix_builder_state_changes_total', 'always', 'Changes of the debounced state.'),
   builder('gauge', 'nix_builder_flapping', 'always', '1 while the state changes too often to be reliable.'),
+  builder('gauge', 'nix_builder_drained', 'always', '1 while it is drained, by command or configuration.'),
+  builder('gauge', 'nix_builder_quarantined', 'always', '1 while builds are kept away because it failed; 0 with quarantine.dryRun, while all builders are released, and for a builder that stays in service for lack of others.'),
+  builder('gauge', 'nix_builder_slots_withheld', 'always', 'Slots whose locks builder-monitor holds, so that Nix sends no build; they do not count as in use. Drained and empty: equal to nix_builder_configured_slots.'),
   builder('counter', 'nix_builder_probe_attempts_total', 'always', 'Attempts that ran, without busy and skipped ones.', ['probe']),
   builder('counter', 'nix_builder_probe_failures_total', 'always', 'Failed attempts.', ['probe']),
   builder('gauge', 'nix_builder_probe_duration_seconds', 'attempted', 'Duration of the newest attempt that ran.', ['probe']),
@@ -95,6 +98,8 @@ export const families = [
   monitor('gauge', 'builder_monitor_probe_interval_seconds', 'always', 'Configured interval.', ['probe']),
   monitor('histogram', 'builder_monitor_schedule_delay_seconds', 'always', 'Delay between the due time and the start of an attempt.'),
   monitor('counter', 'builder_monitor_failures_total', 'always', 'Failed attempts of all builders by kind; every kind is present from the start.', ['kind']),
+  monitor('counter', 'builder_monitor_quarantines_total', 'always', 'Quarantines of all builders by kind, with quarantine.dryRun those that would have started; every kind that makes a builder down and is not caused by this machine is present from the start.', ['kind']),
+  monitor('gauge', 'builder_monitor_quarantine_released', 'always', '1 while builders that fail stay in service: more than half of them fail (panic), nothing holds slots (holder), the self-check fails (self_check), no other builder has their systems and features (floor), or a third is quarantined already (share).', ['reason']),
   monitor('gauge', 'builder_monitor_self_check_failed', 'always', '1 while the self-check fails (suspend, clock jump, event loop lag, most builders failed at once) and states are on hold.'),
   monitor('gauge', 'builder_monitor_config_last_reload_successful', 'always', '1 if the newest reload succeeded.'),
   monitor('gauge', 'builder_monitor_state_file_ok', 'stateDirectory', '1 if the last read and write of the state file succeeded; at 0 a restart loses the time since which builders are down.'),
@@ -118,9 +123,3 @@ export const families = [
 ] as const satisfies readonly Family[]
 
 export type FamilyName = (typeof families)[number]['name']
-
-/** Names that later features will use; no family has them now. */
-export const reservedFamilies: readonly string[] = [
-  'nix_builder_withdrawn',
-  'builder_monitor_machines_file_fail_open',
-]

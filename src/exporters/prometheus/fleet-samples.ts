@@ -4,10 +4,13 @@ import {
   type Snapshot,
   isKind,
   kindNames,
+  releaseReasons,
+  retainReasons,
+  type QuarantineState,
 } from '../../model/index.ts'
 import { clientOutcomes } from '../../diagnosis/client-outcomes.ts'
 import { collectFindings } from '../../diagnosis/report.ts'
-import { kindState } from '../../diagnosis/kinds/index.ts'
+import { kindSide, kindState } from '../../diagnosis/kinds/index.ts'
 import { listCapabilities } from '../../diagnosis/capabilities.ts'
 import type { FreshnessContext } from '../../diagnosis/freshness.ts'
 import type { FamilyName } from './families.ts'
@@ -22,6 +25,7 @@ export const collectFleetSamples = (
   ...findingSamples(snapshot),
   sample('builder_monitor_build_info', { version }, 1),
   ...failureSamples(snapshot.monitor.failuresByKind),
+  ...quarantineSamples(snapshot.quarantine?.countByKind ?? {}),
   ...(snapshot.monitor.stateFileOk === undefined
     ? []
     : [
@@ -43,6 +47,7 @@ export const collectRuleInputs = (snapshot: Snapshot, now: number): readonly Sam
         monitor.intervals[probe],
       ),
     ),
+    ...releasedSamples(snapshot),
     sample('builder_monitor_self_check_failed', {}, monitor.selfCheckFailed ? 1 : 0),
     sample(
       'builder_monitor_config_last_reload_successful',
@@ -96,6 +101,28 @@ const failureSamples = (counts: Snapshot['monitor']['failuresByKind']): Sample[]
   kindNames
     .filter(kind => kindState(kind) !== 'info' || (isKind(kind) && counts[kind]))
     .map(kind => sample('builder_monitor_failures_total', { kind }, counts[kind] ?? 0))
+
+/** Only what the builder or the network causes starts a quarantine. */
+const quarantineSamples = (counts: QuarantineState['countByKind']): Sample[] =>
+  kindNames
+    .filter(
+      kind => (kindState(kind) === 'down' && kindSide(kind) !== 'client') || counts[kind],
+    )
+    .map(kind => sample('builder_monitor_quarantines_total', { kind }, counts[kind] ?? 0))
+
+/** A dry run keeps all builders in service on purpose. */
+const releasedSamples = ({ builders, quarantine }: Snapshot): Sample[] => {
+  const isOn = quarantine?.mode === 'on'
+  const retained = new Set(
+    [...builders.values()].map(state => state.quarantine?.retainedBy ?? null),
+  )
+  return [
+    ...releaseReasons.map(reason => [reason, quarantine?.released === reason] as const),
+    ...retainReasons.map(reason => [reason, retained.has(reason)] as const),
+  ].map(([reason, isReason]) =>
+    sample('builder_monitor_quarantine_released', { reason }, isOn && isReason ? 1 : 0),
+  )
+}
 
 const availableSamples = (snapshot: Snapshot, context: FreshnessContext): Sample[] =>
   listCapabilities(snapshot, context).map(({ system, feature, verified }) =>

@@ -26,6 +26,7 @@ import { checkDisk, checkMemory } from './resources.ts'
 import { checkSettings } from './settings.ts'
 import { checkSubstituters } from './substituters.ts'
 import { checkIdentity, checkKeys, checkSsh } from './ssh.ts'
+import { readSshTimeouts } from './ssh-timeouts.ts'
 import type { LocalSystem } from './local-system.ts'
 
 export interface ClientDeps {
@@ -103,12 +104,16 @@ export const createCheckClient =
       ...(run ? { run } : {}),
       ...(askSubstituter ? { askSubstituter } : {}),
     }
-    const results = await Promise.all(
-      Object.entries(checks).map(async ([name, check]) => [name, await check(context)]),
-    )
+    const [results, sshTimeouts] = await Promise.all([
+      Promise.all(
+        Object.entries(checks).map(async ([name, check]) => [name, await check(context)]),
+      ),
+      readSshTimeouts(context),
+    ])
     return {
       at: clock.now() / 1000,
       // The record is created from the table of checks, so it is complete
       checks: Object.fromEntries(results) as ClientState['checks'],
+      ...(sshTimeouts ? { sshTimeouts } : {}),
     }
   }

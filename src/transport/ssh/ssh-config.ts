@@ -29,6 +29,8 @@ export interface SshTarget {
   readonly family: 0 | 4 | 6
   /** Seconds, null when not set. */
   readonly connectTimeout: number | null
+  /** Seconds between keepalives, null for none. Absent where ssh did not print it (the demo). */
+  readonly serverAliveInterval?: number | null
   /** Every option. Absent where ssh did not print them (the demo). */
   readonly options?: SshOptions
 }
@@ -121,7 +123,10 @@ export const parseTarget = (
     (firstValue(key) ?? '').split(/\s+/).filter(Boolean).map(expandHome)
   const strict = firstValue('stricthostkeychecking') ?? 'ask'
   const family = firstValue('addressfamily')
-  const timeout = Number(firstValue('connecttimeout') ?? NaN)
+  const positive = (key: string): number | null => {
+    const seconds = Number(firstValue(key) ?? NaN)
+    return Number.isFinite(seconds) && seconds > 0 ? seconds : null
+  }
   return {
     user: firstValue('user') ?? 'root',
     hostname: firstValue('hostname') ?? '',
@@ -144,7 +149,8 @@ export const parseTarget = (
     proxyJump: notNone(firstValue('proxyjump')),
     proxyCommand: notNone(firstValue('proxycommand')),
     family: family === 'inet' ? 4 : family === 'inet6' ? 6 : 0,
-    connectTimeout: Number.isFinite(timeout) && timeout > 0 ? timeout : null,
+    connectTimeout: positive('connecttimeout'),
+    serverAliveInterval: positive('serveraliveinterval'),
     options,
   }
 }

@@ -374,3 +374,44 @@ t.test('offers the line that was meant, and no other finding about it', async t 
         `${written}, ${version}`,
       )
 })
+
+t.test('offers the timeouts that ssh lacks, once for all builders', async t => {
+  const hosts = ['b1', 'b2', 'b3', 'b4', 'a;b']
+  const builders = hosts.map((host, i) => read(good.replace('b1', host), '2.34.8', {}, i))
+  const timeouts = (
+    connectTimeout: number | null,
+    serverAliveInterval: number | null,
+    change = {},
+  ) => ({
+    user: 'root',
+    isEnvironmentKnown: true,
+    builders: builders.map(({ builder: { name } }, i) => ({
+      builder: name,
+      connectTimeout: i === 1 ? 20 : connectTimeout,
+      serverAliveInterval,
+    })),
+    ...change,
+  })
+  const found = (sshTimeouts: ReturnType<typeof timeouts> | undefined) =>
+    lint({ builders, nix: local(), sshTimeouts })
+  t.same(found(undefined), [])
+  t.same(found(timeouts(10, 5)), [])
+  const [connect, keepalive, ...more] = found(timeouts(null, null))
+  t.same(more, [])
+  t.match(connect, {
+    rule: 'no_connect_timeout',
+    builder: undefined,
+    message:
+      /^ssh of root has no ConnectTimeout for b1, b3, b4: .* at the beginning of \/etc\/ssh\/ssh_config$/,
+    fix: 'Host b1 b3 b4\n  ConnectTimeout 10',
+  })
+  t.match(keepalive, {
+    rule: 'no_keepalive',
+    message: /for b1, b2, b3 and 1 more: /,
+    fix: 'Host b1 b2 b3 b4\n  ServerAliveInterval 5\n  ServerAliveCountMax 2',
+  })
+  t.match(
+    found(timeouts(null, 5, { user: 'nixd', isEnvironmentKnown: false }))[0]?.message,
+    /^ssh of nixd .*, unless NIX_SSHOPTS of nix-daemon has it: .* ~nixd\/\.ssh\/config$/,
+  )
+})

@@ -18,6 +18,7 @@ import {
   type Snapshot,
   type SshSettings,
 } from '../../../src/model/index.ts'
+import { readSshTimeouts } from '../../../src/probes/client/ssh-timeouts.ts'
 import { createCheckClient } from '../../../src/probes/client/checks.ts'
 import { createIsOffline } from '../../../src/probes/client/network.ts'
 import { localSystem, type LocalSystem } from '../../../src/probes/client/local-system.ts'
@@ -312,8 +313,9 @@ t.test('compares the environment of nix-daemon when running as root', async t =>
       { uid, daemon: async () => ({ pid: 7, uid: 0, startedAt: 1, path: null, env }) },
       noKey,
       trusted,
-      async (_, { env: change, home }) => {
-        resolved.push([change, home])
+      async (_, { env: change, home, hostKey }) => {
+        // Timeouts are asked for without a host key
+        if (hostKey !== null) resolved.push([change, home])
         const port = change['NIX_SSHOPTS'] === undefined ? 22 : 23
         return { target: { ...settings, port }, hostKeyRejection: null }
       },
@@ -679,4 +681,80 @@ t.test('asks the kernel for a route', async t => {
     false,
     'a link-local one has no interface',
   )
+})
+
+t.test('reads the timeouts of the ssh that Nix runs', async t => {
+  const asked: unknown[] = []
+  const timeouts = async (played: Played, daemon: LocalDaemon = trusted) => {
+    asked.length = 0
+    const state = await checkAll(
+      played,
+      noKey,
+      daemon,
+      async (_, { env, home, user, hostKey }) => {
+        if (hostKey === null) asked.push({ env, home, user })
+        return {
+          target: {
+            ...settings,
+            connectTimeout: env['NIX_SSHOPTS'] === '-oConnectTimeout=10' ? 10 : null,
+            serverAliveInterval: home === '/root' ? 5 : null,
+          },
+          hostKeyRejection: null,
+        }
+      },
+    )
+    return state.sshTimeouts
+  }
+  const daemonOf = (env: Readonly<Record<string, string>> | null) => ({
+    daemon: async () => ({ pid: 7, uid: 0, startedAt: 1, path: null, env }),
+  })
+  const of = (connectTimeout: number | null, serverAliveInterval: number | null) => [
+    { builder: 'b1', connectTimeout, serverAliveInterval },
+  ]
+  t.same(
+    await timeouts({ uid: 0, ...daemonOf({ NIX_SSHOPTS: '-oConnectTimeout=10' }) }),
+    {
+      user: 'root',
+      isEnvironmentKnown: true,
+      builders: of(10, null),
+    },
+  )
+  t.same(
+    await timeouts({ uid: 1000, files: usual, ...daemonOf(null) }),
+    { user: 'root', isEnvironmentKnown: false, builders: of(null, 5) },
+    'the files of another user',
+  )
+  t.same(asked.at(-1), { env: { NIX_SSHOPTS: undefined }, home: '/root', user: 'root' })
+  t.same(
+    await timeouts({ uid: 1000, files: usual }, silent('ENOENT')),
+    { user: null, isEnvironmentKnown: true, builders: of(null, null) },
+    'our own without a daemon',
+  )
+  t.equal(
+    await timeouts({
+      uid: 1000,
+      stat: async () => ({ code: 'EACCES' }),
+      ...daemonOf(null),
+    }),
+    undefined,
+    'no data where the files are not readable',
+  )
+  const copied = await readSshTimeouts({
+    active: noKey,
+    env: { CREDENTIALS_DIRECTORY: '/run/credentials', NIX_SSHOPTS: '-F /run/ssh_config' },
+    localSystem: machineOf({
+      uid: 1000,
+      stat: async () => ({ code: 'EACCES' }),
+      ...daemonOf(null),
+    }),
+    daemon: trusted,
+    logins: Promise.resolve(new Map()),
+    signal: new AbortController().signal,
+    resolveSshConfigAs: async (_, { env, home }) => {
+      t.same({ env, home }, { env: {}, home: null }, 'our copies')
+      const own = { connectTimeout: 10, serverAliveInterval: 5 }
+      return { target: { ...settings, ...own }, hostKeyRejection: null }
+    },
+  })
+  t.same(copied?.builders, of(10, 5))
 })

@@ -144,6 +144,7 @@ Host *
     proxyCommand: null,
     family: 6,
     connectTimeout: 3,
+    serverAliveInterval: null,
   })
   t.match(await resolve('b2', 'nix'), {
     user: 'nix',
