@@ -142,6 +142,12 @@ in
             (lib.getExe cfg.package)
             "reload"
           ];
+          # After a crash, too, the machines file of quarantine.machinesFile lists all builders, if there is one
+          ExecStopPost = lib.escapeShellArgs [
+            pkgs.runtimeShell
+            "-c"
+            "test \"$$SERVICE_RESULT\" = success || exec ${lib.getExe cfg.package} write-machines --config /etc/builder-monitor/config.json"
+          ];
           User = cfg.user;
           Group = cfg.group;
         };

@@ -1,5 +1,5 @@
 # The systemd service as pure data, independent of NixOS, so that a test can compare it with
-# systemd/builder-monitor.service, which must have the same settings. The module adds ExecStart, ExecReload, User, Group,
+# systemd/builder-monitor.service, which must have the same settings. The module adds ExecStart, ExecReload, ExecStopPost, User, Group,
 # LoadCredential and SetCredential.
 #
 # Credentials. Keys of builders belong to root; the daemon runs as another user. PID 1 reads them and passes copies:
@@ -47,6 +47,8 @@
     StateDirectoryMode = "0750";
     RuntimeDirectory = "builder-monitor";
     RuntimeDirectoryMode = "0755";
+    # The machines file is used while the service is stopped
+    RuntimeDirectoryPreserve = "yes";
     WorkingDirectory = "%S/builder-monitor";
     # nix and ssh need a home directory
     Environment = [ "HOME=%S/builder-monitor" ];

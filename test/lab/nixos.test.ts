@@ -235,6 +235,10 @@ const testModules = (
       /^\/nix\/store\/\w+-builder-monitor-[\d.]+\/bin\/builder-monitor run --config \/etc\/builder-monitor\/config\.json$/,
     )
     t.match(serviceConfig['ExecReload'], /\/bin\/builder-monitor reload$/)
+    t.match(
+      serviceConfig['ExecStopPost'],
+      / -c 'test "\$\$SERVICE_RESULT" = success \|\| exec \/nix\/store\/\S+\/bin\/builder-monitor write-machines --config \/etc\/builder-monitor\/config\.json'$/,
+    )
     t.match(serviceConfig, { User: 'builder-monitor', Group: 'builder-monitor' })
     t.same(serviceConfig['LoadCredential'], [
       'etc-nix-key:/etc/nix/key',
@@ -451,7 +455,7 @@ void t.test(
     const unit = parseUnit(
       await readFile(`${root}/systemd/builder-monitor.service`, 'utf8'),
     )
-    const own = ['ExecStart', 'ExecReload', 'User', 'Group']
+    const own = ['ExecStart', 'ExecReload', 'ExecStopPost', 'User', 'Group']
     t.same(
       { ...asLines(serviceConfig ?? {}) },
       Object.fromEntries(
