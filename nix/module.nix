@@ -63,6 +63,16 @@ in
         description = "The group to run as. `${name}` is created by this module; another one must exist.";
       };
 
+      sshTimeouts = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          Write `ConnectTimeout`, `ServerAliveInterval` and `ServerAliveCountMax` for the hosts of `nix.buildMachines` into
+          /etc/ssh/ssh_config. Without them a build waits minutes for a builder that does not answer, and hours on a broken
+          connection. They apply to every ssh to these hosts; docs/ssh.md explains the numbers.
+        '';
+      };
+
       openFirewall = mkOption {
         type = types.bool;
         default = false;
@@ -112,6 +122,17 @@ in
 
     environment.systemPackages = [ cfg.package ];
     environment.etc."builder-monitor/config.json".source = cfg.configFile;
+
+    # At the beginning, because ssh uses the first value of an option
+    programs.ssh.extraConfig = mkIf (cfg.sshTimeouts && machines != [ ]) (
+      lib.mkBefore ''
+        Host ${lib.concatStringsSep " " (lib.unique (map (machine: machine.hostName) machines))}
+          ConnectTimeout 10
+          ServerAliveInterval 5
+          ServerAliveCountMax 2
+        Host *
+      ''
+    );
 
     systemd.services.${name} = {
       inherit (service)

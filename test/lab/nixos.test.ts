@@ -55,6 +55,7 @@ interface Evaluated {
   readonly ports: readonly number[]
   readonly trusted: readonly string[]
   readonly etc: Readonly<Record<string, { readonly source: string }>>
+  readonly sshConfig: string
   readonly packages: readonly string[]
   readonly scraped: readonly unknown[]
 }
@@ -110,6 +111,13 @@ const cases = {
     quarantine: { enable: true, dryRun: true, abortHungConnects: true },
     settings: { quarantine: { keepaliveSeconds: 7, socket: '/run/hold' } },
   }),
+  sshTimeouts: {
+    nixos: {
+      services: { builderMonitor: { enable: true, sshTimeouts: true } },
+      programs: { ssh: { extraConfig: 'User me' } },
+      nix: { buildMachines: [{ hostName: 'big' }, { hostName: 'arm' }, { hostName: 'big' }] },
+    },
+  },
   trusted: nixos({ canary: { mode: 'daemon', trusted: true } }),
   alerting: nixos({
     alertmanager: {
@@ -362,6 +370,12 @@ const testModules = (
       failed: [],
       settings: { quarantine: { enable: true, socket } },
     })
+
+    t.equal(first.sshConfig, '')
+    t.match(
+      evaluated.sshTimeouts.sshConfig,
+      /^Host big arm\n {2}ConnectTimeout 10\n {2}ServerAliveInterval 5\n {2}ServerAliveCountMax 2\nHost \*\n+User me$/,
+    )
 
     const rejected = {
       onlyDryRun: /have no effect without quarantine\.enable/,

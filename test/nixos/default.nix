@@ -39,6 +39,7 @@ let
       ports = config.networking.firewall.allowedTCPPorts;
       trusted = config.nix.settings.trusted-users;
       etc = config.environment.etc;
+      sshConfig = config.programs.ssh.extraConfig;
       packages = config.environment.systemPackages;
       scraped = config.services.prometheus.scrapeConfigs;
       rules = map toString config.services.prometheus.ruleFiles;

@@ -73,6 +73,7 @@ let
   mkMerge = contents: { _type = "merge"; inherit contents; };
   mkOverride = priority: content: { _type = "override"; inherit priority content; };
   mkDefault = mkOverride 1000;
+  mkBefore = content: { _type = "order"; inherit content; };
   mkForce = mkOverride 50;
   ordinary = 100;
   ofDefault = 1500;
@@ -100,6 +101,8 @@ let
       map (mapAttrs (_: mkIf value.condition)) (pushDown value.content)
     else if type == "override" then
       map (mapAttrs (_: mkOverride value.priority)) (pushDown value.content)
+    else if type == "order" then
+      map (mapAttrs (_: mkBefore)) (pushDown value.content)
     else
       [ value ];
 
@@ -115,15 +118,20 @@ let
       optionals value.condition (discharge priority value.content)
     else if type == "override" then
       discharge value.priority value.content
+    else if type == "order" then
+      map (d: d // { isFirst = true; }) (discharge priority value.content)
     else
-      [ { inherit priority value; } ];
+      [ { inherit priority value; isFirst = false; } ];
 
   strongest =
     definitions:
     let
       least = foldl' (low: d: if d.priority < low then d.priority else low) 9999 definitions;
     in
-    map (d: d.value) (filter (d: d.priority == least) definitions);
+    let
+      used = filter (d: d.priority == least) definitions;
+    in
+    map (d: d.value) (filter (d: d.isFirst) used ++ filter (d: !d.isFirst) used);
 
   mergeAs =
     loc: type: raw:
@@ -150,6 +158,10 @@ let
   types = rec {
     bool = mkType "boolean" isBool;
     str = mkType "string" isString;
+    lines = str // {
+      description = "strings concatenated with \"\\n\"";
+      merge = _: concatStringsSep "\n";
+    };
     int = mkType "signed integer" isInt;
     float = mkType "floating point number" isFloat;
     number = mkType "signed integer or floating point number" (v: isInt v || isFloat v);
@@ -350,6 +362,7 @@ in
     literalExpression
     mapAttrs
     mapAttrsToList
+    mkBefore
     mkDefault
     mkEnableOption
     mkForce

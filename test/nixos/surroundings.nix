@@ -62,6 +62,7 @@ in
     users.groups = anything;
     networking.firewall.allowedTCPPorts = ofType (types.listOf types.port) [ ];
     programs.ssh.package = ofType types.package pkgs.openssh;
+    programs.ssh.extraConfig = ofType types.lines "";
     services.prometheus.enable = ofType types.bool false;
     services.prometheus.scrapeConfigs = list;
     services.prometheus.ruleFiles = ofType (types.listOf types.path) [ ];
