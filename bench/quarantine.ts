@@ -1,7 +1,7 @@
 /**
  * Wall time of 30 real derivations on three builders of which one has failed: with quarantine, without it, and on the
  * healthy fleet, in the same run. Needs the lab (test/lab/lab.sh up) and a build (npm run build).
- * Run: LAB=1 node --import ./scripts/ts/register.mjs bench/quarantine.ts
+ * Run: npm run bench:lab
  * Goals: at most 1.15 times the healthy time when the fault is known; when a build meets it first, 8 s more for a black hole.
  */
 import { existsSync } from 'node:fs'
