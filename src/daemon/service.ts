@@ -20,6 +20,7 @@ import { createRuleSampleCollector } from '../exporters/prometheus/rule-samples.
 import type { ActiveBuilders, Run } from '../model/index.ts'
 import { extractSamples } from '../probes/index.ts'
 import { currentLoadDirectory } from '../quarantine/holder/current-load.ts'
+import { createDemoHolder } from '../quarantine/holder/demo-holder.ts'
 import type { EarlyHold } from '../quarantine/holder/early-hold.ts'
 import { createHolderClient } from '../quarantine/holder/holder-client.ts'
 import { systemClock } from '../schedule/clock.ts'
@@ -93,10 +94,12 @@ export const createService = async (options: ServiceOptions): Promise<Service> =
   const deps: DaemonDeps = {
     ...options,
     createHolder: (socketPath, onChange) => {
-      if (options.earlyHold?.socketPath === socketPath)
+      if (!fleet && options.earlyHold?.socketPath === socketPath)
         return options.earlyHold.take(onChange)
       options.earlyHold?.close()
-      return createHolderClient({ socketPath, directory, pid: options.pid, onChange })
+      return fleet
+        ? createDemoHolder(onChange)
+        : createHolderClient({ socketPath, directory, pid: options.pid, onChange })
     },
     loadConfig: async () => {
       const loaded = await options.loadConfig()
