@@ -75,6 +75,7 @@ let
     nix = fromMachine "nix" { program = "nix"; };
     coreutils = fromMachine "coreutils" { program = "mkdir"; };
     iproute2 = fromMachine "iproute2" { program = "ss"; };
+    runtimeShell = "${fromMachine "bash" { program = "bash"; }}/bin/bash";
     util-linux = fromMachine "util-linux" { program = "flock"; };
     makeWrapper = pkgs.runCommand "make-wrapper" { } "mkdir -p $out/bin";
     cacert = pkgs.runCommand "cacert" { } ''
