@@ -21,6 +21,8 @@ interface DrainOptions extends Named {
 const timeoutMs = 5000
 /** Longer ones are cut by the daemon, too, and would not fit into the request, characters. */
 const maxReason = 500
+/** Of a request that the daemon can refuse, characters. */
+const maxPath = 12_000
 const pollMs = 500
 
 /** Drains builders. Returns 1 when builds are not kept away from them. */
@@ -61,14 +63,14 @@ const post = async (
   const query = new URLSearchParams()
   for (const [key, values] of Object.entries(parameters))
     for (const value of new Set(values)) query.append(key, value)
-  const { status, body } = await requestDaemon(
-    socket,
-    'POST',
-    `/-/${action}?${query.toString()}`,
-    timeoutMs,
+  const tooMany = new UsageError(
+    'too many builders at once, or the reason is too long; nothing was changed',
   )
-  if (status === 414 || status === 431)
-    throw new UsageError('too many builders at once, nothing was changed: name fewer')
+  const path = `/-/${action}?${query.toString()}`
+  // The daemon closes the connection without an answer
+  if (path.length > maxPath) throw tooMany
+  const { status, body } = await requestDaemon(socket, 'POST', path, timeoutMs)
+  if (status === 414 || status === 431) throw tooMany
   if (status !== 200) throw new UsageError(body.trim())
   return JSON.parse(body) as { names: readonly string[]; warning: string | null }
 }

@@ -99,18 +99,11 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     if (!isRunning) return
     endExpired()
     if (isUnused()) return
-    if (drains.size > 0) {
-      const all = drainNewLines(drains, known())
-      for (const name of all.keys())
-        if (!drains.has(name)) log.info({ builder: name, ...all.get(name) }, 'drained')
-      if (all !== drains) savedSlots = ''
-      drains = all
-    }
     const { builders, nix, monitor, quarantine } = store.read()
     const settings = config().quarantine
     const plan = planOutOfService({
       builders,
-      drains,
+      drains: drainNewLines(drains, known()),
       isDrainedByConfig: name => config().builders[name]?.drained === true,
       mode: settings.enable ? (settings.dryRun ? 'dryRun' : 'on') : 'off',
       holder: holderState,
@@ -215,7 +208,8 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
           ok: false,
           error: `${configured} is drained by the configuration: remove builders.${configured}.drained from it, then: builder-monitor reload`,
         }
-      const selected = [...gone, ...found.selected.filter(name => drains.has(name))]
+      const all = drainNewLines(drains, known())
+      const selected = [...gone, ...found.selected.filter(name => all.has(name))]
       if (selected.length === 0)
         return { ok: false, error: `${names.join(', ')}: not drained` }
       drains = new Map([...drains].filter(([name]) => !selected.includes(name)))

@@ -20,7 +20,7 @@ export const linesOfHost = (
 const isSameHost = (a: Builder, b: Builder): boolean =>
   a.host !== null && a.host === b.host && (a.port ?? 22) === (b.port ?? 22)
 
-/** Returns the drains with those of lines that were added for a drained host. The same list if there are none. */
+/** Returns the drains with those of lines that were added later for a drained host. */
 export const drainNewLines = (drains: DrainList, all: readonly Builder[]): DrainList => {
   const drained = all.filter(({ name }) => drains.has(name))
   const added = all.flatMap(builder => {
