@@ -199,9 +199,9 @@ in
           # As the owner of the locks: what root creates in a directory of another user can be redirected by a symbolic link
           ExecStartPre =
             if daemonUser == "root" then
-              "+${makeLockDirectory}"
+              "-+${makeLockDirectory}"
             else
-              "+${pkgs.util-linux}/bin/setpriv --reuid=${daemonUser} --clear-groups ${makeLockDirectory}";
+              "-+${pkgs.util-linux}/bin/setpriv --reuid=${daemonUser} --clear-groups ${makeLockDirectory}";
           User = daemonUser;
         }
         // lib.optionalAttrs cfg.quarantine.abortHungConnects holder.abortHungConnects;

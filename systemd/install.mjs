@@ -99,7 +99,7 @@ const holderUserDropIn = user =>
     `User=${user}`,
     'ExecStartPre=',
     // As that user: what root creates in a directory of another user can be redirected by a symbolic link
-    `ExecStartPre=+setpriv --reuid=${user} --clear-groups mkdir -p /nix/var/nix/current-load`,
+    `ExecStartPre=-+setpriv --reuid=${user} --clear-groups mkdir -p /nix/var/nix/current-load`,
     '',
   ].join('\n')
 

@@ -17,3 +17,24 @@ t.test('both units limit memory, tasks and descriptors alike', async t => {
     t.equal(nixos, own, `${limit} of nix/service.nix`)
   }
 })
+
+t.test(
+  'a directory of slot locks that cannot be made does not stop the socket',
+  async t => {
+    // systemd stops a socket whose service fails 20 times within 2 s (systemd.socket(5), TriggerLimitBurst=)
+    const lines = [
+      'systemd/builder-monitor-slots.service',
+      'systemd/install.mjs',
+      'docs/quarantine.md',
+    ].flatMap(path =>
+      read(path)
+        .split('\n')
+        .filter(line => /mkdir -p \S+current-load/.test(line)),
+    )
+    t.equal(lines.length, 3)
+    for (const line of lines) t.match(line, /ExecStartPre=-\+/)
+    const nixos = read('nix/module.nix').match(/"\S+\$\{.*akeLockDirectory\}"/g)
+    t.equal(nixos?.length, 2)
+    for (const command of nixos ?? []) t.match(command, /^"-\+/)
+  },
+)

@@ -19,6 +19,10 @@ interface DrainOptions extends Named {
 }
 
 const timeoutMs = 5000
+/** Longer ones are cut by the daemon, too, and would not fit into the request, characters. */
+const maxReason = 500
+/** Of a request that the daemon can refuse, characters. */
+const maxPath = 12_000
 const pollMs = 500
 
 /** Drains builders. Returns 1 when builds are not kept away from them. */
@@ -32,7 +36,7 @@ export const drainCommand = async (options: DrainOptions, io: Io): Promise<numbe
   const { names, warning } = await post(socket, 'drain', {
     name: options.builders,
     by: [userName(io)],
-    reason: options.reason === undefined ? [] : [options.reason],
+    reason: options.reason === undefined ? [] : [options.reason.slice(0, maxReason)],
     until: seconds === null ? [] : [String(Date.now() / 1000 + seconds)],
   })
   const end = seconds === null ? '' : ` for ${formatDuration(seconds)}`
@@ -47,7 +51,7 @@ export const drainCommand = async (options: DrainOptions, io: Io): Promise<numbe
 export const undrainCommand = async (options: Named, io: Io): Promise<number> => {
   const socket = resolveControlSocket(options.socket, io)
   const { names } = await post(socket, 'undrain', { name: options.builders })
-  io.out(`in service again: ${names.join(', ')}\n`)
+  io.out(`drain ended: ${names.join(', ')}\n`)
   return 0
 }
 
@@ -58,14 +62,15 @@ const post = async (
 ): Promise<{ readonly names: readonly string[]; readonly warning: string | null }> => {
   const query = new URLSearchParams()
   for (const [key, values] of Object.entries(parameters))
-    for (const value of values) query.append(key, value)
-  const { status, body } = await requestDaemon(
-    socket,
-    'POST',
-    `/-/${action}?${query.toString()}`,
-    timeoutMs,
+    for (const value of new Set(values)) query.append(key, value)
+  const tooMany = new UsageError(
+    'too many builders at once, or the reason is too long; nothing was changed',
   )
-  if (status === 414) throw new UsageError('too many builders at once')
+  const path = `/-/${action}?${query.toString()}`
+  // The daemon closes the connection without an answer
+  if (path.length > maxPath) throw tooMany
+  const { status, body } = await requestDaemon(socket, 'POST', path, timeoutMs)
+  if (status === 414 || status === 431) throw tooMany
   if (status !== 200) throw new UsageError(body.trim())
   return JSON.parse(body) as { names: readonly string[]; warning: string | null }
 }

@@ -1,4 +1,4 @@
-import { stat, unlink } from 'node:fs/promises'
+import { unlink } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { createNotify, watchdogMs } from '../exporters/systemd.ts'
 import { createLog } from '../log/log.ts'
@@ -8,6 +8,7 @@ import { findLockProgram } from '../quarantine/holder/find-lock-program.ts'
 import { createHeldSlots } from '../quarantine/holder/held-slots.ts'
 import { flockProgram, lockSlotFile } from '../quarantine/holder/lock-file.ts'
 import { createHolderServer } from '../quarantine/holder/serve-holder.ts'
+import { watchDirectory } from '../quarantine/holder/watch-directory.ts'
 import { createRun } from '../transport/run.ts'
 import { UsageError, wantsColor, type Io } from './terminal.ts'
 
@@ -38,7 +39,7 @@ export const holdSlotsCommand = async (
   const run = createRun()
   const program = await findLockProgram(run)
   const directory = await currentLoadDirectory(env)
-  const identity = await identityOf(directory)
+  const watch = await watchDirectory(directory)
   const slots = createHeldSlots({
     lock: (name, signal, onWaiting) =>
       lockSlotFile(directory, name, program ?? flockProgram, signal, onWaiting),
@@ -96,9 +97,10 @@ export const holdSlotsCommand = async (
       resolve()
     }
     const stopIfReplaced = async () => {
-      if ((await identityOf(directory)) === identity) return
-      // The writable mount of this unit belongs to the deleted directory; the next connection starts a new process
-      log.warn({ directory }, 'the directory was replaced, exiting')
+      const reason = await watch.look()
+      if (reason === null) return
+      // The next connection starts a new process
+      log.warn({ directory }, reason)
       stop()
     }
     io.signal.addEventListener('abort', stop, { once: true })
@@ -108,12 +110,6 @@ export const holdSlotsCommand = async (
   await server.close()
   log.info({}, 'stopped')
   return 0
-}
-
-/** Returns which directory a path is; null if there is none. */
-const identityOf = async (path: string): Promise<string | null> => {
-  const found = await stat(path).catch(() => null)
-  return found && `${found.dev}:${found.ino}`
 }
 
 /** Removes the socket of a holder that was killed. One that still listens is kept, and listening fails. */

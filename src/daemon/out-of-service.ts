@@ -13,7 +13,7 @@ import { parseSavedDrains, serializeSavedDrains } from '../quarantine/saved-drai
 import { createMachinesFile } from '../quarantine/write-machines-file.ts'
 import type { StateFile } from '../state/state-file.ts'
 import type { Store } from '../state/store.ts'
-import { linesOfHost, selectBuilders } from './select-builders.ts'
+import { drainNewLines, linesOfHost, selectBuilders } from './select-builders.ts'
 import type { WatchedConnections } from './watch-connections.ts'
 
 export interface OutOfServiceDeps {
@@ -103,7 +103,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     const settings = config().quarantine
     const plan = planOutOfService({
       builders,
-      drains,
+      drains: drainNewLines(drains, known()),
       isDrainedByConfig: name => config().builders[name]?.drained === true,
       mode: settings.enable ? (settings.dryRun ? 'dryRun' : 'on') : 'off',
       holder: holderState,
@@ -160,7 +160,7 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
   const recheckSameHosts = (names: readonly string[]) => {
     const { builders } = store.read()
     for (const name of names)
-      for (const other of linesOfHost(all(), deps.keyOf, name))
+      for (const other of linesOfHost(known(), deps.keyOf, name))
         if (!names.includes(other.name) && !builders.get(other.name)?.quarantine)
           deps.recheck(other)
   }
@@ -172,8 +172,8 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
       update()
     }, coalesceMs)
   }
-  const all = () => [...store.read().builders.values()].map(({ builder }) => builder)
-  const select = (names: readonly string[]) => selectBuilders(all(), deps.keyOf, names)
+  const known = () => [...store.read().builders.values()].map(({ builder }) => builder)
+  const select = (names: readonly string[]) => selectBuilders(known(), deps.keyOf, names)
   const warning = () =>
     holderState.status === 'unavailable'
       ? `builds are not kept away: ${holderState.reason}`
@@ -194,7 +194,11 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
       return { ok: true, names: found.selected, warning: warning() }
     },
     undrain: names => {
-      const found = select(names)
+      // Not in the list any more
+      const gone = names.filter(
+        name => drains.has(name) && !store.read().builders.has(name),
+      )
+      const found = select(names.filter(name => !gone.includes(name)))
       if ('error' in found) return { ok: false, error: found.error }
       const configured = found.selected.find(
         name => config().builders[name]?.drained === true,
@@ -204,7 +208,8 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
           ok: false,
           error: `${configured} is drained by the configuration: remove builders.${configured}.drained from it, then: builder-monitor reload`,
         }
-      const selected = found.selected.filter(name => drains.has(name))
+      const all = drainNewLines(drains, known())
+      const selected = [...gone, ...found.selected.filter(name => all.has(name))]
       if (selected.length === 0)
         return { ok: false, error: `${names.join(', ')}: not drained` }
       drains = new Map([...drains].filter(([name]) => !selected.includes(name)))

@@ -1,3 +1,4 @@
+import { isSlotName } from './holder/messages.ts'
 import { activeDrains, parseDrains, serializeDrains, type DrainList } from './drains.ts'
 
 /** What is kept over a restart of the monitor, so that it does not interrupt a drain. Quarantines are not kept. */
@@ -33,7 +34,11 @@ export const parseSavedDrains = (persisted: unknown, now: number): SavedDrains =
   const slots = Array.isArray(saved['slots']) && !hasEnded ? saved['slots'] : []
   return {
     drains,
-    slots: slots.slice(0, maxSlots).filter(name => typeof name === 'string'),
+    slots: slots.slice(0, maxSlots).filter(isSlotText),
     socket: typeof saved['socket'] === 'string' ? saved['socket'] : null,
   }
 }
+
+/** One invalid name would make the holder refuse all of them. */
+const isSlotText = (name: unknown): name is string =>
+  typeof name === 'string' && isSlotName(name)

@@ -16,15 +16,34 @@ const until = async (isSo: () => boolean) => {
 
 const failed = (kind: Kind): Outcome<never> => ({ status: 'failed', kind, params: {} })
 
-const b1 = aBuilder({ name: 'b1', storeUri: 'ssh://u@b1', line: 'b1', maxJobs: 2 })
+const b1 = aBuilder({
+  name: 'b1',
+  host: 'b1',
+  storeUri: 'ssh://u@b1',
+  line: 'b1',
+  maxJobs: 2,
+})
 const b1ng = aBuilder({
   name: 'b1 (ssh-ng)',
+  host: 'b1.alias',
   storeUri: 'ssh-ng://u@b1',
   line: 'b1ng',
   maxJobs: 1,
 })
-const b2 = aBuilder({ name: 'b2', storeUri: 'ssh://u@b2', line: 'b2', maxJobs: 1 })
-const b3 = aBuilder({ name: 'b3', storeUri: 'ssh://u@b3', line: 'b3', maxJobs: 1 })
+const b2 = aBuilder({
+  name: 'b2',
+  host: 'b2',
+  storeUri: 'ssh://u@b2',
+  line: 'b2',
+  maxJobs: 1,
+})
+const b3 = aBuilder({
+  name: 'b3',
+  host: 'b3',
+  storeUri: 'ssh://u@b3',
+  line: 'b3',
+  maxJobs: 1,
+})
 
 const create = (t: Test, settings: object = {}, persisted?: unknown) => {
   let now = 1000
@@ -150,6 +169,27 @@ t.test('a drain ends by itself, and the configuration wins', async t => {
   store.updateMonitor({})
   await until(() => !state('b2').drain)
   t.notOk(wanted().slots.includes('ssh:__u@b2-0'))
+})
+
+t.test('a line that is added for a drained host is drained, too', async t => {
+  const { outOfService, store, state, wanted } = create(t)
+  outOfService.drain(['b2'], { ...drain, reason: 'new disk', until: 5000 })
+  const second = { ...b2, name: 'b2#2', line: 'b2#2', storeUri: 'ssh-ng://u@b2' }
+  store.setBuilders(listOf(b1, b2, second, b3))
+  await until(() => wanted().slots.includes('ssh-ng:__u@b2-0'))
+  t.match(state('b2#2').drain, { by: 'ada', reason: 'new disk', until: 5000 })
+  t.notOk(state('b3').drain)
+  t.match(outOfService.undrain(['b2#2']), { ok: true, names: ['b2', 'b2#2'] })
+  t.same(wanted().slots, [])
+})
+
+t.test('the drain of a builder that left the list can be ended', async t => {
+  const { outOfService, store, saved } = create(t)
+  outOfService.drain(['b2', 'b3'], drain)
+  store.setBuilders(listOf(b1, b3))
+  t.match(outOfService.undrain(['b2', 'b3']), { ok: true, names: ['b2', 'b3'] })
+  t.match(saved(), { drains: [] })
+  t.match(outOfService.undrain(['b2']), { ok: false, error: /no builder is called b2/ })
 })
 
 t.test('errors', async t => {

@@ -293,7 +293,7 @@ const testModules = (
     })
     t.match(first.holder?.serviceConfig, {
       ExecStart: /\/bin\/builder-monitor hold-slots$/,
-      ExecStartPre: /^\+\/nix\/store\/\S+\/bin\/mkdir -p \/nix\/var\/nix\/current-load$/,
+      ExecStartPre: /^-\+\/nix\/store\/\S+\/bin\/mkdir -p \/nix\/var\/nix\/current-load$/,
       User: 'root',
       CapabilityBoundingSet: '',
       PrivateUsers: true,
@@ -302,7 +302,7 @@ const testModules = (
     t.match(evaluated.rootless.holder?.serviceConfig, {
       User: 'nix-daemon',
       ExecStartPre:
-        /^\+\S+\/setpriv --reuid=nix-daemon --clear-groups \/nix\S+\/mkdir -p /,
+        /^-\+\S+\/setpriv --reuid=nix-daemon --clear-groups \/nix\S+\/mkdir -p /,
     })
     const { quarantine } = evaluated
     t.same([quarantine.failed, quarantine.warnings], [[], []])

@@ -60,7 +60,7 @@ t.test('drain', { skip }, async t => {
   t.equal(waited.exit, 0, waited.stderr)
   t.match(waited.stdout, /no builds of this machine run there\n$/)
   const ended = await fleet.command('undrain b1')
-  t.match(ended.stdout, /in service again: b1/)
+  t.match(ended.stdout, /drain ended: b1/)
   t.equal((await fleet.command('undrain b1')).exit, 3, 'not drained any more')
   const after = await fleet.build('after', 24, 0)
   t.ok(after.on.has('b1'), 'it gets builds again')

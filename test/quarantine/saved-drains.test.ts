@@ -32,5 +32,7 @@ t.test('a state file from another version is no drain', async t => {
   const nothing = { drains: new Map(), slots: [], socket: null }
   for (const invalid of [undefined, null, 'x', 7, [], { drains: 3, slots: 3, socket: 3 }])
     t.same(parseSavedDrains(invalid, 0), nothing)
-  t.same(parseSavedDrains({ slots: [1, 'a-0', null] }, 0).slots, ['a-0'])
+  t.same(parseSavedDrains({ slots: [1, 'a-0', null, '../x-0', 'main-lock'] }, 0).slots, [
+    'a-0',
+  ])
 })

@@ -24,7 +24,7 @@ export const undrain = defineCommand({
   argument: ['<BUILDER...>', 'names'],
   options: { socket: socketOption },
   example: 'sudo builder-monitor undrain builder1',
-  exitCodes: '0 in service, 3 usage error, not drained or no daemon',
+  exitCodes: '0 ended, 3 usage error, not drained or no daemon',
   run: async (options, builders, io) =>
     (await import('../drain.ts')).undrainCommand({ ...options, builders }, io),
 })

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { maxLineChars } from './messages.ts'
 
-/** Splits what a socket receives into lines. A line that is too long ends the reading. */
+/** Splits what a socket receives into lines. A line that is too long, and the end of this side, end the reading. */
 export const readLines = (
   socket: Socket,
   handlers: {
@@ -16,7 +16,10 @@ export const readLines = (
     if (isEnded) return
     const lines = (rest + text).split('\n')
     rest = lines.pop() ?? ''
-    for (const line of lines) handlers.onLine(line)
+    for (const line of lines) {
+      if (!socket.writable) return
+      handlers.onLine(line)
+    }
     if (rest.length <= maxLineChars) return
     isEnded = true
     rest = ''

@@ -18,6 +18,9 @@ export interface HolderServerDeps {
   readonly leaseMs?: number
 }
 
+/** Replies that a monitor has not read, bytes: more than a few complete lists. */
+const maxUnreadBytes = 16 * 1024 * 1024
+
 /** The side of the holder that the monitor talks to. */
 export interface HolderServer {
   /** Listens on a path, or on the socket that systemd passes as a file descriptor. Rejects when it cannot. */
@@ -42,7 +45,12 @@ export const createHolderServer = (deps: HolderServerDeps): HolderServer => {
   let reportQueued = false
 
   const send = (socket: Socket, reply: HoldReply) => {
-    if (socket.writable) socket.write(`${JSON.stringify(reply)}\n`)
+    if (!socket.writable) return
+    socket.write(`${JSON.stringify(reply)}\n`)
+    if (socket.writableLength <= maxUnreadBytes) return
+    log.warn({}, 'the monitor does not read replies, everything is released')
+    leave(socket)
+    socket.destroy()
   }
   const leave = (socket: Socket): void => {
     if (active?.socket !== socket) return

@@ -18,6 +18,7 @@ import { silentLog } from '../../../src/log/log.ts'
 const directory = '/nix/var/nix/current-load'
 
 const start = async (t: Test, leaseMs?: number, failure?: string) => {
+  const warnings: string[] = []
   const dir = mkdtempSync(join(tmpdir(), 'holder-'))
   const path = join(dir, 'hold.sock')
   let held: readonly string[] = []
@@ -34,7 +35,7 @@ const start = async (t: Test, leaseMs?: number, failure?: string) => {
   const server = createHolderServer({
     slots,
     directory,
-    log: silentLog,
+    log: { ...silentLog, warn: (_, text) => void warnings.push(text ?? '') },
     failure,
     ...(leaseMs === undefined ? {} : { leaseMs }),
   })
@@ -43,7 +44,7 @@ const start = async (t: Test, leaseMs?: number, failure?: string) => {
     await server.close()
     rmSync(dir, { recursive: true })
   })
-  return { path, server, held: () => held }
+  return { path, server, warnings, held: () => held }
 }
 
 /** Sends a text and returns everything that the holder replies until it closes the connection. */
@@ -131,6 +132,34 @@ t.test('invalid requests end the connection and release everything', async t => 
     await until(() => held().length === 0)
   }
 })
+
+t.test('what follows an invalid request is not read', async t => {
+  const { path, warnings } = await start(t)
+  t.equal(await send(path, '\n'.repeat(50_000)), '{"error":"the request is not JSON"}\n')
+  t.equal(warnings.length, 1)
+})
+
+t.test(
+  'a client that never reads is disconnected, and everything is released',
+  async t => {
+    const { path, warnings, held } = await start(t)
+    const hold = Array.from({ length: 15_000 }, (_, i) => `${'x'.repeat(180)}-${i}`)
+    const socket = connect(path)
+    t.teardown(() => socket.destroy())
+    socket.on('error', () => undefined)
+    socket.pause()
+    socket.write(request({ hold }))
+    await until(() => held().length > 0)
+    // Each request has a reply of 3 MB
+    for (let i = 0; i < 12 && warnings.length === 0; i++) {
+      socket.write(request({ hold }))
+      await delay(10)
+    }
+    await until(() => warnings.length > 0)
+    t.match(warnings, ['the monitor does not read replies, everything is released'])
+    t.same(held(), [])
+  },
+)
 
 t.test('the client says why nothing is held, and connects when it can', async t => {
   const { path, held } = await start(t)
