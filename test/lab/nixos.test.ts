@@ -115,7 +115,9 @@ const cases = {
     nixos: {
       services: { builderMonitor: { enable: true, sshTimeouts: true } },
       programs: { ssh: { extraConfig: 'User me' } },
-      nix: { buildMachines: [{ hostName: 'big' }, { hostName: 'arm' }, { hostName: 'big' }] },
+      nix: {
+        buildMachines: [{ hostName: 'big' }, { hostName: 'arm' }, { hostName: 'big' }],
+      },
     },
   },
   trusted: nixos({ canary: { mode: 'daemon', trusted: true } }),
