@@ -56,7 +56,7 @@ export interface Plan {
 export const turns = nodes.length * clientNames.length
 
 /** CI tests one slice of the rows at a time, because each set-up costs seconds. */
-export const slices = 4
+export const slices = 5
 
 /** Returns the rows of a turn: all with null, one slice for the first `turns` turns, then the next. */
 export const sliceOf = <T>(rows: readonly T[], turn: number | null): readonly T[] =>

@@ -84,7 +84,7 @@ const faults: readonly Fault[] = [
 const clients = ['c1', 'c2', 'c3'] as const
 /** A normal run tests a few, others each day. */
 const turn = Number(process.env['LAB_TURN'] ?? Math.floor(Date.now() / 86_400_000) % 12)
-const perRun = 3
+const perRun = 2
 const chosen = faults
   .map((one, i) => ({ ...one, client: clients[(i + turn) % clients.length] ?? 'c3' }))
   .filter(

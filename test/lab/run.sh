@@ -5,8 +5,8 @@
 #
 #   --oracle     only the comparison with real builds, with every version of Nix and every client: --score --all
 #   --score      only the table of set-ups, reported causes and real builds (every run prints it)
-#   --all        every set-up with all versions of Nix and all clients; by default a quarter of them, each with one pair, others
-#                each day (LAB_TURN=0 ... 23)
+#   --all        every set-up with all versions of Nix and all clients; by default a fifth of them, each with one pair, others
+#                each day (LAB_TURN=0 ... 29)
 #   --rows WORDS only the rows whose name matches
 #   --calm 10m   also watch the healthy fleet under load for this time: no builder may change its state
 set -euo pipefail

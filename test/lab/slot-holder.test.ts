@@ -1,6 +1,6 @@
 /**
  * The slot holder on booted systemd 252, 257 and newer, installed with install.mjs: drains keep real builds away, and whatever
- * dies, the slots are free at once or after the lease. LAB_SOAK=1 kills 1,000 times in all instead of 200.
+ * dies, the slots are free at once or after the lease. LAB_SOAK=1 kills 1,000 times in all instead of 60.
  */
 import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { lab, labDir, labNet, type Ran, waitFor } from './support.ts'
 
 const machines = { s1: '252', s2: '257', s3: '2' } as const
 const kills = Number(
-  process.env['LAB_KILLS'] ?? (process.env['LAB_SOAK'] === '1' ? 1000 : 200),
+  process.env['LAB_KILLS'] ?? (process.env['LAB_SOAK'] === '1' ? 1000 : 60),
 )
 /** s1 also waits for the end of an idle holder. */
 const shares = { s1: 0.2, s2: 0.4, s3: 0.4 } as const
