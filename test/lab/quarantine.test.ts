@@ -62,7 +62,7 @@ t.test('drain', { skip }, async t => {
   const ended = await fleet.command('undrain b1')
   t.match(ended.stdout, /drain ended: b1/)
   t.equal((await fleet.command('undrain b1')).exit, 3, 'not drained any more')
-  const after = await fleet.build('after', 24, 0)
+  const after = await fleet.build('after', 12, 3)
   t.ok(after.on.has('b1'), 'it gets builds again')
 })
 
@@ -116,7 +116,7 @@ for (const { name, kinds, within, client } of chosen)
       120,
       one => one.quarantine?.phase === 'probation' && one.hold === null,
     )
-    const after = await fleet.build('after', 24, 0)
+    const after = await fleet.build('after', 12, 3)
     t.equal(after.exit, 0, after.stderr.slice(-500))
     t.ok(after.on.has('b2'), 'it gets builds again')
   })
