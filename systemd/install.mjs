@@ -191,6 +191,7 @@ const remove = () => {
   for (const path of [
     ...[program, launcher, unit, dirname(dropIn), sysusers],
     ...[holderSocket, holder, dirname(holderUser), '/run/builder-monitor-slots'],
+    '/run/builder-monitor',
   ])
     rmSync(path, { recursive: true, force: true })
   run('systemctl', 'daemon-reload')

@@ -46,12 +46,12 @@ const sections: readonly { readonly title: string; readonly panels: readonly Pan
           ],
         },
         series('Builds are kept away', 'short', [
-          [`nix_builder_quarantined{${builderMatcher}} == 1`, '{{builder}} quarantined'],
-          [`nix_builder_drained{${builderMatcher}} == 1`, '{{builder}} drained'],
+          [`nix_builder_quarantined{${builderMatcher}}`, '{{builder}} quarantined'],
+          [`nix_builder_drained{${builderMatcher}}`, '{{builder}} drained'],
         ]),
         series('Builders that fail stay in service', 'short', [
           [
-            `builder_monitor_quarantine_released{${instanceMatcher}} == 1`,
+            `builder_monitor_quarantine_released{${instanceMatcher}}`,
             '{{instance}} {{reason}}',
           ],
         ]),
