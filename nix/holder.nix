@@ -24,7 +24,7 @@
     after = [ "builder-monitor-slots.socket" ];
     # Starts without limit: a limit would stop the socket, too, and the monitor connects at most every two seconds
     unitConfig.StartLimitIntervalSec = 0;
-    serviceConfig = {
+    serviceConfig = import ./hardening.nix // {
       Type = "notify";
       # Node has no unix datagram sockets, so the child process systemd-notify sends the messages
       NotifyAccess = "all";
@@ -44,38 +44,14 @@
       MemoryMax = "512M";
       LimitNOFILE = 65536;
 
-      CapabilityBoundingSet = "";
-      AmbientCapabilities = "";
-      NoNewPrivileges = true;
-      LockPersonality = true;
-      # Missing: MemoryDenyWriteExecute. V8 compiles JavaScript into pages that it writes and then executes
-      DevicePolicy = "closed";
       IPAddressDeny = "any";
       KeyringMode = "private";
-      PrivateDevices = true;
       PrivateIPC = true;
-      PrivateMounts = true;
       PrivateNetwork = true;
-      PrivateTmp = true;
-      PrivateUsers = true;
       ProcSubset = "pid";
-      ProtectClock = true;
-      ProtectControlGroups = true;
-      ProtectHome = true;
-      ProtectHostname = true;
-      ProtectKernelLogs = true;
-      ProtectKernelModules = true;
-      ProtectKernelTunables = true;
       ProtectProc = "invisible";
-      ProtectSystem = "strict";
       ReadWritePaths = "-/nix/var/nix/current-load";
-      RemoveIPC = true;
       RestrictAddressFamilies = "AF_UNIX";
-      RestrictNamespaces = true;
-      RestrictRealtime = true;
-      RestrictSUIDSGID = true;
-      SystemCallArchitectures = "native";
-      SystemCallErrorNumber = "EPERM";
       SystemCallFilter = [
         "@system-service"
         "~@privileged @resources"

@@ -30,7 +30,7 @@
   # Restarts without limit: a monitor must not give up during an outage
   unitConfig.StartLimitIntervalSec = 0;
 
-  serviceConfig = {
+  serviceConfig = import ./hardening.nix // {
     Type = "notify";
     # Node has no unix datagram sockets, so the child process systemd-notify sends the messages
     NotifyAccess = "all";
@@ -60,29 +60,9 @@
     MemoryMax = "2G";
     LimitNOFILE = 65536;
 
-    CapabilityBoundingSet = "";
-    AmbientCapabilities = "";
-    NoNewPrivileges = true;
-    LockPersonality = true;
-    # Missing: MemoryDenyWriteExecute. V8 compiles JavaScript into pages that it writes and then executes
-    DevicePolicy = "closed";
-    PrivateDevices = true;
-    PrivateMounts = true;
-    # The store of private canaries is in /tmp
-    PrivateTmp = true;
-    PrivateUsers = true;
-    ProtectClock = true;
-    ProtectControlGroups = true;
-    ProtectHome = true;
-    ProtectHostname = true;
-    ProtectKernelLogs = true;
-    ProtectKernelModules = true;
-    ProtectKernelTunables = true;
-    ProtectSystem = "strict";
     # The slots probe reads /proc/locks, and the processes that hold the locks belong to root
     ProcSubset = "all";
     ProtectProc = "default";
-    RemoveIPC = true;
     # unix: nix-daemon, the control socket, the slot holder, NOTIFY_SOCKET; netlink: the resolver asks it for this machine's
     # addresses, and ss for its connections
     RestrictAddressFamilies = [
@@ -91,11 +71,6 @@
       "AF_INET6"
       "AF_NETLINK"
     ];
-    RestrictNamespaces = true;
-    RestrictRealtime = true;
-    RestrictSUIDSGID = true;
-    SystemCallArchitectures = "native";
-    SystemCallErrorNumber = "EPERM";
     SystemCallFilter = [
       "@system-service"
       "~@privileged @resources"

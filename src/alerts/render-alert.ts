@@ -2,6 +2,7 @@ import { computeFingerprint, normalizeLabels, type Labels } from './labels.ts'
 import type { RuleMatch } from './alert-state.ts'
 import type { AlertRule } from './rule.ts'
 import type { LabeledValue } from './sample-set.ts'
+import { durationSeconds } from '../text/parse-duration.ts'
 import { renderTemplate } from './template.ts'
 
 /** What all alerts of this monitor have in common. */
@@ -43,7 +44,7 @@ export const createAlertRenderer = (context: AlertContext): RenderAlert => {
     const { ruleLabels, labels, fingerprint } = identify(rule, sample.labels)
     return {
       ruleLabels,
-      forSeconds: parseDuration(rule.for) * context.forMultiplier,
+      forSeconds: secondsOf(rule.for) * context.forMultiplier,
       alert: {
         name: rule.name,
         labels,
@@ -68,12 +69,10 @@ export const alertLabels = (
   externalLabels: Labels,
 ): Labels => normalizeLabels({ ...externalLabels, ...ruleLabels, alertname, severity })
 
-/** Parses a duration of a rule, for example `5m`, to seconds. */
-export const parseDuration = (duration: string): number => {
-  const [, count = '', unit = ''] = /^(\d+)([smhd])$/.exec(duration) ?? []
-  const size = { s: 1, m: 60, h: 3600, d: 86_400 }[unit]
-  if (size === undefined) throw new Error(`${duration} is not a duration`)
-  return Number(count) * size
+const secondsOf = (duration: string): number => {
+  const seconds = durationSeconds(duration)
+  if (seconds === null) throw new Error(`${duration} is not a duration`)
+  return seconds
 }
 
 const maxUrlLength = 1500

@@ -2,6 +2,7 @@ import { userInfo } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isKeptAway } from '../diagnosis/out-of-service.ts'
 import type { BuilderReport, Report } from '../diagnosis/report.ts'
+import { maxDrainReason } from '../model/index.ts'
 import { formatDuration } from '../text/duration.ts'
 import { parseDuration } from '../text/parse-duration.ts'
 import { requestDaemon, resolveControlSocket } from './control-socket.ts'
@@ -19,8 +20,6 @@ interface DrainOptions extends Named {
 }
 
 const timeoutMs = 5000
-/** Longer ones are cut by the daemon, too, and would not fit into the request, characters. */
-const maxReason = 500
 /** Of a request that the daemon can refuse, characters. */
 const maxPath = 12_000
 const pollMs = 500
@@ -36,7 +35,7 @@ export const drainCommand = async (options: DrainOptions, io: Io): Promise<numbe
   const { names, warning } = await post(socket, 'drain', {
     name: options.builders,
     by: [userName(io)],
-    reason: options.reason === undefined ? [] : [options.reason.slice(0, maxReason)],
+    reason: options.reason === undefined ? [] : [options.reason.slice(0, maxDrainReason)],
     until: seconds === null ? [] : [String(Date.now() / 1000 + seconds)],
   })
   const end = seconds === null ? '' : ` for ${formatDuration(seconds)}`

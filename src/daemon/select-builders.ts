@@ -11,9 +11,7 @@ export const linesOfHost = (
   const named = all.find(builder => builder.name === name)
   if (!named) return []
   const key = keyOf(named)
-  return all.filter(
-    builder => isSameHost(builder, named) || builder === named || keyOf(builder) === key,
-  )
+  return all.filter(builder => isSameHost(builder, named) || keyOf(builder) === key)
 }
 
 /** As written: the address of one that is not probed may belong to another machine by now. */

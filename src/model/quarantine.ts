@@ -1,5 +1,9 @@
 import type { Kind } from './kind.ts'
 
+/** Longer reasons and names of users are cut, characters. */
+export const maxDrainReason = 500
+export const maxDrainUser = 100
+
 /** A person keeps builds away from a builder. Times are Unix seconds. */
 export interface Drain {
   /** The user who asked for it, or `configuration`. */

@@ -1,4 +1,5 @@
 import type { LocksValue, Outcome, TelemetryProbe } from '../model/index.ts'
+import { parseProcStat, ticksPerSecond } from '../text/proc-stat.ts'
 import { oneLine } from '../text/truncate.ts'
 import { parseSections, parseNumber, parseKeyValues } from './telemetry/parse-output.ts'
 import {
@@ -134,17 +135,13 @@ const heldLocks = (
   })
 }
 
-const ticksPerSecond = 100
-
 const parseProcess = (text: string | undefined, now: number, boot: number | null) => {
   const facts = parseKeyValues(text ?? '')
-  const stat = facts.get('stat') ?? ''
-  // The program name is in parentheses and can contain anything; field 22 is the start, in ticks since boot (proc(5))
-  const ticks = parseNumber(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+  const ticks = parseProcStat(facts.get('stat') ?? '')?.startTicks ?? NaN
   return {
     program: oneLine(facts.get('args') ?? '', 80) || null,
     runtimeSeconds:
-      ticks === null || boot === null
+      Number.isNaN(ticks) || boot === null
         ? null
         : Math.max(0, now - boot - ticks / ticksPerSecond),
   }

@@ -1,4 +1,4 @@
-import type { Drain } from '../model/index.ts'
+import { maxDrainReason, maxDrainUser, type Drain } from '../model/index.ts'
 
 /** The drains that people asked for, by builder. */
 export type DrainList = ReadonlyMap<string, Drain>
@@ -11,8 +11,6 @@ export const activeDrains = (drains: DrainList, now: number): DrainList => {
   return active.size === drains.size ? drains : active
 }
 
-const maxReason = 500
-const maxUser = 100
 const maxEntries = 10_000
 
 /** Returns the drains as JSON for the state file. */
@@ -36,8 +34,8 @@ export const parseDrains = (persisted: unknown): DrainList =>
           [
             name,
             {
-              by: by.slice(0, maxUser),
-              reason: typeof reason === 'string' ? reason.slice(0, maxReason) : null,
+              by: by.slice(0, maxDrainUser),
+              reason: typeof reason === 'string' ? reason.slice(0, maxDrainReason) : null,
               since,
               until,
             },

@@ -1,4 +1,4 @@
-import { isSlotName } from './holder/messages.ts'
+import { isSlotName, maxSlots } from './holder/messages.ts'
 import { activeDrains, parseDrains, serializeDrains, type DrainList } from './drains.ts'
 
 /** What is kept over a restart of the monitor, so that it does not interrupt a drain. Quarantines are not kept. */
@@ -9,8 +9,6 @@ export interface SavedDrains {
   /** Where the slot holder listens; null if it is not known. */
   readonly socket: string | null
 }
-
-const maxSlots = 20_000
 
 /** Returns the drains as JSON for the state file. */
 export const serializeSavedDrains = ({

@@ -5,9 +5,9 @@
 import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { lab, labDir, labNet, type Ran, waitFor } from './support.ts'
+import { lab, labDir, labNet, waitFor } from './support.ts'
+import { key, line, machines, on, until } from './systemd-machine.ts'
 
-const machines = { s1: '252', s2: '257', s3: '2' } as const
 const kills = Number(
   process.env['LAB_KILLS'] ?? (process.env['LAB_SOAK'] === '1' ? 1000 : 60),
 )
@@ -16,29 +16,16 @@ const shares = { s1: 0.2, s2: 0.4, s3: 0.4 } as const
 t.setTimeout(700_000 + kills * 5000)
 t.jobs = 3
 
-const key = '/etc/nix/builder_ed25519'
-const line = (host: string) => `ssh-ng://remotebuild@${host} x86_64-linux ${key} 2`
 const socket = '/run/builder-monitor-slots/hold.sock'
 const directory = '/nix/var/nix/current-load'
 const holder = 'builder-monitor-slots'
 const dropIns = '/etc/systemd/system/builder-monitor.service.d'
 
-/** A root shell on one of the machines. */
-const on = (machine: string) => {
-  const run = (command: string): Promise<Ran> =>
-    lab(['exec', machine, 'bash', '-c', command])
-  const must = async (command: string): Promise<string> => {
-    const ran = await run(command)
-    if (ran.exit !== 0)
-      throw new Error(`${command}: exit ${ran.exit}: ${ran.stdout}${ran.stderr}`)
-    return ran.stdout.trim()
-  }
-  /** Runs a function of lib/slot-locks.sh, which prints milliseconds. */
-  const measure = async (command: string): Promise<number> =>
-    Number(await must(`. /lab/project/test/lab/lib/slot-locks.sh; ${command}`))
-  const show = (unit: string, property: string) =>
-    must(`systemctl show ${unit} -P ${property}`)
-  return { run, must, measure, show }
+/** Runs a function of lib/slot-locks.sh on a machine, which prints milliseconds. */
+const measureOn = (machine: string) => {
+  const { output } = on(machine)
+  return async (command: string): Promise<number> =>
+    Number(await output(`. /lab/project/test/lab/lib/slot-locks.sh; ${command}`))
 }
 
 /** Real builds by the daemon of the machine; prints the builder of each. */
@@ -52,14 +39,13 @@ for (const machine of ['s1', 's2', 's3'] as const)
   t.test(`the slot holder on systemd ${machines[machine]}, ${machine}`, async t => {
     const up = await lab(['up', 'b2', 'b3', machine])
     t.equal(up.exit, 0, up.stderr)
-    const { run, must, measure, show } = on(machine)
+    const { run, output, show } = on(machine)
+    const measure = measureOn(machine)
     const report = (what: string, ms: number) =>
       appendFile(join(labDir, 'slots.txt'), `${machine}  ${what}: ${ms} ms\n`)
-    const until = (what: string, isSo: () => Promise<boolean>, seconds = 30) =>
-      waitFor(what, seconds, async () => ((await isSo()) ? true : null))
     const held = () => measure('until_held "$(now)" 30000')
 
-    await must(`
+    await output(`
       ln -sf /lab/bin/node /usr/local/bin/node
       mkdir -p /root/.ssh && chmod 700 /root/.ssh
       install -m 600 /lab/keys/id ${key}
@@ -80,7 +66,7 @@ for (const machine of ['s1', 's2', 's3'] as const)
     )
     t.equal(security.exit, 0, `exposure is at most 1.0: ${security.stdout.slice(-200)}`)
 
-    await must(`
+    await output(`
       rm /usr/local/bin/builder-monitor; mkdir -p ${dropIns}
       printf '[Service]\\nRestartSec=100ms\\n' >${dropIns}/90-test.conf
       cd /lab/project && node systemd/install.mjs`)
@@ -92,9 +78,9 @@ for (const machine of ['s1', 's2', 's3'] as const)
     t.equal(await show(`${holder}.socket`, 'ActiveState'), 'active')
 
     // A drain keeps builds away, and a running build ends undisturbed
-    t.match(await must('builder-monitor drain b2'), /^drained: b2\nno builds/)
-    t.equal(await must(build(4, ':')), 'b3\nb3\nb3\nb3', 'builds run elsewhere')
-    await must(`(${build(2, 'sleep 3')}) >/tmp/running 2>&1 &`)
+    t.match(await output('builder-monitor drain b2'), /^drained: b2\nno builds/)
+    t.equal(await output(build(4, ':')), 'b3\nb3\nb3\nb3', 'builds run elsewhere')
+    await output(`(${build(2, 'sleep 3')}) >/tmp/running 2>&1 &`)
     await until(
       'two running builds',
       async () =>
@@ -105,26 +91,26 @@ for (const machine of ['s1', 's2', 's3'] as const)
         ).exit === 5,
     )
     t.match(
-      await must('builder-monitor drain --wait b3'),
+      await output('builder-monitor drain --wait b3'),
       /^drained: b3\nb3: [12] builds? of this machine runs?\n(.*\n)*no builds of this machine run there$/,
     )
-    t.equal(await must('cat /tmp/running'), 'b3\nb3', 'the running builds ended')
+    t.equal(await output('cat /tmp/running'), 'b3\nb3', 'the running builds ended')
     // Postponed, not failed
-    await must(`(${build(1, ':')}) >/tmp/postponed 2>&1 &`)
-    await must('sleep 1; test ! -s /tmp/postponed; builder-monitor undrain b2')
+    await output(`(${build(1, ':')}) >/tmp/postponed 2>&1 &`)
+    await output('sleep 1; test ! -s /tmp/postponed; builder-monitor undrain b2')
     await until(
       'the postponed build',
-      async () => (await must('cat /tmp/postponed')) === 'b2',
+      async () => (await output('cat /tmp/postponed')) === 'b2',
     )
-    t.equal(await must(build(2, ':')), 'b2\nb2', 'b2 is in service again')
-    await must('builder-monitor drain b2 --reason test')
+    t.equal(await output(build(2, ':')), 'b2\nb2', 'b2 is in service again')
+    await output('builder-monitor drain b2 --reason test')
     await held()
 
     // Who may connect, and how many
     const connect = `node -e "require('net').connect('${socket}').on('error', e => console.log(e.code)).on('connect', () => console.log('connected'))"`
-    t.equal(await must(`runuser -u plain -- ${connect}`), 'EACCES')
+    t.equal(await output(`runuser -u plain -- ${connect}`), 'EACCES')
     const monitor = await show('builder-monitor', 'MainPID')
-    await must(`mkdir -p /tmp/second && cat >/tmp/second/config.json <<-END
+    await output(`mkdir -p /tmp/second && cat >/tmp/second/config.json <<-END
 	{ "listen": ["127.0.0.1:10999"], "builders": { "b2": { "drained": true } } }
 	END`)
     const second = await run(
@@ -141,10 +127,10 @@ for (const machine of ['s1', 's2', 's3'] as const)
       restart,
     )
     t.ok(restart < 1000, `${restart} ms`)
-    t.match(await must('builder-monitor status b2'), /drained/, 'the drain is kept')
+    t.match(await output('builder-monitor status b2'), /drained/, 'the drain is kept')
 
     // The holder's directory is deleted: it holds the slots of the new one
-    await must(`rm -r ${directory}`)
+    await output(`rm -r ${directory}`)
     await until(
       'slots in the new directory',
       async () =>
@@ -167,12 +153,12 @@ for (const machine of ['s1', 's2', 's3'] as const)
     const frozen = await kill('STOP', 'builder-monitor', 40_000)
     await report('free after SIGSTOP of the monitor', frozen)
     t.ok(frozen > 10_000 && frozen < 22_000, `after the lease, ${frozen} ms`)
-    await must('kill -CONT $(systemctl show builder-monitor -P MainPID)')
+    await output('kill -CONT $(systemctl show builder-monitor -P MainPID)')
     await held()
     const hung = await kill('STOP', holder, 40_000)
     await report('free after SIGSTOP of the holder', hung)
     t.ok(hung < 22_000, `killed by the watchdog, ${hung} ms`)
-    t.match(await must(`journalctl -u ${holder} --no-pager`), /Watchdog timeout/)
+    t.match(await output(`journalctl -u ${holder} --no-pager`), /Watchdog timeout/)
     await held()
 
     const count = Math.ceil(kills * shares[machine])
@@ -185,7 +171,7 @@ for (const machine of ['s1', 's2', 's3'] as const)
     )
     await report('free after a stop of the monitor', stopped)
     t.ok(stopped < 6000, `${stopped} ms`)
-    t.equal(await must(`(${build(4, ':')}) | sort -u`), 'b2\nb3')
+    t.equal(await output(`(${build(4, ':')}) | sort -u`), 'b2\nb3')
 
     if (machine === 's1')
       await until(
@@ -196,9 +182,11 @@ for (const machine of ['s1', 's2', 's3'] as const)
     if (machine === 's2') await testHungConnects(t)
     if (machine === 's3') await testDaemonUser(t)
 
-    await must('cd /lab/project && node systemd/install.mjs --remove')
+    await output('cd /lab/project && node systemd/install.mjs --remove')
     t.equal(
-      await must('find /etc/systemd /run -name "builder-monitor*" -not -path "*.d/90-*"'),
+      await output(
+        'find /etc/systemd /run -name "builder-monitor*" -not -path "*.d/90-*"',
+      ),
       '',
     )
     await lab(['down', machine])
@@ -206,19 +194,20 @@ for (const machine of ['s1', 's2', 's3'] as const)
 
 /** With --abort-hung-connects the holder ends an ssh that hangs, so that the build runs on the other builder. */
 const testHungConnects = async (t: Test) => {
-  const { must, measure } = on('s2')
-  await must(`
+  const { output } = on('s2')
+  const measure = measureOn('s2')
+  await output(`
     mkdir -p /etc/builder-monitor
     echo '{ "quarantine": { "enable": true, "abortHungConnects": true } }' >/etc/builder-monitor/config.json
     cd /lab/project && node systemd/install.mjs --abort-hung-connects
     builder-monitor undrain b2 b3
     nft 'add table inet lab; add chain inet lab out { type filter hook output priority 0; }'`)
   await waitFor('a verified b2', 60, async () =>
-    (await must('builder-monitor status b2 --json')).includes('"verified": true')
+    (await output('builder-monitor status b2 --json')).includes('"verified": true')
       ? true
       : null,
   )
-  await must(`nft add rule inet lab out ip daddr ${labNet}.2 drop`)
+  await output(`nft add rule inet lab out ip daddr ${labNet}.2 drop`)
   const ms = await measure(
     `start=$(now); (${build(4, ':')}) >/tmp/hung; echo $(($(now) - start))`,
   )
@@ -226,19 +215,20 @@ const testHungConnects = async (t: Test) => {
     join(labDir, 'slots.txt'),
     `s2  4 builds while b2 does not answer: ${ms} ms\n`,
   )
-  t.equal(await must('cat /tmp/hung'), 'b3\nb3\nb3\nb3')
+  t.equal(await output('cat /tmp/hung'), 'b3\nb3\nb3\nb3')
   t.ok(ms < 60_000, `${ms} ms instead of 135 s`)
   t.match(
-    await must(`journalctl -u ${holder} -o cat --no-pager`),
+    await output(`journalctl -u ${holder} -o cat --no-pager`),
     `"endpoint":"${labNet}.2 port 22","msg":"ended an ssh that hung in its connect"`,
   )
-  await must('nft delete table inet lab; rm /etc/builder-monitor/config.json')
+  await output('nft delete table inet lab; rm /etc/builder-monitor/config.json')
 }
 
 /** A nix-daemon with a user of its own: the holder is that user, and creates the directory as that user. */
 const testDaemonUser = async (t: Test) => {
-  const { must, measure, show } = on('s3')
-  await must(`
+  const { output, show } = on('s3')
+  const measure = measureOn('s3')
+  await output(`
     useradd --system nixd
     mkdir -p /etc/systemd/system/nix-daemon.service.d
     printf '[Service]\\nUser=nixd\\n' >/etc/systemd/system/nix-daemon.service.d/user.conf
@@ -247,10 +237,15 @@ const testDaemonUser = async (t: Test) => {
     builder-monitor drain b2`)
   t.ok((await measure('until_held "$(now)" 30000')) < 30_000)
   t.match(
-    await must(`stat -c '%U' ${directory} ${directory}/*b2-0`),
+    await output(`stat -c '%U' ${directory} ${directory}/*b2-0`),
     /^nixd\nnixd$/,
     'lock files of that user',
   )
-  t.equal((await must(`ps -o user= -p ${await show(holder, 'MainPID')}`)).trim(), 'nixd')
-  await must('builder-monitor undrain b2; rm -r /etc/systemd/system/nix-daemon.service.d')
+  t.equal(
+    (await output(`ps -o user= -p ${await show(holder, 'MainPID')}`)).trim(),
+    'nixd',
+  )
+  await output(
+    'builder-monitor undrain b2; rm -r /etc/systemd/system/nix-daemon.service.d',
+  )
 }

@@ -4,29 +4,11 @@
  */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { lab, type Ran, waitFor } from './support.ts'
+import { lab } from './support.ts'
+import { key, line, machines, on, until } from './systemd-machine.ts'
 
 t.setTimeout(700_000)
 t.jobs = 3
-
-const machines = { s1: '252', s2: '257', s3: '2' } as const
-const key = '/etc/nix/builder_ed25519'
-const line = (host: string) => `ssh-ng://remotebuild@${host} x86_64-linux ${key} 2`
-
-/** A root shell on one of the machines. */
-const on = (machine: string) => {
-  const run = (command: string): Promise<Ran> =>
-    lab(['exec', machine, 'bash', '-c', command])
-  const must = async (command: string): Promise<string> => {
-    const ran = await run(command)
-    if (ran.exit !== 0)
-      throw new Error(`${command}: exit ${ran.exit}: ${ran.stdout}${ran.stderr}`)
-    return ran.stdout
-  }
-  const show = async (property: string) =>
-    (await must(`systemctl show builder-monitor -P ${property}`)).trim()
-  return { run, must, show }
-}
 
 /** The commands of README.md for Debian, line by line. */
 const readmeCommands = (): string[] => {
@@ -56,13 +38,12 @@ for (const [machine, version] of Object.entries(machines))
   t.test(`the service on systemd ${version}, ${machine}`, async t => {
     const up = await lab(['up', 'b2', machine])
     t.equal(up.exit, 0, up.stderr)
-    const { run, must, show } = on(machine)
+    const { run, must, show: showUnit } = on(machine)
+    const show = (property: string) => showUnit('builder-monitor', property)
     const status = async (): Promise<Status | null> => {
       const { stdout } = await run('builder-monitor status --json')
       return stdout ? (JSON.parse(stdout) as Status) : null
     }
-    const until = (what: string, isSo: () => Promise<boolean>, seconds = 30) =>
-      waitFor(what, seconds, async () => ((await isSo()) ? true : null))
     const journal = () => must('journalctl -u builder-monitor -o cat --no-pager')
 
     await must(`

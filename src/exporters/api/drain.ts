@@ -1,4 +1,4 @@
-import type { Drain } from '../../model/index.ts'
+import { maxDrainReason, maxDrainUser, type Drain } from '../../model/index.ts'
 import { oneLine } from '../../text/truncate.ts'
 import type { HttpRequest, HttpResponse, Route } from '../http/route.ts'
 
@@ -16,9 +16,6 @@ export interface DrainActions {
   undrain(names: readonly string[]): DrainResult
 }
 
-const maxUser = 100
-const maxReason = 500
-
 /** `POST /-/drain` and `/-/undrain` with `?name=...`. Only available on the control socket. */
 export const drainRoutes = ({ drain, undrain }: DrainActions): readonly Route[] => [
   {
@@ -30,9 +27,9 @@ export const drainRoutes = ({ drain, undrain }: DrainActions): readonly Route[] 
         const until = query.get('until')
         if (until !== null && !Number.isFinite(Number(until)))
           return { ok: false, error: 'until is not a Unix time' }
-        const reason = oneLine(query.get('reason') ?? '', maxReason)
+        const reason = oneLine(query.get('reason') ?? '', maxDrainReason)
         return drain(names, {
-          by: oneLine(query.get('by') ?? '', maxUser) || 'unknown',
+          by: oneLine(query.get('by') ?? '', maxDrainUser) || 'unknown',
           reason: reason || null,
           until: until === null ? null : Number(until),
         })

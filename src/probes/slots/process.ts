@@ -1,25 +1,17 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseProcStat, ticksPerSecond, type ProcStat } from '../../text/proc-stat.ts'
 
-const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Node runs on
-
-/** Returns the fields of /proc/PID/stat after the program name (proc(5)); null if there is no such process. */
-const statFields = async (
-  proc: string,
-  pid: number,
-): Promise<readonly string[] | null> => {
-  const content = await read(join(proc, String(pid), 'stat'))
-  // The program name is in parentheses and can contain anything
-  return content?.slice(content.lastIndexOf(')') + 2).split(' ') ?? null
-}
+/** Reads /proc/PID/stat; null if there is no such process. */
+const readStat = async (proc: string, pid: number): Promise<ProcStat | null> =>
+  parseProcStat((await read(join(proc, String(pid), 'stat'))) ?? '')
 
 /** Returns the Unix time at which a process started (field 22); null if unknown. */
 export const startTime = async (proc: string, pid: number): Promise<number | null> => {
-  const fields = await statFields(proc, pid)
+  const { startTicks = NaN } = (await readStat(proc, pid)) ?? {}
   const bootStat = await read(join(proc, 'stat'))
   const boot = Number(/^btime (\d+)$/m.exec(bootStat ?? '')?.[1])
-  const ticks = Number(fields?.[19])
-  return Number.isFinite(boot + ticks) ? boot + ticks / ticksPerSecond : null
+  return Number.isFinite(boot + startTicks) ? boot + startTicks / ticksPerSecond : null
 }
 
 /** A build hook and its descendants. */
@@ -35,13 +27,12 @@ export const findBuildHook = async (
   pid: number,
   proc = '/proc',
 ): Promise<BuildHookProcess | null> => {
-  const hookStat = await statFields(proc, pid)
-  if (!hookStat) return null
+  if (!(await readStat(proc, pid))) return null
   const names = (await readdir(proc).catch(() => [])).filter(name => /^\d+$/.test(name))
   const processes = await Promise.all(
     names.map(async name => ({
       pid: Number(name),
-      fields: (await statFields(proc, Number(name))) ?? [],
+      stat: await readStat(proc, Number(name)),
     })),
   )
   const descendants = new Set([pid])
@@ -49,16 +40,13 @@ export const findBuildHook = async (
   for (let sizeBefore = 0; sizeBefore < descendants.size;) {
     sizeBefore = descendants.size
     for (const entry of processes)
-      if (descendants.has(Number(entry.fields[1]))) descendants.add(entry.pid)
+      if (entry.stat && descendants.has(entry.stat.parent)) descendants.add(entry.pid)
   }
   const family = processes.filter(entry => descendants.has(entry.pid))
   const programs = await Promise.all(
     family.map(entry => read(join(proc, String(entry.pid), 'comm'))),
   )
-  const ticks = family.reduce(
-    (sum, { fields }) => sum + Number(fields[11] ?? 0) + Number(fields[12] ?? 0),
-    0,
-  )
+  const ticks = family.reduce((sum, { stat }) => sum + (stat?.cpuTicks ?? 0), 0)
   return {
     hasSsh: programs.some(name => name?.trim() === 'ssh'),
     cpuSeconds: ticks / ticksPerSecond,
@@ -106,7 +94,7 @@ export const findDaemon = async (proc = '/proc'): Promise<DaemonProcess | null> 
             }),
           )
         : null
-      const parent = Number((await statFields(proc, Number(pid)))?.[1])
+      const parent = (await readStat(proc, Number(pid)))?.parent ?? NaN
       const status = await read(join(proc, pid, 'status'))
       const uid = /^Uid:\t\d{1,10}\t(\d{1,10})/m.exec(status ?? '')?.[1]
       return [

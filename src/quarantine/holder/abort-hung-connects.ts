@@ -1,6 +1,7 @@
 import { readFile, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Log } from '../../log/log.ts'
+import { parseProcStat, ticksPerSecond, type ProcStat } from '../../text/proc-stat.ts'
 import { endpointOf, parseTcpSockets } from '../tcp-sockets.ts'
 
 export interface AbortDeps {
@@ -20,16 +21,11 @@ export interface AbortHungConnects {
 const hungSeconds = 5
 /** SYNs are repeated after 1, 3 and 7 s: this many say that the connect hangs for longer than 3 s. */
 const hungRetransmits = 2
-const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Node runs on
 /** Longer chains of processes do not exist between a hook and its ssh. */
 const maxAncestors = 8
 
-interface Process {
+interface Process extends ProcStat {
   readonly pid: number
-  readonly parent: number
-  readonly name: string
-  /** Clock ticks since boot; with the PID it identifies a process (proc_pid_stat(5), field 22). */
-  readonly startedAt: string
 }
 
 /**
@@ -45,11 +41,11 @@ export const createAbortHungConnects = (deps: AbortDeps): AbortHungConnects => {
       const processes = await readProcesses(proc)
       for (const ssh of processes.values()) {
         if (ssh.name !== 'ssh' || !(await isOfBuildHook(ssh, processes, proc))) continue
-        if (!(uptime - Number(ssh.startedAt) / ticksPerSecond > hungSeconds)) continue
+        if (!(uptime - ssh.startTicks / ticksPerSecond > hungSeconds)) continue
         const endpoint = await connectingTo(ssh, proc)
         if (endpoint === null || !endpoints.has(endpoint)) continue
         // The same process still, not another one with its number
-        if ((await readProcess(proc, ssh.pid))?.startedAt !== ssh.startedAt) continue
+        if ((await readProcess(proc, ssh.pid))?.startTicks !== ssh.startTicks) continue
         log.info({ pid: ssh.pid, endpoint }, 'ended an ssh that hung in its connect')
         kill(ssh.pid)
       }
@@ -61,16 +57,8 @@ const read = (path: string): Promise<string | null> =>
   readFile(path, 'utf8').catch(() => null)
 
 const readProcess = async (proc: string, pid: number): Promise<Process | null> => {
-  const stat = await read(join(proc, String(pid), 'stat'))
-  const end = stat?.lastIndexOf(')') ?? -1
-  if (!stat || end < 0) return null
-  const fields = stat.slice(end + 2).split(' ')
-  return {
-    pid,
-    parent: Number(fields[1]),
-    name: stat.slice(stat.indexOf('(') + 1, end),
-    startedAt: fields[19] ?? '',
-  }
+  const stat = parseProcStat((await read(join(proc, String(pid), 'stat'))) ?? '')
+  return stat && { ...stat, pid }
 }
 
 const readProcesses = async (proc: string): Promise<ReadonlyMap<number, Process>> => {
