@@ -88,10 +88,11 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     drains = active
     savedSlots = ''
   }
-  /** No builder is drained or quarantined, and none can be. */
+  /** No builder is drained or quarantined, none can be, and no file lists the builders. */
   const isUnused = () =>
     drains.size === 0 &&
     !config().quarantine.enable &&
+    config().quarantine.machinesFile === undefined &&
     !Object.values(config().builders).some(({ drained }) => drained) &&
     isClear &&
     store.read().quarantine?.mode === 'off'

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { parseConfig } from '../../src/config/config.ts'
@@ -225,5 +226,19 @@ t.test(
       if (holds) t.same(rechecked, ['b1 (ssh-ng)'])
       if (holds) t.same(store.read().quarantine?.countByKind, { tcp_refused: 1 })
     }
+  },
+)
+
+t.test(
+  'the machines file follows the list, also while no builder is drained',
+  async t => {
+    const machinesFile = `${t.testdir()}/machines`
+    const { store } = create(t, { quarantine: { machinesFile } })
+    const lines = () => readFileSync(machinesFile, 'utf8').split('\n').length
+    await until(() => existsSync(machinesFile))
+    const before = lines()
+    store.setBuilders(listOf(b1, b2))
+    await until(() => lines() < before)
+    t.equal(lines(), before - 2)
   },
 )
