@@ -8,20 +8,12 @@ import { hashSync } from 'bcryptjs'
 import t, { type Test } from 'tap'
 import { certificate, certificatePath } from '../support/certificates.ts'
 import { conf, run, scratch, start } from './support.ts'
+import { freePort } from '../support/free-port.ts'
 
 // Most of the time is waiting for processes
 t.jobs = 4
 
 const authorization = `Basic ${Buffer.from('alice:wonderland').toString('base64')}`
-
-const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const server = createServer().on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 
 interface SendOptions {
   readonly path?: string

@@ -1,7 +1,6 @@
 /** A real Prometheus scrapes over TLS, with a password and with a client certificate, while certificates are replaced. */
 import { spawn } from 'node:child_process'
 import { copyFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
@@ -10,20 +9,12 @@ import { hashSync } from 'bcryptjs'
 import t from 'tap'
 import { certificate, certificatePath } from '../support/certificates.ts'
 import { waitFor } from './support.ts'
+import { freePort } from '../support/free-port.ts'
 
 t.setTimeout(400_000)
 
 const skip = process.env['LAB'] !== '1' && 'needs Prometheus: npm run test:lab'
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
-
-const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const server = createServer().on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 
 /** Returns the certificate of a new connection. */
 const served = (port: number) =>

@@ -5,12 +5,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer as createHttp } from 'node:http'
-import { createServer, type AddressInfo } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { fault, heal, labDir, machineLine, shared, waitFor } from './support.ts'
+import { freePort } from '../support/free-port.ts'
 
 t.setTimeout(500_000)
 
@@ -33,16 +34,6 @@ process.exitCode = await runCli([command], ['run', ...process.argv.slice(2)], {
   signal: stop.signal,
 })
 `
-
-const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 
 /** A child process that can be killed and restarted. */
 const service = (file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) => {

@@ -5,7 +5,6 @@
  */
 import { spawn } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -20,6 +19,7 @@ import {
   shared,
   waitFor,
 } from './support.ts'
+import { freePort } from '../support/free-port.ts'
 
 const [, amount, unit] = /^(\d+)([smh]?)$/.exec(process.env['LAB_CALM'] ?? '') ?? []
 const seconds = Number(amount ?? 60) * { s: 1, m: 60, h: 3600 }[unit || 's']!
@@ -42,16 +42,6 @@ builtins.genList (i: derivation {
   PATH = "/usr/bin:/bin";
   nonce = "\${toString builtins.currentTime}-\${toString i}";
 }) 8`
-
-const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 
 interface LogLine {
   readonly time: string

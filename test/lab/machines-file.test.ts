@@ -2,7 +2,8 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { freePort, startProgram } from './program.ts'
+import { freePort } from '../support/free-port.ts'
+import { startProgram } from './program.ts'
 import { atClient, machineLine, nodes, shared, waitFor, type Client } from './support.ts'
 
 const skip = process.env['LAB'] !== '1' && 'needs the lab: npm run test:lab'

@@ -10,7 +10,8 @@ import {
   type Page,
 } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { freePort, startProgram, type Program } from './program.ts'
+import { freePort } from '../support/free-port.ts'
+import { startProgram, type Program } from './program.ts'
 import { fault, heal, inNode, machineLine, shared, waitFor } from './support.ts'
 
 t.setTimeout(700_000)

@@ -1,17 +1,5 @@
-/** Programs that a test starts next to the lab, and free ports for them. */
+/** Programs that a test starts next to the lab. */
 import { spawn } from 'node:child_process'
-import { createServer, type AddressInfo } from 'node:net'
-
-/** Returns a free TCP port of the loopback interface. */
-export const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 
 export interface Program {
   /** Everything that it printed. */

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { dashboardQueries } from '../../scripts/generate/dashboard.ts'
-import { freePort, startProgram } from './program.ts'
+import { freePort } from '../support/free-port.ts'
+import { startProgram } from './program.ts'
 import { labDir, machineLine, nodes, shared, waitFor } from './support.ts'
 
 t.setTimeout(400_000)

@@ -2,7 +2,8 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BuilderReport, Report } from '../../src/diagnosis/report.ts'
-import { freePort, startProgram } from './program.ts'
+import { freePort } from '../support/free-port.ts'
+import { startProgram } from './program.ts'
 import {
   atClient,
   inNode,

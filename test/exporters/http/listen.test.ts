@@ -12,6 +12,7 @@ import { describeListenError } from '../../../src/exporters/http/listen-error.ts
 import { listenAll } from '../../../src/exporters/http/listen.ts'
 import { createRequestHandler } from '../../../src/exporters/http/request-handler.ts'
 import { silentLog } from '../../../src/log/log.ts'
+import { freePort } from '../../support/free-port.ts'
 
 const type = 'text/plain; charset=utf-8'
 
@@ -67,12 +68,6 @@ const get = (
       .end()
   })
 
-const freePort = async (): Promise<number> => {
-  const server = await occupy(0)
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 const occupy = (port: number) =>
   new Promise<Server>((resolve, reject) => {
     const server = createServer(socket => socket.destroy())

@@ -247,8 +247,8 @@ NFT
       wait_for 5 gc_locked "$n" || die "$n: the lock is still free" ;;
     store-lock) holds "$n" 'exec flock -x /nix/var/nix/db/big-lock sleep infinity'
       wait_for 5 store_locked "$n" || die "$n: the lock is still free" ;;
-    db-lock) holds "$n" 'exec perl -MFcntl -e "open F, q(+<), q(/nix/var/nix/db/db.sqlite) or die; fcntl F, F_SETLKW, pack(q(s s x4 q q l x4), F_WRLCK, 0, 1073741824, 512, 0) or die; sleep"'
-      wait_for 5 db_locked "$n" || die "$n: the database is not locked" ;;
+    db-lock) holds "$n" 'exec perl -MFcntl -e "open F, q(+<), q(/nix/var/nix/db/db.sqlite) or die; my \$lock = pack q(s s x4 q q l x4), F_WRLCK, 0, 1073741824, 512, 0; fcntl F, F_SETLKW, \$lock or die; sleep"'
+      wait_for 20 db_locked "$n" || die "$n: the database is not locked" ;;
     disk-full) in_node "$n" sh -c 'dd if=/dev/zero of=/nix/.fill bs=64k conv=notrunc oflag=append 2>/dev/null; dd if=/dev/zero of=/nix/.fill2 bs=4k conv=notrunc oflag=append 2>/dev/null; test "$(df --output=avail /nix | tail -1)" -eq 0' ;;
     inodes-full) wait_for 5 no_inodes "$n" || die "$n still has inodes" ;;
     low-space) in_node "$n" sh -c 'rm -f /nix/.fill; fallocate -l $(($(df --output=avail -B1 /nix | tail -1) - '$((LAB_STORE_MB * 1048576 / 16))')) /nix/.fill' ;;
