@@ -266,6 +266,7 @@ NFT
   esac
 }
 holds() { # NODE COMMANDS : runs in the node's PID namespace, so that /proc/locks shows the holder
+  in_node "$1" nix-store --init # a node that was never asked has no database and no lock files
   in_node "$1" sh -c 'mkdir -p /run/lab; setsid sh -c "$1" >/dev/null 2>&1 </dev/null & echo $! >>/run/lab/holders' - "$2"
 }
 users_taken() { in_node "$1" sh -c 'cd /nix/var/nix/userpool && for u in [0-9]*; do ! flock -n "$u" true || exit 1; done' 2>/dev/null; }
@@ -310,9 +311,9 @@ no_inodes() { # retried, because the number of files changes
 }
 read_only() { in_node "$1" sh -c 'pkill -KILL -x nix-store; mount -o remount,ro /nix' 2>/dev/null; }
 rejects_logins() { [[ $(timeout 1 bash -c "exec 3<>/dev/tcp/$1/22 && head -c 4 <&3" 2>/dev/null) != "SSH-" ]]; }
-store_locked() { ! in_node "$1" flock -n /nix/var/nix/db/big-lock true; }
+store_locked() { in_node "$1" test -e /nix/var/nix/db/big-lock && ! in_node "$1" flock -n /nix/var/nix/db/big-lock true; }
 db_locked() { in_node "$1" sh -c 'grep -q "POSIX.*WRITE.*:$(stat -c %i /nix/var/nix/db/db.sqlite) 1073741824 " /proc/locks'; }
-gc_locked() { ! in_node "$1" flock -n /nix/var/nix/gc.lock true; }
+gc_locked() { in_node "$1" test -e /nix/var/nix/gc.lock && ! in_node "$1" flock -n /nix/var/nix/gc.lock true; }
 
 heal() { # NODE
   local n=$1
