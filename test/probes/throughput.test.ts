@@ -121,6 +121,39 @@ t.test('an account without a shell is skipped', async t => {
   })
 })
 
+t.test('a forced command that waits for its protocol is skipped at once', async t => {
+  const { port } = await sshServer(t, {
+    exec: channel => {
+      let received = 0
+      channel.on('data', (chunk: Buffer) => {
+        received += chunk.length
+        if (received < 8) return
+        channel.exit(1)
+        channel.end()
+      })
+    },
+  })
+  const { connection } = await dialTo(t, port)()
+  t.match(await probe(mebibyte).run(contextOf(connection!)), {
+    status: 'skipped',
+    kind: 'no_data',
+  })
+})
+
+t.test('a command that never answers is skipped', async t => {
+  const { port } = await sshServer(t, { exec: () => undefined })
+  const { connection } = await dialTo(t, port)()
+  const context: ProbeContext = {
+    ...contextOf(connection!),
+    clock: { ...clock, sleep: (_, signal) => clock.sleep(50, signal) },
+  }
+  t.match(await probe(mebibyte).run(context), {
+    status: 'skipped',
+    kind: 'no_data',
+    params: { detail: 'no answer in 30 s' },
+  })
+})
+
 t.test('exports the rates', async t => {
   const value: ThroughputValue = {
     roundTripSeconds: 0.02,

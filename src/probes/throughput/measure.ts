@@ -18,6 +18,8 @@ const maxBlockSeconds = 3
 const pieceBytes = 16 * 1024
 /** Limit of each direction. A slower link is reported as this slow. */
 const directionMs = 25_000
+/** A script that was not started after this time is not measured: a command that never answers blocks no other builder. */
+const startMs = 30_000
 const roundTrips = 3
 
 /** One measurement. Rates in bytes per second; null if a direction was not measured. */
@@ -52,7 +54,14 @@ export const measure = async (
     channel.stderr.resume()
     const replies = createReplies(channel, signal)
     const answer = (step: string) => replies.line(`@${nonce} ${step}`)
-    await answer('ready')
+    // A forced `nix-daemon --stdio` or `nix-store --serve` reads 8 bytes, finds no protocol, and ends
+    channel.stdin.write('ping\nping\n')
+    const start = async () => {
+      for (const step of ['ready', 'pong', 'pong']) await answer(step)
+      return true
+    }
+    if (!(await within(start(), startMs, context)))
+      throw new Error(`no answer in ${startMs / 1000} s`)
     let roundTripSeconds = Infinity
     for (let i = 0; i < roundTrips; i++) {
       const from = clock.monotonic()
@@ -91,10 +100,11 @@ export const measure = async (
 
 /** Transfers blocks until the next would take too long. The rate is that of the last one, in bytes per second. */
 const measureDirection = async (
-  { clock, signal }: ProbeContext,
+  context: ProbeContext,
   roundTripSeconds: number,
   transfer: (bytes: number) => Promise<void>,
 ): Promise<{ readonly rate: number; readonly isComplete: boolean }> => {
+  const { clock } = context
   let from = clock.monotonic()
   let rate = 0
   let size = 0
@@ -110,20 +120,18 @@ const measureDirection = async (
   }
   const rateOf = (bytes: number, fromMs: number): number =>
     bytes / Math.max((clock.monotonic() - fromMs) / 1000 - roundTripSeconds, 1e-4)
-  const isComplete = (await within(transferBlocks(), clock, signal)) === true
+  const isComplete = (await within(transferBlocks(), directionMs, context)) === true
   return { rate: isComplete ? rate : rateOf(size, from), isComplete }
 }
 
-/** Resolves with null after the limit of a direction. */
+/** Resolves with null after this time. */
 const within = async <T>(
   work: Promise<T>,
-  clock: ProbeContext['clock'],
-  signal: AbortSignal,
+  ms: number,
+  { clock, signal }: ProbeContext,
 ): Promise<T | null> => {
   const ended = new AbortController()
-  const late = clock
-    .sleep(directionMs, AbortSignal.any([signal, ended.signal]))
-    .then(() => null)
+  const late = clock.sleep(ms, AbortSignal.any([signal, ended.signal])).then(() => null)
   late.catch(() => undefined)
   work.catch(() => undefined)
   try {
