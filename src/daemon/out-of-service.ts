@@ -8,7 +8,11 @@ import {
   type HolderClient,
   type HolderState,
 } from '../quarantine/holder/holder-client.ts'
-import { planOutOfService, type OutOfServicePlan } from '../quarantine/out-of-service.ts'
+import {
+  needsDecision,
+  planOutOfService,
+  type OutOfServicePlan,
+} from '../quarantine/out-of-service.ts'
 import { parseSavedDrains, serializeSavedDrains } from '../quarantine/saved-drains.ts'
 import { createMachinesFile } from '../quarantine/write-machines-file.ts'
 import type { StateFile } from '../state/state-file.ts'
@@ -226,7 +230,10 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
     isOurs: file => ours.has(file),
     start: () => {
       isRunning = true
-      unsubscribe = store.subscribe(queueUpdate)
+      unsubscribe = store.subscribe(({ builders }, change) => {
+        if ([...change.builders].some(name => needsDecision(builders.get(name))))
+          queueUpdate()
+      })
       timer = setInterval(update, tickMs)
       update()
     },

@@ -4,7 +4,7 @@ import type { Log } from '../log/log.ts'
 import {
   probeNames,
   type BuilderState,
-  type Snapshot,
+  type SnapshotListener,
   type View,
 } from '../model/index.ts'
 import type { Exporter } from './exporter.ts'
@@ -15,11 +15,14 @@ export const createHealthLog = (log: Log): Exporter => ({
   start: (view: View) => view.subscribe(logChanges(log)),
 })
 
-const logChanges = (log: Log) => {
-  let previous: ReadonlyMap<string, BuilderState> = new Map()
-  return ({ builders, at }: Snapshot) => {
-    for (const [name, state] of builders) {
-      if (previous.get(name) === state) continue
+const logChanges = (log: Log): SnapshotListener => {
+  let last: ReadonlyMap<string, BuilderState> = new Map()
+  return ({ builders, at }, change) => {
+    const previous = last
+    last = builders
+    for (const name of change.builders) {
+      const state = builders.get(name)
+      if (!state || previous.get(name) === state) continue
       logNotices(log, previous.get(name), state, at)
       logAttempts(log, previous.get(name), state)
       const { health } = state
@@ -40,7 +43,6 @@ const logChanges = (log: Log) => {
       if (health.state === 'down') log.warn(fields, 'health changed')
       else log.info(fields, 'health changed')
     }
-    previous = builders
   }
 }
 

@@ -1,5 +1,5 @@
 import { createReport } from '../diagnosis/report.ts'
-import type { Run, Snapshot, View } from '../model/index.ts'
+import type { BuilderState, Run, Snapshot, View } from '../model/index.ts'
 import type { Exporter } from './exporter.ts'
 import { createHeadline, formatHeadline } from '../diagnosis/headline.ts'
 
@@ -16,6 +16,8 @@ export interface SystemdOptions {
 const statusLength = 200
 /** Minimum time between status changes. */
 const paceMs = 1000
+/** The status says for how long, so it is refreshed also when nothing changed. */
+const refreshMs = 60_000
 
 /**
  * Notifies systemd about readiness, reloads, stop, the headline as status, and the watchdog. Node.js cannot send
@@ -92,13 +94,32 @@ const watch = (
     if (status !== lastStatus) notify(`STATUS=${(lastStatus = status)}`)
   }
   notify('READY=1', `STATUS=${(lastStatus = formatStatus(view.read()))}`)
-  let due: NodeJS.Timeout | null = null
-  const end = view.subscribe(snapshot => {
-    if (isReloadInProgress(snapshot) !== isReloading) return notifyChanges()
-    due ??= setTimeout(() => {
-      due = null
+  let timer: NodeJS.Timeout | undefined
+  let isDue = false
+  const notifyIn = (delayMs: number) => {
+    clearTimeout(timer)
+    isDue = delayMs === paceMs
+    timer = setTimeout(() => {
+      notifyIn(refreshMs)
       notifyChanges()
-    }, paceMs)
+    }, delayMs)
+  }
+  notifyIn(refreshMs)
+  let previous = view.read()
+  const end = view.subscribe((snapshot, change) => {
+    const before = previous
+    previous = snapshot
+    if (isReloadInProgress(snapshot) !== isReloading) return notifyChanges()
+    // The status summarizes all builders, which is too much work for each result
+    const isChanged =
+      snapshot.problems !== before.problems ||
+      snapshot.monitor.ready !== before.monitor.ready ||
+      snapshot.monitor.lastReloadOk !== before.monitor.lastReloadOk ||
+      [...change.builders].some(
+        name =>
+          subjectOf(snapshot.builders.get(name)) !== subjectOf(before.builders.get(name)),
+      )
+    if (isChanged && !isDue) notifyIn(paceMs)
   })
   const watchdog =
     everyMs === null
@@ -108,7 +129,7 @@ const watch = (
         }, everyMs)
   return () => {
     end()
-    if (due) clearTimeout(due)
+    clearTimeout(timer)
     if (watchdog) clearInterval(watchdog)
     notify('STOPPING=1', 'STATUS=Stopping.')
   }
@@ -128,6 +149,14 @@ export const isProbing = (
 ): boolean =>
   [...builders.values()].every(({ health }) => health.state === 'drained') ||
   loginLagSeconds < Math.max(3 * monitor.intervals.login, minLagSeconds)
+
+/** Returns what the status says about a builder, for comparison. */
+const subjectOf = (state: BuilderState | undefined): string => {
+  if (!state) return ''
+  const { health, hold, quarantine, probes } = state
+  const { state: is, since, cause } = health
+  return JSON.stringify([is, since, cause?.kind, hold, quarantine?.since, !probes.login])
+}
 
 const isReloadInProgress = ({ monitor }: Snapshot): boolean => monitor.reloading === true
 

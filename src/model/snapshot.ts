@@ -70,19 +70,19 @@ export interface MonitorState {
   readonly ready: boolean
 }
 
-/** What changed between two snapshots. */
+/** What changed since the listener was last called. */
 export interface SnapshotChange {
   /** Names of builders that were added, changed or removed. */
   readonly builders: ReadonlySet<string>
 }
 
-/** Called after each new snapshot. */
+/** Called once for all changes of a turn of the event loop, with the newest snapshot. Work for the builders that changed is enough. */
 export type SnapshotListener = (snapshot: Snapshot, change: SnapshotChange) => void
 
 /** How exporters read the state. */
 export interface View {
   read(): Snapshot
-  /** Calls the listener after each new snapshot, until the returned function is called. */
+  /** Calls the listener after each turn of the event loop in which something changed, until the returned function is called. */
   subscribe(listener: SnapshotListener): () => void
 }
 

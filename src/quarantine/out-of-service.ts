@@ -9,6 +9,7 @@ import type {
 } from '../model/index.ts'
 import { maxHeldSlots, slotFileNames } from '../nix/machines/lock-names.ts'
 import type { DrainList } from './drains.ts'
+import { findFault } from './find-fault.ts'
 import type { HolderState } from './holder/holder-client.ts'
 import {
   nextQuarantine,
@@ -142,3 +143,14 @@ const findProblem = (
   maxJobs > maxHeldSlots
     ? `more than ${maxHeldSlots} slots cannot be held`
     : (slots.flatMap(slot => refused[slot] ?? [])[0] ?? null)
+
+/**
+ * False for a state that can wait for the next periodic decision: each one looks at all builders, which is too much for each
+ * result of a builder that works.
+ */
+export const needsDecision = (state: BuilderState | undefined): boolean =>
+  !state?.probes.login ||
+  state.drain !== undefined ||
+  state.quarantine !== undefined ||
+  state.hold !== undefined ||
+  findFault(state, false) !== null

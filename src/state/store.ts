@@ -20,13 +20,12 @@ import {
   type Trends,
   type View,
 } from '../model/index.ts'
+import { BuilderStates } from './builder-states.ts'
 import { restoreBuilder, type PersistedBuilder } from './persisted-builders.ts'
 
 /** Entries kept per probe of a builder. Failures are kept separately, so that successes do not push them out. */
 const historyLength = 60
 const failuresLength = 20
-
-const noBuilders: ReadonlySet<string> = new Set()
 
 /** Computes the health of a builder after each change: debounced for the daemon, immediate for `check`. */
 export type EvaluateHealth = (
@@ -79,7 +78,10 @@ export interface StoreDeps {
   readonly onListenerError?: (error: unknown) => void
 }
 
-/** The only place where state changes. Each change creates a new immutable snapshot. */
+/**
+ * The only place where state changes. Each change creates a new immutable snapshot, which `read` returns at once; listeners
+ * are called once for all changes of a turn of the event loop. A result costs the same with ten builders and with thousands.
+ */
 export const createStore = ({
   evaluateHealth,
   now,
@@ -91,11 +93,16 @@ export const createStore = ({
   const listeners = new Set<SnapshotListener>()
   /** Each entry is used once: a builder that is removed and added again starts without history. */
   const restorable = new Map(persisted)
+  let states = BuilderStates.of([])
+  /** Builders that have something that keeps builds away. */
+  let outOfService: ReadonlySet<string> = new Set()
+  /** Builders without a first login attempt, until there is none: from then on the monitor is ready. */
+  let unchecked = new Set<string>()
   let snapshot: Snapshot = {
     version: 0,
     at: now(),
     source: 'files',
-    builders: new Map(),
+    builders: states,
     problems: [],
     monitor: {
       startedAt: now(),
@@ -106,26 +113,50 @@ export const createStore = ({
       ready: false,
     },
   }
-  const publish = (
-    change: Partial<Snapshot>,
-    builders: ReadonlySet<string> = noBuilders,
-  ) => {
-    snapshot = { ...snapshot, ...change, version: snapshot.version + 1, at: now() }
-    const published = snapshot
+  /** Builders that changed in this turn of the event loop. Null when nothing did. */
+  let changed: Set<string> | null = null
+  const notify = () => {
+    const builders = changed ?? new Set<string>()
+    changed = null
     for (const listener of listeners)
       try {
-        listener(published, { builders })
+        listener(snapshot, { builders })
       } catch (error) {
         onListenerError(error)
       }
   }
+  const publish = (change: Partial<Snapshot>, names: Iterable<string> = []) => {
+    if (!changed) {
+      changed = new Set()
+      setImmediate(notify)
+    }
+    for (const name of names) changed.add(name)
+    snapshot = { ...snapshot, ...change, version: snapshot.version + 1, at: now() }
+  }
+  /** Publishes builders that are in the list, and what else changed with them. */
+  const publishStates = (
+    next: readonly BuilderState[],
+    { monitor = snapshot.monitor, ...change }: Partial<Snapshot> = {},
+  ) => {
+    for (const state of next) {
+      states = states.with(state)
+      if (isChecked(state)) unchecked.delete(state.builder.name)
+    }
+    publish(
+      {
+        ...change,
+        builders: states,
+        monitor: next.length > 0 ? withReady(monitor) : monitor,
+      },
+      next.map(({ builder }) => builder.name),
+    )
+  }
+  const withReady = (monitor: MonitorState): MonitorState =>
+    monitor.ready || unchecked.size > 0 ? monitor : { ...monitor, ready: true }
   const withHealth = (
     state: BuilderState,
     context: Pick<Snapshot, 'monitor' | 'problems'> = snapshot,
   ): BuilderState => ({ ...state, ...evaluateHealth(state, context) })
-  const withReady = (builders: Snapshot['builders']): Pick<MonitorState, 'ready'> => ({
-    ready: snapshot.monitor.ready || [...builders.values()].every(isChecked),
-  })
 
   return {
     read: () => snapshot,
@@ -135,10 +166,10 @@ export const createStore = ({
     },
     setBuilders: active => {
       const { problems, source, nix } = active
-      const changed = new Set(snapshot.builders.keys())
-      const builders = new Map(
-        active.builders.map((builder): [string, BuilderState] => {
-          const current = snapshot.builders.get(builder.name)
+      const before = states
+      states = BuilderStates.of(
+        active.builders.map(builder => {
+          const current = before.get(builder.name)
           const isSame = current?.builder.line === builder.line
           const state = isSame
             ? { ...current, builder }
@@ -148,15 +179,22 @@ export const createStore = ({
                 now(),
               )
           restorable.delete(builder.name)
-          changed.add(builder.name)
-          return [builder.name, withHealth(state, { ...snapshot, problems })]
+          return withHealth(state, { ...snapshot, problems })
         }),
       )
-      const monitor = { ...snapshot.monitor, ...withReady(builders) }
-      publish({ builders, problems, source, nix, monitor }, changed)
+      const isIncomplete = (state: BuilderState) => !isChecked(state)
+      unchecked = new Set([...states.values()].filter(isIncomplete).map(nameOf))
+      outOfService = new Set([...states.values()].filter(isOutOfService).map(nameOf))
+      publish(
+        {
+          ...{ builders: states, problems, source, nix },
+          monitor: withReady(snapshot.monitor),
+        },
+        [...before.keys(), ...states.keys()],
+      )
     },
     record: (builder, results) => {
-      const before = snapshot.builders.get(builder.name)
+      const before = states.get(builder.name)
       if (before?.builder.line !== builder.line) return null
       if (results.length === 0) return { before, after: before }
       const after = withHealth(
@@ -167,51 +205,37 @@ export const createStore = ({
             : before,
         ),
       )
-      const builders = new Map(snapshot.builders).set(builder.name, after)
-      const monitor = {
-        ...snapshot.monitor,
-        failuresByKind: countKinds(snapshot.monitor.failuresByKind, results),
-        ...withReady(builders),
-      }
-      publish({ builders, monitor }, new Set([builder.name]))
+      const { monitor } = snapshot
+      const failuresByKind = countKinds(monitor.failuresByKind, results)
+      publishStates([after], { monitor: { ...monitor, failuresByKind } })
       return { before, after }
     },
     tick: () => {
-      const builders = new Map<string, BuilderState>()
-      const changed = new Set<string>()
-      for (const [name, state] of snapshot.builders) {
-        const next = withHealth(state)
-        const isChanged = !isSameHealth(next.health, state.health)
-        if (isChanged) changed.add(name)
-        builders.set(name, isChanged ? next : state)
+      const next: BuilderState[] = []
+      for (const state of states.values()) {
+        const evaluated = withHealth(state)
+        if (!isSameHealth(evaluated.health, state.health)) next.push(evaluated)
       }
-      if (changed.size === 0) return
-      publish(
-        { builders, monitor: { ...snapshot.monitor, ...withReady(builders) } },
-        changed,
-      )
+      if (next.length > 0) publishStates(next)
     },
     setClient: client => publish({ client }),
     noteFirstTimeout: (builder, kind) => {
-      const state = snapshot.builders.get(builder.name)
+      const state = states.get(builder.name)
       if (state?.builder.line !== builder.line) return
-      const builders = new Map(snapshot.builders)
-      builders.set(builder.name, { ...state, firstTimeout: { at: now(), kind } })
-      publish({ builders }, new Set([builder.name]))
+      publishStates([{ ...state, firstTimeout: { at: now(), kind } }])
     },
     setOutOfService: (byName, quarantine) => {
-      const builders = new Map(snapshot.builders)
-      const changed = new Set<string>()
-      for (const [name, state] of snapshot.builders) {
-        const next = byName.get(name) ?? {}
-        if (isDeepStrictEqual(definedOf(state), definedOf(next))) continue
+      const next: BuilderState[] = []
+      for (const name of new Set([...outOfService, ...byName.keys()])) {
+        const state = states.get(name)
+        const wanted = definedOf(byName.get(name) ?? {})
+        if (!state || isDeepStrictEqual(definedOf(state), wanted)) continue
         const { drain: _d, quarantine: _q, hold: _h, ...rest } = state
-        changed.add(name)
-        builders.set(name, withHealth({ ...rest, ...definedOf(next) }))
+        next.push(withHealth({ ...rest, ...wanted }))
       }
-      if (changed.size === 0 && isDeepStrictEqual(quarantine, snapshot.quarantine)) return
-      const monitor = { ...snapshot.monitor, ...withReady(builders) }
-      publish({ builders, quarantine, monitor }, changed)
+      outOfService = new Set(byName.keys())
+      if (next.length === 0 && isDeepStrictEqual(quarantine, snapshot.quarantine)) return
+      publishStates(next, { quarantine })
     },
     setAlerts: alerts => {
       const { alerts: _, ...rest } = snapshot
@@ -227,6 +251,11 @@ const definedOf = ({ drain, quarantine, hold }: Partial<BuilderState>): OutOfSer
   ...(quarantine ? { quarantine } : {}),
   ...(hold ? { hold } : {}),
 })
+
+const nameOf = ({ builder }: BuilderState): string => builder.name
+
+const isOutOfService = (state: BuilderState): boolean =>
+  Object.keys(definedOf(state)).length > 0
 
 const isSameHealth = (a: Health, b: Health): boolean =>
   a.state === b.state &&

@@ -10,6 +10,8 @@ const newStore = (onListenerError?: (error: unknown) => void) =>
     intervals,
     ...(onListenerError ? { onListenerError } : {}),
   })
+/** Listeners are called at the end of the turn. */
+const turn = () => new Promise(resolve => setImmediate(resolve))
 const refused: Outcome = { status: 'failed', kind: 'tcp_refused', params: {} }
 
 t.test('a snapshot never changes after it was read', async t => {
@@ -102,21 +104,51 @@ t.test('is ready when every builder is checked or drained', async t => {
   t.equal(store.read().monitor.ready, true)
 })
 
-t.test('reports which builders changed', async t => {
+t.test('reports which builders changed, once for each turn', async t => {
   const store = newStore()
   const changes: SnapshotChange[] = []
-  const stop = store.subscribe((_, change) => changes.push(change))
+  const versions: number[] = []
+  const stop = store.subscribe(({ version }, change) => {
+    versions.push(version)
+    changes.push(change)
+  })
   const [a, b] = [aBuilder({ name: 'a', line: 'a' }), aBuilder({ name: 'b', line: 'b' })]
   store.setBuilders(listOf(a, b))
+  t.same(changes, [], 'not within the turn')
+  await turn()
   store.record(a, [aResult('login', ok())])
+  store.record(a, [aResult('trust', ok())])
+  store.record(b, [aResult('login', ok())])
+  await turn()
+  t.equal(versions.at(-1), store.read().version, 'the newest snapshot')
   store.updateMonitor({ selfCheckFailed: true })
+  await turn()
   store.setBuilders(listOf(b))
+  await turn()
   stop()
   store.record(b, [aResult('login', ok())])
+  await turn()
   t.same(
     changes.map(({ builders }) => [...builders].sort()),
-    [['a', 'b'], ['a'], [], ['a', 'b']],
+    [['a', 'b'], ['a', 'b'], [], ['a', 'b']],
   )
+})
+
+t.test('a change that a listener makes is announced in the next turn', async t => {
+  const store = newStore()
+  const builder = aBuilder()
+  store.setBuilders(listOf(builder))
+  await turn()
+  const seen: string[][] = []
+  store.subscribe((_, { builders }) => {
+    seen.push([...builders])
+    if (seen.length === 1) store.record(builder, [aResult('login', ok())])
+  })
+  store.updateMonitor({ selfCheckFailed: true })
+  await turn()
+  t.same(seen, [[]])
+  await turn()
+  t.same(seen, [[], ['b1']])
 })
 
 t.test('record returns the builder before and after', async t => {
@@ -138,6 +170,7 @@ t.test('an exception of a listener is reported and does not stop the others', as
   })
   store.subscribe(() => calls++)
   store.setBuilders(listOf(aBuilder()))
+  await turn()
   t.equal(calls, 1)
   t.match(errors, [{ message: 'page bug' }])
 })

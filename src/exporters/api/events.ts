@@ -1,6 +1,6 @@
 import { builderReport } from '../../diagnosis/report.ts'
 import { worstState } from '../../diagnosis/diagnose.ts'
-import type { BuilderState, Snapshot, View } from '../../model/index.ts'
+import type { Snapshot, View } from '../../model/index.ts'
 import {
   createEventStreams,
   type EventStream,
@@ -31,7 +31,8 @@ export const createEventsExporter = (): Exporter => ({
 })
 
 const subscribe = (view: View, stream: EventStream): Subscriber => {
-  let sent: ReadonlyMap<string, BuilderState> = new Map()
+  /** Names of builders that changed since they were sent. */
+  const unsent = new Set(view.read().builders.keys())
   let sentFleet = ''
   let due: NodeJS.Timeout | null = null
   const flush = () => {
@@ -42,22 +43,20 @@ const subscribe = (view: View, stream: EventStream): Subscriber => {
     if (JSON.stringify(fleetSummary) !== sentFleet)
       stream.send({ event: 'fleet', id, data: fleetSummary })
     sentFleet = JSON.stringify(fleetSummary)
-    const nextSent = new Map(sent)
-    for (const [name, state] of snapshot.builders) {
-      if (sent.get(name) === state) continue
+    for (const name of unsent) {
       // Continue here when the stream is writable again
       if (stream.isPaused) break
-      stream.send({ event: 'builder', id, data: builderReport(state, snapshot.at) })
-      nextSent.set(name, state)
+      unsent.delete(name)
+      const state = snapshot.builders.get(name)
+      stream.send(
+        state
+          ? { event: 'builder', id, data: builderReport(state, snapshot.at) }
+          : { event: 'removed', id, data: { name } },
+      )
     }
-    for (const name of sent.keys()) {
-      if (snapshot.builders.has(name) || stream.isPaused) continue
-      stream.send({ event: 'removed', id, data: { name } })
-      nextSent.delete(name)
-    }
-    sent = nextSent
   }
-  const unsubscribe = view.subscribe(() => {
+  const unsubscribe = view.subscribe((_, change) => {
+    for (const name of change.builders) unsent.add(name)
     due ??= setTimeout(() => {
       due = null
       flush()

@@ -129,15 +129,16 @@ const observeCanaries = (
   observe: (seconds: number) => void,
 ): (() => void) => {
   const observed = new WeakSet<Result>()
-  const observeNew = ({ builders }: Snapshot) => {
-    for (const { probes } of builders.values()) {
-      const result = probes.canary?.last
+  const observeNew = ({ builders }: Snapshot, names: Iterable<string>) => {
+    for (const name of names) {
+      const result = builders.get(name)?.probes.canary?.last
       if (!result || observed.has(result)) continue
       observed.add(result)
       for (const { phases } of resultValue(result)?.runs ?? [])
         if (phases.connect !== undefined && phases.connect >= 0) observe(phases.connect)
     }
   }
-  observeNew(view.read())
-  return view.subscribe(observeNew)
+  const snapshot = view.read()
+  observeNew(snapshot, snapshot.builders.keys())
+  return view.subscribe((next, change) => observeNew(next, change.builders))
 }
