@@ -1,7 +1,14 @@
+import { createInterface } from 'node:readline'
 import type { ServerChannel } from 'ssh2'
 import type { DemoBuilder } from './demo-builder.ts'
 import { serveServeProtocol } from './serve-server.ts'
-import { isCompleteScript, renderTelemetryOutput } from './telemetry.ts'
+import {
+  isCompleteScript,
+  readsRequests,
+  renderAnswer,
+  renderReady,
+  renderTelemetryOutput,
+} from './telemetry.ts'
 import { serveWorkerProtocol } from './worker-server.ts'
 
 const maxScriptBytes = 256 * 1024
@@ -49,12 +56,25 @@ const handleCommand = async ({
     return 0
   }
   if (/(?:^|[ /])sh -s$/.test(command)) {
-    channel.write(renderTelemetryOutput(await readScript(channel), builder))
+    const script = await readScript(channel)
+    if (readsRequests(script)) await answerRequests(channel, script, builder)
+    else channel.write(renderTelemetryOutput(script, builder))
     return 0
   }
   if (command === 'true') return 0
   channel.stderr.write(`sh: 1: ${command.slice(0, 60)}: not found\n`)
   return 127
+}
+
+/** Answers each line, until the client closes its side. */
+const answerRequests = async (
+  channel: ServerChannel,
+  script: string,
+  builder: DemoBuilder,
+): Promise<void> => {
+  channel.write(renderReady(script))
+  for await (const request of createInterface({ input: channel }))
+    channel.write(renderAnswer(request, builder))
 }
 
 /** Reads until the script is complete or the client closes its side. */

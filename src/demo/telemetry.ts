@@ -1,9 +1,30 @@
 import { demoSystem, type DemoBuilder } from './demo-builder.ts'
 
 const lastSection = /^[ \t]*section end[ \t]*$/m
+const loop = /^while read -r nonce names; do .* done\n/m
 
 /** Returns whether the script is complete. */
-export const isCompleteScript = (script: string): boolean => lastSection.test(script)
+export const isCompleteScript = (script: string): boolean =>
+  lastSection.test(script) || loop.test(script)
+
+/** Returns whether the script reads requests: lines of a nonce and names of sections. */
+export const readsRequests = (script: string): boolean => loop.test(script)
+
+/** Returns what such a script prints before it reads the first request. */
+export const renderReady = (script: string): string => `@${nonceOf(script)} ready\n`
+
+/** Returns what such a script answers. `now` is Unix time in milliseconds. */
+export const renderAnswer = (
+  request: string,
+  builder: DemoBuilder,
+  now: number = Date.now(),
+): string => {
+  const [nonce = '', ...names] = request.split(' ')
+  return renderSections(nonce, [...names, 'end'], builder, now)
+}
+
+const nonceOf = (script: string): string | undefined =>
+  /^[ \t]*nonce=['"]?([0-9a-f]+)/m.exec(script)?.[1]
 
 /**
  * Returns what the telemetry script would print on this builder. Does not run the script: it parses the nonce and the
@@ -14,13 +35,20 @@ export const renderTelemetryOutput = (
   builder: DemoBuilder,
   now: number = Date.now(),
 ): string => {
-  const nonce = /^[ \t]*nonce=['"]?([0-9a-f]+)/m.exec(scriptText)?.[1]
+  const nonce = nonceOf(scriptText)
   if (nonce === undefined) return ''
   const sections = scriptText.matchAll(/^[ \t]*section ([a-z_]+)[ \t]*$/gm)
-  return [...sections]
-    .map(([, name = '']) => `\n@${nonce} ${name}\n${renderSection(name, builder, now)}`)
-    .join('')
+  const names = [...sections].map(([, name = '']) => name)
+  return renderSections(nonce, names, builder, now)
 }
+
+const renderSections = (
+  nonce: string,
+  names: readonly string[],
+  builder: DemoBuilder,
+  now: number,
+): string =>
+  names.map(name => `\n@${nonce} ${name}\n${renderSection(name, builder, now)}`).join('')
 
 const renderSection = (section: string, builder: DemoBuilder, now: number): string => {
   if (section === 'system') return joinLines(systemLines(builder, now))

@@ -75,8 +75,8 @@ export interface Monitor {
   /** Replaces the builders list. Connections of removed and changed builders are closed. */
   setBuilders(active: ActiveBuilders): void
   /**
-   * Opens a new login and checks trust over it. The connection replaces the kept one. Returns null when `signal` fired
-   * or the builder is not in the list any more.
+   * Opens a new login and checks trust over it. The connection replaces the kept one, unless that is as good. Returns null
+   * when `signal` fired or the builder is not in the list any more.
    */
   checkLogin(builder: Builder, signal: AbortSignal): Promise<LoginCheck | null>
   /** Runs telemetry probes as one remote command over the kept connection. Does nothing without a connection. */
@@ -122,8 +122,9 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     ...(deps.onListenerError ? { onListenerError: deps.onListenerError } : {}),
   })
   const endpoints = createEndpoints(ports.findEndpoint)
-  const connections = createConnections((builder, reason) =>
-    deps.onConnectionLost?.(builder, reason),
+  const connections = createConnections(
+    (builder, reason) => deps.onConnectionLost?.(builder, reason),
+    clock,
   )
   const slotsProbe = createSlotsProbe({
     readLocks: ports.readSlotLocks,
@@ -134,7 +135,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     minBytesPerSecond: deps.minBytesPerSecond ?? (() => 0),
   })
   const stateOf = (builder: Builder) => store.read().builders.get(builder.name)
-  const { dial, runProbe, runTelemetry, notAttempted } = createProbeRunner({
+  const { dial, runProbe, runTelemetry, releaseShell, notAttempted } = createProbeRunner({
     ports,
     nix,
     traces,
@@ -193,8 +194,10 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
         connection?.close()
         return null
       }
-      connections.replace(builder, connection)
-      const remote = connections.get(builder)
+      const server = serverOf(login.outcome)
+      const isOnlyTest = connection !== null && connections.isGood(builder, server)
+      if (!isOnlyTest) connections.replace(builder, connection, server)
+      const remote = isOnlyTest ? connection : connections.get(builder)
       const overLogin = remote
         ? await Promise.all(
             loginProbes.map(async probe =>
@@ -208,6 +211,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
         : loginProbes.map(({ name }) =>
             notAttempted('skipped', builder, name, ...skipReason(login.outcome)),
           )
+      if (isOnlyTest) connection.close()
       if (signal.aborted) return null
       const recorded = store.record(builder, [login, ...overLogin])
       if (!recorded) return null
@@ -225,6 +229,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
         const current = connections.get(builder)
         // A login replaces the connection, which ends what runs over the old one: that says nothing about the builder
         const isInterrupted = current !== remote && !results.every(isSuccess)
+        if (current === remote) connections.noteSweep(builder, results.some(isSuccess))
         if (!isInterrupted && !signal.aborted) store.record(builder, results)
         remote = isInterrupted ? current : undefined
       }
@@ -260,6 +265,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
         (outcome.status === 'skipped' && outcome.kind !== 'client_untrusted')
       const remote = connections.get(builder)
       if (!needsDirect || !remote) return
+      releaseShell(remote)
       const direct = await explainTimeout(
         builder,
         await runProbe(builder, directProbe, remote, signal),
@@ -276,6 +282,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     checkThroughput: async (builder, signal) => {
       const remote = connections.get(builder)
       if (!remote) return
+      releaseShell(remote)
       const result = await runProbe(builder, throughputProbe, remote, signal)
       // A login that replaces the connection ends what runs over the old one
       const isInterrupted = connections.get(builder) !== remote && !isSuccess(result)
@@ -314,6 +321,14 @@ const loginsByBuilder = ({ builders }: Snapshot): ReadonlyMap<string, LoginValue
       return login ? [[name, login]] : []
     }),
   )
+
+/** Returns which machine a login reached: its address and host key. Null behind a proxy, which may lead elsewhere next time. */
+const serverOf = (login: Outcome): string | null => {
+  // The record of a login holds values of logins; TypeScript loses that through the results
+  const value = 'value' in login ? (login.value as LoginValue | undefined) : null
+  const address = value?.via?.match(/^[0-9a-f.:]+ port \d+$/i)?.[0]
+  return address && value?.hostKey ? `${address} ${value.hostKey.fingerprint}` : null
+}
 
 /** Timeouts before the authentication: a slow account is no reason to keep builds away. */
 const connectTimeouts: ReadonlySet<Kind> = new Set<Kind>([

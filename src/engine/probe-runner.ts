@@ -20,6 +20,8 @@ import {
 import { builderParams } from '../diagnosis/params.ts'
 import { degradeIfSlow, isTimeout } from '../diagnosis/timeouts.ts'
 import { isReachedBySsh } from '../nix/machines/store-uri.ts'
+import { telemetryProbes } from '../probes/index.ts'
+import { createKeptShells, type KeptShell } from '../probes/telemetry/kept-shell.ts'
 import { readTelemetry, telemetryTimeoutMs } from '../probes/telemetry/telemetry.ts'
 import type { Traces } from '../state/traces.ts'
 import { attempt, withParams } from './attempt.ts'
@@ -60,6 +62,8 @@ export interface ProbeRunner {
     remote: Remote,
     signal: AbortSignal,
   ): Promise<readonly Result[]>
+  /** Gives a channel of the remote back that is kept for telemetry. */
+  releaseShell(remote: Remote): void
   /** Returns the result of a probe that was not attempted. */
   notAttempted(
     status: 'skipped' | 'busy',
@@ -91,6 +95,17 @@ export const createProbeRunner = (deps: ProbeRunnerDeps): ProbeRunner => {
   const { ports, nix, traces, last } = deps
   const { clock } = ports
 
+  const shells = createKeptShells(telemetryProbes)
+  /** Null before a command has run there, because one says why there is no shell, and for slow probes, which would block it. */
+  const shellOf = (
+    builder: Builder,
+    remote: Remote,
+    due: readonly TelemetryProbe<ProbeName>[],
+  ): KeptShell | null =>
+    telemetryProbes.some(({ name }) => last(builder, name)) &&
+    due.every(probe => telemetryProbes.includes(probe))
+      ? shells.of(remote)
+      : null
   const contextFor = (
     builder: Builder,
     remote: Remote,
@@ -210,7 +225,7 @@ export const createProbeRunner = (deps: ProbeRunnerDeps): ProbeRunner => {
         signal,
         run: async deadline => {
           const context = contextFor(builder, remote, deadline, recording.trace)
-          outcomes = await readTelemetry(due, context)
+          outcomes = await readTelemetry(due, context, shellOf(builder, remote, due))
           return { status: 'ok', value: null }
         },
       })
@@ -222,6 +237,8 @@ export const createProbeRunner = (deps: ProbeRunnerDeps): ProbeRunner => {
       traces.save(builder.name, results, recording)
       return results
     },
+
+    releaseShell: shells.release,
 
     notAttempted: (status, builder, probe, kind, params = {}) => ({
       probe,

@@ -12,7 +12,7 @@ import { instantiate } from '../../src/nix/protocol/derivation.ts'
 import { openServe } from '../../src/nix/protocol/serve.ts'
 import { openWorker } from '../../src/nix/protocol/worker.ts'
 import { telemetryProbes } from '../../src/probes/index.ts'
-import { splitSections, telemetryScript } from '../../src/probes/telemetry/telemetry.ts'
+import { splitSections, telemetryScript } from '../../src/probes/telemetry/script.ts'
 
 const signal = AbortSignal.timeout(170_000)
 let fleet: DemoFleet

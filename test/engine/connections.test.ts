@@ -20,11 +20,13 @@ const aConnection = () => {
 
 const setUp = (builders: readonly Builder[]) => {
   const lost: string[] = []
-  const connections = createConnections((builder, reason) =>
-    lost.push(`${builder.name}: ${reason}`),
+  let now = 0
+  const connections = createConnections(
+    (builder, reason) => lost.push(`${builder.name}: ${reason}`),
+    { monotonic: () => now },
   )
   connections.setBuilders(builders)
-  return { connections, lost }
+  return { connections, lost, wait: (ms: number) => void (now += ms) }
 }
 
 t.test('a new connection replaces and closes the previous one', async t => {
@@ -78,4 +80,28 @@ t.test('a changed machine line does not inherit the connection', async t => {
   connections.setBuilders([changed])
   t.equal(state.isClosed, true)
   t.equal(connections.get(changed), undefined)
+})
+
+t.test('a connection is good while sweeps over it are answered, for an hour', async t => {
+  const builder = aBuilder()
+  const { connections, wait } = setUp([builder])
+  t.equal(connections.isGood(builder, 'a'), false, 'there is none')
+  connections.replace(builder, aConnection().connection, 'a')
+  t.equal(connections.isGood(builder, 'a'), false, 'no sweep yet')
+  connections.noteSweep(builder, true)
+  t.equal(connections.isGood(builder, 'a'), true)
+  t.equal(connections.isGood(builder, 'b'), false, 'another server')
+  t.equal(connections.isGood(builder, null), false, 'an unknown server')
+  connections.noteSweep(builder, false)
+  t.equal(connections.isGood(builder, 'a'), false)
+  connections.noteSweep(builder, true)
+  wait(3_600_000)
+  t.equal(connections.isGood(builder, 'a'), false)
+  const next = aConnection()
+  connections.replace(builder, next.connection, null)
+  connections.noteSweep(builder, true)
+  t.equal(connections.isGood(builder, null), false, 'behind a proxy')
+  next.lose('reset')
+  await next.connection.closed
+  t.equal(connections.isGood(builder, 'a'), false)
 })

@@ -2,6 +2,8 @@ import { EventEmitter } from 'node:events'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { createMonitor } from '../../src/engine/monitor.ts'
+import { demoBuilders } from '../../src/demo/demo-builder.ts'
+import { renderTelemetryOutput } from '../../src/demo/telemetry.ts'
 import type { MonitorPorts } from '../../src/engine/system-ports.ts'
 import type { Channel, Connection, LoginValue } from '../../src/model/index.ts'
 import { systemClock } from '../../src/schedule/clock.ts'
@@ -9,16 +11,19 @@ import { aBuilder, intervals, listOf } from '../support/builders.ts'
 
 const loginValue: LoginValue = {
   phases: {},
-  via: null,
-  hostKey: null,
+  via: '192.0.2.1 port 22',
+  hostKey: {
+    ...{ type: 'ssh-ed25519', fingerprint: 'SHA256:x', blob: 'x' },
+    verifiedBy: 'pinned',
+  },
   transport: 'ssh2',
   unreachableAddresses: [],
   endpoint: 'b1:22',
   certificates: [],
 }
 
-/** A connection whose channels end when it is closed. Telemetry sees no output, and trust no protocol. */
-const aConnection = () => {
+/** A connection whose channels end when it is closed. Telemetry sees no output unless `answers`, and trust no protocol. */
+const aConnection = (answers: boolean) => {
   const events = new EventEmitter()
   const opened: string[] = []
   const state = { isClosed: false }
@@ -34,17 +39,25 @@ const aConnection = () => {
         new PassThrough(),
         new PassThrough(),
       ]
-      const exit = closed.then(() => ({ code: null, signal: null }))
+      const isShell = command === 'exec /bin/sh -s'
+      let onAnswered = (): void => undefined
+      const answered = new Promise<void>(resolve => (onAnswered = resolve))
+      if (isShell && answers)
+        stdin.on('data', (script: Buffer) => {
+          stdout.write(renderTelemetryOutput(script.toString(), demoBuilders[0]!))
+          onAnswered()
+        })
+      // The Nix protocol ends at once, so that a login does not wait for it
+      else if (!isShell) onAnswered()
+      const exit = Promise.race([answered, closed]).then(() => ({
+        code: 0,
+        signal: null,
+      }))
       void exit.then(() => {
         stdout.end()
         stderr.end()
       })
       const channel: Channel = { stdin, stdout, stderr, exit, close: () => undefined }
-      // The Nix protocol ends at once, so that a login does not wait for it
-      if (command !== 'exec /bin/sh -s') {
-        stdout.end()
-        stderr.end()
-      }
       return channel
     },
     close: () => {
@@ -55,9 +68,10 @@ const aConnection = () => {
   return { connection, opened, state, events }
 }
 
-const setUp = () => {
+const setUp = (answers = false) => {
   const connections: ReturnType<typeof aConnection>[] = []
   let gate: Promise<void> = Promise.resolve()
+  let value = loginValue
   const ports: MonitorPorts = {
     clock: systemClock,
     run: () => Promise.reject(new Error('not used')),
@@ -67,9 +81,9 @@ const setUp = () => {
     isOffline: () => Promise.resolve(false),
     dial: async () => {
       await gate
-      const next = aConnection()
+      const next = aConnection(answers)
       connections.push(next)
-      return { outcome: { status: 'ok', value: loginValue }, connection: next.connection }
+      return { outcome: { status: 'ok', value }, connection: next.connection }
     },
   }
   const monitor = createMonitor({
@@ -85,6 +99,7 @@ const setUp = () => {
   return {
     monitor,
     connections,
+    lead: (change: Partial<LoginValue>) => void (value = { ...value, ...change }),
     delayLogins: (until: Promise<void>) => {
       gate = until
     },
@@ -106,6 +121,25 @@ t.test('a login replaces the connection and records both probes', async t => {
   t.equal(monitor.isConnected(builder), true)
   monitor.close()
   t.equal(connections[1]?.state.isClosed, true)
+})
+
+t.test('a login does not replace a connection whose sweeps are answered', async t => {
+  const { monitor, connections, lead } = setUp(true)
+  const builder = aBuilder()
+  monitor.setBuilders(listOf(builder))
+  await monitor.checkLogin(builder, signal)
+  await monitor.checkTelemetry(builder, ['disk'], signal)
+  t.equal(monitor.store.read().builders.get('b1')?.probes.disk?.last.outcome.status, 'ok')
+  await monitor.checkLogin(builder, signal)
+  const isClosed = () => connections.map(({ state }) => state.isClosed)
+  t.same(isClosed(), [false, true], 'the second login was only a test')
+  t.ok(connections[1]?.opened.length, 'trust is checked over the new login')
+  lead({ via: '192.0.2.2 port 22' })
+  await monitor.checkLogin(builder, signal)
+  t.same(isClosed(), [true, true, false], 'it leads to another address')
+  await monitor.checkLogin(builder, signal)
+  t.same(isClosed(), [true, true, true, false], 'no sweep was answered')
+  monitor.close()
 })
 
 t.test(

@@ -16,11 +16,8 @@ import { telemetryProbes } from '../../src/probes/index.ts'
 import { locksProbe } from '../../src/probes/locks.ts'
 import { memoryProbe } from '../../src/probes/memory.ts'
 import { systemProbe } from '../../src/probes/system.ts'
-import {
-  readTelemetry,
-  splitSections,
-  telemetryScript,
-} from '../../src/probes/telemetry/telemetry.ts'
+import { splitSections, telemetryScript } from '../../src/probes/telemetry/script.ts'
+import { readTelemetry } from '../../src/probes/telemetry/telemetry.ts'
 import { aBuilder } from '../support/builders.ts'
 import { cgroupV1, cgroupV2, darwin, debian } from './recorded.ts'
 import { contextOf, memoryRemote, type FarSide } from './support.ts'

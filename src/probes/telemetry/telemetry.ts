@@ -10,61 +10,27 @@ import type {
 } from '../../model/index.ts'
 import { oneLine } from '../../text/truncate.ts'
 import { createUtf8Decoder } from '../../text/utf8.ts'
+import type { KeptShell } from './kept-shell.ts'
+import { sectionMarker, splitSections, telemetryScript } from './script.ts'
 
 /** Limit of the combined command. */
 export const telemetryTimeoutMs = 30_000
 
 const maxBytes = 256 * 1024
-const sectionMarker = 'section() {'
-
 /**
- * Combines the scripts of the due probes to one POSIX sh script, whose sections begin with the nonce. The remote collects
- * each section and sends it at once: otherwise every write of every program is a separate packet to decrypt.
- */
-export const telemetryScript = (
-  probes: readonly TelemetryProbe<ProbeName>[],
-  nonce: string,
-): string =>
-  [
-    // The remote assembles the marker, so a command that only echoes its input cannot forge one
-    `nonce=${nonce}`,
-    `${sectionMarker} text=$("facts_$1"); printf '\\n@%s %s\\n%s\\n' "$nonce" "$1" "$text"; }`,
-    'LC_ALL=C; export LC_ALL',
-    ...probes.flatMap(({ name, script }) => [
-      `facts_${name}() {`,
-      script.trim(),
-      '}',
-      `section ${name}`,
-    ]),
-    'facts_end() { :; }',
-    'section end',
-    '',
-  ].join('\n')
-
-/** Splits the output into sections; a section that is not followed by another is truncated and omitted. */
-export const splitSections = (output: string, nonce: string): Map<string, string> => {
-  const sections = new Map<string, string>()
-  const parts = output.split(`\n@${nonce} `).slice(1)
-  parts.forEach((part, i) => {
-    const end = part.indexOf('\n')
-    const name = (end < 0 ? part : part.slice(0, end)).trim()
-    if (i < parts.length - 1 || name === 'end') sections.set(name, part.slice(end + 1))
-  })
-  return sections
-}
-
-/**
- * Runs all due probes with one remote command. Without a shell they are skipped, not failed: builds can still work.
+ * Runs all due probes in the kept shell, or else with one remote command. Without a shell they are skipped, not failed: builds
+ * can still work.
  */
 export const readTelemetry = async (
   probes: readonly TelemetryProbe<ProbeName>[],
   context: ProbeContext,
+  shell: KeptShell | null = null,
 ): Promise<ReadonlyMap<ProbeName, Outcome>> => {
   const nonce = randomBytes(12).toString('hex')
   const sentAt = context.clock.now() / 1000
-  const script = telemetryScript(probes, nonce)
-  context.trace('script', script)
-  const answer = await runScript(context, script)
+  const answer =
+    (await askShell(shell, probes, nonce, context)) ??
+    (await runScript(context, telemetryScript(probes, nonce)))
   const receivedAt = context.clock.now() / 1000
   const sections = splitSections(`\n${answer.output}`, nonce)
   for (const [name, text] of sections) context.trace(`section ${name}`, text)
@@ -105,6 +71,22 @@ interface Answer {
   readonly timedOut: boolean
 }
 
+const askShell = async (
+  shell: KeptShell | null,
+  probes: readonly TelemetryProbe<ProbeName>[],
+  nonce: string,
+  { signal, trace }: ProbeContext,
+): Promise<Answer | null> => {
+  if (!shell) return null
+  const names = probes.map(({ name }) => name)
+  trace('kept shell', names.join(' '))
+  const output = await shell.ask(names, nonce, signal)
+  if (output !== null)
+    return { output, stderr: '', code: 0, error: null, timedOut: false }
+  trace('kept shell', 'no answer')
+  return null
+}
+
 const runScript = async (context: ProbeContext, script: string): Promise<Answer> => {
   let output = ''
   let stderr = ''
@@ -114,6 +96,7 @@ const runScript = async (context: ProbeContext, script: string): Promise<Answer>
   let code: number | null = null
   let channel: Channel | undefined
   const { signal } = context
+  context.trace('script', script)
   try {
     channel = await context.remote.open('exec /bin/sh -s', signal)
     const tooMuch = new Promise<void>(resolve => {
