@@ -14,7 +14,7 @@ export interface ReloadDeps {
   /** Reads the builders list and puts it into effect. */
   readonly reloadBuilders: () => Promise<unknown>
   readonly setStatus: (change: Partial<ReloadStatus>) => void
-  readonly store: Pick<Store, 'updateMonitor'>
+  readonly store: Pick<Store, 'updateMonitor' | 'evaluateAll'>
   readonly log: Log
 }
 
@@ -64,8 +64,10 @@ export const createReload = (deps: ReloadDeps): Reload => {
     const { config } = loaded
     const errors = await http.rebind(parseAddresses(deps.listen ?? config.listen))
     setStatus({ listen: errors.length === 0 })
-    if (errors.length === 0) await deps.applyConfig(config)
-    return errors
+    if (errors.length > 0) return errors
+    await deps.applyConfig(config)
+    store.evaluateAll()
+    return []
   }
   const part = async (
     name: keyof ReloadStatus | 'builders',

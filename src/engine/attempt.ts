@@ -13,6 +13,9 @@ export interface Attempt<T> {
   readonly run: (signal: AbortSignal) => Promise<Outcome<T>>
 }
 
+/** One for all, because creating an error costs more than the rest of an attempt. */
+const attemptIsOver = new Error('the attempt is over')
+
 /** How long a probe may continue after its deadline. */
 const graceMs = 5000
 
@@ -55,7 +58,7 @@ export const attempt = async <T>({
     clearTimeout(stuck)
     signal.removeEventListener('abort', end)
     // Ends whatever the probe left running
-    deadline.abort(new Error('the attempt is over'))
+    deadline.abort(attemptIsOver)
   }
   const durationSeconds = (clock.monotonic() - started) / 1000
   return {

@@ -17,13 +17,16 @@ export const createHealthLog = (log: Log): Exporter => ({
 
 const logChanges = (log: Log): SnapshotListener => {
   let last: ReadonlyMap<string, BuilderState> = new Map()
+  /** Keys of the notices of each builder that were logged. */
+  const noticed = new Map<string, ReadonlySet<string>>()
   return ({ builders, at }, change) => {
     const previous = last
     last = builders
     for (const name of change.builders) {
       const state = builders.get(name)
+      if (!state) noticed.delete(name)
       if (!state || previous.get(name) === state) continue
-      logNotices(log, previous.get(name), state, at)
+      noticed.set(name, logNotices(log, noticed.get(name), state, at))
       logAttempts(log, previous.get(name), state)
       const { health } = state
       const old = previous.get(name)?.health
@@ -46,22 +49,23 @@ const logChanges = (log: Log): SnapshotListener => {
   }
 }
 
-/** Logs each notice once when it appears. */
+/** Logs each notice once when it appears. Returns their keys. */
 const logNotices = (
   log: Log,
-  previous: BuilderState | undefined,
+  known: ReadonlySet<string> | undefined,
   state: BuilderState,
   now: number,
-): void => {
-  const known = new Set(previous ? collectNotices(previous, now).map(noticeKey) : [])
-  for (const note of collectNotices(state, now)) {
-    if (known.has(noticeKey(note))) continue
+): ReadonlySet<string> => {
+  const notices = collectNotices(state, now)
+  for (const note of notices) {
+    if (known?.has(noticeKey(note))) continue
     const { kind, params } = note
     log.info(
       { builder: state.builder.name, kind, reason: formatMessage(kind, params) },
       'notice',
     )
   }
+  return new Set(notices.map(noticeKey))
 }
 
 const logAttempts = (

@@ -50,8 +50,13 @@ export interface Store extends View {
   setBuilders(active: ActiveBuilders): void
   /** Adds results of one builder. Returns null when the builder is not in the list any more. */
   record(builder: Builder, results: readonly Result[]): Recorded | null
-  /** Evaluates the health of all builders again, because time has passed. */
+  /**
+   * Evaluates health again, because a second has passed: that of each builder with a result that is not good, and a part of
+   * the others, which change with time only when their results become stale.
+   */
   tick(): void
+  /** Evaluates the health of all builders again, because the configuration changed. */
+  evaluateAll(): void
   updateMonitor(change: Partial<MonitorState>): void
   setClient(client: ClientState): void
   /** Notes that the expected deadline of a login has passed; the next result of a login forgets it. */
@@ -158,6 +163,17 @@ export const createStore = ({
     context: Pick<Snapshot, 'monitor' | 'problems'> = snapshot,
   ): BuilderState => ({ ...state, ...evaluateHealth(state, context) })
 
+  let tickCount = 0
+  const evaluate = (isDue: (state: BuilderState) => boolean) => {
+    const next: BuilderState[] = []
+    for (const state of states.values()) {
+      if (!isDue(state)) continue
+      const evaluated = withHealth(state)
+      if (!isSameHealth(evaluated.health, state.health)) next.push(evaluated)
+    }
+    if (next.length > 0) publishStates(next)
+  }
+
   return {
     read: () => snapshot,
     subscribe: listener => {
@@ -211,13 +227,14 @@ export const createStore = ({
       return { before, after }
     },
     tick: () => {
-      const next: BuilderState[] = []
-      for (const state of states.values()) {
-        const evaluated = withHealth(state)
-        if (!isSameHealth(evaluated.health, state.health)) next.push(evaluated)
-      }
-      if (next.length > 0) publishStates(next)
+      tickCount++
+      let position = 0
+      evaluate(
+        state =>
+          !isSettled(state) || position++ % settledTicks === tickCount % settledTicks,
+      )
     },
+    evaluateAll: () => evaluate(() => true),
     setClient: client => publish({ client }),
     noteFirstTimeout: (builder, kind) => {
       const state = states.get(builder.name)
@@ -251,6 +268,13 @@ const definedOf = ({ drain, quarantine, hold }: Partial<BuilderState>): OutOfSer
   ...(quarantine ? { quarantine } : {}),
   ...(hold ? { hold } : {}),
 })
+
+/** A builder whose results are all good is evaluated in every nth tick. */
+const settledTicks = 5
+
+const isSettled = ({ health, probes }: BuilderState): boolean =>
+  health.state === 'healthy' &&
+  Object.values(probes).every(({ last }) => last.outcome.status === 'ok')
 
 const nameOf = ({ builder }: BuilderState): string => builder.name
 

@@ -16,6 +16,7 @@ const setUp = (change: Partial<ReloadDeps> = {}) => {
   const calls: string[] = []
   const store = {
     updateMonitor: (part: Partial<MonitorState>) => void monitor.push(part),
+    evaluateAll: () => void calls.push('health'),
   }
   const { reload, stop } = createReload({
     loadConfig: () => Promise.resolve({ ok: true, config }),
@@ -44,7 +45,7 @@ t.test('applies a valid configuration', async t => {
   const { reload, applied, calls, isOk } = setUp()
   t.same(await reload(), [])
   t.same(applied, [config])
-  t.same(calls, ['builders'])
+  t.same(calls, ['health', 'builders'])
   t.equal(isOk(), true)
 })
 

@@ -63,7 +63,7 @@ const createBuilder = (change: Partial<HealthContext> = {}) => {
     state: (): State => health().state,
     advance: (seconds: number) => {
       now += seconds
-      store.tick()
+      store.evaluateAll()
     },
     record: (probe: ProbeName, outcome: Outcome) => {
       store.record(builder, [aResult(probe, outcome, now)])

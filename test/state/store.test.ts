@@ -174,3 +174,30 @@ t.test('an exception of a listener is reported and does not stop the others', as
   t.equal(calls, 1)
   t.match(errors, [{ message: 'page bug' }])
 })
+
+t.test('a second evaluates what may change soon, and a fifth of the others', async t => {
+  const evaluated: string[] = []
+  const store = createStore({
+    evaluateHealth: ({ builder, health }) => {
+      evaluated.push(builder.name)
+      return { health: { ...health, state: 'healthy' }, changedAt: [] }
+    },
+    now: () => 1000,
+    intervals,
+  })
+  const names = Array.from({ length: 10 }, (_, i) => `b${i}`)
+  const builders = names.map(name => aBuilder({ name, line: name }))
+  store.setBuilders(listOf(...builders))
+  for (const builder of builders) store.record(builder, [aResult('login', ok())])
+  store.record(builders[3]!, [aResult('canary', refused)])
+  evaluated.length = 0
+  store.tick()
+  t.equal(evaluated.length, 3)
+  t.ok(evaluated.includes('b3'))
+  for (let i = 0; i < 4; i++) store.tick()
+  t.equal(evaluated.filter(name => name === 'b3').length, 5)
+  t.same([...new Set(evaluated)].sort(), names, 'each within five seconds')
+  evaluated.length = 0
+  store.evaluateAll()
+  t.same(evaluated, names)
+})

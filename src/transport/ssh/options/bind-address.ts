@@ -13,6 +13,7 @@ export const isBoundToInterface = (options: SshOptions | undefined): boolean =>
 export const bindAddresses = (options: SshOptions | undefined): readonly string[] => {
   const bindAddress = options?.get('bindaddress')?.[0] ?? 'none'
   const bindInterface = options?.get('bindinterface')?.[0] ?? 'none'
+  if (bindAddress === 'none' && bindInterface === 'none') return []
   const interfaces = networkInterfaces()
   const ownAddresses = Object.values(interfaces).flatMap(all =>
     (all ?? []).map(({ address }) => address),
