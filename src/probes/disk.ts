@@ -33,20 +33,41 @@ export const diskProbe: TelemetryProbe<'disk'> = {
   script: `
 limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
 space() {
-  [ -d "$2" ] || return 0
   echo "== $1 $2"
-  case $(uname -s) in
+  case $os in
     Linux) $limit stat -f -c 'statfs %a %b %S %d %c' "$2" 2>/dev/null || $limit df -Pk "$2" 2>/dev/null | tail -n 1 ;;
     *) df -Pk "$2" 2>/dev/null | tail -n 1; df -i "$2" 2>/dev/null | tail -n 1 | sed 's/^/inodes /' ;;
   esac
 }
-space store /nix/store
-build=$(sed -n 's/^[[:space:]]*build-dir[[:space:]]*=[[:space:]]*//p' /etc/nix/nix.conf 2>/dev/null | tail -n 1)
-if [ -d "$build" ]; then space build "$build"; elif [ -d /nix/var/nix/builds ]; then space build /nix/var/nix/builds; else space tmp /tmp; fi
-space state /nix/var/nix
-space log /nix/var/log/nix
+build=
+[ ! -r /etc/nix/nix.conf ] || while IFS=' \t=' read -r key value || [ -n "$key" ]; do
+  [ "$key" != build-dir ] || build=$value
+done </etc/nix/nix.conf
+kind=build
+[ -d "$build" ] || build=/nix/var/nix/builds
+[ -d "$build" ] || { kind=tmp; build=/tmp; }
+labels=
+set --
+for place in "store /nix/store" "$kind $build" 'state /nix/var/nix' 'log /nix/var/log/nix'; do
+  [ -d "\${place#* }" ] || continue
+  labels="$labels \${place%% *}"
+  set -- "$@" "\${place#* }"
+done
+newline='
+'
+if [ "$os" = Linux ] && all=$($limit stat -f -c 'statfs %a %b %S %d %c' "$@" 2>/dev/null); then
+  for label in $labels; do
+    echo "== $label $1"
+    shift
+    echo "\${all%%"$newline"*}"
+    all=\${all#*"$newline"}
+  done
+else
+  # One that hangs or fails hides no other
+  for label in $labels; do space "$label" "$1"; shift; done
+fi
 echo "== mounts"
-[ -r /proc/mounts ] && grep -E '^[^ ]+ /(nix[^ ]*)? ' /proc/mounts | cut -c 1-300
+[ ! -r /proc/mounts ] || sed -nE '/^[^ ]+ \\/(nix[^ ]*)? /{s/^(.{300}).*/\\1/;p;}' /proc/mounts
 `,
   parse: (output, context) => {
     const sections = parseSections(output)

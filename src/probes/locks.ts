@@ -24,19 +24,28 @@ export const locksProbe: TelemetryProbe<'locks'> = {
 state=/nix/var/nix
 echo "== clock"
 echo "now $(date +%s)"
-grep '^btime ' /proc/stat
+echo "btime $btime"
 echo "== files"
-stat -c '%d %i %n' $state/gc.lock $state/db/big-lock $state/db/db.sqlite $state/db/db.sqlite-shm $state/userpool/[0-9]* $state/userpool2/slot-* 2>/dev/null | head -n 2000
+files=$(stat -c '%d %i %n' $state/gc.lock $state/db/big-lock $state/db/db.sqlite $state/db/db.sqlite-shm $state/userpool/[0-9]* $state/userpool2/slot-* 2>/dev/null)
+[ -z "$files" ] || echo "$files"
 echo "== mounts"
-grep -E '^[^ ]+ [^ ]+ [^ ]+ [^ ]+ /(nix[^ ]*)? ' /proc/self/mountinfo | cut -c 1-300
+sed -nE '/^[^ ]+ [^ ]+ [^ ]+ [^ ]+ \\/(nix[^ ]*)? /{s/^(.{300}).*/\\1/;p;}' /proc/self/mountinfo
 echo "== locks"
-grep -E '(FLOCK|POSIX) .* WRITE ' /proc/locks | head -n 2000
-for inode in $(stat -c %i $state/gc.lock $state/db/big-lock $state/db/db.sqlite $state/db/db.sqlite-shm 2>/dev/null); do
-  for pid in $(sed -n "s/^[0-9]*: [A-Z]*  *[A-Z]*  *WRITE  *\\([0-9]*\\) [0-9a-f]*:[0-9a-f]*:$inode .*/\\1/p" /proc/locks | head -n 3); do
-    echo "== process $pid"
-    echo "stat $(cat /proc/$pid/stat 2>/dev/null)"
-    echo "args $(tr '\\0' ' ' </proc/$pid/cmdline 2>/dev/null | cut -c 1-200)"
-  done
+grep -m 2000 -E '(FLOCK|POSIX) .* WRITE ' /proc/locks
+inodes=
+while read -r device inode name; do
+  case $name in $state/gc.lock | $state/db/*) inodes="$inodes\${inodes:+|}$inode" ;; esac
+done <<END
+$files
+END
+[ -n "$inodes" ] || return 0
+count=0
+for pid in $(sed -nE "s/^[0-9]+: [A-Z]+ +[A-Z]+ +WRITE +([0-9]+) [0-9a-f]+:[0-9a-f]+:($inodes) .*/\\1/p" /proc/locks); do
+  echo "== process $pid"
+  echo "stat $(cat /proc/$pid/stat 2>/dev/null)"
+  echo "args $(tr '\\0' ' ' </proc/$pid/cmdline 2>/dev/null | cut -c 1-200)"
+  count=$((count + 1))
+  [ $count -lt 12 ] || break
 done
 true
 `,

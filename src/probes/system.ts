@@ -14,7 +14,7 @@ export const systemProbe: TelemetryProbe<'system'> = {
   summary: 'advertised systems, features and slots match what the builder has',
   script: `
 echo "time $(date +%s)"
-echo "kernel $(uname -s) $(uname -r) $(uname -m)"
+echo "kernel $(uname -srm)"
 echo "nix $(nix --version 2>/dev/null | head -n 1)"
 sed -n 's/^btime /boot /p' /proc/stat 2>/dev/null || sysctl -n kern.boottime 2>/dev/null | sed 's/^{ sec = \\([0-9]*\\).*/boot \\1/'
 echo "store $(cat /proc/sys/kernel/random/boot_id 2>/dev/null) $(stat -c %d:%i /nix/var/nix 2>/dev/null)"
@@ -22,7 +22,7 @@ echo "me $(id -un)"
 echo "groups $(id -Gn)"
 echo "remote \${NIX_REMOTE+set}"
 echo "redirected $(env | sed -nE '/^NIX_REMOTE=(daemon|auto)?$/d; s/^(NIX_(REMOTE|STORE|STORE_DIR|STATE_DIR|CONF_DIR|DAEMON_SOCKET_PATH|CONFIG))=..*/\\1/p' | tr '\\n' ' ')"
-{ if [ "$(uname -s)" = Darwin ]; then dscl . -list /Users 2>/dev/null; else cat /etc/passwd 2>/dev/null; fi; } |
+{ if [ "$os" = Darwin ]; then dscl . -list /Users 2>/dev/null; else cat /etc/passwd 2>/dev/null; fi; } |
   grep -cE '^_?nixbld[0-9]+(:|$)' | sed 's/^/users /'
 limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
 { $limit nix --extra-experimental-features nix-command config show 2>/dev/null ||

@@ -4,6 +4,9 @@ import type { ProbeName, TelemetryProbe } from '../../model/index.ts'
 export const sectionMarker = 'section() {'
 
 /**
+ * What a sweep costs a builder is the programs that it starts, so scripts read small files with `read` and large ones with one
+ * program, and know `os` (uname -s) and `btime` (Unix seconds of the boot, Linux only).
+ *
  * Returns POSIX sh functions: `section NAME` prints a line `@NONCE NAME` and what the probe of that name reads. The remote
  * assembles that line, so a command that only echoes its input cannot forge one. It collects each section and sends it at
  * once: otherwise every write of every program is a separate packet to decrypt.
@@ -12,6 +15,9 @@ export const functionsOf = (probes: readonly TelemetryProbe<ProbeName>[]): strin
   [
     `${sectionMarker} text=$("facts_$1" </dev/null); printf '\\n@%s %s\\n%s\\n' "$nonce" "$1" "$text"; }`,
     'LC_ALL=C; export LC_ALL',
+    // Once for all sweeps of a kept shell
+    'os=$(uname -s)',
+    "btime=$(sed -n 's/^btime //p' /proc/stat 2>/dev/null)",
     ...probes.flatMap(({ name, script }) => [`facts_${name}() {`, script.trim(), '}']),
     'facts_end() { :; }',
   ].join('\n')
