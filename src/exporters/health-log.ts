@@ -4,6 +4,7 @@ import type { Log } from '../log/log.ts'
 import {
   probeNames,
   type BuilderState,
+  type ProbeName,
   type SnapshotListener,
   type View,
 } from '../model/index.ts'
@@ -26,7 +27,8 @@ const logChanges = (log: Log): SnapshotListener => {
       const state = builders.get(name)
       if (!state) noticed.delete(name)
       if (!state || previous.get(name) === state) continue
-      noticed.set(name, logNotices(log, noticed.get(name), state, at))
+      if (mayHaveNotices(previous.get(name), state))
+        noticed.set(name, logNotices(log, noticed.get(name), state, at))
       logAttempts(log, previous.get(name), state)
       const { health } = state
       const old = previous.get(name)?.health
@@ -48,6 +50,18 @@ const logChanges = (log: Log): SnapshotListener => {
     }
   }
 }
+
+/** Most results are measurements that say nothing new about a builder. */
+const mayHaveNotices = (previous: BuilderState | undefined, state: BuilderState) =>
+  probesOfNotices.some(name => previous?.probes[name]?.last !== state.probes[name]?.last)
+
+const probesOfNotices = [
+  'login',
+  'trust',
+  'system',
+  'sessions',
+  'substituters',
+] as const satisfies readonly ProbeName[]
 
 /** Logs each notice once when it appears. Returns their keys. */
 const logNotices = (

@@ -9,6 +9,7 @@ import { atLeast, isLix } from '../nix/dialect.ts'
 import { formatBytes } from '../text/bytes.ts'
 import { oneLine } from '../text/truncate.ts'
 import { parseSections, parseNumber } from './telemetry/parse-output.ts'
+import { diskScript } from './disk/script.ts'
 
 const mib = 1024 * 1024
 /** With less, not even a canary can register its output. Nix itself reserves 8 MiB. */
@@ -30,45 +31,7 @@ export const diskProbe: TelemetryProbe<'disk'> = {
   name: 'disk',
   summary: 'free bytes and inodes of store, build directory and state, against min-free',
   // GNU and busybox stat support -f -c; other systems use df
-  script: `
-limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
-space() {
-  echo "== $1 $2"
-  case $os in
-    Linux) $limit stat -f -c 'statfs %a %b %S %d %c' "$2" 2>/dev/null || $limit df -Pk "$2" 2>/dev/null | tail -n 1 ;;
-    *) df -Pk "$2" 2>/dev/null | tail -n 1; df -i "$2" 2>/dev/null | tail -n 1 | sed 's/^/inodes /' ;;
-  esac
-}
-build=
-[ ! -r /etc/nix/nix.conf ] || while IFS=' \t=' read -r key value || [ -n "$key" ]; do
-  [ "$key" != build-dir ] || build=$value
-done </etc/nix/nix.conf
-kind=build
-[ -d "$build" ] || build=/nix/var/nix/builds
-[ -d "$build" ] || { kind=tmp; build=/tmp; }
-labels=
-set --
-for place in "store /nix/store" "$kind $build" 'state /nix/var/nix' 'log /nix/var/log/nix'; do
-  [ -d "\${place#* }" ] || continue
-  labels="$labels \${place%% *}"
-  set -- "$@" "\${place#* }"
-done
-newline='
-'
-if [ "$os" = Linux ] && all=$($limit stat -f -c 'statfs %a %b %S %d %c' "$@" 2>/dev/null); then
-  for label in $labels; do
-    echo "== $label $1"
-    shift
-    echo "\${all%%"$newline"*}"
-    all=\${all#*"$newline"}
-  done
-else
-  # One that hangs or fails hides no other
-  for label in $labels; do space "$label" "$1"; shift; done
-fi
-echo "== mounts"
-[ ! -r /proc/mounts ] || sed -nE '/^[^ ]+ \\/(nix[^ ]*)? /{s/^(.{300}).*/\\1/;p;}' /proc/mounts
-`,
+  script: diskScript,
   parse: (output, context) => {
     const sections = parseSections(output)
     const store = filesystem(sections, 'store')

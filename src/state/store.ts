@@ -51,7 +51,7 @@ export interface Store extends View {
   /** Adds results of one builder. Returns null when the builder is not in the list any more. */
   record(builder: Builder, results: readonly Result[]): Recorded | null
   /**
-   * Evaluates health again, because a second has passed: that of each builder with a result that is not good, and a part of
+   * Evaluates health again, because a second has passed: that of each builder that something is wrong with, and a part of
    * the others, which change with time only when their results become stale.
    */
   tick(): void
@@ -269,12 +269,15 @@ const definedOf = ({ drain, quarantine, hold }: Partial<BuilderState>): OutOfSer
   ...(hold ? { hold } : {}),
 })
 
-/** A builder whose results are all good is evaluated in every nth tick. */
+/** A builder that nothing is wrong with is evaluated in every nth tick. */
 const settledTicks = 5
 
 const isSettled = ({ health, probes }: BuilderState): boolean =>
   health.state === 'healthy' &&
-  Object.values(probes).every(({ last }) => last.outcome.status === 'ok')
+  Object.values(probes).every(
+    ({ last: { outcome } }) =>
+      outcome.status !== 'failed' && outcome.status !== 'degraded',
+  )
 
 const nameOf = ({ builder }: BuilderState): string => builder.name
 
