@@ -234,7 +234,8 @@ export const createOutOfService = (deps: OutOfServiceDeps): OutOfService => {
         if ([...change.builders].some(name => needsDecision(builders.get(name))))
           queueUpdate()
       })
-      timer = setInterval(update, tickMs)
+      // After the self-check has seen the results so far
+      timer = setInterval(() => setImmediate(update), tickMs)
       update()
     },
     stop: () => {

@@ -1,4 +1,4 @@
-import type { Kind, Outcome, Params, Result } from '../model/index.ts'
+import type { Kind, LoginValue, Outcome, Params, Result } from '../model/index.ts'
 
 /** Kinds that mean "no answer in time". */
 const timeoutKinds: ReadonlySet<Kind> = new Set<Kind>([
@@ -30,4 +30,11 @@ export const degradeIfSlow = <T>(
   const { value } = outcome
   const params = { ...builder, detail: `it took ${durationSeconds.toFixed(1)} s` }
   return { ...result, outcome: { status: 'degraded', kind: kind(value), params, value } }
+}
+
+/** Returns what is slow: the link carries connect and key exchange, the builder does the rest. */
+export const slowLoginKind = ({ phases }: LoginValue): Kind => {
+  const linkSeconds = (phases.tcp ?? 0) + (phases.kex ?? 0)
+  const allSeconds = Object.values(phases).reduce((sum, seconds) => sum + seconds, 0)
+  return linkSeconds > allSeconds / 2 ? 'slow_link' : 'slow_login'
 }

@@ -211,7 +211,10 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
         : loginProbes.map(({ name }) =>
             notAttempted('skipped', builder, name, ...skipReason(login.outcome)),
           )
-      if (isOnlyTest) connection.close()
+      // A session keeps its groups and environment, so the kept one says nothing about a failure of a new one
+      const isKept = connections.isGood(builder, server) && overLogin.every(isSuccess)
+      if (isOnlyTest && (isKept || signal.aborted)) connection.close()
+      else if (isOnlyTest) connections.replace(builder, connection, server)
       if (signal.aborted) return null
       const recorded = store.record(builder, [login, ...overLogin])
       if (!recorded) return null
@@ -265,7 +268,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
         (outcome.status === 'skipped' && outcome.kind !== 'client_untrusted')
       const remote = connections.get(builder)
       if (!needsDirect || !remote) return
-      releaseShell(remote)
+      await releaseShell(remote)
       const direct = await explainTimeout(
         builder,
         await runProbe(builder, directProbe, remote, signal),
@@ -282,7 +285,7 @@ export const createMonitor = (deps: MonitorDeps): Monitor => {
     checkThroughput: async (builder, signal) => {
       const remote = connections.get(builder)
       if (!remote) return
-      releaseShell(remote)
+      await releaseShell(remote)
       const result = await runProbe(builder, throughputProbe, remote, signal)
       // A login that replaces the connection ends what runs over the old one
       const isInterrupted = connections.get(builder) !== remote && !isSuccess(result)

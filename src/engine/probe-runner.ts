@@ -18,7 +18,7 @@ import {
   type Trace,
 } from '../model/index.ts'
 import { builderParams } from '../diagnosis/params.ts'
-import { degradeIfSlow, isTimeout } from '../diagnosis/timeouts.ts'
+import { degradeIfSlow, isTimeout, slowLoginKind } from '../diagnosis/timeouts.ts'
 import { isReachedBySsh } from '../nix/machines/store-uri.ts'
 import { telemetryProbes } from '../probes/index.ts'
 import { createKeptShells, type KeptShell } from '../probes/telemetry/kept-shell.ts'
@@ -63,7 +63,7 @@ export interface ProbeRunner {
     signal: AbortSignal,
   ): Promise<readonly Result[]>
   /** Gives a channel of the remote back that is kept for telemetry. */
-  releaseShell(remote: Remote): void
+  releaseShell(remote: Remote): Promise<void>
   /** Returns the result of a probe that was not attempted. */
   notAttempted(
     status: 'skipped' | 'busy',
@@ -84,24 +84,21 @@ const explainTimeoutMs = 30_000
 /** A working login that takes longer is slow, milliseconds. */
 const expectedLoginMs = 10_000
 
-/** Returns what is slow: the link carries connect and key exchange, the builder does the rest. */
-const slowLoginKind = ({ phases }: LoginValue): Kind => {
-  const linkSeconds = (phases.tcp ?? 0) + (phases.kex ?? 0)
-  const allSeconds = Object.values(phases).reduce((sum, seconds) => sum + seconds, 0)
-  return linkSeconds > allSeconds / 2 ? 'slow_link' : 'slow_login'
-}
-
 export const createProbeRunner = (deps: ProbeRunnerDeps): ProbeRunner => {
   const { ports, nix, traces, last } = deps
   const { clock } = ports
 
   const shells = createKeptShells(telemetryProbes)
-  /** Null before a command has run there, because one says why there is no shell, and for slow probes, which would block it. */
+  /**
+   * Null before a command has run there, which says why there is no shell; for slow probes, which would block it; and for OpenSSH,
+   * of which a process would stay.
+   */
   const shellOf = (
     builder: Builder,
     remote: Remote,
     due: readonly TelemetryProbe<ProbeName>[],
   ): KeptShell | null =>
+    last(builder, 'login')?.transport === 'ssh2' &&
     telemetryProbes.some(({ name }) => last(builder, name)) &&
     due.every(probe => telemetryProbes.includes(probe))
       ? shells.of(remote)
@@ -225,7 +222,9 @@ export const createProbeRunner = (deps: ProbeRunnerDeps): ProbeRunner => {
         signal,
         run: async deadline => {
           const context = contextFor(builder, remote, deadline, recording.trace)
-          outcomes = await readTelemetry(due, context, shellOf(builder, remote, due))
+          const shell = shellOf(builder, remote, due)
+          if (!shell) await shells.release(remote)
+          outcomes = await readTelemetry(due, context, shell)
           return { status: 'ok', value: null }
         },
       })

@@ -24,12 +24,12 @@ export const locksProbe: TelemetryProbe<'locks'> = {
 state=/nix/var/nix
 echo "== clock"
 echo "now $(date +%s)"
-echo "btime $btime"
+grep '^btime ' /proc/stat
 echo "== files"
 files=$(stat -c '%d %i %n' $state/gc.lock $state/db/big-lock $state/db/db.sqlite $state/db/db.sqlite-shm $state/userpool/[0-9]* $state/userpool2/slot-* 2>/dev/null)
 [ -z "$files" ] || echo "$files"
 echo "== mounts"
-sed -nE '/^[^ ]+ [^ ]+ [^ ]+ [^ ]+ \\/(nix[^ ]*)? /{s/^(.{300}).*/\\1/;p;}' /proc/self/mountinfo
+sed -nE '/^[^ ]+ [^ ]+ [^ ]+ [^ ]+ \\/(nix[^ ]*)? /{s/^(.{150}.{150}).*/\\1/;p;}' /proc/self/mountinfo
 echo "== locks"
 grep -m 2000 -E '(FLOCK|POSIX) .* WRITE ' /proc/locks
 inodes=

@@ -7,24 +7,18 @@ export const memoryProbe: TelemetryProbe<'memory'> = {
   summary: "available memory, pressure, load, nix-daemon's limit and OOM kills",
   script: `
 show() { [ ! -r "$2" ] || { echo "== $1"; while IFS= read -r line || [ -n "$line" ]; do echo "$line"; done <"$2"; }; }
-pick() {
-  while read -r name rest; do
-    for wanted in $1; do [ "$name" != "$wanted" ] || echo "$name $rest"; done
-    [ "$name" != "$2" ] || break
-  done
-}
-[ ! -r /proc/meminfo ] || { echo "== meminfo"; pick 'MemTotal: MemFree: MemAvailable: Buffers: Cached:' Cached: </proc/meminfo; }
+[ ! -r /proc/meminfo ] || { echo "== meminfo"; grep -E '^Mem(Total|Available|Free)|^(Buffers|Cached):' /proc/meminfo; }
 show pressure /proc/pressure/memory
 show load /proc/loadavg
 v2=/sys/fs/cgroup/system.slice/nix-daemon.service
 show current $v2/memory.current
 show limit $v2/memory.max
 show events $v2/memory.events
-[ ! -r $v2/memory.stat ] || { echo "== stat"; pick 'anon shmem slab_unreclaimable kernel_stack pagetables' '' <$v2/memory.stat; }
+[ ! -r $v2/memory.stat ] || { echo "== stat"; grep -E '^(anon|shmem|slab_unreclaimable|kernel_stack|pagetables) ' $v2/memory.stat; }
 v1=/sys/fs/cgroup/memory/system.slice/nix-daemon.service
 show limit1 $v1/memory.limit_in_bytes
 show oom1 $v1/memory.oom_control
-[ ! -r $v1/memory.stat ] || { echo "== stat1"; pick 'total_rss total_shmem' '' <$v1/memory.stat; }
+[ ! -r $v1/memory.stat ] || { echo "== stat1"; grep -E '^total_(rss|shmem) ' $v1/memory.stat; }
 if [ "$os" = Darwin ]; then
   echo "== memsize"; sysctl -n hw.memsize
   echo "== vm_stat"; vm_stat

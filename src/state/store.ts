@@ -146,6 +146,7 @@ export const createStore = ({
     for (const state of next) {
       states = states.with(state)
       if (isChecked(state)) unchecked.delete(state.builder.name)
+      else unchecked.add(state.builder.name)
     }
     publish(
       {

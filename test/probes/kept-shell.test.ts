@@ -123,6 +123,40 @@ t.test('a shell that is stopped is given up at the deadline', async t => {
   t.same(await statuses(shells, shell), allRead, 'then a command reads them')
 })
 
+t.test('what was answered before the deadline is read', async t => {
+  const shells = await connect(t, sh)
+  // A section that is not followed by another may be truncated
+  const hanging = telemetryProbes
+    .slice(2)
+    .map(probe => ({ ...probe, script: 'sleep 30' }))
+  const probes = [...telemetryProbes.slice(0, 2), ...hanging]
+  const shell = createKeptShell(shells.remote, probes)
+  const context = contextOf(shells.remote, {}, AbortSignal.timeout(1500))
+  const outcomes = await readTelemetry(probes, context, shell)
+  t.same(
+    [...outcomes.values()].map(({ status }) => status),
+    ['ok', 'skipped', ...hanging.map(() => 'skipped')],
+  )
+})
+
+t.test('a released shell has ended, and starts again', async t => {
+  const shells = await connect(t, sh)
+  const shell = createKeptShell(shells.remote, telemetryProbes)
+  await shell.release()
+  t.same(await statuses(shells, shell), allRead)
+  await shell.release()
+  t.equal(shells.running[0]?.exitCode, 0)
+  t.same(await statuses(shells, shell), allRead)
+  t.equal(shells.count(), 2)
+  shells.running[1]?.kill('SIGSTOP')
+  await shell.release()
+  t.same(
+    await statuses(shells, shell),
+    allRead,
+    'one that does not end is not waited for',
+  )
+})
+
 t.test('a second request does not wait for the first', async t => {
   const shells = await connect(t, sh)
   const shell = createKeptShell(shells.remote, telemetryProbes)

@@ -2,6 +2,7 @@
  * Prints the file systems of the store, the build directory (its path from nix.conf), the state and the logs: one `stat` for all,
  * or one for each where that fails. A file system that hangs is given up after 5 s.
  */
+// A repetition of more than 255 is an error for the regular expressions of musl
 export const diskScript = `
 limit=; command -v timeout >/dev/null 2>&1 && limit='timeout 5'
 space() {
@@ -39,5 +40,5 @@ else
   for label in $labels; do space "$label" "$1"; shift; done
 fi
 echo "== mounts"
-[ ! -r /proc/mounts ] || sed -nE '/^[^ ]+ \\/(nix[^ ]*)? /{s/^(.{300}).*/\\1/;p;}' /proc/mounts
+[ ! -r /proc/mounts ] || sed -nE '/^[^ ]+ \\/(nix[^ ]*)? /{s/^(.{150}.{150}).*/\\1/;p;}' /proc/mounts
 `

@@ -9,19 +9,25 @@ import { functionsOf } from './script.ts'
  */
 export interface KeptShell {
   /**
-   * Returns the sections of these probes, each after a line `@NONCE NAME`, and the last one named `end`. Null where no such shell
-   * can be had, or when it does not answer: it is closed then and the caller runs a command for each sweep.
+   * Returns the sections of these probes, each after a line `@NONCE NAME`, and the last one named `end`; fewer when the shell
+   * hung or ended after some. Null where no such shell can be had, or when it does not answer: it is closed then and the
+   * caller runs a command for each sweep.
    */
   ask(
     names: readonly ProbeName[],
     nonce: string,
     signal: AbortSignal,
   ): Promise<string | null>
-  /** Ends the shell until the next request, because a server may allow one channel only (MaxSessions 1). */
-  release(): void
+  /**
+   * Ends the shell until the next request, because a server may allow one channel only (MaxSessions 1). Resolves when it has
+   * ended on the builder, which is when sshd accepts another channel, or after a second.
+   */
+  release(): Promise<void>
 }
 
 const maxChars = 256 * 1024
+/** A shell that ignores the end of its input is not waited for longer, milliseconds. */
+const releaseMs = 1000
 interface KeptShellOptions {
   /** A shell that is not ready after this time is not waited for, milliseconds. */
   readonly startMs?: number
@@ -38,8 +44,8 @@ const keptScript = (
   [
     functionsOf(probes),
     `nonce=${nonce}`,
-    `printf '@%s ready\\n' "$nonce"`,
-    'while read -r nonce names; do for name in $names end; do section "$name"; done; done',
+    // One command: a shell reads all of it before it runs the first part
+    `{ printf '@%s ready\\n' "$nonce"; while read -r nonce names; do for name in $names end; do section "$name"; done; done; }`,
     '',
   ].join('\n')
 
@@ -80,10 +86,13 @@ export const createKeptShell = (
     })
     const nonce = randomBytes(12).toString('hex')
     opened.stdin.write(keptScript(probes, nonce))
-    await until(
-      `@${nonce} ready\n`,
-      AbortSignal.any([signal, AbortSignal.timeout(startMs)]),
-    )
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), startMs)
+    try {
+      await until(`@${nonce} ready\n`, AbortSignal.any([signal, late.signal]))
+    } finally {
+      clearTimeout(timer)
+    }
     return opened
   }
   /** Resolves when the text has arrived; rejects when it will not. */
@@ -100,11 +109,15 @@ export const createKeptShell = (
     }
   }
   return {
-    release: () => {
-      if (isBusy) return
+    release: async () => {
+      if (isBusy || !channel) return
       const open = channel
       channel = null
-      open?.close()
+      open.stdin.end()
+      const timer = setTimeout(() => open.close(), releaseMs)
+      await open.exit
+      clearTimeout(timer)
+      open.close()
     },
     ask: async (names, nonce, signal) => {
       if (!isUsable || isBusy) return null
@@ -118,8 +131,10 @@ export const createKeptShell = (
         await until(`\n@${nonce} end\n`, signal)
         return text
       } catch {
+        const isAnswered = text.includes(`\n@${nonce} `)
+        const answered = isAnswered ? text : null
         end()
-        return null
+        return answered
       } finally {
         isBusy = false
         text = ''
@@ -131,8 +146,8 @@ export const createKeptShell = (
 /** The kept shell of each remote. */
 export interface KeptShells {
   of(remote: Remote): KeptShell
-  /** Ends the shell of a remote until its next request. */
-  release(remote: Remote): void
+  /** Ends the shell of a remote until its next request. Resolves when it has ended. */
+  release(remote: Remote): Promise<void>
 }
 
 export const createKeptShells = (
@@ -145,6 +160,6 @@ export const createKeptShells = (
       shells.set(remote, shell)
       return shell
     },
-    release: remote => shells.get(remote)?.release(),
+    release: async remote => shells.get(remote)?.release(),
   }
 }

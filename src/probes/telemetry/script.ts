@@ -4,8 +4,8 @@ import type { ProbeName, TelemetryProbe } from '../../model/index.ts'
 export const sectionMarker = 'section() {'
 
 /**
- * What a sweep costs a builder is the programs that it starts, so scripts read small files with `read` and large ones with one
- * program, and know `os` (uname -s) and `btime` (Unix seconds of the boot, Linux only).
+ * What a sweep costs a builder is the programs that it starts, so scripts read small files with `read` and large or changing ones
+ * with one program, and know `os` (uname -s). A kept shell is up to an hour old: nothing else may be read once.
  *
  * Returns POSIX sh functions: `section NAME` prints a line `@NONCE NAME` and what the probe of that name reads. The remote
  * assembles that line, so a command that only echoes its input cannot forge one. It collects each section and sends it at
@@ -17,7 +17,6 @@ export const functionsOf = (probes: readonly TelemetryProbe<ProbeName>[]): strin
     'LC_ALL=C; export LC_ALL',
     // Once for all sweeps of a kept shell
     'os=$(uname -s)',
-    "btime=$(sed -n 's/^btime //p' /proc/stat 2>/dev/null)",
     ...probes.flatMap(({ name, script }) => [`facts_${name}() {`, script.trim(), '}']),
     'facts_end() { :; }',
   ].join('\n')

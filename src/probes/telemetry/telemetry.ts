@@ -82,7 +82,7 @@ const askShell = async (
   trace('kept shell', names.join(' '))
   const output = await shell.ask(names, nonce, signal)
   if (output !== null)
-    return { output, stderr: '', code: 0, error: null, timedOut: false }
+    return { output, stderr: '', code: 0, error: null, timedOut: signal.aborted }
   trace('kept shell', 'no answer')
   return null
 }
