@@ -2,7 +2,7 @@
  * What one telemetry sweep of a real builder costs on both sides: CPU here (children included), CPU, processes, packets and bytes on
  * the builder; with the shell that stays open, with one command per sweep, and for what others do, in turns. Also asserts that
  * never more than two channels are open. Goal: at most a hundredth of `nix store ping`, and less than a command on the
- * builder. Needs the lab (test/lab/lab.sh up). Run: npm run bench
+ * builder. Needs the lab (test/lab/lab.sh up). Run: npm run bench:lab
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'

@@ -229,10 +229,9 @@ export const createStore = ({
     },
     tick: () => {
       tickCount++
-      let position = 0
+      let index = 0
       evaluate(
-        state =>
-          !isSettled(state) || position++ % settledTicks === tickCount % settledTicks,
+        state => index++ % settledTicks === tickCount % settledTicks || !isSettled(state),
       )
     },
     evaluateAll: () => evaluate(() => true),

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { Transform } from 'node:stream'
 import t, { type Test } from 'tap'
+import type { ServerChannel } from 'ssh2'
 import type { ProbeContext, Remote, ThroughputValue } from '../../src/model/index.ts'
 import { createThroughputProbe } from '../../src/probes/throughput.ts'
 import { formatRate } from '../../src/text/rate.ts'
@@ -105,25 +106,19 @@ t.test('a tenth of the usual rate is slow', async t => {
   })
 })
 
-t.test('an account without a shell is skipped', async t => {
-  const { port } = await sshServer(t, {
-    exec: (channel, command) => {
+for (const [name, exec] of [
+  [
+    'an account without a shell is skipped',
+    (channel: ServerChannel, command: string) => {
       if (command.startsWith('nix-')) return
       channel.write('This account is not available.\n')
       channel.exit(1)
       channel.end()
     },
-  })
-  const { connection } = await dialTo(t, port)()
-  t.match(await probe(mebibyte).run(contextOf(connection!)), {
-    status: 'skipped',
-    kind: 'no_data',
-  })
-})
-
-t.test('a forced command that waits for its protocol is skipped at once', async t => {
-  const { port } = await sshServer(t, {
-    exec: channel => {
+  ],
+  [
+    'a forced command that waits for its protocol is skipped at once',
+    (channel: ServerChannel) => {
       let received = 0
       channel.on('data', (chunk: Buffer) => {
         received += chunk.length
@@ -132,13 +127,16 @@ t.test('a forced command that waits for its protocol is skipped at once', async 
         channel.end()
       })
     },
+  ],
+] as const)
+  t.test(name, async t => {
+    const { port } = await sshServer(t, { exec })
+    const { connection } = await dialTo(t, port)()
+    t.match(await probe(mebibyte).run(contextOf(connection!)), {
+      status: 'skipped',
+      kind: 'no_data',
+    })
   })
-  const { connection } = await dialTo(t, port)()
-  t.match(await probe(mebibyte).run(contextOf(connection!)), {
-    status: 'skipped',
-    kind: 'no_data',
-  })
-})
 
 t.test('a command that never answers is skipped', async t => {
   const { port } = await sshServer(t, { exec: () => undefined })
